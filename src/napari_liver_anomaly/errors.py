@@ -1,0 +1,114 @@
+"""The words of the house: what is doubtful, what is refused, and by whom.
+
+None of our errors derives from ``RuntimeError``: Qt generator workers swallow that class without a word, and CUDA's "out of memory" is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+NOT_A_MEDICAL_DEVICE = "Research software, not a medical device: do not use it for diagnosis or treatment."
+
+
+def version() -> str:
+    """Version of the installed package.
+
+    Returns
+    -------
+    str
+        For example ``"0.1.0"``; ``"unknown"`` when the package is run from a bare checkout.
+    """
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("napari-liver-anomaly")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Level(StrEnum):
+    """How much a doubt weighs: no result, the user decides, or shown and stored."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One doubt about an input or a result, in three short sentences for a radiologist.
+
+    Attributes
+    ----------
+    level : Level
+        Refuse, ask or note.
+    code : str
+        Stable, lower-case, words joined by hyphens, for example ``"file-truncated"``.
+    what, meaning, action : str
+        What is wrong, what it means, what to do. Each a sentence ending in a full stop. Never a patient's name, id or date, nor a path.
+    """
+
+    level: Level
+    code: str
+    what: str
+    meaning: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.meaning} {self.action}"
+
+
+class LiverAnomalyError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class Cancelled(LiverAnomalyError):
+    """The user stopped the work; nothing was kept."""
+
+
+class Refusal(LiverAnomalyError):
+    """No result can be given; ``finding`` says why in plain words.
+
+    Parameters
+    ----------
+    code, what, meaning, action : str
+        The parts of the :class:`Finding`.
+    """
+
+    def __init__(self, code: str, what: str, meaning: str, action: str) -> None:
+        self.finding = Finding(level=Level.REFUSE, code=code, what=what, meaning=meaning, action=action)
+        super().__init__(str(self.finding))
+
+
+class UnreadableFile(Refusal):
+    """The file is damaged, truncated, or not of a kind we read."""
+
+
+class ImpossibleGeometry(Refusal):
+    """Position, spacing or orientation make no sense, or are not those of a CT stack."""
+
+
+class WrongGrid(Refusal):
+    """Two things that should lie on the same grid, or belong to the same scan, do not."""
+
+
+class NotWritten(Refusal):
+    """A file could not be written; what was there before is untouched."""
+
+
+class UnfitModel(Refusal):
+    """The weights are damaged, unsafe, or made for other settings."""
+
+
+class OutOfMemory(Refusal):
+    """Not enough memory, after every smaller step was tried."""
+
+
+class InvalidNumbers(Refusal):
+    """Numbers that mean nothing (NaN, infinity) in a scan or in a network's answer."""
+
+
+class WrongSetting(Refusal, ValueError):
+    """An option lies outside its range."""

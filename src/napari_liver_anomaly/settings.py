@@ -1,0 +1,161 @@
+"""One list of options: each field with unit, range and one sentence of help.
+
+Command-line flags and panel rows are made from these fields, so a name, a range or a default stands in one place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from napari_liver_anomaly.errors import WrongSetting
+
+T = TypeVar("T")
+
+
+def setting(default: T, *, unit: str = "", low: float | None = None, high: float | None = None, help: str) -> T:  # noqa: A002
+    """Declare a field of a settings class.
+
+    Parameters
+    ----------
+    default : T
+        Value when nothing is said.
+    unit : str
+        Unit as shown to the user: "mm", "HU", "px", "updates".
+    low, high : float, optional
+        Smallest and largest allowed value, both included.
+    help : str
+        One sentence.
+
+    Returns
+    -------
+    T
+        A dataclass field, typed as its default.
+    """
+    field: T = dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "help": help})
+    return field
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One field of a settings class, as a door shows it."""
+
+    name: str
+    kind: type
+    default: Any
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """Name on the command line, for example ``--sigma-px``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def label(self) -> str:
+        """Name in the panel, for example ``Sigma (px)``; the unit is said once."""
+        words = self.name.removesuffix("_" + self.unit.replace("³", "3").lower()).replace("_", " ")
+        return words[:1].upper() + words[1:] + (f" ({self.unit})" if self.unit else "")
+
+
+def options(settings: Any) -> tuple[Option, ...]:
+    """List the options of a settings class or instance.
+
+    Parameters
+    ----------
+    settings : type or instance
+        A dataclass whose fields were declared by :func:`setting`; an instance gives its own values as defaults.
+
+    Returns
+    -------
+    tuple of Option
+        In order of declaration. Fields without help (nested settings) are left out.
+    """
+    cls = settings if isinstance(settings, type) else type(settings)
+    hints = get_type_hints(cls)
+    found = []
+    for field in dataclasses.fields(cls):
+        if "help" not in field.metadata:
+            continue
+        hint, meta = hints[field.name], field.metadata
+        choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
+        default = field.default if isinstance(settings, type) else getattr(settings, field.name)
+        kind = str if choices else hint
+        found.append(Option(field.name, kind, default, meta["unit"], meta["low"], meta["high"], choices, meta["help"]))
+    return tuple(found)
+
+
+class Settings:
+    """Base of every settings class: checks ranges when made, turns into plain data and back."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for option in options(self):
+            _check(option, option.default)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Field name to value; nested settings become nested dictionaries.
+        """
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make settings from plain data, as stored in a model's card.
+
+        Parameters
+        ----------
+        values : dict
+            As given by :meth:`to_dict`.
+
+        Returns
+        -------
+        Self
+            The same settings.
+
+        Raises
+        ------
+        WrongSetting
+            For a name this class does not know, one that is missing, or a value out of range.
+        """
+        hints = get_type_hints(cls)
+        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if set(values) != fields:
+            odd = ", ".join(sorted(set(values) ^ fields))
+            raise WrongSetting(
+                "settings-names", f"The settings of {cls.__name__} do not fit this version: {odd}.",
+                "They were written by another version of this program.", "Use the version that wrote them, or train again.",
+            )  # fmt: skip
+        made = {}
+        for name, value in values.items():
+            hint = hints[name]
+            nested = isinstance(hint, type) and issubclass(hint, Settings)
+            made[name] = hint.from_dict(value) if nested else value  # type: ignore[attr-defined]
+        return cls(**made)
+
+
+def _check(option: Option, value: Any) -> None:
+    """Refuse a value of the wrong kind or outside the range of its option."""
+    if option.choices:
+        good = value in option.choices
+        allowed = " or ".join(option.choices)
+    elif option.kind in (int, float):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+        good = number and (option.kind is float or float(value).is_integer())
+        good = good and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
+        allowed = f"a number from {option.low:g} to {option.high:g} {option.unit}".strip() if option.low is not None and option.high is not None else "a number in range"
+    else:
+        good, allowed = isinstance(value, option.kind), option.kind.__name__
+    if not good:
+        raise WrongSetting(
+            "setting-range", f"{option.name} cannot be {value!r}.", option.help, f"Give {allowed}.",
+        )  # fmt: skip
