@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.inference import Result, segment
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion, measure
-    from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
     from napari_liver_anomaly.phantom import make_phantom
     from napari_liver_anomaly.reading import read, read_mask
-    from napari_liver_anomaly.synthesis import synthesise
+    from napari_liver_anomaly.synthesising import synthesise
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
     from napari_liver_anomaly.writing import write
 
@@ -34,19 +33,18 @@ _ROOMS = {
     "Refusal": "errors",
     "Result": "inference",
     "Volume": "volume",
-    "find_liver": "liver",
     "load": "methods",
     "make_phantom": "phantom",
     "measure": "lesions",
     "read": "reading",
     "read_mask": "reading",
     "segment": "inference",
-    "synthesise": "synthesis",
+    "synthesise": "synthesising",
     "write": "writing",
 }
 
 __all__ = [  # noqa: RUF022 - the same order as the imports above
-    "Cancelled", "Finding", "Refusal", "Result", "segment", "Job", "Lesion", "measure", "find_liver", "load",
+    "Cancelled", "Finding", "Refusal", "Result", "segment", "Job", "Lesion", "measure", "load",
     "make_phantom", "read", "read_mask", "synthesise", "Geometry", "Mask", "Volume", "write",
 ]  # fmt: skip
 

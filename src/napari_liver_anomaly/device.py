@@ -1,0 +1,63 @@
+"""Which processor the networks run on, and whether half precision pays there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_liver_anomaly.errors import Refusal
+
+if TYPE_CHECKING:
+    import torch
+
+CHOICES = ("auto", "cpu", "cuda")
+
+
+def choose(device: str = "auto") -> torch.device:
+    """Turn a user's wish into a torch device.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` takes the graphics card when there is one, ``"cpu"`` and ``"cuda"`` insist.
+
+    Returns
+    -------
+    torch.device
+        ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    Refusal
+        For another word, or when a graphics card is asked for and none is there.
+    """
+    import torch
+
+    if device not in CHOICES:
+        raise Refusal("device-unknown", f"{device!r} is not a device.", "Nothing was run.", f"Choose one of {', '.join(CHOICES)}.")
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise Refusal(
+            "device-no-cuda", "No usable graphics card (CUDA) was found.", "Nothing was run.", "Choose 'auto' or 'cpu'."
+        )  # fmt: skip
+    return torch.device("cuda" if there and device != "cpu" else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 in hardware, so that it is quicker than float32 there.
+
+    Parameters
+    ----------
+    device : torch.device
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    bool
+        True for graphics cards from Ampere on and for processors with AVX512-BF16 or AMX.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,237 @@
+"""Healthy livers for training: many scans packed once into one small file that any machine can train from.
+
+The file holds, for each scan, the box around the liver as grey levels of 2 HU, kept only within a few millimetres of the liver; the liver mask; and
+which planes may serve as healthy. Reading it back needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.preparing import HealthySlices, Prepare, prepare
+from napari_liver_anomaly.storage import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+FORMAT = "napari-liver-anomaly healthy livers, version 1"
+LOW_HU, STEP_HU = -200, 2
+AROUND_MM = 6.0
+LEAST_ORGAN_PX = 100
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HealthyScan:
+    """One scan of the training file.
+
+    Attributes
+    ----------
+    scan : str
+        Identity (hash) of the scan it was made from.
+    name : str
+        Name of the case in its data set; empty when names were not kept.
+    grey : ndarray, (z, y, x) uint8
+        ``(HU + 200) / 2`` inside the liver's box, 0 away from the liver.
+    liver : ndarray, (z, y, x) bool
+        Liver mask in the same box.
+    healthy : ndarray, (z,) bool
+        Planes that may be used for training.
+    shape : tuple of int
+        Shape (z, y, x) of the whole scan, canonical order.
+    corner : tuple of int
+        Index (z, y, x) of the box's first voxel.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+    """
+
+    scan: str
+    name: str
+    grey: NDArray[np.uint8]
+    liver: NDArray[np.bool_]
+    healthy: NDArray[np.bool_]
+    shape: tuple[int, int, int]
+    corner: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+
+    def whole(self) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Put the box back where it lies in the scan.
+
+        Returns
+        -------
+        tuple of ndarray
+            Hounsfield units (z, y, x) int16, -200 away from the liver; the liver mask; and the healthy planes (z,).
+        """
+        place = tuple(slice(first, first + size) for first, size in zip(self.corner, self.grey.shape, strict=True))
+        hu = np.full(self.shape, LOW_HU, dtype=np.int16)
+        hu[place] = self.grey.astype(np.int16) * STEP_HU + LOW_HU
+        liver = np.zeros(self.shape, dtype=bool)
+        liver[place] = self.liver
+        healthy = np.zeros(self.shape[0], dtype=bool)
+        healthy[place[0]] = self.healthy
+        return hu, liver, healthy
+
+
+def pack_scan(
+    hu: NDArray[np.int16],
+    liver: NDArray[np.bool_],
+    tumours: NDArray[np.bool_] | None,
+    spacing_mm: tuple[float, float, float],
+    *,
+    scan: str,
+    name: str = "",
+) -> HealthyScan:
+    """Keep of a scan what training needs.
+
+    Parameters
+    ----------
+    hu : ndarray, (z, y, x) int16
+        Hounsfield units, canonical order.
+    liver : ndarray, (z, y, x) bool
+        Liver mask.
+    tumours : ndarray, (z, y, x) bool, or None
+        Planes with any tumour are marked as not healthy; None marks every plane with liver as healthy.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+    scan : str
+        Identity of the scan.
+    name : str
+        Name of the case in its data set, or empty.
+
+    Returns
+    -------
+    HealthyScan
+        The packed scan.
+
+    Raises
+    ------
+    Refusal
+        When the liver mask is empty.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    where = np.argwhere(liver)
+    if not where.size:
+        raise Refusal("liver-empty", "A liver mask is empty.", "The scan cannot be used for training.", "Leave it out or mend its mask.")
+    margin = [0, *(int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm[1:])]
+    low = np.maximum(where.min(axis=0) - margin, 0)
+    high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    near = np.stack([distance_transform_edt(~plane, sampling=spacing_mm[1:]) <= AROUND_MM if plane.any() else plane for plane in liver[box]])
+    grey = np.where(near, np.clip(np.rint((hu[box].astype(np.float32) - LOW_HU) / STEP_HU), 0, 255), 0).astype(np.uint8)
+    healthy = liver[box].any(axis=(1, 2))
+    if tumours is not None:
+        healthy &= ~tumours[box].any(axis=(1, 2))
+    return HealthyScan(
+        scan=scan, name=name, grey=grey, liver=liver[box], healthy=healthy, shape=tuple(liver.shape),  # type: ignore[arg-type]
+        corner=(int(low[0]), int(low[1]), int(low[2])), spacing_mm=spacing_mm,
+    )  # fmt: skip
+
+
+def write_healthy(scans: Iterable[HealthyScan], path: str | Path) -> None:
+    """Write packed scans into one file.
+
+    Parameters
+    ----------
+    scans : iterable of HealthyScan
+        At least one.
+    path : path-like
+        Ends in ``.npz``.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    about: list[dict[str, Any]] = []
+    for number, scan in enumerate(scans):
+        arrays[f"grey_{number}"] = scan.grey
+        arrays[f"liver_{number}"] = np.packbits(scan.liver)
+        arrays[f"healthy_{number}"] = scan.healthy
+        about.append({"scan": scan.scan, "name": scan.name, "shape": scan.shape, "corner": scan.corner, "spacing_mm": scan.spacing_mm})
+    header = json.dumps({"format": FORMAT, "scans": about}).encode()
+    with replacing(path) as beside:
+        np.savez_compressed(beside, header=np.frombuffer(header, dtype=np.uint8), **arrays)
+
+
+def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
+    """Read a file made by :func:`write_healthy`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    tuple of HealthyScan
+        In the order they were written.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is damaged or another kind of file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            if header["format"] != FORMAT:
+                raise KeyError("format")
+            return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UnreadableFile(
+            "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
+            "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
+        ) from error  # fmt: skip
+
+
+def _unpack(number: int, about: dict[str, Any], file: Any) -> HealthyScan:
+    """Rebuild one scan from its arrays."""
+    grey = file[f"grey_{number}"]
+    liver = np.unpackbits(file[f"liver_{number}"], count=grey.size).reshape(grey.shape).astype(bool)
+    z, y, x = about["spacing_mm"]
+    return HealthyScan(
+        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=file[f"healthy_{number}"].astype(bool),
+        shape=tuple(about["shape"]), corner=tuple(about["corner"]), spacing_mm=(float(z), float(y), float(x)),
+    )  # fmt: skip
+
+
+def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:
+    """Prepare the healthy planes of packed scans for a network, by the same code that prepares a scan to be searched.
+
+    Parameters
+    ----------
+    scans : iterable of HealthyScan
+        At least one healthy plane in all.
+    settings : Prepare
+        Geometry and intensity of the network.
+
+    Returns
+    -------
+    HealthySlices
+        One slice for each healthy plane with at least 100 pixels of liver.
+
+    Raises
+    ------
+    Refusal
+        When no slice is left.
+    """
+    images: list[NDArray[np.float32]] = []
+    organs: list[NDArray[np.bool_]] = []
+    for scan in scans:
+        hu, liver, healthy = scan.whole()
+        slices = prepare(hu, liver, scan.spacing_mm, settings)
+        for image, organ, plane in zip(slices.images, slices.organ, slices.frame.planes, strict=True):
+            if healthy[plane] and np.count_nonzero(organ) >= LEAST_ORGAN_PX:
+                images.append(image)
+                organs.append(organ)
+    if not images:
+        raise Refusal(
+            "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
+            "Add scans with liver masks and without tumours.",
+        )  # fmt: skip
+    return HealthySlices(images, organs, settings.hu_per_unit)

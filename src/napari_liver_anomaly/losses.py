@@ -1,0 +1,58 @@
+"""The losses, each in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def restoration_loss(restored: Tensor, healthy: Tensor) -> Tensor:
+    """Mean absolute difference between the restoration and the *healthy* image.
+
+    Parameters
+    ----------
+    restored, healthy : Tensor, (B, 1, H, W)
+        Same shape, 0…1.
+
+    Returns
+    -------
+    Tensor
+        A number, 0 or more.
+
+    References
+    ----------
+    Zhang, Deng, Li 2023, section 3.2. The formula printed there compares with the anomalous image, which would train an identity; the public code
+    and this function compare with the healthy one.
+    """
+    return functional.l1_loss(restored, healthy)
+
+
+def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
+    """Cross-entropy that weighs down what is already right, with weight 1 for *both* classes.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, 2, H, W)
+        Class 0 healthy, class 1 anomalous.
+    anomalous : Tensor, (B, H, W) bool
+        Truth.
+    gamma : float
+        0 gives plain cross-entropy.
+
+    Returns
+    -------
+    Tensor
+        Mean over all pixels.
+
+    References
+    ----------
+    Lin et al., "Focal loss for dense object detection", ICCV 2017; alpha = 1 as in Zhang, Deng, Li 2023, which several libraries read as
+    "no weight for one of the classes".
+    """
+    log_share = functional.log_softmax(logits.float(), dim=1)
+    log_right = log_share.gather(1, anomalous.long().unsqueeze(1))
+    return (-((1 - log_right.exp()) ** gamma) * log_right).mean()

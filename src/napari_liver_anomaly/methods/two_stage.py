@@ -1,0 +1,298 @@
+"""The product: a restorer that undoes synthetic anomalies, then a segmenter that is trained briefly to spot what it undid.
+
+References
+----------
+Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synthesis", SASHIMI 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_liver_anomaly import checkpoint
+from napari_liver_anomaly.errors import UnfitModel, WrongSetting
+from napari_liver_anomaly.losses import focal_loss, restoration_loss
+from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
+from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.preparing import Prepare
+from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.training import Batch, Schedule, Stage, train_stage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.preparing import HealthySlices
+
+KEY = "two-stage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Everything that decides what a two-stage model is."""
+
+    prepare: Prepare = field(default_factory=Prepare)
+    restorer: RestorerSettings = field(default_factory=RestorerSettings)
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    recipe: Recipe = field(default_factory=NoiseStretchPaper)
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a model's card.
+
+        Returns
+        -------
+        dict
+            One entry for each part; the recipe also says its name.
+        """
+        name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
+        return {
+            "prepare": self.prepare.to_dict(), "restorer": self.restorer.to_dict(), "segmenter": self.segmenter.to_dict(),
+            "recipe": {"name": name, "settings": self.recipe.to_dict()}, "schedule": self.schedule.to_dict(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preset:
+        """Rebuild a preset from a card.
+
+        Parameters
+        ----------
+        values : dict
+            As given by :meth:`to_dict`.
+
+        Returns
+        -------
+        Preset
+            The same preset.
+        """
+        return cls(
+            prepare=Prepare.from_dict(values["prepare"]), restorer=RestorerSettings.from_dict(values["restorer"]),
+            segmenter=SegmenterSettings.from_dict(values["segmenter"]), schedule=Schedule.from_dict(values["schedule"]),
+            recipe=RECIPES[values["recipe"]["name"]].from_dict(values["recipe"]["settings"]),
+        )  # fmt: skip
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(prepare=Prepare(geometry="field", intensity="paper")),
+    "compact": Preset(
+        # The window lies inside what 8-bit sources keep of a CT, so that they and true scans look alike to the networks.
+        prepare=Prepare(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
+        restorer=RestorerSettings(width=16, correction=True),
+        segmenter=SegmenterSettings(width=16, residual_gain=5),
+        recipe=Blobs(),
+        schedule=Schedule(
+            restorer_updates=3000, segmenter_updates=300, learning_rate=1e-3, fall=True, batch=8, crop_px=128, augment=True
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a method says of a batch of slices.
+
+    Attributes
+    ----------
+    score : ndarray, (B, H, W) float32
+        Anomaly score, 0…1, 0 outside the organ.
+    restored : ndarray, (B, H, W) float32, or None
+        The healthy image; None for a method without a restorer.
+    """
+
+    score: NDArray[np.float32]
+    restored: NDArray[np.float32] | None
+
+
+class TwoStage:
+    """A restorer and a segmenter.
+
+    Parameters
+    ----------
+    preset : Preset
+        What to build.
+    seed : int
+        Decides the first weights.
+    """
+
+    key = KEY
+    has_restorer = True
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        self.preset = preset
+        self.seed = seed
+        self.name = "untrained"
+        self.hash = ""
+        self.card: dict[str, Any] = {}
+        self.device = torch.device("cpu")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.restorer = Restorer(preset.restorer).eval()
+            self.segmenter = Segmenter(preset.segmenter).eval()
+
+    @property
+    def prepare(self) -> Prepare:
+        """How a scan becomes slices for this model."""
+        return self.preset.prepare
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in both networks."""
+        return sum(p.numel() for net in (self.restorer, self.segmenter) for p in net.parameters())
+
+    def to(self, device: torch.device) -> TwoStage:
+        """Move both networks to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            ``cpu`` or ``cuda``.
+
+        Returns
+        -------
+        TwoStage
+            This model.
+        """
+        self.restorer.to(device)
+        self.segmenter.to(device)
+        self.device = device
+        return self
+
+    def fit(
+        self, data: HealthySlices, *, device: torch.device | None = None, state: Path | None = None, job: Job | None = None
+    ) -> dict[str, Any]:
+        """Train the restorer; freeze it; train the segmenter briefly.
+
+        Parameters
+        ----------
+        data : HealthySlices
+            Slices without anomalies, made with this model's :attr:`prepare`.
+        device : torch.device, optional
+            Where to compute; the CPU when nothing is said.
+        state : Path, optional
+            Start of the names of two files that keep an unfinished training.
+        job : Job, optional
+            Progress and cancel.
+
+        Returns
+        -------
+        dict
+            For each stage: updates, first and last loss, seconds; and the number of slices.
+        """
+        schedule, recipe = self.preset.schedule, self.preset.recipe
+        self.to(device or torch.device("cpu"))
+        states = [Path(f"{state}.stage{n}.safetensors") if state else None for n in (1, 2)]
+        first = Stage(
+            name="Training the restorer", number=1, network=self.restorer, loss=self._restoration_loss,
+            updates=schedule.restorer_length(len(data)), fall=schedule.fall,
+        )  # fmt: skip
+        second = Stage(
+            name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
+            updates=schedule.segmenter_length(len(data)),
+        )  # fmt: skip
+        figures: dict[str, Any] = {"slices": len(data)}
+        for stage, kept in zip((first, second), states, strict=True):
+            figures[f"stage_{stage.number}"] = train_stage(
+                stage, data, recipe, schedule, seed=self.seed, device=self.device, state=kept, job=job
+            )
+            self.restorer.requires_grad_(False)
+        return figures
+
+    def _restoration_loss(self, batch: Batch) -> torch.Tensor:
+        return restoration_loss(self.restorer(batch.anomalous), batch.healthy)
+
+    def _segmentation_loss(self, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            restored = self.restorer(batch.anomalous)
+        return focal_loss(self.segmenter(restored, batch.anomalous), batch.mask)
+
+    @torch.inference_mode()
+    def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Scores:
+        """Score a batch of slices.
+
+        Parameters
+        ----------
+        images : ndarray, (B, H, W) float32
+            0…1, made with this model's :attr:`prepare`.
+        organ : ndarray, (B, H, W) bool
+            Where the liver is.
+
+        Returns
+        -------
+        Scores
+            On the CPU. A slice's score does not depend on the others in the batch.
+        """
+        height, width = images.shape[1:]
+        room = (0, -width % 32, 0, -height % 32)
+        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images[:, None])), room)
+        x = x.to(device=self.device, memory_format=torch.channels_last)
+        restored = self.restorer(x)
+        share = torch.softmax(self.segmenter(restored, x).float(), dim=1)[:, 1]
+        score = share.cpu().numpy()[:, :height, :width] * organ
+        return Scores(score.astype(np.float32), restored[:, 0, :height, :width].float().cpu().numpy())
+
+    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+        """Write the weights and their card.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.safetensors``.
+        card : dict
+            Data, figures, versions; key, settings and seed are added here.
+
+        Returns
+        -------
+        str
+            SHA-256 of the file.
+        """
+        tensors = {f"restorer.{name}": value for name, value in self.restorer.state_dict().items()}
+        tensors |= {f"segmenter.{name}": value for name, value in self.segmenter.state_dict().items()}
+        return checkpoint.save(path, tensors, {"key": KEY, "settings": self.preset.to_dict(), "seed": self.seed, **card})
+
+    @classmethod
+    def load(cls, path: str | Path) -> TwoStage:
+        """Read weights and check that they fit their card.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by :meth:`save`.
+
+        Returns
+        -------
+        TwoStage
+            Ready to score.
+
+        Raises
+        ------
+        UnfitModel
+            When the card is of another system or version, or a tensor is missing, extra or of another shape.
+        """
+        card, path = checkpoint.read_card(path), Path(path)
+        try:
+            if card["key"] != KEY:
+                raise KeyError("key")
+            model = cls(Preset.from_dict(card["settings"]), seed=int(card["seed"]))
+        except (KeyError, TypeError, WrongSetting) as error:
+            raise UnfitModel(
+                "model-card", f"The card of {path.name} does not describe a model of this version.",
+                "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
+            ) from error  # fmt: skip
+        tensors = checkpoint.read_tensors(path)
+        networks = {"restorer": model.restorer, "segmenter": model.segmenter}
+        wanted = {f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()}
+        odd = sorted(name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None))
+        if odd:
+            raise UnfitModel(
+                "model-tensors", f"{len(odd)} tensors of {path.name} do not fit its card, first {odd[0]}.",
+                "The weights belong to another network.", "Fetch or train the model again.",
+            )  # fmt: skip
+        for part, network in networks.items():
+            network.load_state_dict({name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(part)})
+        model.name, model.card, model.hash = path.stem, card, checkpoint.hash_of(path)
+        return model

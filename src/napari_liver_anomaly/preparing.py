@@ -1,0 +1,393 @@
+"""From Hounsfield units on the scan's grid to the network's slices, and exactly back.
+
+Two geometries: ``field`` resizes the whole field of view to a square, as the paper does; ``liver`` cuts the liver's box and resamples it to a fixed
+pixel size, so that a lesion of 10 mm looks the same in every patient. Two intensities: ``paper`` equalises each slice inside the liver, ``robust``
+measures Hounsfield units from the liver's median.
+
+References
+----------
+Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synthesis", SASHIMI 2023, section 4.1 (256 × 256 axial slices, liver
+mask, histogram equalisation); the paper states no window, its public code uses -200 to 250 HU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+DARKEST_ORGAN_GREY = 30
+MULTIPLE_PX = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepare(Settings):
+    """How a scan becomes slices for a network."""
+
+    geometry: Literal["field", "liver"] = setting(
+        "liver", help="Whole field of view resized to a square, or the liver's box at a fixed pixel size."
+    )
+    size_px: int = setting(256, unit="px", low=32, high=1024, help="Side of the square slice in field geometry.")
+    pixel_mm: float = setting(1.5, unit="mm", low=0.3, high=8, help="Pixel size in liver geometry.")
+    intensity: Literal["paper", "robust"] = setting(
+        "robust", help="Histogram equalisation of each slice, or Hounsfield units around the liver's median."
+    )
+    window_low_hu: float = setting(-200.0, unit="HU", low=-1024, high=3071, help="Darker values are taken as this one.")
+    window_high_hu: float = setting(250.0, unit="HU", low=-1024, high=3071, help="Brighter values are taken as this one.")
+    half_range_hu: float = setting(
+        150.0, unit="HU", low=20, high=1000, help="Distance from the liver's median to black and to white in robust intensity."
+    )
+
+    @property
+    def hu_per_unit(self) -> float:
+        """Hounsfield units between black (0) and white (1)."""
+        return 2 * self.half_range_hu if self.intensity == "robust" else self.window_high_hu - self.window_low_hu
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where the network's slices lie in the scan.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape (z, y, x) of the scan in canonical order.
+    planes : ndarray of int
+        Axial index of each slice.
+    rows, columns : tuple of int
+        First and one past the last voxel of the box; may reach beyond the scan.
+    size : tuple of int
+        Pixels (rows, columns) the box is resampled to.
+    padded : tuple of int
+        Pixels (rows, columns) of the network's slices: the resampled box in the upper left corner, background elsewhere.
+    """
+
+    shape: tuple[int, int, int]
+    planes: NDArray[np.intp]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    size: tuple[int, int]
+    padded: tuple[int, int]
+
+    def cut(self, array: NDArray[np.generic], fill: float = 0) -> NDArray[np.generic]:
+        """Take the box out of a scan-sized array, on the scan's own pixels.
+
+        Parameters
+        ----------
+        array : ndarray, (z, y, x)
+            Canonical order, the scan's shape.
+        fill : float
+            Value where the box reaches beyond the scan.
+
+        Returns
+        -------
+        ndarray, (n, rows, columns)
+            One plane for each slice, same type.
+        """
+        inside = array[self.planes, max(self.rows[0], 0) : self.rows[1], max(self.columns[0], 0) : self.columns[1]]
+        border = [(max(-first, 0), max(last - size, 0)) for (first, last), size in self._axes()]
+        return np.pad(inside, [(0, 0), *border], constant_values=fill) if any(map(any, border)) else inside
+
+    def there(self, hu: NDArray[np.int16], window_hu: tuple[float, float]) -> Floats:
+        """Bring a scan to the network's pixels: windowed first, then bilinear with anti-aliasing.
+
+        Parameters
+        ----------
+        hu : ndarray, (z, y, x) int16
+            Hounsfield units, canonical order.
+        window_hu : tuple of float
+            Darkest and brightest value kept. The background gets the darkest.
+
+        Returns
+        -------
+        ndarray, (n, H, W) float32
+            Hounsfield units inside the window.
+        """
+        from skimage.transform import resize
+
+        low, high = window_hu
+        box = np.clip(self.cut(hu, low), low, high).astype(np.float32)
+        smaller = any(have > want for have, want in zip(box.shape[1:], self.size, strict=True))
+        small = resize(box, (len(box), *self.size), order=1, mode="edge", anti_aliasing=smaller, preserve_range=True)
+        return np.pad(small, self._room(), constant_values=low).astype(np.float32)
+
+    def mask_there(self, mask: Bools) -> Bools:
+        """Bring a mask to the network's pixels: nearest voxel.
+
+        Parameters
+        ----------
+        mask : ndarray, (z, y, x) bool
+            Canonical order, the scan's shape.
+
+        Returns
+        -------
+        ndarray, (n, H, W) bool
+            False in the background.
+        """
+        from skimage.transform import resize
+
+        box = self.cut(mask)
+        small = resize(box, (len(box), *self.size), order=0, mode="edge", anti_aliasing=False)
+        return np.pad(small, self._room()).astype(bool)
+
+    def back(self, slices: Floats) -> Floats:
+        """Bring values on the network's slices back to the scan's pixels, zero elsewhere.
+
+        Parameters
+        ----------
+        slices : ndarray, (n, H, W) float32
+            As made by a network.
+
+        Returns
+        -------
+        ndarray, (z, y, x) float32
+            On the scan's grid, canonical order.
+        """
+        from skimage.transform import resize
+
+        box_shape = (len(self.planes), self.rows[1] - self.rows[0], self.columns[1] - self.columns[0])
+        box = resize(slices[:, : self.size[0], : self.size[1]], box_shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True)
+        (top, bottom), (left, right) = (
+            (max(-first, 0), min(last, size) - first) for (first, last), size in self._axes()
+        )
+        whole = np.zeros(self.shape, dtype=np.float32)
+        row, column = max(self.rows[0], 0), max(self.columns[0], 0)
+        whole[self.planes, row : row + bottom - top, column : column + right - left] = box[:, top:bottom, left:right]
+        return whole
+
+    def _room(self) -> list[tuple[int, int]]:
+        """Pixels of background that fill the slice to its padded size."""
+        return [(0, 0), (0, self.padded[0] - self.size[0]), (0, self.padded[1] - self.size[1])]
+
+    def _axes(self) -> tuple[tuple[tuple[int, int], int], tuple[tuple[int, int], int]]:
+        return ((self.rows, self.shape[1]), (self.columns, self.shape[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """A liver as a network sees it.
+
+    Attributes
+    ----------
+    images : ndarray, (n, H, W) float32
+        0 outside the organ, above 0 to 1 inside.
+    organ : ndarray, (n, H, W) bool
+        Where the liver is.
+    frame : Frame
+        Where the slices lie in the scan.
+    median_hu : float
+        Median of the liver.
+    settings : Prepare
+        How they were made.
+    tables : ndarray, (n, 256) float32, or None
+        ``paper`` intensity: equalised grey of each original grey, per slice.
+    """
+
+    images: Floats
+    organ: Bools
+    frame: Frame
+    median_hu: float
+    settings: Prepare
+    tables: Floats | None = None
+
+    def to_hu(self, images: Floats, first: int = 0) -> Floats:
+        """Turn network intensities back to Hounsfield units.
+
+        Parameters
+        ----------
+        images : ndarray, (k, H, W) float32
+            Intensities in 0…1, for the slices ``first`` to ``first + k``.
+        first : int
+            Index of the first of these slices.
+
+        Returns
+        -------
+        ndarray, (k, H, W) float32
+            Hounsfield units.
+        """
+        settings = self.settings
+        if self.tables is None:
+            return np.asarray(self.median_hu + (images - 0.5) * settings.hu_per_unit, dtype=np.float32)
+        low, step = settings.window_low_hu, settings.hu_per_unit / 255
+        hu = np.empty(images.shape, dtype=np.float32)
+        for k, image in enumerate(images):
+            # Equalisation merges grey levels: of those that share an equalised value, the middle one stands for all.
+            values, start, count = np.unique(self.tables[first + k], return_index=True, return_counts=True)
+            hu[k] = low + step * np.interp(image * 255, values, start + (count - 1) / 2)
+        return hu
+
+
+@dataclass(frozen=True, eq=False)
+class HealthySlices:
+    """Healthy slices ready for a network.
+
+    Attributes
+    ----------
+    images : sequence of ndarray, (H, W) float32
+        0…1, background 0. Sizes may differ between patients.
+    organs : sequence of ndarray, (H, W) bool
+        Where the liver is.
+    hu_per_unit : float
+        Hounsfield units between 0 and 1.
+    """
+
+    images: Sequence[NDArray[np.float32]]
+    organs: Sequence[NDArray[np.bool_]]
+    hu_per_unit: float
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Prepare) -> Frame:
+    """Decide which part of a scan the network sees.
+
+    Parameters
+    ----------
+    liver : ndarray, (z, y, x) bool
+        Liver mask in canonical order.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+    settings : Prepare
+        Geometry, side and pixel size.
+
+    Returns
+    -------
+    Frame
+        One slice for each plane that holds liver.
+
+    Raises
+    ------
+    Refusal
+        When the mask is empty.
+    """
+    planes = np.flatnonzero(liver.any(axis=(1, 2)))
+    if planes.size == 0:
+        raise Refusal(
+            "liver-empty", "The liver mask is empty.", "There is no place to search for tumours.", "Draw or load a liver mask."
+        )
+    height, width = liver.shape[1:]
+    if settings.geometry == "field":
+        side = max(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        size = (settings.size_px, settings.size_px)
+        return Frame(liver.shape, planes, (top, top + side), (left, left + side), size, size)  # type: ignore[arg-type]
+    boxes = []
+    for axis, length, mm in ((1, height, spacing_mm[1]), (2, width, spacing_mm[2])):
+        where = np.flatnonzero(liver.any(axis=(0, 3 - axis)))
+        margin = int(np.ceil(2 * settings.pixel_mm / mm))
+        boxes.append((max(int(where[0]) - margin, 0), min(int(where[-1]) + 1 + margin, length)))
+    rows, columns = boxes
+    size = (_pixels(rows, spacing_mm[1], settings), _pixels(columns, spacing_mm[2], settings))
+    padded = (_round_up(size[0]), _round_up(size[1]))
+    return Frame(liver.shape, planes, rows, columns, size, padded)  # type: ignore[arg-type]
+
+
+def prepare(hu: NDArray[np.int16], liver: Bools, spacing_mm: tuple[float, float, float], settings: Prepare) -> Slices:
+    """Cut, resample and normalise a scan.
+
+    Parameters
+    ----------
+    hu : ndarray, (z, y, x) int16
+        Hounsfield units, canonical order.
+    liver : ndarray, (z, y, x) bool
+        Liver mask on the same grid.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+    settings : Prepare
+        Geometry and intensity.
+
+    Returns
+    -------
+    Slices
+        One slice for each plane that holds liver, with the way back.
+
+    Raises
+    ------
+    Refusal
+        When the mask is empty.
+    """
+    frame = frame_of(liver, spacing_mm, settings)
+    median = liver_median(hu, liver)
+    low, high = settings.window_low_hu, settings.window_high_hu
+    grey = frame.there(hu, (low, high))
+    organ = frame.mask_there(liver)
+    tables = None
+    if settings.intensity == "robust":
+        images = np.clip(0.5 + (grey - median) / settings.hu_per_unit, 0.02, 1)
+    else:
+        levels = np.rint((grey - low) / (high - low) * 255).astype(np.uint8)
+        made = [equalise(np.where(inside, np.maximum(plane, 1), 0)) for plane, inside in zip(levels, organ, strict=True)]
+        images = np.stack([image for image, _ in made]).astype(np.float32) / 255
+        tables = np.stack([table for _, table in made]).astype(np.float32)
+    return Slices(np.where(organ, images, 0).astype(np.float32), organ, frame, median, settings, tables)
+
+
+def liver_median(hu: NDArray[np.int16], liver: Bools) -> float:
+    """Median Hounsfield unit of the liver.
+
+    Parameters
+    ----------
+    hu : ndarray, (z, y, x) int16
+        Hounsfield units.
+    liver : ndarray, (z, y, x) bool
+        Where the liver is; not empty.
+
+    Returns
+    -------
+    float
+        HU.
+    """
+    return float(np.median(hu[liver]))
+
+
+def equalise(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Histogram equalisation inside the organ, keeping dark tissue away from the background.
+
+    Parameters
+    ----------
+    grey : ndarray, (H, W) uint8
+        Background exactly 0, organ 1…255.
+
+    Returns
+    -------
+    tuple of ndarray
+        The equalised slice (background 0, organ 30…255) and the table of 256 grey levels that made it. An empty slice comes back unchanged.
+
+    References
+    ----------
+    Public code of Zhang, Deng, Li 2023. Ours clamps the few darkest organ pixels to 30, where the code lets them fall to background.
+    """
+    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    counts[0] = 0
+    if not counts.any():
+        return grey, np.arange(256, dtype=np.uint8)
+    share = np.cumsum(counts)
+    table = np.floor(255 * (share / share[-1]))
+    dark = table < 150
+    table[dark] = np.floor(table[dark] / 150 * 120 + DARKEST_ORGAN_GREY)
+    table[0] = 0
+    final = table.astype(np.uint8)
+    return final[grey], final
+
+
+def _pixels(span: tuple[int, int], mm: float, settings: Prepare) -> int:
+    """Pixels that a span of voxels needs at the network's pixel size."""
+    return max(1, round((span[1] - span[0]) * mm / settings.pixel_mm))
+
+
+def _round_up(pixels: int) -> int:
+    """Smallest size the networks can halve five times."""
+    return -(-pixels // MULTIPLE_PX) * MULTIPLE_PX

@@ -1,0 +1,14 @@
+"""Synthetic anomalies: a healthy slice becomes an anomalous slice and its mask, by a seed.
+
+Every recipe is a frozen settings class with one verb, ``draw``; ``RECIPES`` lists them by name for the command line and the panel.
+"""
+
+from __future__ import annotations
+
+from napari_liver_anomaly.synthesis.blobs import Blobs
+from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
+
+RECIPES: dict[str, type[Recipe]] = {"blobs": Blobs, "noise-stretch": NoiseStretch, "noise-stretch-paper": NoiseStretchPaper}
+
+__all__ = ["RECIPES", "Anomalous", "Blobs", "NoiseStretch", "NoiseStretchPaper", "Recipe"]

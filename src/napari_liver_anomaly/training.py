@@ -1,0 +1,304 @@
+"""Training: one loop, read top to bottom.
+
+Every batch is a function of (seed, stage, update) alone. So a training that was killed goes on from its last saved state with the very same batches,
+and ends, on a CPU, in the very same weights.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_liver_anomaly import checkpoint
+from napari_liver_anomaly.device import has_bf16
+from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from napari_liver_anomaly.preparing import HealthySlices
+    from napari_liver_anomaly.synthesis.contract import Recipe
+
+SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule(Settings):
+    """How long and on what each network is trained."""
+
+    restorer_epochs: int = setting(200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer.")
+    restorer_updates: int = setting(0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs.")
+    segmenter_epochs: int = setting(1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen.")
+    segmenter_updates: int = setting(200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates.")
+    batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
+    learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
+    fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
+    crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")
+    augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
+
+    def restorer_length(self, slices: int) -> int:
+        """Updates of stage 1.
+
+        Parameters
+        ----------
+        slices : int
+            Healthy slices there are.
+
+        Returns
+        -------
+        int
+            Updates.
+        """
+        return self.restorer_updates or self.restorer_epochs * -(-slices // self.batch)
+
+    def segmenter_length(self, slices: int) -> int:
+        """Updates of stage 2: the epochs, and never fewer than the least number of updates.
+
+        Parameters
+        ----------
+        slices : int
+            Healthy slices there are.
+
+        Returns
+        -------
+        int
+            Updates.
+        """
+        return max(self.segmenter_updates, self.segmenter_epochs * -(-slices // self.batch))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Healthy slices, what was made of them, and where."""
+
+    healthy: Tensor
+    anomalous: Tensor
+    mask: Tensor
+
+
+def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tuple[int, int], update: int) -> Batch:
+    """Make the batch of one update, from its number alone.
+
+    Parameters
+    ----------
+    data : HealthySlices
+        What to draw from; each epoch is a new order of all slices.
+    recipe : Recipe
+        The synthetic anomalies.
+    schedule : Schedule
+        Batch size, crop and augmentation.
+    key : tuple of int
+        Seed and stage.
+    update : int
+        Number of the update, from 0.
+
+    Returns
+    -------
+    Batch
+        (B, 1, H, W) float32 images and a (B, H, W) bool mask.
+    """
+    per_epoch = -(-len(data) // schedule.batch)
+    epoch, place = divmod(update, per_epoch)
+    order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
+    chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
+    rng = np.random.default_rng([*key, 1, update])
+    healthy, anomalous, masks = [], [], []
+    for index in chosen:
+        image, organ = _vary(data.images[index], data.organs[index], schedule, rng)
+        sample = recipe.draw(image, organ, data.hu_per_unit, rng)
+        healthy.append(image)
+        anomalous.append(sample.image)
+        masks.append(sample.mask)
+    return Batch(
+        torch.from_numpy(np.stack(healthy)[:, None]), torch.from_numpy(np.stack(anomalous)[:, None]), torch.from_numpy(np.stack(masks))
+    )
+
+
+def _vary(
+    image: NDArray[np.float32], organ: NDArray[np.bool_], schedule: Schedule, rng: Generator
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Crop, flip and turn a slice."""
+    from scipy.ndimage import rotate
+
+    if schedule.augment:
+        if rng.random() < 0.5:
+            angle = rng.uniform(-10, 10)
+            organ = rotate(organ.view(np.uint8), angle, reshape=False, order=0).astype(bool)
+            # Outside the organ the image is 0: without filling, turning would draw a dark rim round every liver.
+            filled = np.where(image > 0, image, np.float32(0.5))
+            image = np.where(organ, rotate(filled, angle, reshape=False, order=1, mode="nearest"), 0).astype(np.float32)
+        for axis in (0, 1):
+            if rng.random() < 0.5:
+                image, organ = np.flip(image, axis), np.flip(organ, axis)
+    if schedule.crop_px:
+        for axis in (0, 1):
+            where = np.flatnonzero(organ.any(axis=1 - axis))
+            centre = int(where[rng.integers(where.size)]) if where.size else organ.shape[axis] // 2
+            image, organ = _crop(image, centre, schedule.crop_px, axis), _crop(organ, centre, schedule.crop_px, axis)
+    return np.ascontiguousarray(image), np.ascontiguousarray(organ)
+
+
+def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any]:
+    """Cut a piece of fixed size that stays inside the slice where the slice is large enough; background elsewhere."""
+    length = array.shape[axis]
+    first = int(np.clip(centre - size // 2, 0, max(length - size, 0)))
+    piece = np.take(array, range(first, min(first + size, length)), axis=axis)
+    room = [(0, 0), (0, 0)]
+    room[axis] = (0, size - piece.shape[axis])
+    return np.pad(piece, room)
+
+
+@dataclass(eq=False, kw_only=True)
+class Stage:
+    """One network's training: what is trained, how long, and what an update loses.
+
+    Attributes
+    ----------
+    name : str
+        Shown while it runs.
+    number : int
+        Part of the key of every batch.
+    network : nn.Module
+        What is trained.
+    loss : callable
+        Batch on the device to a loss.
+    updates : int
+        How many.
+    fall : bool
+        Whether the step size falls along a cosine.
+    """
+
+    name: str
+    number: int
+    network: nn.Module
+    loss: Callable[[Batch], Tensor]
+    updates: int
+    fall: bool = False
+
+
+def train_stage(
+    stage: Stage,
+    data: HealthySlices,
+    recipe: Recipe,
+    schedule: Schedule,
+    *,
+    seed: int,
+    device: torch.device,
+    state: Path | None = None,
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train one network with Adam, saving its state now and then and going on from a state that is there.
+
+    Parameters
+    ----------
+    stage : Stage
+        What is trained.
+    data : HealthySlices
+        Healthy slices.
+    recipe : Recipe
+        Synthetic anomalies.
+    schedule : Schedule
+        Batch, step size, augmentation.
+    seed : int
+        0 or more; with the stage and the update it decides every batch.
+    device : torch.device
+        Where to compute; bfloat16 is used where the hardware has it.
+    state : Path, optional
+        File for the state of an unfinished training.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        ``updates``, ``first_loss`` and ``last_loss`` (means over up to 50 updates), ``seconds``, ``bf16``.
+
+    Raises
+    ------
+    InvalidNumbers
+        When the loss is no longer a number.
+    UnfitModel
+        When the state belongs to another training.
+    Cancelled
+        When the job was cancelled; the state is saved first.
+    """
+    job = job or Job()
+    network = stage.network.to(device=device, memory_format=torch.channels_last).train()
+    adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    done, losses, spent = _resume(state, stage, network, adam, seed) if state and state.exists() else (0, [], 0.0)
+    half, began, saved = has_bf16(device), time.monotonic(), time.monotonic()
+    for update in range(done, stage.updates):
+        if job.cancelled and state:
+            _keep(state, stage, network, adam, seed, update, losses, spent + time.monotonic() - began)
+        job.at(f"{stage.name} · loss {np.mean(losses[-50:]):.4f}" if losses else stage.name, update, stage.updates)
+        if stage.fall:
+            for group in adam.param_groups:
+                group["lr"] = schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * update / stage.updates))
+        batch = make_batch(data, recipe, schedule, (seed, stage.number), update)
+        moved = Batch(batch.healthy.to(device), batch.anomalous.to(device), batch.mask.to(device))
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+            loss = stage.loss(moved)
+        adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        losses.append(float(loss))
+        if not np.isfinite(losses[-1]):
+            raise InvalidNumbers(
+                "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",
+                "Train again with a smaller learning rate.",
+            )  # fmt: skip
+        if state and time.monotonic() - saved > SAVE_EVERY_S:
+            _keep(state, stage, network, adam, seed, update + 1, losses, spent + time.monotonic() - began)
+            saved = time.monotonic()
+    network.eval()
+    job.at(stage.name, stage.updates, stage.updates)
+    if state and done < stage.updates:
+        _keep(state, stage, network, adam, seed, stage.updates, losses, spent + time.monotonic() - began)
+    return {
+        "updates": stage.updates, "first_loss": float(np.mean(losses[:50])) if losses else None,
+        "last_loss": float(np.mean(losses[-50:])) if losses else None, "seconds": round(spent + time.monotonic() - began, 1), "bf16": half,
+    }  # fmt: skip
+
+
+def _keep(
+    path: Path, stage: Stage, network: nn.Module, adam: torch.optim.Adam, seed: int, update: int, losses: list[float], seconds: float
+) -> None:
+    """Save everything a killed training needs to go on: weights, Adam's moments, and how far it was."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for index, moments in adam.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+    card = {"state": {"stage": stage.number, "of": stage.updates, "seed": seed, "update": update, "losses": losses, "seconds": seconds}}
+    checkpoint.save(path, tensors, card)
+
+
+def _resume(path: Path, stage: Stage, network: nn.Module, adam: torch.optim.Adam, seed: int) -> tuple[int, list[float], float]:
+    """Go on from a saved state."""
+    about = checkpoint.read_card(path).get("state", {})
+    tensors = checkpoint.read_tensors(path)
+    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    fits = shapes == {name: value.shape for name, value in weights.items()}
+    if (about.get("stage"), about.get("of"), about.get("seed")) != (stage.number, stage.updates, seed) or not fits:
+        raise UnfitModel(
+            "state-other", f"The unfinished training in {path.name} has other settings.", "Going on would mix two trainings.",
+            "Remove that file, or train with the settings it was begun with.",
+        )  # fmt: skip
+    network.load_state_dict(weights)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("adam."):
+            _, index, what = name.split(".")
+            moments.setdefault(int(index), {})[what] = value
+    adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
+    return int(about["update"]), list(about["losses"]), float(about["seconds"])
