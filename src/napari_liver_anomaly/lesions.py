@@ -1,0 +1,257 @@
+"""From scores to lesions: cut, clean, number and measure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+
+MOST = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One lesion, as a radiologist would describe it.
+
+    Attributes
+    ----------
+    number : int
+        Its label; 1 is the largest.
+    volume_ml : float
+        Volume in ml.
+    long_mm, short_mm : float
+        On the axial slice with the lesion's largest area: longest diameter between the voxels' outlines, and largest extent
+        perpendicular to it.
+    equivalent_mm : float
+        Diameter of the sphere of the same volume.
+    centroid_index : tuple of float
+        Centre of mass, canonical (z, y, x).
+    centroid_mm : tuple of float
+        The same place in the patient, x, y, z in mm, RAS+.
+    mean_hu : float
+        Mean of the scan inside the lesion, HU.
+    liver_hu : float
+        Median of the liver outside all lesions, HU; NaN when no such liver is left.
+    difference_hu : float
+        ``mean_hu - liver_hu``: negative for a dark lesion.
+    first_slice, last_slice : int
+        First and last canonical axial slice, counted from 0 at the head.
+    slices : int
+        Number of axial slices it appears on.
+    """
+
+    number: int
+    volume_ml: float
+    long_mm: float
+    short_mm: float
+    equivalent_mm: float
+    centroid_index: tuple[float, float, float]
+    centroid_mm: tuple[float, float, float]
+    mean_hu: float
+    liver_hu: float
+    difference_hu: float
+    first_slice: int
+    last_slice: int
+    slices: int
+
+
+def level_of(threshold: float) -> int:
+    """Smallest grey score that counts as tumour: the rule is ``score >= level_of(threshold)``.
+
+    Parameters
+    ----------
+    threshold : float
+        0 to 1.
+
+    Returns
+    -------
+    int
+        1 to 255.
+
+    Raises
+    ------
+    WrongSetting
+        When the threshold lies outside 0 to 1.
+    """
+    if not 0 <= threshold <= 1:
+        raise WrongSetting(
+            "setting-range", f"threshold cannot be {threshold!r}.", "It is the smallest score called tumour.",
+            "Give a number from 0 to 1.",
+        )  # fmt: skip
+    return max(1, math.ceil(255 * threshold - 1e-6))
+
+
+def clean(score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry) -> NDArray[np.uint16]:
+    """Cut scores at a threshold, drop specks, and number what is left.
+
+    Parameters
+    ----------
+    score : ndarray, (z, y, x) uint8
+        0 to 255, standing for 0 to 1.
+    threshold : float
+        0 to 1, see :func:`level_of`.
+    min_volume_mm3 : float
+        26-connected pieces smaller than this are dropped; 0 keeps all.
+    geometry : Geometry
+        Grid of the scan.
+
+    Returns
+    -------
+    ndarray, (z, y, x) uint16
+        0 outside, lesions numbered from 1 by falling volume.
+
+    Raises
+    ------
+    WrongSetting
+        When the threshold lies outside 0 to 1.
+    Refusal
+        When more than 65,535 pieces are left.
+    """
+    from scipy import ndimage
+
+    tumour = score >= level_of(threshold)
+    labels = np.zeros(score.shape, np.uint16)
+    box = box_of(tumour)
+    if box is None:
+        return labels
+    pieces, count = ndimage.label(tumour[box], structure=np.ones((3, 3, 3), bool))
+    voxels = np.bincount(pieces.ravel(), minlength=count + 1)
+    voxels[0] = 0
+    kept = np.flatnonzero((voxels > 0) & (voxels * geometry.voxel_ml * 1000 >= min_volume_mm3 - 1e-9))
+    if kept.size > MOST:
+        raise Refusal(
+            "too-many-lesions", f"More than {MOST:,} separate spots were found.", "They are noise rather than lesions.",
+            "Raise the threshold or the smallest lesion volume.",
+        )  # fmt: skip
+    numbers = np.zeros(count + 1, np.uint16)
+    numbers[kept[np.argsort(-voxels[kept], kind="stable")]] = np.arange(1, kept.size + 1)
+    labels[box] = numbers[pieces]
+    return labels
+
+
+def measure(labels: NDArray[np.integer], volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
+    """Measure every lesion of a scan.
+
+    Parameters
+    ----------
+    labels : ndarray, (z, y, x) integer
+        Lesion numbers as given by :func:`clean`, 0 outside; numbers may be missing, as after editing by hand.
+    volume : Volume
+        The scan.
+    liver : Mask
+        Its liver.
+
+    Returns
+    -------
+    tuple of Lesion
+        One per number in use, in rising order.
+
+    Raises
+    ------
+    WrongGrid
+        When the labels or the liver do not lie on the scan's grid.
+    """
+    from scipy import ndimage
+
+    liver = liver.of(volume, "liver mask")
+    if labels.shape != volume.geometry.shape:
+        raise WrongGrid(
+            "shape-differs", f"Lesions of shape {labels.shape} were given for a scan of shape {volume.geometry.shape}.",
+            "They cannot be measured.", "Use the lesions found on this very scan.",
+        )  # fmt: skip
+    box = box_of(liver.voxels)
+    rest = volume.voxels[box][liver.voxels[box] & (labels[box] == 0)] if box is not None else np.empty(0)
+    liver_hu = float(np.median(rest)) if rest.size else math.nan
+    boxes = ndimage.find_objects(labels)
+    return tuple(_one(n, labels, volume, box, liver_hu) for n, box in enumerate(boxes, start=1) if box is not None)
+
+
+def box_of(voxels: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """Smallest box around the true voxels.
+
+    Parameters
+    ----------
+    voxels : ndarray, any shape, bool
+        A mask.
+
+    Returns
+    -------
+    tuple of slice or None
+        One slice per axis; None for an empty mask.
+    """
+    box: list[slice] = []
+    for axis in range(voxels.ndim):
+        part = voxels[tuple(box)]  # already cut along the axes before, so each pass is shorter
+        used = np.flatnonzero(part.any(axis=tuple(other for other in range(voxels.ndim) if other != axis)))
+        if not used.size:
+            return None
+        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    return tuple(box)
+
+
+def _one(number: int, labels: NDArray[np.integer], volume: Volume, box: tuple[slice, ...], liver_hu: float) -> Lesion:
+    """Measure one lesion inside its box."""
+    inside = labels[box] == number
+    voxels = int(np.count_nonzero(inside))
+    areas = inside.sum(axis=(1, 2))
+    start = np.array([part.start for part in box])
+    z, y, x = (float(c) for c in np.argwhere(inside).mean(axis=0) + start)
+    volume_ml = voxels * volume.geometry.voxel_ml
+    long_mm, short_mm = diameters(inside[int(areas.argmax())], volume.geometry.affine[:3, 1:3])
+    mean_hu = float(volume.voxels[box][inside].mean())
+    return Lesion(
+        number=number,
+        volume_ml=volume_ml,
+        long_mm=long_mm,
+        short_mm=short_mm,
+        equivalent_mm=float(np.cbrt(6 * volume_ml * 1000 / np.pi)),
+        centroid_index=(z, y, x),
+        centroid_mm=volume.geometry.position_mm((z, y, x)),
+        mean_hu=mean_hu,
+        liver_hu=liver_hu,
+        difference_hu=mean_hu - liver_hu,
+        first_slice=box[0].start,
+        last_slice=box[0].stop - 1,
+        slices=int(np.count_nonzero(areas)),
+    )  # fmt: skip
+
+
+def diameters(shape: NDArray[np.bool_], steps_mm: NDArray[np.float64]) -> tuple[float, float]:
+    """Longest diameter of a flat shape, and its largest extent perpendicular to that.
+
+    Parameters
+    ----------
+    shape : ndarray, (y, x) bool
+        Not empty. Separate parts are measured together.
+    steps_mm : ndarray, (3, 2)
+        Where one step along y and along x leads in the patient, mm (oblique and sheared grids are measured rightly).
+
+    Returns
+    -------
+    tuple of float
+        Long and short diameter in mm, between the middles of the voxels' outer edges.
+    """
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist, squareform
+
+    rows = np.flatnonzero(shape.any(axis=1))
+    left = shape[rows].argmax(axis=1)
+    right = shape.shape[1] - 1 - shape[rows, ::-1].argmax(axis=1)
+    ends = np.concatenate([np.stack([rows, left], 1), np.stack([rows, right], 1)]).astype(float)
+    edges = (ends[:, None] + 0.5 * np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])).reshape(-1, 2)
+    flat = edges @ np.linalg.qr(steps_mm)[1].T  # the plane of the slice, in mm
+    hull = flat[ConvexHull(flat).vertices]
+    apart = squareform(pdist(hull))
+    first, last = np.unravel_index(apart.argmax(), apart.shape)
+    along = (hull[last] - hull[first]) / apart[first, last]
+    across = hull @ np.array([-along[1], along[0]])
+    return float(apart[first, last]), float(np.ptp(across))
