@@ -14,7 +14,7 @@ HOUSE = REPOSITORY / "src" / PACKAGE
 LEVELS = {
     0: {"__init__", "errors"},
     1: {"volume", "settings", "job", "storage", "device"},
-    2: {"reading", "liver", "preparing", "synthesis", "networks", "losses", "metrics", "lesions", "phantom"},
+    2: {"reading", "liver", "preparing", "synthesis", "networks", "losses", "metrics", "lesions", "phantom", "cases"},
     3: {"training", "checkpoint", "healthy", "synthesising"},
     4: {"methods", "inference"},
     5: {"writing", "evidence", "cohort"},
@@ -58,7 +58,9 @@ class File:
 
 def files(root: Path = HOUSE) -> list[File]:
     """Every source file of a package, but for those that the build writes."""
-    return [File(path, root) for path in sorted(root.rglob("*.py")) if path.name not in GENERATED and "__pycache__" not in path.parts]
+    return [
+        File(path, root) for path in sorted(root.rglob("*.py")) if path.name not in GENERATED and "__pycache__" not in path.parts
+    ]
 
 
 def build(root: Path, **rooms: str) -> Path:

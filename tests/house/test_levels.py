@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from house.source import DOORS, HOUSE, LEVEL_OF, PACKAGE, File, build, files, told
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # Imports between rooms of one level that the picture in docs/architecture.md draws.
-DRAWN = {("inference", "methods"), ("cli", "gui"), ("__main__", "cli")}
+DRAWN = {("training", "checkpoint"), ("inference", "methods"), ("cli", "gui"), ("__main__", "cli")}
 NO_ROOM = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 SCREEN = {"qtpy", "napari", "magicgui", "superqt", "vispy", "app_model", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 
@@ -41,7 +44,9 @@ def breaches(root: Path) -> list[str]:
         if set(file.path.relative_to(root).with_suffix("").parts) & NO_ROOM:
             found.append(file.at(1, "a name that says nothing; name the room for its one idea"))
         if file.level is None:
-            found.append(file.at(1, f"room {file.room!r} has no level: draw it in docs/architecture.md and tests/house/source.py"))
+            found.append(
+                file.at(1, f"room {file.room!r} has no level: draw it in docs/architecture.md and tests/house/source.py")
+            )
             continue
         if file.room == "__init__":
             continue  # its imports are for type checkers only; test_lightness.py holds that they load nothing
@@ -64,7 +69,9 @@ def screen_breaches(root: Path) -> list[str]:
         for node in ast.walk(file.tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            found += [file.at(node, f"imports {name}; only gui/ knows the screen") for name in names if name.split(".")[0] in SCREEN]
+            found += [
+                file.at(node, f"imports {name}; only gui/ knows the screen") for name in names if name.split(".")[0] in SCREEN
+            ]
     return found
 
 
@@ -83,7 +90,10 @@ def test_only_the_gui_knows_the_screen() -> None:
         ({"job": "x = 1\nimport napari_liver_anomaly.settings\n", "settings": ""}, "job.py:2:"),
         ({"losses": "from . import metrics\n", "metrics": ""}, "losses.py:1:"),
         ({"networks__restorer": "from ..losses import focal\n", "losses": ""}, "networks/restorer.py:1:"),
-        ({"reading__nifti": "def f():\n    from napari_liver_anomaly.writing import write\n", "writing": ""}, "reading/nifti.py:2:"),
+        (
+            {"reading__nifti": "def f():\n    from napari_liver_anomaly.writing import write\n", "writing": ""},
+            "reading/nifti.py:2:",
+        ),
         ({"inference": "from napari_liver_anomaly import Volume\n"}, "inference.py:1:"),
         ({"kitchen": ""}, "kitchen.py:1:"),
         ({"reading__utils": ""}, "reading/utils.py:1:"),
@@ -109,7 +119,9 @@ def test_imports_that_the_law_allows(tmp_path: Path) -> None:
     assert breaches(house) == []
 
 
-@pytest.mark.parametrize("line", ["import napari", "from qtpy.QtCore import Qt", "import superqt.utils as s", "from napari.layers import Image"])
+@pytest.mark.parametrize(
+    "line", ["import napari", "from qtpy.QtCore import Qt", "import superqt.utils as s", "from napari.layers import Image"]
+)
 def test_a_screen_library_below_the_doors_is_named(tmp_path: Path, line: str) -> None:
     house = build(tmp_path, writing__report=f"def f():\n    {line}\n", gui__panel=line + "\n")
     assert [breach.split(" ")[0] for breach in screen_breaches(house)] == ["writing/report.py:2:"]

@@ -7,18 +7,23 @@ import importlib
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from house.source import HOUSE, PACKAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = ("torch", "scipy", "skimage", "qtpy", "PyQt5", "PyQt6", "PySide6", "napari", "magicgui", "superqt", "nibabel", "pydicom")
 
 
 def loaded(code: str, names: tuple[str, ...], cwd: Path = HOUSE.parent) -> set[str]:
     """Run code in a fresh Python with ``cwd`` first on its path, and tell which of ``names`` it loaded."""
-    script = f"import sys, json; sys.path.insert(0, {str(cwd)!r})\n{code}\nprint(json.dumps([n for n in {names!r} if n in sys.modules]))"
+    first = f"import sys, json; sys.path.insert(0, {str(cwd)!r})"
+    last = f"print(json.dumps([name for name in {names!r} if name in sys.modules]))"
+    script = "\n".join((first, code, last))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))

@@ -1,0 +1,87 @@
+"""What holds for every test: no network, no settings of the user's, few threads, and where the real scans are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def _threads() -> None:
+    """Small arrays gain nothing from many threads, and tests run beside each other."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def _home() -> Path:
+    """A home folder of the suite's own, so that napari's settings and plugin choices of the user stay as they are."""
+    home = Path(tempfile.mkdtemp(prefix="liver-anomaly-home-"))
+    os.environ.setdefault("PYTHONUSERBASE", site.getuserbase())
+    authority = Path.home() / ".Xauthority"
+    if authority.exists():
+        os.environ.setdefault("XAUTHORITY", str(authority))
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
+    for name, folder in (
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_CACHE_HOME", ".cache"),
+        ("XDG_DATA_HOME", ".data"),
+        ("XDG_STATE_HOME", ".state"),
+    ):
+        os.environ[name] = str(home / folder)
+    os.environ["NAPARI_CONFIG"] = str(home / "napari" / "settings.yaml")
+    return home
+
+
+def _refuse_network() -> None:
+    """Sockets raise, except those between processes of this machine (Xvfb and asyncio need them)."""
+    local = {getattr(socket, "AF_UNIX", None)}
+    make = socket.socket.__init__
+
+    def guarded(self: socket.socket, family: int = -1, *args: object, **keywords: object) -> None:
+        if keywords.get("fileno") is None and len(args) < 3 and family not in local:
+            raise PermissionError("a test tried to open a network socket")
+        make(self, family, *args, **keywords)  # type: ignore[arg-type]
+
+    def refuse(*args: object, **keywords: object) -> None:
+        raise PermissionError("a test tried to reach the network")
+
+    socket.socket.__init__ = guarded  # type: ignore[method-assign]
+    for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname"):
+        setattr(socket, name, refuse)
+
+
+_threads()
+_HOME = _home()
+_refuse_network()
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a screen where there is none, with a reason; continuous integration must have one and fails instead."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or os.environ.get("CI"):
+        return
+    screen = {"make_napari_viewer", "make_napari_viewer_proxy"}
+    for item in items:
+        if screen & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.skip(reason="no screen: install xvfb, or run where a window can open"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real scans; the test is skipped where it is absent."""
+    named = os.environ.get("LIVER_ANOMALY_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real scans: set LIVER_ANOMALY_DATA to their folder")
+    return folder
