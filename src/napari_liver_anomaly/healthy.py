@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preparing import HealthySlices, Prepare, prepare
 from napari_liver_anomaly.storage import replacing
 
@@ -235,3 +236,40 @@ def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:
             "Add scans with liver masks and without tumours.",
         )  # fmt: skip
     return HealthySlices(images, organs, settings.hu_per_unit)
+
+
+def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[HealthyScan]:
+    """Read and pack every case of a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
+    keep_names : bool
+        Keep the names of the cases; without it only hashes are kept.
+    job : Job, optional
+        Progress and cancel, asked at every case.
+
+    Returns
+    -------
+    list of HealthyScan
+        One for each case.
+
+    Raises
+    ------
+    Refusal
+        When there is no case, or a file cannot be read.
+    """
+    # Here, not above: a machine that only trains needs no reader of medical files.
+    from napari_liver_anomaly.cases import find_cases
+    from napari_liver_anomaly.reading import read, read_mask
+
+    cases, job, packed = find_cases(folder), job or Job(), []
+    for done, case in enumerate(cases):
+        job.at("Packing healthy livers", done, len(cases))
+        volume, _ = read(case.ct)
+        liver = read_mask(case.liver, volume).voxels
+        tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
+        name = case.name if keep_names else ""
+        packed.append(pack_scan(volume.voxels, liver, tumours, volume.geometry.spacing_mm, scan=volume.identity, name=name))
+    return packed

@@ -192,7 +192,7 @@ class Slices:
     settings : Prepare
         How they were made.
     tables : ndarray, (n, 256) float32, or None
-        ``paper`` intensity: equalised grey of each original grey, per slice.
+        ``paper`` intensity: equalised grey of each original grey, per slice; NaN for greys the slice does not hold.
     """
 
     images: Floats
@@ -223,9 +223,11 @@ class Slices:
         low, step = settings.window_low_hu, settings.hu_per_unit / 255
         hu = np.empty(images.shape, dtype=np.float32)
         for k, image in enumerate(images):
-            # Equalisation merges grey levels: of those that share an equalised value, the middle one stands for all.
-            values, start, count = np.unique(self.tables[first + k], return_index=True, return_counts=True)
-            hu[k] = low + step * np.interp(image * 255, values, start + (count - 1) / 2)
+            # Equalisation merges grey levels: of those in the slice that share an equalised value, their mean stands for all.
+            table = self.tables[first + k]
+            levels = np.flatnonzero(np.isfinite(table))
+            values, which, count = np.unique(table[levels], return_inverse=True, return_counts=True)
+            hu[k] = low + step * np.interp(image * 255, values, np.bincount(which, levels) / count) if levels.size else low
         return hu
 
 
@@ -295,7 +297,14 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     return Frame(liver.shape, planes, rows, columns, size, padded)  # type: ignore[arg-type]
 
 
-def prepare(hu: NDArray[np.int16], liver: Bools, spacing_mm: tuple[float, float, float], settings: Prepare) -> Slices:
+def prepare(
+    hu: NDArray[np.int16],
+    liver: Bools,
+    spacing_mm: tuple[float, float, float],
+    settings: Prepare,
+    *,
+    median_hu: float | None = None,
+) -> Slices:
     """Cut, resample and normalise a scan.
 
     Parameters
@@ -308,6 +317,8 @@ def prepare(hu: NDArray[np.int16], liver: Bools, spacing_mm: tuple[float, float,
         Voxel size (z, y, x) in mm.
     settings : Prepare
         Geometry and intensity.
+    median_hu : float, optional
+        Median of the whole liver, when only some of its planes are given.
 
     Returns
     -------
@@ -320,7 +331,7 @@ def prepare(hu: NDArray[np.int16], liver: Bools, spacing_mm: tuple[float, float,
         When the mask is empty.
     """
     frame = frame_of(liver, spacing_mm, settings)
-    median = liver_median(hu, liver)
+    median = liver_median(hu, liver) if median_hu is None else median_hu
     low, high = settings.window_low_hu, settings.window_high_hu
     grey = frame.there(hu, (low, high))
     organ = frame.mask_there(liver)
@@ -331,7 +342,8 @@ def prepare(hu: NDArray[np.int16], liver: Bools, spacing_mm: tuple[float, float,
         levels = np.rint((grey - low) / (high - low) * 255).astype(np.uint8)
         made = [equalise(np.where(inside, np.maximum(plane, 1), 0)) for plane, inside in zip(levels, organ, strict=True)]
         images = np.stack([image for image, _ in made]).astype(np.float32) / 255
-        tables = np.stack([table for _, table in made]).astype(np.float32)
+        there = np.stack([np.isin(np.arange(256), plane[inside]) for plane, inside in zip(levels, organ, strict=True)])
+        tables = np.where(there, np.stack([table for _, table in made]), np.nan).astype(np.float32)
     return Slices(np.where(organ, images, 0).astype(np.float32), organ, frame, median, settings, tables)
 
 

@@ -18,7 +18,6 @@ from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.settings import Settings, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,54 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_liver_anomaly.preparing import HealthySlices
+    from napari_liver_anomaly.schedule import Schedule
     from napari_liver_anomaly.synthesis.contract import Recipe
 
 SAVE_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Schedule(Settings):
-    """How long and on what each network is trained."""
-
-    restorer_epochs: int = setting(200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer.")
-    restorer_updates: int = setting(0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs.")
-    segmenter_epochs: int = setting(1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen.")
-    segmenter_updates: int = setting(200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates.")
-    batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
-    learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
-    fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
-    crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")
-    augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
-
-    def restorer_length(self, slices: int) -> int:
-        """Updates of stage 1.
-
-        Parameters
-        ----------
-        slices : int
-            Healthy slices there are.
-
-        Returns
-        -------
-        int
-            Updates.
-        """
-        return self.restorer_updates or self.restorer_epochs * -(-slices // self.batch)
-
-    def segmenter_length(self, slices: int) -> int:
-        """Updates of stage 2: the epochs, and never fewer than the least number of updates.
-
-        Parameters
-        ----------
-        slices : int
-            Healthy slices there are.
-
-        Returns
-        -------
-        int
-            Updates.
-        """
-        return max(self.segmenter_updates, self.segmenter_epochs * -(-slices // self.batch))
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +189,8 @@ def train_stage(
         When the job was cancelled; the state is saved first.
     """
     job = job or Job()
+    # Gradients of the empty background fall below what processors handle at full speed: without this an update takes four times as long on a CPU.
+    torch.set_flush_denormal(True)
     network = stage.network.to(device=device, memory_format=torch.channels_last).train()
     adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     done, losses, spent = _resume(state, stage, network, adam, seed) if state and state.exists() else (0, [], 0.0)
@@ -252,7 +209,7 @@ def train_stage(
         adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if not np.isfinite(losses[-1]):
             raise InvalidNumbers(
                 "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",

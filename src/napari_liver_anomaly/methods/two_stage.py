@@ -20,8 +20,9 @@ from napari_liver_anomaly.losses import focal_loss, restoration_loss
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.preparing import Prepare
+from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretchPaper, Recipe
-from napari_liver_anomaly.training import Batch, Schedule, Stage, train_stage
+from napari_liver_anomaly.training import Batch, Stage, train_stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,76 @@
+"""Cases in a folder: which files belong together, by their names alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_liver_anomaly.errors import Refusal
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+TUMOUR_WORDS = ("tumour", "tumor")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Files of one scan.
+
+    Attributes
+    ----------
+    name : str
+        What stands before ``_ct`` in the scan's file name.
+    ct, liver : Path
+        The scan and its liver mask.
+    tumours : Path or None
+        The tumour mask, where there is one.
+    """
+
+    name: str
+    ct: Path
+    liver: Path
+    tumours: Path | None
+
+
+def find_cases(folder: str | Path) -> tuple[Case, ...]:
+    """List the cases of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` (or ``NAME_tumor``).
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha`` files.
+
+    Returns
+    -------
+    tuple of Case
+        Sorted by name. Scans without a liver mask are left out.
+
+    Raises
+    ------
+    Refusal
+        When the folder does not exist or holds no case.
+    """
+    folder = Path(folder)
+    scans = {name: path for path in sorted(folder.glob("*_ct.*")) if (name := _name_of(path, "ct"))} if folder.is_dir() else {}
+    found = []
+    for name, path in scans.items():
+        liver = _first(folder, name, ("liver",))
+        if liver:
+            found.append(Case(name, path, liver, _first(folder, name, TUMOUR_WORDS)))
+    if not found:
+        raise Refusal(
+            "no-cases", f"No scan with a liver mask was found in {folder.name or 'that folder'}.", "There is nothing to work on.",
+            "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _name_of(path: Path, word: str) -> str:
+    """What stands before ``_ct`` in a file name, or nothing."""
+    ends = [ending for ending in ENDINGS if path.name.endswith(f"_{word}{ending}")]
+    return path.name.removesuffix(f"_{word}{ends[0]}") if ends else ""
+
+
+def _first(folder: Path, name: str, words: tuple[str, ...]) -> Path | None:
+    """The first file of a case that exists."""
+    paths = (folder / f"{name}_{word}{ending}" for word in words for ending in ENDINGS)
+    return next((path for path in paths if path.exists()), None)

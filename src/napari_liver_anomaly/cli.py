@@ -1,0 +1,194 @@
+"""The same verbs in a terminal: ``liver-anomaly segment``, ``train``, ``evaluate`` and the rest.
+
+Exit codes: 0 done, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.device import CHOICES
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Refusal, version
+from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.job import Job, Progress
+from napari_liver_anomaly.phantom import PhantomSettings
+from napari_liver_anomaly.schedule import Schedule
+from napari_liver_anomaly.settings import Settings, options
+from napari_liver_anomaly.verbs import VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, REFUSED, STOPPED = 0, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``liver-anomaly``; those of the process when nothing is given.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    parser = make_parser()
+    args = parser.parse_args(arguments)
+    bar = _Bar()
+    try:
+        args.run(args, Job(report=bar.show))
+    except Refusal as refusal:
+        bar.close()
+        sys.stderr.write(f"liver-anomaly: {refusal}\n")
+        return REFUSED
+    except (Cancelled, KeyboardInterrupt):
+        bar.close()
+        sys.stderr.write("liver-anomaly: stopped; no result was written.\n")
+        return STOPPED
+    bar.close()
+    return DONE
+
+
+class _Bar:
+    """A progress bar for each phase of a job; silent when nobody looks at a terminal."""
+
+    def __init__(self) -> None:
+        self.phase = ""
+        self.bar: Any = None
+
+    def show(self, progress: Progress) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None or self.phase.split(" · ")[0] != progress.phase.split(" · ")[0]:
+            self.close()
+            self.bar = tqdm(total=progress.total, file=sys.stderr, disable=None, leave=False)
+        if self.phase != progress.phase:
+            self.phase = progress.phase
+            self.bar.set_description(progress.phase, refresh=False)
+        self.bar.total = progress.total
+        self.bar.update(progress.done - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+
+def add_options(parser: argparse.ArgumentParser, settings: type[Settings] | Settings, *, overrides: bool = False) -> None:
+    """Make one flag for each field of a settings class.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Where to add them.
+    settings : type or instance
+        The settings class, or an instance whose values are the defaults.
+    overrides : bool
+        True leaves unsaid flags empty, so that a preset decides.
+    """
+    for option in options(settings):
+        shown = "" if overrides else f" Default {option.default}."
+        unit = f" [{option.unit}]" if option.unit else ""
+        words: dict[str, Any] = {"help": f"{option.help}{unit}{shown}", "default": None if overrides else option.default}
+        if option.kind is bool:
+            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, **words)
+        elif option.choices:
+            parser.add_argument(option.flag, choices=option.choices, **words)
+        else:
+            parser.add_argument(option.flag, type=option.kind, metavar=option.name.rsplit("_", 1)[-1].upper(), **words)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe all verbs and flags.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Each verb's function is ``args.run``.
+    """
+    parser = argparse.ArgumentParser(
+        prog="liver-anomaly", description=f"Find liver tumours in CT without labelled tumours. {NOT_A_MEDICAL_DEVICE}"
+    )
+    parser.add_argument("--version", action="version", version=version())
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    verb = _verb(verbs, "segment", "Search a scan for tumours and write what was found.")
+    verb.add_argument("scan", type=Path, help="CT: .nii, .nii.gz, .nrrd, .mha, a DICOM folder or one file of it.")
+    verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
+    verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
+    verb.add_argument("--model", default="compact", help="Name of a model, or a .safetensors file. Default compact.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    add_options(verb, Segment)
+
+    verb = _verb(verbs, "synthesise", "Put synthetic anomalies on a scan.")
+    verb.add_argument("scan", type=Path, help="CT, as for segment.")
+    verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
+    verb.add_argument("--recipe", default="blobs", help="Family of anomalies; 'liver-anomaly info' lists them. Default blobs.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
+    verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
+
+    verb = _verb(verbs, "prepare", "Pack healthy livers into one small file to train from.")
+    verb.add_argument("folders", type=Path, nargs="+", help="Folders of NAME_ct, NAME_liver and, where known, NAME_tumour files.")
+    verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .npz.")
+    verb.add_argument("--keep-names", action="store_true", help="Keep the names of the cases (never use it with patients' names).")
+
+    verb = _verb(verbs, "train", "Train a model on healthy livers.")
+    _training_flags(verb)
+    verb.add_argument("--without", nargs="*", default=[], metavar="NAME", help="Cases to leave out, by name or identity.")
+    verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
+    verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
+
+    verb = _verb(verbs, "evaluate", "Measure a model on scans with tumour masks, beside a rule without learning.")
+    verb.add_argument("--data", type=Path, required=True, help="Folder of NAME_ct, NAME_liver and NAME_tumour files.")
+    verb.add_argument("--model", default="compact", help="Name of a model, or a .safetensors file. Default compact.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
+    add_options(verb, Segment)
+
+    verb = _verb(verbs, "cross-validate", "Train on some patients, measure on the others, in turn.")
+    _training_flags(verb)
+    verb.add_argument("--data", type=Path, required=True, help="Folder with the same cases and their tumour masks.")
+    verb.add_argument("--fold", nargs="+", action="append", required=True, metavar="NAME", help="Cases measured together; repeat for each fold.")
+    verb.add_argument("--models", type=Path, required=True, help="Folder for the model of each fold.")
+    verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
+
+    verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
+    verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")
+    add_options(verb, PhantomSettings)
+
+    verb = _verb(verbs, "demo", "Open napari on the built-in sample and search it.")
+    verb.add_argument("--screenshot", type=Path, help="Write a picture and close, instead of staying open.")
+
+    verb = _verb(verbs, "info", "List models, recipes, versions and devices.")
+    verb.add_argument("--model", help="Show the whole card of one model.")
+    return parser
+
+
+def _verb(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=f"{words} {NOT_A_MEDICAL_DEVICE}")
+    made.set_defaults(run=VERBS[name])
+    return made
+
+
+def _training_flags(verb: argparse.ArgumentParser) -> None:
+    """Flags that train and cross-validate share."""
+    verb.add_argument("--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare', or folders of cases.")
+    verb.add_argument("--preset", choices=("compact", "paper"), default="compact", help="Size of the model. Default compact.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card.")
+    add_options(verb, Schedule, overrides=True)
+
+
+def _seed(word: str) -> int:
+    """Read a seed: a whole number, 0 or more."""
+    seed = int(word)
+    if seed < 0:
+        raise argparse.ArgumentTypeError("a seed is 0 or more")
+    return seed

@@ -1,0 +1,52 @@
+"""How long a two-stage model is trained, and on what share of each slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_liver_anomaly.settings import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule(Settings):
+    """How long and on what each network is trained."""
+
+    restorer_epochs: int = setting(200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer.")
+    restorer_updates: int = setting(0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs.")
+    segmenter_epochs: int = setting(1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen.")
+    segmenter_updates: int = setting(200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates.")
+    batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
+    learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
+    fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
+    crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")
+    augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
+
+    def restorer_length(self, slices: int) -> int:
+        """Updates of stage 1.
+
+        Parameters
+        ----------
+        slices : int
+            Healthy slices there are.
+
+        Returns
+        -------
+        int
+            Updates.
+        """
+        return self.restorer_updates or self.restorer_epochs * -(-slices // self.batch)
+
+    def segmenter_length(self, slices: int) -> int:
+        """Updates of stage 2: the epochs, and never fewer than the least number of updates.
+
+        Parameters
+        ----------
+        slices : int
+            Healthy slices there are.
+
+        Returns
+        -------
+        int
+            Updates.
+        """
+        return max(self.segmenter_updates, self.segmenter_epochs * -(-slices // self.batch))

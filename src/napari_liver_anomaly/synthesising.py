@@ -1,0 +1,143 @@
+"""Synthetic anomalies on a real scan: the same recipes, slices and seeds as in training, brought back to the scan's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.preparing import Prepare, liver_median, prepare
+from napari_liver_anomaly.volume import Mask, Volume
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.preparing import Slices
+    from napari_liver_anomaly.synthesis.contract import Recipe
+
+DEFAULT = Prepare(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """One slice of a scan with an anomaly: Hounsfield units and mask on the scan's pixels, (y, x)."""
+
+    hu: NDArray[np.int16]
+    mask: NDArray[np.bool_]
+
+
+def synthesise_slice(
+    volume: Volume, liver: Mask, z: int, recipe: Recipe, seed: int, settings: Prepare = DEFAULT
+) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """Put a synthetic anomaly on one slice.
+
+    Parameters
+    ----------
+    volume : Volume
+        A scan.
+    liver : Mask
+        Its liver.
+    z : int
+        Canonical axial index of the slice.
+    recipe : Recipe
+        Family of anomalies.
+    seed : int
+        0 or more. The same seed and slice give the same anomaly, here and in :func:`synthesise`.
+    settings : Prepare
+        How slices are made for the networks.
+
+    Returns
+    -------
+    tuple of ndarray
+        Hounsfield units (y, x) int16 and mask (y, x) bool, on the scan's pixels. Unchanged and empty where there is no liver.
+
+    Raises
+    ------
+    WrongGrid
+        When the mask is not on the scan's grid.
+    """
+    liver = liver.of(volume, "liver mask")
+    plane = liver.voxels[z : z + 1]
+    if not plane.any():
+        return volume.voxels[z].copy(), np.zeros(plane.shape[1:], dtype=bool)
+    changed = _change(volume.voxels[z : z + 1], plane, volume, recipe, seed, z, _for_scan(settings, volume, liver))
+    return changed.hu, changed.mask
+
+
+def synthesise(
+    volume: Volume, liver: Mask, recipe: Recipe, seed: int, job: Job | None = None, settings: Prepare = DEFAULT
+) -> tuple[Volume, Mask]:
+    """Put a synthetic anomaly on every slice of the liver, each drawn as training draws it.
+
+    Parameters
+    ----------
+    volume : Volume
+        A scan.
+    liver : Mask
+        Its liver.
+    recipe : Recipe
+        Family of anomalies.
+    seed : int
+        0 or more.
+    job : Job, optional
+        Progress and cancel, asked at every slice.
+    settings : Prepare
+        How slices are made for the networks.
+
+    Returns
+    -------
+    tuple of Volume and Mask
+        The anomalous scan and where it was changed.
+
+    Raises
+    ------
+    WrongGrid
+        When the mask is not on the scan's grid.
+    Refusal
+        When the mask is empty.
+    Cancelled
+        When the job was cancelled.
+    """
+    liver, job = liver.of(volume, "liver mask"), job or Job()
+    planes = np.flatnonzero(liver.voxels.any(axis=(1, 2)))
+    if planes.size == 0:
+        raise Refusal("liver-empty", "The liver mask is empty.", "There is no place for an anomaly.", "Draw or load a liver mask.")
+    voxels, mask = volume.voxels.copy(), np.zeros(liver.voxels.shape, dtype=bool)
+    measured = _for_scan(settings, volume, liver)
+    for done, z in enumerate(planes):
+        job.at("Making anomalies", done, planes.size)
+        changed = _change(volume.voxels[z : z + 1], liver.voxels[z : z + 1], volume, recipe, seed, int(z), measured)
+        voxels[z], mask[z] = changed.hu, changed.mask
+    anomalous = Volume(voxels, volume.geometry, volume.name)
+    return anomalous, Mask(mask, volume.geometry, anomalous.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """How slices of one scan are made: the settings, and the whole liver's median that a single slice does not know."""
+
+    settings: Prepare
+    median_hu: float
+
+
+def _for_scan(settings: Prepare, volume: Volume, liver: Mask) -> _Measured:
+    return _Measured(settings, liver_median(volume.voxels, liver.voxels))
+
+
+def _change(
+    hu: NDArray[np.int16], liver: NDArray[np.bool_], volume: Volume, recipe: Recipe, seed: int, z: int, measured: _Measured
+) -> _Changed:
+    """Prepare one plane, draw on it, and bring only the difference back, so that every other voxel keeps its exact value."""
+    slices: Slices = prepare(hu, liver, volume.geometry.spacing_mm, measured.settings, median_hu=measured.median_hu)
+    image, organ = slices.images[0], slices.organ[0]
+    drawn = recipe.draw(image, organ, measured.settings.hu_per_unit, np.random.default_rng([seed, z]))
+    change = slices.to_hu(drawn.image[None]) - slices.to_hu(image[None])
+    frame = slices.frame
+    whole = np.rint(frame.back(np.where(organ, change, 0).astype(np.float32))[0])
+    mask = (frame.back(drawn.mask[None].astype(np.float32))[0] >= 0.5) & liver[0]
+    low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
+    changed = np.clip(hu[0] + np.where(liver[0], whole, 0), low, high).astype(np.int16)
+    return _Changed(changed, mask)

@@ -1,0 +1,206 @@
+"""What each verb of the command line does: read, work, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.settings import Settings, options
+from napari_liver_anomaly.storage import replacing
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.methods.two_stage import Preset
+    from napari_liver_anomaly.volume import Mask, Volume
+
+
+def settings_from(args: argparse.Namespace, base: Settings) -> Any:
+    """Read the flags of a settings class back.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed flags.
+    base : Settings
+        Values for flags that were not said.
+
+    Returns
+    -------
+    Settings
+        Of the class of ``base``.
+    """
+    said = {option.name: getattr(args, option.name) for option in options(base)}
+    return dataclasses.replace(base, **{name: value for name, value in said.items() if value is not None})  # type: ignore[type-var]
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+
+
+def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, ...]]:
+    """Read the scan and the liver that a verb names; findings go to stderr."""
+    from napari_liver_anomaly.reading import read, read_mask
+
+    job.at("Reading the scan", 0, 1)
+    volume, findings = read(args.scan)
+    liver = read_mask(args.liver, volume)
+    for finding in findings:
+        sys.stderr.write(f"note: {finding}\n")
+    return volume, liver, findings
+
+
+def run_segment(args: argparse.Namespace, job: Job) -> None:
+    """Search a scan and write everything that was found."""
+    from napari_liver_anomaly.methods import load
+    from napari_liver_anomaly.writing import write
+
+    settings = settings_from(args, Segment())
+    method = load(args.model)
+    volume, liver, findings = _read(args, job)
+    result = segment(volume, liver, method, settings, device=args.device, job=job)
+    result = dataclasses.replace(result, findings=(*findings, *result.findings))
+    job.at("Writing", 0, 1)
+    write(result, args.out, inputs=(args.scan, args.liver))
+    report = json.loads((args.out / "report.json").read_text())
+    _say(f"{report['summary']} {result.ran_on} {result.timings_s['total']:.1f} s.")
+    _say(NOT_A_MEDICAL_DEVICE)
+
+
+def run_synthesise(args: argparse.Namespace, job: Job) -> None:
+    """Write a scan with synthetic anomalies, and where they are."""
+    from napari_liver_anomaly.synthesis import RECIPES
+    from napari_liver_anomaly.synthesising import synthesise
+    from napari_liver_anomaly.writing import write_image
+
+    if args.recipe not in RECIPES:
+        raise Refusal("recipe-unknown", f"There is no recipe {args.recipe!r}.", "Nothing was made.", f"Choose one of {', '.join(RECIPES)}.")
+    volume, liver, _ = _read(args, job)
+    anomalous, mask = synthesise(volume, liver, RECIPES[args.recipe](), args.seed, job)
+    write_image(anomalous.voxels, volume.geometry, args.out / "anomalous.nii.gz", inputs=(args.scan, args.liver))
+    write_image(mask.voxels.astype("uint8"), volume.geometry, args.out / "anomalies.nii.gz", inputs=(args.scan, args.liver))
+    _say(f"Wrote anomalous.nii.gz and anomalies.nii.gz ({mask.ml:.1f} ml of synthetic anomalies).")
+
+
+def run_prepare(args: argparse.Namespace, job: Job) -> None:
+    """Pack folders of cases into one training file."""
+    from napari_liver_anomaly.healthy import pack_folder, write_healthy
+
+    scans = [scan for folder in args.folders for scan in pack_folder(folder, keep_names=args.keep_names, job=job)]
+    write_healthy(scans, args.out)
+    _say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
+
+
+def _preset(args: argparse.Namespace) -> Preset:
+    from napari_liver_anomaly.methods.two_stage import PRESETS
+
+    preset = PRESETS[args.preset]
+    return dataclasses.replace(preset, schedule=settings_from(args, preset.schedule))
+
+
+def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
+    """Read or pack every scan that ``--healthy`` names."""
+    from napari_liver_anomaly.healthy import pack_folder, read_healthy
+
+    return [scan for path in args.healthy for scan in (pack_folder(path, job=job) if path.is_dir() else read_healthy(path))]
+
+
+def run_train(args: argparse.Namespace, job: Job) -> None:
+    """Train a model and write its weights with a card."""
+    from napari_liver_anomaly.cards import fit_and_save
+
+    scans = _healthy(args, job)
+    left_out = set(args.without)
+    unknown = left_out - {word for scan in scans for word in (scan.name, scan.scan)}
+    if unknown:
+        raise Refusal("case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without.")
+    scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
+    metrics = json.loads(args.metrics.read_text()) if args.metrics else None
+    figures = fit_and_save(
+        scans, _preset(args), args.out, seed=args.seed, device=args.device, about=args.about_data, metrics=metrics, job=job
+    )
+    _say(f"Trained on {figures['slices']} slices of {len(scans)} scans: {args.out.name}.")
+
+
+def run_evaluate(args: argparse.Namespace, job: Job) -> None:
+    """Measure a model on a folder of cases."""
+    from napari_liver_anomaly.evidence import evaluate
+    from napari_liver_anomaly.methods import load
+
+    found = evaluate(args.data, load(args.model), settings_from(args, Segment()), device=args.device, job=job)
+    _write_json(found, args.out)
+
+
+def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
+    """Train and measure, fold by fold."""
+    from napari_liver_anomaly.evidence import cross_validate
+
+    found = cross_validate(
+        _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, device=args.device,
+        about=args.about_data, job=job,
+    )  # fmt: skip
+    _write_json(found, args.out)
+
+
+def _write_json(found: dict[str, Any], path: Path) -> None:
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _say(f"Wrote {path.name}.")
+
+
+def run_phantom(args: argparse.Namespace, job: Job) -> None:
+    """Write the built-in sample."""
+    from napari_liver_anomaly.writing import write_sample
+
+    job.at("Building the phantom", 0, 1)
+    sample = make_phantom(settings_from(args, PhantomSettings()))
+    for path in write_sample(sample, args.out, "phantom"):
+        _say(f"Wrote {path.name}.")
+
+
+def run_demo(args: argparse.Namespace, job: Job) -> None:
+    """Open napari on the built-in sample."""
+    from importlib.util import find_spec
+
+    if find_spec("napari") is None:
+        raise Refusal(
+            "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",
+            "Install napari-liver-anomaly[app].",
+        )  # fmt: skip
+    from napari_liver_anomaly.gui.demo import demo
+
+    demo(args.screenshot)
+
+
+def run_info(args: argparse.Namespace, job: Job) -> None:
+    """List what there is."""
+    import torch
+
+    from napari_liver_anomaly.checkpoint import read_card
+    from napari_liver_anomaly.methods import names, path_of
+    from napari_liver_anomaly.synthesis import RECIPES
+
+    if args.model:
+        _say(json.dumps(read_card(path_of(args.model)), indent=1, ensure_ascii=False))
+        return
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    _say(f"napari-liver-anomaly {version()}, torch {torch.__version__}")
+    _say(f"graphics card: {cuda}; processor threads: {torch.get_num_threads()}")
+    _say(f"models: {', '.join(names()) or 'none'}")
+    for name, recipe in RECIPES.items():
+        _say(f"recipe {name}: {(recipe.__doc__ or '').splitlines()[0]}")
+    _say(NOT_A_MEDICAL_DEVICE)
+
+
+VERBS: dict[str, Callable[[Any, Any], None]] = {
+    "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "evaluate": run_evaluate,
+    "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info,
+}  # fmt: skip

@@ -1,0 +1,40 @@
+"""The losses pull where they should."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_liver_anomaly.losses import focal_loss, restoration_loss
+
+
+def test_restoration_is_compared_with_the_healthy_image():
+    healthy, anomalous = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    assert restoration_loss(healthy, healthy) == 0
+    assert restoration_loss(anomalous, healthy) == 1
+
+
+@pytest.mark.parametrize("anomalous", [True, False])
+def test_a_lone_pixel_of_either_class_pulls(anomalous):
+    """Some libraries read alpha = 1 as weight 0 for one of the classes."""
+    logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
+    focal_loss(logits, torch.tensor([[[anomalous]]])).backward()
+    assert logits.grad.abs().min() > 0.1
+
+
+def test_both_classes_weigh_the_same():
+    logits = torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(1, 3, 3, generator=torch.Generator().manual_seed(1)) > 0.5
+    torch.testing.assert_close(focal_loss(logits, mask), focal_loss(logits.flip(1), ~mask))
+
+
+def test_gamma_zero_is_cross_entropy():
+    logits = torch.randn(2, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    mask = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(1)) > 0.7
+    torch.testing.assert_close(focal_loss(logits, mask, gamma=0), torch.nn.functional.cross_entropy(logits, mask.long()))
+
+
+def test_arithmetic_by_hand():
+    """One pixel, probability of the right class 0.8: (1 - 0.8)² · -ln 0.8 = 0.04 · 0.22314."""
+    logits = torch.log(torch.tensor([0.2, 0.8])).view(1, 2, 1, 1)
+    assert float(focal_loss(logits, torch.tensor([[[True]]]))) == pytest.approx(0.04 * 0.22314, rel=1e-4)
