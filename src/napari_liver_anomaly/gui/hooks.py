@@ -1,0 +1,207 @@
+"""What napari.yaml names: reader, writer, samples, the menu command. The two dock widgets are named there directly.
+
+napari imports this room when a file is opened or a menu entry is used, so nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.errors import Level, WrongGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.viewer import Viewer
+
+    from napari_liver_anomaly.gui.tumours import TumourPanel
+
+    LayerData = tuple[Any, dict[str, Any], str]
+
+PLUGIN = "napari-liver-anomaly"
+PANEL = "Liver tumours (Liver Anomaly)"  # the name napari gives the dock when it is opened from the menu, so that it opens once
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """Offer our reader for a path, cheaply.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        A file or folder, or a stack of files.
+
+    Returns
+    -------
+    callable or None
+        None when it is nothing we read.
+    """
+    from napari_liver_anomaly.reading import can_read
+
+    first = path if isinstance(path, str) else next(iter(path), "")
+    return read_layers if first and can_read(first) else None
+
+
+def read_layers(path: str | Sequence[str]) -> list[LayerData]:
+    """Read a scan as layer data.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        A file or folder; of a stack of files, the folder they lie in.
+
+    Returns
+    -------
+    list of tuple
+        One image layer.
+
+    Raises
+    ------
+    Refusal
+        When the scan cannot be used; napari shows the sentences.
+    """
+    from pathlib import Path
+
+    from napari_liver_anomaly.gui.layers import scan_layer
+    from napari_liver_anomaly.reading import read
+
+    volume, findings = read(path if isinstance(path, str) else Path(path[0]).parent)
+    _finish_new_layers()
+    _tell([str(finding) for finding in findings if finding.level is Level.ASK])
+    return [scan_layer(volume, findings)]
+
+
+def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a Labels layer as ``.nii.gz`` on the grid of its scan's file.
+
+    Parameters
+    ----------
+    path : str
+        Where to; napari has asked the user.
+    data : array-like
+        Labels in the layer's order.
+    attributes : dict
+        The layer's attributes; the scan's grid is in the metadata, or is found by the layer's place.
+
+    Returns
+    -------
+    list of str
+        The path.
+
+    Raises
+    ------
+    WrongGrid
+        When the layer does not lie on a scan that was opened with this plugin.
+    """
+    import numpy as np
+
+    from napari_liver_anomaly.gui.layers import KEY, Tag
+    from napari_liver_anomaly.writing import write_labels as write
+
+    tag = attributes.get("metadata", {}).get(KEY)
+    geometry = tag.geometry if isinstance(tag, Tag) else _geometry_below(np.shape(data), attributes)
+    if geometry is None or geometry.shape != np.shape(data):
+        raise WrongGrid(
+            "labels-without-scan", "This layer does not lie on a scan that was opened with this plugin.",
+            "Where its voxels are in the patient is not known.", "Open the scan with the Load button, and draw on it.",
+        )  # fmt: skip
+    write(np.asarray(data), geometry, path)
+    return [path]
+
+
+def healthy_phantom() -> list[LayerData]:
+    """Make the sample without tumours.
+
+    Returns
+    -------
+    list of tuple
+        A scan and its liver.
+    """
+    return _phantom(tumours=False)
+
+
+def phantom_with_tumours() -> list[LayerData]:
+    """Make the sample with tumours.
+
+    Returns
+    -------
+    list of tuple
+        A scan and its liver.
+    """
+    return _phantom(tumours=True)
+
+
+def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
+    """Open the panel, and start the run when a scan and its liver are there.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Handed in by napari.
+
+    Returns
+    -------
+    TumourPanel
+        The panel.
+    """
+    from napari_liver_anomaly.gui.tumours import TumourPanel
+
+    panel = TumourPanel.of(viewer)
+    if panel is None:
+        panel = TumourPanel(viewer)
+        viewer.window.add_dock_widget(panel, name=PANEL, area="right")
+    else:
+        panel.bring_forward()
+    panel.segment()
+    return panel
+
+
+def _finish_new_layers() -> None:
+    """Let the viewer finish our layers when it has made them: napari's readers cannot say all that a layer needs."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        viewer.layers.events.inserted.connect(_finish)
+
+
+def _finish(event: Any) -> None:
+    from napari_liver_anomaly.gui.layers import finish
+
+    finish(event.value)
+
+
+def _tell(sentences: list[str]) -> None:
+    if sentences:
+        from napari.utils.notifications import show_warning
+
+        show_warning(" ".join(sentences))
+
+
+def _phantom(*, tumours: bool) -> list[LayerData]:
+    from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
+    from napari_liver_anomaly.phantom import make_phantom
+
+    sample = make_phantom(tumours=tumours)
+    _finish_new_layers()
+    return [scan_layer(sample.volume), liver_layer(sample.liver, sample.volume)]
+
+
+def _geometry_below(shape: tuple[int, ...], attributes: dict[str, Any]) -> Any:
+    """Find the grid of the scan that a layer drawn by hand lies on: same shape, same place."""
+    import napari
+    import numpy as np
+
+    from napari_liver_anomaly.gui.layers import Role, tag_of
+
+    viewer = napari.current_viewer()
+    found = {}
+    for layer in viewer.layers if viewer is not None else ():
+        tag = tag_of(layer)
+        same = tag is not None and tag.role is Role.SCAN and tag.geometry is not None and tag.geometry.shape == shape
+        if (
+            same
+            and np.allclose(layer.scale, attributes.get("scale", ()))
+            and np.allclose(layer.translate, attributes.get("translate", ()))
+        ):
+            found[tag.scan] = tag.geometry
+    return next(iter(found.values())) if len(found) == 1 else None

@@ -1,0 +1,196 @@
+"""How our panels look: a few small widgets and one style sheet that follows napari's theme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.gui.listening import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WIDTH_PX = 330
+BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
+
+SHEET = """
+QLabel[kind="heading"] {{ font-weight: 600; padding-top: 6px; color: {text}; }}
+QLabel[kind="small"] {{ color: {faint}; font-size: {small}; }}
+QLabel[kind="number"] {{ font-weight: 600; }}
+QLabel[kind="link"] {{ font-size: {small}; }}
+QFrame[kind="line"] {{ background-color: {line}; max-height: 1px; min-height: 1px; margin-top: 4px; }}
+QFrame[kind="drop"] {{ border: 1px dashed {faint}; border-radius: 6px; }}
+QFrame[kind="drop"][over="true"] {{ border: 2px dashed {blue}; }}
+QFrame[kind="message"] {{ border-left: 3px solid {faint}; padding-left: 6px; }}
+QFrame[kind="message"][level="refuse"] {{ border-left-color: {error}; }}
+QFrame[kind="message"][level="ask"] {{ border-left-color: {warning}; }}
+QPushButton {{ padding: 4px 8px; }}
+QPushButton[kind="primary"] {{ background-color: {blue}; color: white; font-weight: 600; padding: 9px; border-radius: 4px; }}
+QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
+QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
+QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
+QPushButton[kind="choice"] {{ padding: 4px 2px; }}
+QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
+QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
+QToolButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; }}
+"""
+
+
+def sheet(theme: str) -> str:
+    """Style sheet of a panel.
+
+    Parameters
+    ----------
+    theme : str
+        Name of a napari theme.
+
+    Returns
+    -------
+    str
+        Qt style sheet, to be set on the panel itself.
+    """
+    from napari.utils.theme import get_theme
+
+    colours = get_theme(theme)
+    dark = colours.type == "dark"
+    size = int("".join(c for c in str(colours.font_size) if c.isdigit()) or 9)
+    return SHEET.format(
+        text=colours.text.as_hex(), faint="#a3abb8" if dark else "#5a5d63", line=colours.primary.as_hex(),
+        error=colours.error.as_hex(), warning=colours.warning.as_hex(), small=f"{size}pt",
+        blue=BLUE, blue_over=BLUE_OVER, amber=AMBER,
+    )  # fmt: skip
+
+
+class Panel(QScrollArea):
+    """A dock widget: a column of sections that scrolls on a small screen, in napari's theme.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer whose theme is followed.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setMinimumWidth(WIDTH_PX)
+        self._viewer = viewer
+        column = QWidget(self)
+        self._column = QVBoxLayout(column)
+        self._column.setContentsMargins(8, 4, 8, 8)
+        self._column.setSpacing(5)
+        self.setWidget(column)
+        self._follow_theme()
+        self._listener = Listener(self)
+        self._listener.hear(viewer.events.theme, self._follow_theme)
+
+    def sizeHint(self) -> QSize:
+        """Say how much room the panel would like: all of its height, so that the dock does not squeeze it.
+
+        Returns
+        -------
+        QSize
+            In pixels.
+        """
+        return QSize(WIDTH_PX + 20, self.widget().sizeHint().height())
+
+    def _fill(self, sections: Iterable[QWidget]) -> None:
+        for section in sections:
+            self._column.addWidget(section)
+        self._column.addStretch(1)
+        self._column.addWidget(small(NOT_A_MEDICAL_DEVICE))
+
+    def _follow_theme(self, _event: object = None) -> None:
+        self.setStyleSheet(sheet(self._viewer.theme))
+
+
+def heading(text: str) -> QLabel:
+    """Title of a section.
+
+    Parameters
+    ----------
+    text : str
+        One or two words.
+
+    Returns
+    -------
+    QLabel
+        The title.
+    """
+    return _label(text, "heading")
+
+
+def small(text: str = "") -> QLabel:
+    """Small faint text that breaks into lines.
+
+    Parameters
+    ----------
+    text : str
+        A sentence or two.
+
+    Returns
+    -------
+    QLabel
+        The text.
+    """
+    label = _label(text, "small")
+    label.setWordWrap(True)
+    return label
+
+
+def line() -> QFrame:
+    """Thin line between two sections.
+
+    Returns
+    -------
+    QFrame
+        The line.
+    """
+    frame = QFrame()
+    frame.setProperty("kind", "line")
+    return frame
+
+
+def form() -> QFormLayout:
+    """Rows of a label and a field, aligned alike in every section.
+
+    Returns
+    -------
+    QFormLayout
+        Without margins.
+    """
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(8)
+    layout.setVerticalSpacing(4)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return layout
+
+
+def restyle(widget: QWidget, **properties: object) -> None:
+    """Set properties the style sheet looks at, and apply it again.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The widget.
+    **properties : object
+        Name and value.
+    """
+    for name, value in properties.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def _label(text: str, kind: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("kind", kind)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label

@@ -1,0 +1,86 @@
+"""Switches for the four layers of a result: shown or not, and how strongly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
+
+from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.listening import Listener
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+SWITCHES = {
+    Role.TUMOURS: ("Tumours", "Outlines of the lesions found"),
+    Role.SCORE: ("Anomaly score", "Heat map of the score, 0 to 1"),
+    Role.RESIDUAL: ("Residual", "Scan minus restored scan in HU: blue is darker than healthy liver, red is brighter"),
+    Role.RESTORED: ("Restored", "The scan as the model thinks it would be without tumours, in HU"),
+}
+
+
+class Overlays(QWidget):
+    """One row per layer of a result, in step with the layer whoever changes it.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The panel.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rows: dict[Role, tuple[QCheckBox, QSlider]] = {}
+        self._layers: dict[Role, Layer] = {}
+        self._listener = Listener(self)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(1, 1)
+        for n, (role, (words, tip)) in enumerate(SWITCHES.items()):
+            tick, strength = QCheckBox(words), QSlider(Qt.Orientation.Horizontal)
+            strength.setRange(0, 100)
+            tick.setToolTip(tip)
+            strength.setToolTip(f"{words}: how opaque, 0 to 100 %")
+            tick.toggled.connect(lambda on, role=role: self._switch(role, on))
+            strength.valueChanged.connect(lambda percent, role=role: self._fade(role, percent))
+            grid.addWidget(tick, n, 0)
+            grid.addWidget(strength, n, 1)
+            self.rows[role] = (tick, strength)
+        self.follow({})
+
+    def follow(self, layers: dict[Role, Layer]) -> None:
+        """Switch these layers from now on.
+
+        Parameters
+        ----------
+        layers : dict
+            Role to layer; a role that is missing is greyed.
+        """
+        self._listener.stop()
+        self._layers = dict(layers)
+        for layer in self._layers.values():
+            self._listener.hear(layer.events.visible, self._show)
+            self._listener.hear(layer.events.opacity, self._show)
+        self._show()
+
+    def _show(self, _event: object = None) -> None:
+        for role, (tick, strength) in self.rows.items():
+            layer = self._layers.get(role)
+            for widget in (tick, strength):
+                widget.setEnabled(layer is not None)
+                widget.blockSignals(True)
+            tick.setChecked(layer is not None and layer.visible)
+            strength.setValue(round(layer.opacity * 100) if layer is not None else 0)
+            for widget in (tick, strength):
+                widget.blockSignals(False)
+
+    def _switch(self, role: Role, on: bool) -> None:
+        if role in self._layers:
+            self._layers[role].visible = on
+
+    def _fade(self, role: Role, percent: int) -> None:
+        if role in self._layers:
+            self._layers[role].opacity = percent / 100

@@ -1,0 +1,401 @@
+"""The dock widget "Liver tumours": wiring only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import numpy as np
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QDockWidget, QFileDialog
+
+from napari_liver_anomaly.errors import Finding, Level
+from napari_liver_anomaly.gui.choosing import Inputs
+from napari_liver_anomaly.gui.closing import ClosingGuard
+from napari_liver_anomaly.gui.cutting import Cutting, summary
+from napari_liver_anomaly.gui.exporting import Export, write_all
+from napari_liver_anomaly.gui.layers import (
+    Picture,
+    Role,
+    Tag,
+    add,
+    liver_layer,
+    mask_of,
+    picture_of,
+    remember,
+    scan_layer,
+    tag_of,
+    volume_of,
+)
+from napari_liver_anomaly.gui.look import Panel, heading, line
+from napari_liver_anomaly.gui.messages import Messages
+from napari_liver_anomaly.gui.model import Model
+from napari_liver_anomaly.gui.opening import FILES, OpenBox
+from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.results import Shown
+from napari_liver_anomaly.gui.runbar import RunBar
+from napari_liver_anomaly.gui.running import Run
+from napari_liver_anomaly.gui.threshold import Threshold
+from napari_liver_anomaly.gui.windows import Windows, apply
+from napari_liver_anomaly.inference import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari.layers import Layer
+
+    from napari_liver_anomaly.inference import Result
+    from napari_liver_anomaly.job import Job
+
+_panels: WeakSet[TumourPanel] = WeakSet()
+IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What the panel calls for the work itself, replaceable in a test. None stands for the real one, loaded at first use."""
+
+    segment: Callable[..., Result] | None = None
+    load: Callable[[str], Any] | None = None
+    names: Sequence[str] | None = None
+    write: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a run brings back to the panel."""
+
+    result: Result
+    scan: Picture
+    findings: tuple[Finding, ...]
+
+
+class TumourPanel(Panel):
+    """Find liver tumours in the chosen scan, and look at what was found.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer or ViewerModel
+        The viewer, handed in by napari.
+    engine : Engine, optional
+        Replacements for tests.
+    """
+
+    def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
+        super().__init__(napari_viewer)
+        self.viewer, self._engine = napari_viewer, engine or Engine()
+        self.shown: dict[str, Shown] = {}
+        self._agreed: set[str] = set()
+        self.opening = OpenBox()
+        self.inputs = Inputs(napari_viewer)
+        self.windows = Windows()
+        self.model = Model(_names(self._engine), Segment)
+        self.runbar = RunBar("Segment liver tumours")
+        self.messages = Messages()
+        self.threshold = Threshold(Segment().threshold)
+        self.overlays = Overlays()
+        self.export = Export()
+        self.loading, self.segmenting, self.writing = Run(self), Run(self, alone=True), Run(self)
+        self.cutting = Cutting(self, napari_viewer)
+        self._guard = ClosingGuard(self, self.segmenting)
+        self._fill([
+            self.opening, heading("Scan and liver"), self.inputs, self.windows,
+            line(), heading("Model"), self.model, self.runbar, self.messages,
+            line(), heading("Threshold"), self.threshold, heading("Overlays"), self.overlays,
+            line(), self.export,
+        ])  # fmt: skip
+        self._wire()
+        self._follow()
+        _panels.add(self)
+
+    @staticmethod
+    def of(viewer: Any) -> TumourPanel | None:
+        """Find the panel of a viewer.
+
+        Parameters
+        ----------
+        viewer : Viewer
+            The viewer; a proxy of it will do.
+
+        Returns
+        -------
+        TumourPanel or None
+            None when it is not open.
+        """
+        wanted = getattr(viewer, "__wrapped__", viewer)
+        return next((p for p in _panels if isalive(p) and getattr(p.viewer, "__wrapped__", p.viewer) is wanted), None)
+
+    def bring_forward(self) -> None:
+        """Show the dock, in front of others it shares its place with."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.show()
+            dock.raise_()
+
+    def _wire(self) -> None:
+        self.opening.opened.connect(self.open)
+        self.inputs.scan_chosen.connect(self._follow)
+        self.inputs.load_liver.connect(self._choose_liver)
+        self.windows.picked.connect(self._window)
+        self.runbar.started.connect(self.segment)
+        self.runbar.stopped.connect(self.segmenting.cancel)
+        self.threshold.moved.connect(self.cutting.move)
+        self.threshold.settled.connect(self._cut)
+        self.model.rows.changed.connect(self._cut)
+        self.export.wanted.connect(self.write)
+        self.cutting.changed.connect(self._tell)
+        self.cutting.kept.connect(self._say_kept)
+        self.segmenting.progressed.connect(self.runbar.show_progress)
+        self.segmenting.returned.connect(self._show)
+        self.segmenting.cancelled.connect(lambda: self.runbar.rest("Stopped. Nothing was kept."))
+        self.loading.returned.connect(self._loaded)
+        self.loading.ended.connect(lambda: self.opening.set_busy(False))
+        self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
+        self.writing.ended.connect(self._follow_export)
+        for run in (self.loading, self.segmenting, self.writing):
+            run.refused.connect(self.messages.find)
+            run.failed.connect(self.messages.fail)
+        for run_ended in (self.segmenting.refused, self.segmenting.failed):
+            run_ended.connect(lambda *_: self.runbar.rest(""))
+        self.cutting.refused.connect(self.messages.find)
+        self.cutting.failed.connect(self.messages.fail)
+        self._listener.hear(self.viewer.layers.events.removed, self._forget)
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Read scans in a worker and show them.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Files or folders.
+        """
+        if self.loading.start(partial(_read, list(paths))):
+            self.messages.clear()
+            self.opening.set_busy(True)
+
+    def open_liver(self, path: Path) -> None:
+        """Read the liver mask of the chosen scan in a worker and show it.
+
+        Parameters
+        ----------
+        path : Path
+            A file.
+        """
+        scan = self.inputs.scan.layer
+        if scan is None:
+            self.messages.note("Load the scan first, then its liver mask.")
+        elif (picture := self._picture(scan)) is not None and self.loading.start(partial(_read_liver, path, picture)):
+            self.messages.clear()
+            self.opening.set_busy(True)
+
+    def _choose_liver(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load a liver mask", "", FILES)
+        if name:
+            from pathlib import Path
+
+            self.open_liver(Path(name))
+
+    def _loaded(self, made: list[tuple[Any, ...]]) -> None:
+        """Show what was read, in order; the last of each kind is chosen."""
+        for layer_data, findings in made:
+            layer = add(self.viewer, layer_data)
+            if tag_of(layer).role is Role.SCAN:
+                self.inputs.scan.choose(layer)
+            else:
+                self.inputs.liver.choose(layer)
+            for finding in findings:
+                self.messages.find(finding)
+
+    def _window(self, name: str) -> None:
+        """Apply a window to the scan and its restored twin."""
+        scan = self.inputs.scan.layer
+        shown = self._now()
+        for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
+            if layer is not None:
+                apply(name, layer)
+
+    def segment(self) -> None:
+        """Start the run on the chosen scan and liver, or say what is missing."""
+        self.messages.clear()
+        scan, liver, name = self.inputs.scan.layer, self.inputs.liver.layer, self.model.name
+        if scan is None:
+            return self.messages.note("Choose a scan first: drop one above, or load it.")
+        if liver is None:
+            return self.messages.note("Choose the liver first: load its mask, or draw it in a Labels layer on this scan.")
+        if name is None:
+            return self.messages.note("Choose a model first: pick 'From file…' and open a .safetensors file.")
+        picture, mask = self._picture(scan), self._picture(liver)
+        if picture is None or mask is None or self._asked(picture):
+            return None
+        settings = self.model.rows.value(threshold=self.threshold.value)
+        work = partial(_segment, self._engine, picture, mask, name, settings, self.model.device.currentData())
+        if not self.segmenting.start(work):
+            return self.messages.note(IN_PROGRESS)
+        self._guard.watch()
+        return self.runbar.run()
+
+    def _asked(self, picture: Picture) -> bool:
+        """Put the reader's questions about a scan to the user, once; true while one waits for its answer."""
+        doubts = [finding for finding in (picture.tag.findings if picture.tag else ()) if finding.level is Level.ASK]
+        key = picture.tag.scan if picture.tag else ""
+        if not doubts or key in self._agreed:
+            return False
+
+        def go_on() -> None:
+            self._agreed.add(key)
+            self.segment()
+
+        self.messages.ask(" ".join(str(doubt) for doubt in doubts), {"Segment anyway": go_on, "Leave it": self.messages.clear})
+        return True
+
+    def _show(self, found: Found) -> None:
+        """Show what a run found, also when the scan's layer is gone by now."""
+        result, scan = found.result, found.scan
+        self.cutting.follow(None)
+        shown = Shown(self.viewer, result, scan.place, scan.name)
+        earlier = self.shown.get(shown.scan)
+        layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
+        shown.show(tuple(layer.contrast_limits) if layer is not None else (15, 165), earlier)
+        self.shown[shown.scan] = shown
+        if layer is not None:
+            remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
+            self.inputs.scan.choose(layer)
+        notes = list(map(str, found.findings))
+        if layer is None:
+            notes.insert(0, "The scan was removed during the run. The result was kept.")
+        if notes:
+            self.messages.note(" ".join(notes))
+        self.runbar.rest(result.ran_on)
+        self._follow(shown)
+
+    def write(self, folder: Path) -> None:
+        """Export the result on screen, in a worker.
+
+        Parameters
+        ----------
+        folder : Path
+            Where to.
+        """
+        shown = self._now()
+        if shown is None:
+            return
+        result = shown.now()
+        if self.writing.start(partial(write_all, result, result.findings != shown.result.findings, folder, self._engine.write)):
+            self.export.button.setEnabled(False)
+            self.messages.note("Writing…")
+
+    def _now(self) -> Shown | None:
+        """Give the result of the chosen scan."""
+        tag = tag_of(self.inputs.scan.layer)
+        return self.shown.get(tag.scan) if tag is not None else None
+
+    def _follow(self, shown: Shown | None = None) -> None:
+        """Show threshold, count and overlays of the chosen scan's result."""
+        shown = shown or self._now()
+        if shown is not self.cutting.shown:
+            self.cutting.follow(shown)
+        self.threshold.setEnabled(shown is not None)
+        if shown is not None:
+            self.threshold.set_value(shown.threshold)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what was found, and switch what is there."""
+        shown = self.cutting.shown
+        by_hand = "Corrected by hand." if shown is not None and shown.touched else ""
+        self.threshold.tell(
+            summary(shown) if shown is not None else "", by_hand if shown is not None else "Segment a scan to move the threshold."
+        )
+        self.overlays.follow(shown.layers if shown is not None else {})
+        self._follow_export()
+
+    def _follow_export(self) -> None:
+        self.export.button.setEnabled(self.cutting.shown is not None and not self.writing.busy)
+
+    def _cut(self, _value: object = None) -> None:
+        if self.cutting.shown is not None:
+            self.cutting.settle(self.threshold.value, self.model.rows.value(threshold=self.threshold.value).min_lesion_mm3)
+
+    def _say_kept(self, name: str) -> None:
+        self.messages.note(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
+
+    def _forget(self, event: Any) -> None:
+        """Let go of a layer that was deleted, and of a result that has none left."""
+        for identity, shown in list(self.shown.items()):
+            shown.forget(event.value)
+            if not shown.layers:
+                del self.shown[identity]
+        self._follow()
+
+    def _picture(self, layer: Layer) -> Picture | None:
+        from napari_liver_anomaly.errors import Refusal
+
+        try:
+            return picture_of(layer)
+        except Refusal as refusal:
+            self.messages.find(refusal.finding)
+            return None
+
+
+def _names(engine: Engine) -> Sequence[str]:
+    if engine.names is not None:
+        return engine.names
+    from napari_liver_anomaly.methods import names
+
+    return names()
+
+
+def _read(paths: list[Path], job: Job) -> list[tuple[Any, ...]]:
+    """Read scans; in a worker."""
+    from napari_liver_anomaly.reading import read
+
+    made = []
+    for n, path in enumerate(paths):
+        job.at("Loading", n, len(paths))
+        volume, findings = read(path)
+        made.append((scan_layer(volume, findings), findings))
+    return made
+
+
+def _read_liver(path: Path, scan: Picture, job: Job) -> list[tuple[Any, ...]]:
+    """Read a liver mask onto the grid of a scan; in a worker."""
+    from napari_liver_anomaly.reading import read_mask
+
+    job.at("Loading", 0, 1)
+    volume, _ = volume_of(scan, copy=False)
+    mask = read_mask(path, volume).of(volume, "liver mask")
+    return [(liver_layer(mask, volume, scan.place, f"{scan.name} liver"), ())]
+
+
+def _segment(engine: Engine, scan: Picture, liver: Picture, name: str, settings: Segment, device: str, job: Job) -> Found:
+    """Make a scan and a mask of their own from the layers, and search them; in a worker."""
+    job.at("Preparing the scan", 0, 1)
+    volume, findings = volume_of(scan)
+    mask = mask_of(liver, scan, volume, "liver mask")
+    if engine.load is None:
+        from napari_liver_anomaly.methods import load
+    else:
+        load = engine.load
+    if engine.segment is None:
+        from napari_liver_anomaly.inference import segment
+    else:
+        segment = engine.segment
+    job.at("Loading the model", 0, 1)
+    result = segment(volume, mask, load(name), settings, device=device, job=job)
+    notes = [finding for finding in (*findings, *result.findings) if finding.level is not Level.ASK]
+    now = volume_of(scan, copy=False)[0]
+    mask_now = mask_of(liver, scan, now, "liver mask")
+    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
+        notes.append(EDITED)
+    return Found(result, scan, tuple(notes))
+
+
+EDITED = Finding(
+    level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
+    meaning="The result is that of the scan as it was when the run began.", action="Run again to search the scan as it is now.",
+)  # fmt: skip

@@ -1,0 +1,138 @@
+"""Fixtures of the panel tests: a small scan, a method that finds what it is told to, and a check that nothing is left behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+
+from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.tumours import Engine, TumourPanel
+from napari_liver_anomaly.inference import Result, Segment
+from napari_liver_anomaly.volume import Geometry, Mask, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_liver_anomaly.job import Job
+
+SHAPE = (12, 48, 64)
+
+
+def _make_sample(shape: tuple[int, int, int] = SHAPE, spacing_mm: tuple[float, float, float] = (2.5, 0.8, 0.8), name: str = "case") -> SimpleNamespace:
+    """An ellipsoid of 110 HU with two dark balls in it."""
+    z, y, x = shape
+    sz, sy, sx = spacing_mm
+    affine = np.array([[-sx, 0, 0, 0], [0, -sy, 0, 0], [0, 0, -sz, 0], [0, 0, 0, 1]], float)
+    geometry = Geometry((x, y, z), affine)
+    grid = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij", sparse=True)
+    liver = sum(axis**2 for axis in grid) < 0.7
+    rng = np.random.default_rng(7)
+    hu = np.where(liver, 110, -60).astype(np.float32) + 10 * rng.standard_normal(shape, dtype=np.float32)
+    score = np.zeros(shape, np.float32)
+    for where, size in (((0.1, 0.2, 0.3), 0.25), ((-0.2, -0.3, -0.35), 0.15)):
+        far = np.sqrt(sum((axis - at) ** 2 for axis, at in zip(grid, where, strict=True)))
+        hu = np.where(far < size, 60, hu)
+        score = np.maximum(score, np.clip(1.5 - far / size, 0, 1))
+    volume = Volume(hu.astype(np.int16), geometry, name)
+    return SimpleNamespace(volume=volume, liver=Mask(liver, geometry, volume.identity), score=(255 * score * liver).astype(np.uint8))
+
+
+class FakeMethod:
+    """Stands for inference: finds the score of its sample, in as many steps as wanted."""
+
+    def __init__(self, sample: SimpleNamespace, steps: int = 4, step_s: float = 0.01) -> None:
+        self.sample, self.steps, self.step_s = sample, steps, step_s
+        self.at_step: Callable[[int], object] = lambda _: None
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, volume: Volume, liver: Mask, method: Any, settings: Segment, *, device: str, job: Job) -> Result:
+        self.calls.append({"volume": volume, "liver": liver, "method": method, "settings": settings, "device": device})
+        for step in range(self.steps):
+            job.at("Searching the liver", step, self.steps)
+            self.at_step(step)
+            time.sleep(self.step_s)
+        score = self.sample.score.copy()
+        labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
+        residual = np.where(score > 60, -50, 0).astype(np.int16)
+        return Result(
+            volume=volume, liver=liver, restored=(volume.voxels - residual).astype(np.int16), residual=residual, score=score, labels=labels,
+            lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64, device="cpu", ran_on="Ran on CPU.",
+            timings_s={"total": 0.1}, findings=(),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def make_sample() -> Callable[..., SimpleNamespace]:
+    return _make_sample
+
+
+@pytest.fixture
+def sample() -> SimpleNamespace:
+    return _make_sample()
+
+
+@pytest.fixture
+def method(sample: SimpleNamespace) -> FakeMethod:
+    return FakeMethod(sample)
+
+
+@pytest.fixture
+def viewer(qapp: QApplication) -> ViewerModel:
+    return ViewerModel()
+
+
+@pytest.fixture
+def make_panel(qtbot: Any, method: FakeMethod) -> Callable[..., TumourPanel]:
+    """Make a panel on a viewer, with the scan and liver of a sample when one is given."""
+
+    def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
+        panel = TumourPanel(viewer, Engine(**{"segment": method, "load": lambda name: name, "names": ("compact",)} | engine))
+        qtbot.addWidget(panel)
+        if sample is not None:
+            add(viewer, scan_layer(sample.volume))
+            add(viewer, liver_layer(sample.liver, sample.volume))
+        return panel
+
+    return make
+
+
+@pytest.fixture
+def panel(make_panel: Callable[..., TumourPanel], viewer: ViewerModel, sample: SimpleNamespace) -> TumourPanel:
+    """The panel on a viewer with the sample's scan and liver."""
+    return make_panel(viewer, sample)
+
+
+@pytest.fixture
+def run(qtbot: Any) -> Callable[[TumourPanel], None]:
+    """Press the button and wait for the end of the run."""
+
+    def press(panel: TumourPanel) -> None:
+        with qtbot.waitSignal(panel.segmenting.ended, timeout=20_000):
+            panel.runbar.button.click()
+
+    return press
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(qapp: QApplication) -> Iterator[None]:
+    """No thread of ours and no widget may outlive a test."""
+    yield
+    qapp.processEvents()
+    gc.collect()
+    qapp.processEvents()
+    until = time.monotonic() + 5
+    while any(t.name == "liver-anomaly" for t in threading.enumerate()) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not [t for t in threading.enumerate() if t.name == "liver-anomaly"]
