@@ -81,6 +81,10 @@ class Refusal(LiverAnomalyError):
         self.finding = Finding(level=Level.REFUSE, code=code, what=what, meaning=meaning, action=action)
         super().__init__(str(self.finding))
 
+    def __reduce__(self) -> tuple[type[Refusal], tuple[str, str, str, str]]:
+        # A refusal in a worker process must arrive as one, with its finding.
+        return type(self), (self.finding.code, self.finding.what, self.finding.meaning, self.finding.action)
+
 
 class UnreadableFile(Refusal):
     """The file is damaged, truncated, or not of a kind we read."""

@@ -1,0 +1,113 @@
+"""One list of options: ranges, storage, and what a door is told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from napari_liver_anomaly.errors import Refusal, WrongSetting
+from napari_liver_anomaly.settings import Settings, options, setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inner(Settings):
+    """Settings inside settings."""
+
+    depth: int = setting(3, unit="halvings", low=1, high=5, help="How often.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outer(Settings):
+    """One option of each kind."""
+
+    sigma_px: float = setting(15.0, unit="px", low=1, high=64, help="Blur.")
+    min_lesion_mm3: float = setting(50.0, unit="mm³", low=0, high=1000, help="Smaller lesions are dropped.")
+    count: int = setting(2, low=0, high=9, help="How many.")
+    noise: Literal["gaussian", "uniform"] = setting("gaussian", help="Kind of noise.")
+    again: bool = setting(True, help="Draw again.")
+    inner: Inner = field(default_factory=Inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sigma_px", 0.999),
+        ("sigma_px", 64.001),
+        ("sigma_px", math.nan),
+        ("sigma_px", math.inf),
+        ("sigma_px", "15"),
+        ("sigma_px", True),
+        ("sigma_px", None),
+        ("count", 2.5),
+        ("count", -1),
+        ("noise", "pink"),
+        ("again", 1),
+        ("again", "no"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_in_three_sentences(name: str, value: Any) -> None:
+    with pytest.raises(WrongSetting) as refused:
+        Outer(**{name: value})
+    finding = refused.value.finding
+    assert finding.code == "setting-range"
+    assert name in finding.what
+    assert isinstance(refused.value, (Refusal, ValueError))
+    assert all(sentence.endswith(".") for sentence in (finding.what, finding.meaning, finding.action))
+
+
+@pytest.mark.parametrize(("name", "value"), [("sigma_px", 1), ("sigma_px", 64), ("count", 0), ("count", 9), ("noise", "uniform")])
+def test_the_ends_of_a_range_are_allowed(name: str, value: Any) -> None:
+    assert getattr(Outer(**{name: value}), name) == value
+
+
+def test_the_action_names_the_range_and_its_unit() -> None:
+    with pytest.raises(WrongSetting, match=r"Give a number from 1 to 64 px\."):
+        Outer(sigma_px=0)
+    with pytest.raises(WrongSetting, match=r"Give gaussian or uniform\."):
+        Outer(noise="pink")  # type: ignore[arg-type]
+
+
+def test_there_and_back_as_plain_data() -> None:
+    made = Outer(sigma_px=20.0, noise="uniform", inner=Inner(depth=5))
+    plain = made.to_dict()
+    assert plain["inner"] == {"depth": 5}
+    assert Outer.from_dict(plain) == made
+
+
+def test_settings_of_another_version_are_refused_with_the_odd_names() -> None:
+    plain = Outer().to_dict()
+    with pytest.raises(WrongSetting, match="extra"):
+        Outer.from_dict({**plain, "extra": 1})
+    del plain["count"]
+    with pytest.raises(WrongSetting, match="count"):
+        Outer.from_dict(plain)
+
+
+def test_stored_values_out_of_range_are_refused() -> None:
+    plain = Outer().to_dict()
+    with pytest.raises(WrongSetting, match="sigma_px"):
+        Outer.from_dict({**plain, "sigma_px": 1000.0})
+    with pytest.raises(WrongSetting, match="depth"):
+        Outer.from_dict({**plain, "inner": {"depth": 99}})
+
+
+def test_what_a_door_is_told() -> None:
+    sigma, lesion, count, noise, again = options(Outer)
+    assert (sigma.flag, sigma.label, sigma.kind, sigma.default) == ("--sigma-px", "Sigma (px)", float, 15.0)
+    assert (lesion.flag, lesion.label) == ("--min-lesion-mm3", "Min lesion (mm³)")
+    assert (count.label, count.kind, count.low, count.high) == ("Count", int, 0, 9)
+    assert (noise.choices, noise.kind) == (("gaussian", "uniform"), str)
+    assert again.kind is bool
+
+
+def test_an_instance_gives_its_own_values_as_defaults() -> None:
+    assert options(Outer(sigma_px=20.0))[0].default == 20.0
+    assert options(Outer)[0].default == 15.0
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Outer().count = 3  # type: ignore[misc]
