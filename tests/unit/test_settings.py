@@ -70,6 +70,19 @@ def test_the_action_names_the_range_and_its_unit() -> None:
         Outer(noise="pink")  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Free(Settings):
+    """A number without ends."""
+
+    gain: float = setting(1.0, help="Gain.")
+
+
+def test_a_number_without_ends_must_still_be_a_number() -> None:
+    assert Free(gain=-1e9).gain == -1e9
+    with pytest.raises(WrongSetting, match=r"Give a number in range\."):
+        Free(gain=math.nan)
+
+
 def test_there_and_back_as_plain_data() -> None:
     made = Outer(sigma_px=20.0, noise="uniform", inner=Inner(depth=5))
     plain = made.to_dict()
