@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import zlib
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from napari_liver_anomaly.errors import NotWritten
+from napari_liver_anomaly.errors import NotWritten, OutOfMemory, UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+MAX_AXIS = 4096
+MAX_VOXELS = 2**30
+MAX_BYTES = 8 * 2**30
+PIECE = 2**20
+MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
+
+GZIP_MAGIC = b"\x1f\x8b"
+_WINDOW = {"gzip": 31, "zlib": 15}
 
 
 def hash_of(path: str | Path) -> str:
@@ -81,3 +92,278 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def memory_budget() -> int:
+    """How much memory one array read from a file may take.
+
+    Returns
+    -------
+    int
+        Bytes: a third of the memory that is free now, and never more than 8 GiB.
+    """
+    return min(MAX_BYTES, _free_memory() // 3)
+
+
+def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
+    """Bytes an array needs, checked before anything is allocated.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Number of voxels along each axis, as a header claims it. Each from 1 to 4096, and 2³⁰ voxels in all.
+    item_bytes : int
+        Bytes of one voxel.
+
+    Returns
+    -------
+    int
+        The product, worked out with Python's unlimited integers.
+
+    Raises
+    ------
+    UnreadableFile
+        For a size that is zero, negative or absurd.
+    OutOfMemory
+        When the array is larger than :func:`memory_budget`.
+    """
+    counts = [int(size) for size in sizes]
+    if min(counts) < 1 or max(counts) > MAX_AXIS or prod(counts) > MAX_VOXELS:
+        raise UnreadableFile(
+            "sizes-impossible", f"The header claims {' × '.join(str(n) for n in counts)} voxels.",
+            "No CT has that size: the file is damaged or not a scan.", "Export the scan again from its source.",
+        )  # fmt: skip
+    needed, budget = prod(counts) * item_bytes, memory_budget()
+    if needed > budget:
+        raise OutOfMemory(
+            "scan-too-large", f"The scan needs {size_in_words(needed)} of memory; {size_in_words(budget)} can be given to it.",
+            "Reading it could stop the computer.", "Close other programs, or cut the scan to the liver.",
+        )  # fmt: skip
+    return needed
+
+
+class BoundedReader:
+    """A file, packed or not, that gives exactly the bytes asked for and never inflates more.
+
+    The checksum of a packed file is verified by :meth:`finish`, for which it has to be read to its end.
+
+    Parameters
+    ----------
+    stream : binary file
+        Stands at the first byte to read.
+    packing : {"none", "gzip", "zlib"}
+        How the bytes are packed from here on.
+    """
+
+    def __init__(self, stream: BinaryIO, packing: Literal["none", "gzip", "zlib"] = "none") -> None:
+        self._stream = stream
+        self._packing = packing
+        self._inflate = None if packing == "none" else zlib.decompressobj(_WINDOW[packing])
+        self._packed = b""
+        here = stream.tell()
+        self._left_on_disk = stream.seek(0, os.SEEK_END) - here
+        stream.seek(here)
+
+    def read(self, count: int) -> bytearray:
+        """Take the next bytes.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Returns
+        -------
+        bytearray
+            Exactly ``count`` bytes. It grows with what is really there, so a false claim costs no memory.
+
+        Raises
+        ------
+        UnreadableFile
+            When the file ends early or its packing is damaged.
+        """
+        most = self._left_on_disk if self._inflate is None else (self._left_on_disk + len(self._packed) + 1) * MAX_RATIO + PIECE
+        taken = bytearray()
+        if count <= most:
+            while len(taken) < count and (piece := self._piece(min(PIECE, count - len(taken)))):
+                taken += piece
+        if len(taken) < count:
+            raise UnreadableFile(
+                "file-truncated", f"The file ends early: {_of(len(taken) if count <= most else most, count)} are there.",
+                "Part of the scan is missing.", "Copy or export it again.",
+            )  # fmt: skip
+        return taken
+
+    def skip(self, count: int) -> None:
+        """Pass over bytes.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Raises
+        ------
+        UnreadableFile
+            When the file ends early or its packing is damaged.
+        """
+        while count > 0:
+            count -= len(self.read(min(count, PIECE)))
+
+    def finish(self) -> None:
+        """Make sure that nothing is left, and that the checksum of a packed file is right.
+
+        Raises
+        ------
+        UnreadableFile
+            When bytes are left over, or the checksum is wrong or missing.
+        """
+        if self._piece(1):
+            raise UnreadableFile(
+                "file-longer", "The file holds more data than its header says.",
+                "Header and voxels do not belong together.", "Copy or export it again.",
+            )  # fmt: skip
+
+    def _piece(self, most: int) -> bytes:
+        """Up to ``most`` unpacked bytes; empty at the end of sound data."""
+        if self._inflate is None:
+            piece = self._stream.read(most)
+            self._left_on_disk -= len(piece)
+            return piece
+        while True:
+            if self._inflate.eof and not self._next_member():
+                return b""
+            if not self._packed:
+                self._packed = self._stream.read(PIECE)
+                self._left_on_disk -= len(self._packed)
+            at_end = not self._packed
+            try:
+                piece = self._inflate.decompress(self._packed, most)
+            except zlib.error as error:
+                raise _damaged() from error
+            self._packed = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            if piece:
+                return piece
+            if at_end and not self._inflate.eof:
+                raise UnreadableFile(
+                    "file-truncated", "The packed file ends early.",
+                    "Part of the scan is missing.", "Copy or export it again.",
+                )  # fmt: skip
+
+    def _next_member(self) -> bool:
+        """Go on to the next member of a gzip file; False at the end. Zeros may pad the end, anything else is damage."""
+        rest = self._packed or self._stream.read(PIECE)
+        if self._packing == "gzip" and rest[:2] == GZIP_MAGIC:
+            self._inflate, self._packed = zlib.decompressobj(_WINDOW["gzip"]), rest
+            return True
+        while rest:
+            if rest.strip(b"\0"):
+                raise _damaged()
+            rest = self._stream.read(PIECE)
+        self._packed = b""
+        return False
+
+
+@contextmanager
+def unpacking(path: str | Path) -> Iterator[BoundedReader]:
+    """Open a file that may be packed with gzip; its first bytes decide, not its name.
+
+    Parameters
+    ----------
+    path : path-like
+        A regular file.
+
+    Yields
+    ------
+    BoundedReader
+        Standing at the first (unpacked) byte.
+
+    Raises
+    ------
+    UnreadableFile
+        When the file cannot be opened, or the disk fails while it is read.
+    """
+    with opened(path) as stream:
+        packed = stream.read(2) == GZIP_MAGIC
+        stream.seek(0)
+        yield BoundedReader(stream, "gzip" if packed else "none")
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; a pipe or device, which could hang, is refused.
+
+    Parameters
+    ----------
+    path : path-like
+        A regular file.
+
+    Yields
+    ------
+    binary file
+        Standing at its first byte.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is not a regular file, cannot be opened, or the disk fails while it is read.
+    """
+    try:
+        if not Path(path).is_file():
+            raise UnreadableFile(
+                "file-missing", "There is no such file, or it is not an ordinary one.",
+                "Nothing was read.", "Check the name, and that the disk or network share is there.",
+            )  # fmt: skip
+        with open(path, "rb") as stream:
+            yield stream
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UnreadableFile(
+            "file-unreadable", f"The file could not be read: {reason}.",
+            "Nothing was read.", "Check that you may read it, and that the disk or network share is there.",
+        ) from error  # fmt: skip
+
+
+def size_in_words(count: int) -> str:
+    """Say a number of bytes as people do.
+
+    Parameters
+    ----------
+    count : int
+        Bytes.
+
+    Returns
+    -------
+    str
+        For example ``"48.0 MB"``.
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{size_in_words(part)} of {size_in_words(whole)}"
+
+
+def _damaged() -> UnreadableFile:
+    return UnreadableFile(
+        "file-damaged", "The file is damaged: its checksum or packing is wrong.",
+        "Some voxels would be false.", "Copy or export it again.",
+    )  # fmt: skip
+
+
+def _free_memory() -> int:
+    """Bytes of main memory that can be had without swapping; where the system does not say, half of what is built in."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:
+            for line in stream:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) // 2
+    except (AttributeError, ValueError, OSError):
+        return 3 * MAX_BYTES

@@ -1,0 +1,202 @@
+"""NIfTI: nibabel explains the header, our own bounded stream gives the voxels.
+
+nibabel alone does not notice a wrong checksum, and allocates what a header claims before it looks at the file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import UnreadableFile
+from napari_liver_anomaly.reading import checks
+from napari_liver_anomaly.reading.findings import found, refuse
+from napari_liver_anomaly.reading.source import Source, array_from
+from napari_liver_anomaly.storage import unpacking, voxel_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+
+    Affine = NDArray[np.float64]
+
+MOST_EXTENSION = 2**24
+UNITS: dict[int, str | None] = {0: None, 1: "m", 2: "mm", 3: "um"}
+KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+COLOURS = {128, 2304}
+
+
+def open_nifti(path: Path) -> Source:
+    """Read the header of a NIfTI-1 or NIfTI-2 file, packed with gzip or not, of either byte order.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Source
+        With every doubt about the header.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is not a NIfTI file, is damaged, or holds no plain numbers.
+    OutOfMemory
+        When its voxels would not fit into memory.
+    """
+    with unpacking(path) as reader:
+        first = bytes(reader.read(4))
+        size, order = _version(first)
+        header = _parsed(first + bytes(reader.read(size - 4)), size, order)
+    kind = np.dtype(KINDS[_kind(header)]).newbyteorder(order)
+    sizes, further = _sizes(header)
+    voxel_bytes(sizes, kind.itemsize)
+    offset = _offset(header, size)
+    slope, intercept = _scaling(header)
+    affine, findings = _position(header, sizes)
+
+    def load() -> NDArray[np.generic]:
+        with unpacking(path) as reader:
+            reader.skip(offset)
+            return array_from(reader, sizes, kind)
+
+    doubts = found(checks.one_volume(further), *findings)
+    return Source(shape=sizes, affine=affine, findings=doubts, load=load, slope=slope, intercept=intercept)
+
+
+def _version(first: bytes) -> tuple[int, Literal["<", ">"]]:
+    """Length of the header and byte order, from its first four bytes."""
+    little, big = int.from_bytes(first, "little"), int.from_bytes(first, "big")
+    if little in (348, 540):
+        return little, "<"
+    if big in (348, 540):
+        return big, ">"
+    raise _not_nifti()
+
+
+def _parsed(block: bytes, size: int, order: str) -> Any:
+    """Nibabel's view of the header, unchecked and unrepaired."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    header = (Nifti1Header if size == 348 else Nifti2Header)(block, endianness=order, check=False)
+    magic = header["magic"].item().rstrip(b"\0")[:3]
+    if magic in (b"ni1", b"ni2"):
+        raise UnreadableFile(
+            "nifti-pair", "This header has its voxels in a second file (.img).",
+            "Pairs of files are easily mixed up and are not read.", "Save the scan as one .nii or .nii.gz file.",
+        )  # fmt: skip
+    if magic != (b"n+1" if size == 348 else b"n+2"):
+        raise _not_nifti()
+    return header
+
+
+def _kind(header: Any) -> int:
+    code = int(header["datatype"])
+    if code in COLOURS:
+        raise UnreadableFile(
+            "colour", "This file holds a colour picture.",
+            "Colours are not Hounsfield units.", "Choose the CT itself, not a picture of it.",
+        )  # fmt: skip
+    if code not in KINDS or int(header["bitpix"]) != 8 * np.dtype(KINDS[code]).itemsize:
+        raise UnreadableFile(
+            "values-kind", "The voxels are stored as a kind of number that no CT has.",
+            "They cannot be Hounsfield units.", "Save the scan as 16-bit integers.",
+        )  # fmt: skip
+    return code
+
+
+def _sizes(header: Any) -> tuple[tuple[int, int, int], tuple[int, ...]]:
+    """Sizes of the first three axes, and of the further ones."""
+    dims = [int(n) for n in header["dim"]]
+    count = dims[0]
+    if not 1 <= count <= 7:
+        raise _not_nifti()
+    sizes = [*dims[1 : count + 1], 1, 1][: max(3, count)]
+    voxel_bytes(sizes, 1)
+    return (sizes[0], sizes[1], sizes[2]), tuple(sizes[3:])
+
+
+def _offset(header: Any, size: int) -> int:
+    """Place of the first voxel in the file."""
+    offset = float(header["vox_offset"])
+    if not (size + 4 <= offset <= MOST_EXTENSION) or offset != int(offset):
+        raise UnreadableFile(
+            "file-damaged", "The header does not say where the voxels begin.",
+            "They cannot be found.", "Copy or export the file again.",
+        )  # fmt: skip
+    return int(offset)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of zero or NaN means "as stored" in this format."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or np.isnan(slope):
+        return 1.0, 0.0
+    if not np.isfinite([slope, intercept]).all():
+        raise UnreadableFile(
+            "rescale-invalid", "The scaling of the voxel values is not a number.",
+            "Hounsfield units cannot be worked out.", "Export the scan again from its source.",
+        )  # fmt: skip
+    return slope, intercept
+
+
+def _position(header: Any, shape: tuple[int, int, int]) -> tuple[Affine, list[Finding | None]]:
+    """Affine in mm and the doubts about it. The sform counts when both are there, as everywhere else."""
+    factor, unit_doubt = checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
+    scale = np.diag([factor, factor, factor, 1.0])
+    sizes_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
+    sform = scale @ _sform(header) if int(header["sform_code"]) > 0 else None
+    qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
+    claimed = checks.geometry(np.diag([*sizes_mm, 1.0]), shape)
+    if claimed or not (sizes_mm > 0).all():
+        return np.diag([*sizes_mm, 1.0]), [unit_doubt, *(claimed or [_negative()])]
+    if sform is not None:
+        doubts: list[Finding | None] = [unit_doubt, *checks.geometry(sform, shape)]
+        if len(doubts) == 1 and qform is not None:
+            doubts += checks.geometry(qform, shape) or (checks.two_positions(sform, qform, shape),)
+        elif len(doubts) == 1:
+            doubts.append(checks.sizes_disagree(np.sqrt((sform[:3, :3] ** 2).sum(axis=0)), sizes_mm))
+        return sform, doubts
+    if qform is not None:
+        return qform, [unit_doubt, *checks.geometry(qform, shape)]
+    return np.diag([*sizes_mm, 1.0]), [unit_doubt, checks.unknown_orientation()]
+
+
+def _sform(header: Any) -> Affine:
+    affine = np.eye(4)
+    affine[:3] = [header["srow_x"], header["srow_y"], header["srow_z"]]
+    return affine
+
+
+def _qform(header: Any) -> Affine:
+    """Affine of the quaternion; full of NaN when the quaternion is none."""
+    from nibabel.spatialimages import HeaderDataError
+
+    if header["pixdim"][0] == 0:
+        header["pixdim"][0] = 1  # the standard says so
+    try:
+        affine = np.array(header.get_qform(), dtype=np.float64)
+    except (ValueError, HeaderDataError):
+        return np.full((4, 4), np.nan)
+    return affine
+
+
+def _negative() -> Finding:
+    return refuse(
+        "spacing-impossible", "The file says that a voxel has a negative size.",
+        "Left and right, or head and feet, may be swapped.", "Export the scan again from its source.",
+    )  # fmt: skip
+
+
+def _not_nifti() -> UnreadableFile:
+    return UnreadableFile(
+        "not-nifti", "This is not a NIfTI file, whatever its name says, or its header is damaged.",
+        "Nothing was read.", "Copy or export it again.",
+    )  # fmt: skip

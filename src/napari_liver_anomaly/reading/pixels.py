@@ -1,0 +1,218 @@
+"""Pixels of DICOM slices: plain ones here, compressed ones in a child process, whose crash takes nothing else with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import InvalidNumbers, UnreadableFile
+from napari_liver_anomaly.reading.findings import refuse
+from napari_liver_anomaly.reading.hounsfield import HIGHEST, LOWEST
+from napari_liver_anomaly.reading.slices import DAMAGE
+from napari_liver_anomaly.storage import voxel_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.slices import Slice
+
+    Array = NDArray[np.generic]
+
+PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+JPEG = "1.2.840.10008.1.2.4."
+CODECS = (
+    ("JPEG", "pylibjpeg pylibjpeg-libjpeg", {JPEG + number for number in ("50", "51", "57", "70")}),
+    ("JPEG-LS", "pyjpegls", {JPEG + number for number in ("80", "81")}),
+    ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg", {JPEG + number for number in ("90", "91", "201", "202", "203")}),
+    ("RLE", "pylibjpeg pylibjpeg-rle", {"1.2.840.10008.1.2.5"}),
+)
+PATIENCE_S, PATIENCE_PER_SLICE_S = 60.0, 5.0
+CHILD = [sys.executable, "-P", "-m", "napari_liver_anomaly.reading.decoding"]
+
+
+def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
+    """Decode a stack, with each slice's own rescale.
+
+    Parameters
+    ----------
+    slices : sequence of Slice
+        In order; all of one size, with slope and intercept.
+
+    Returns
+    -------
+    ndarray, (columns, rows, slices) int16
+        HU.
+
+    Raises
+    ------
+    UnreadableFile
+        When a slice is damaged or cannot be decoded, or what came out is no picture.
+    InvalidNumbers
+        When values do not fit 16 bits.
+    OutOfMemory
+        When the stack would not fit into memory.
+    """
+    first = slices[0]
+    voxel_bytes((first.columns, first.rows, len(slices)), 2)
+    result = np.empty((len(slices), first.rows, first.columns), np.int16)
+    packed = [one for one in slices if one.syntax not in PLAIN]
+    with _child([one.path for one in packed]) as decoded:
+        for index, one in enumerate(slices):
+            stored = next(decoded, None) if one.syntax not in PLAIN else stored_in(one.path)
+            if stored is None or stored.shape != (one.rows, one.columns):
+                raise UnreadableFile(
+                    "slice-damaged", f"Slice {index + 1} could not be decoded: its file is damaged or ends early.",
+                    "Part of the scan would be missing.", "Copy or export the series again.",
+                )  # fmt: skip
+            _demand_sound(stored, one, index + 1)
+            result[index] = _rescaled(stored, one)
+    return result.transpose(2, 1, 0)
+
+
+def stored_in(path: Path) -> Array | None:
+    """Decode one file in this process.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file.
+
+    Returns
+    -------
+    ndarray, (rows, columns) or None
+        As stored; None when they cannot be had.
+    """
+    from pydicom import dcmread
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(dcmread(path).pixel_array)
+    except (*DAMAGE, RuntimeError):
+        return None
+
+
+def undecodable(syntax: str) -> Finding | None:
+    """Whether a decoder for a way of compression is missing.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax UID.
+
+    Returns
+    -------
+    Finding or None
+        A refusal that names what to install.
+    """
+    if syntax in PLAIN or decoder_is_there(syntax):
+        return None
+    for name, packages, numbers in CODECS:
+        if syntax in numbers:
+            return refuse(
+                "codec-missing", f"These slices are compressed as {name}, and its decoder is not installed.",
+                "Nothing was read.", f"Install it with: python -m pip install {packages}",
+            )  # fmt: skip
+    return refuse(
+        "codec-unknown", "These slices are compressed in a way that is not read here.",
+        "Nothing was read.", "Export the series uncompressed.",
+    )  # fmt: skip
+
+
+def decoder_is_there(syntax: str) -> bool:
+    """Whether this computer can decode a compressed syntax.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax UID.
+
+    Returns
+    -------
+    bool
+        False also for a syntax that nobody knows.
+    """
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        return bool(get_decoder(UID(syntax)).is_available)
+    except (NotImplementedError, ValueError):
+        return False
+
+
+def _demand_sound(stored: Array, one: Slice, number: int) -> None:
+    """Refuse what a broken decoder or header gives: values outside the declared bits, or a picture of one value only."""
+    low, high = (-(2 ** (one.bits_stored - 1)), 2 ** (one.bits_stored - 1) - 1) if one.signed else (0, 2**one.bits_stored - 1)
+    lowest, highest = int(stored.min()), int(stored.max())
+    if lowest < low or highest > high:
+        raise UnreadableFile(
+            "slice-bits", f"Slice {number} holds values outside its declared {one.bits_stored} bits.",
+            "Its decoder or header is wrong, and Hounsfield units would be false.", "Export the series uncompressed.",
+        )  # fmt: skip
+    if lowest == highest and one.syntax not in PLAIN:
+        raise UnreadableFile(
+            "slice-constant", f"Slice {number} was decoded to a single value.",
+            "Its decoder or file is broken.", "Export the series uncompressed.",
+        )  # fmt: skip
+
+
+def _rescaled(stored: Array, one: Slice) -> NDArray[np.float64]:
+    values = np.rint(stored.astype(np.float64) * (one.slope or 1.0) + (one.intercept or 0.0))
+    if values.min() < LOWEST or values.max() > HIGHEST:
+        raise InvalidNumbers(
+            "values-range", "Values reach far outside the range of Hounsfield units.",
+            "They are no CT values, or their scaling is wrong.", "Export the series again from its source.",
+        )  # fmt: skip
+    return values
+
+
+@contextmanager
+def _child(paths: Sequence[Path]) -> Iterator[Iterator[Array | None]]:
+    """Decode files one after another in a child process; None, and then nothing more, where it fails, crashes or hangs."""
+    if not paths:
+        yield iter(())
+        return
+    child = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )  # fmt: skip
+    clock = Timer(PATIENCE_S + PATIENCE_PER_SLICE_S * len(paths), child.kill)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield _received(child, json.dumps([str(path.absolute()) for path in paths]).encode())
+    finally:
+        clock.cancel()
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _received(child: subprocess.Popen[bytes], request: bytes) -> Iterator[Array | None]:
+    """Arrays as the child sends them: a line that tells shape and kind, then the values."""
+    stdin: Any = child.stdin
+    stdout: Any = child.stdout
+    try:
+        stdin.write(request)
+        stdin.close()
+        while line := stdout.readline():
+            told = json.loads(line)
+            kind, rows, columns = np.dtype(told["kind"]), int(told["rows"]), int(told["columns"])
+            block = stdout.read(voxel_bytes((columns, rows), kind.itemsize))
+            yield np.frombuffer(block, kind).reshape(rows, columns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return

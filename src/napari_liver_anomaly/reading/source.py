@@ -1,0 +1,99 @@
+"""What every format hands over: a header that is understood, doubts about it, and a way to the voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.storage import voxel_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.storage import BoundedReader
+
+    Array = NDArray[np.generic]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """A file or series whose header was read and whose voxels were not.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Voxels along x, y, z of the source (columns, rows, slices for DICOM).
+    affine : ndarray, (4, 4) float64
+        Source index to position in mm, RAS+. May be unusable; then ``findings`` say so.
+    findings : tuple of Finding
+        Doubts about the header, of every level.
+    load : callable
+        Gives the stored values in source order, shape ``shape``.
+    slope, intercept : float
+        HU = slope · stored + intercept.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    findings: tuple[Finding, ...]
+    load: Callable[[], Array]
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Position matrix from the steps along each axis.
+
+    Parameters
+    ----------
+    directions : ndarray, (3, 3) float64
+        Column i is the step in mm from one voxel to the next along axis i.
+    origin : ndarray, (3,) float64
+        Position of the first voxel, mm.
+
+    Returns
+    -------
+    ndarray, (4, 4) float64
+        In the same system (RAS or LPS) as its parts.
+    """
+    affine = np.eye(4)
+    affine[:3, :3] = directions
+    affine[:3, 3] = origin
+    return affine
+
+
+def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLike) -> Array:
+    """Take an array whose first axis runs fastest, to the very end of its file.
+
+    Parameters
+    ----------
+    reader : BoundedReader
+        Stands at the first voxel.
+    shape : tuple of int
+        Voxels along x, y, z.
+    kind : dtype
+        As stored, with byte order.
+
+    Returns
+    -------
+    ndarray
+        Shape ``shape``, writable, first axis fastest; no copy of what was read.
+
+    Raises
+    ------
+    UnreadableFile
+        When the file is damaged, too short or too long, or the sizes are absurd.
+    OutOfMemory
+        When the array is larger than the memory there is for it.
+    """
+    stored = np.dtype(kind)
+    taken = reader.read(voxel_bytes(shape, stored.itemsize))
+    reader.finish()
+    return np.frombuffer(taken, stored).reshape(shape, order="F")
