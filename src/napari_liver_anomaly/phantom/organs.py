@@ -85,7 +85,7 @@ def _kidneys(canvas: Canvas, rng: Generator) -> None:
         canvas.paint(box, sinus, -75.0)
         canvas.paint(box, sinus + np.float32(4.5), 60.0)
         vein = (np.array(mouth), np.array((side * 14.0 - 4, 24.0, centre[2] - 8)))
-        tube = space.box(tuple(sum(vein) / 2), tuple(np.abs(vein[1] - vein[0]) / 2 + 6))
+        tube = space.box(tuple((vein[0] + vein[1]) / 2), tuple(np.abs(vein[1] - vein[0]) / 2 + 6))
         canvas.paint(tube, space.capsule(tube, *vein, (4.0, 5.0)), 150.0)
 
 
