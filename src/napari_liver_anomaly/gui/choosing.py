@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.listening import Listener
@@ -89,28 +89,29 @@ class Inputs(QWidget):
     ----------
     viewer : ViewerModel
         Whose layers.
+    more : dict, optional
+        Label to widget of further rows.
     """
 
     scan_chosen = Signal()
     load_liver = Signal()
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, more: dict[str, QWidget] | None = None) -> None:
         super().__init__()
         self._viewer = viewer
         self.scan = LayerChooser(viewer, is_scan, "No scan loaded yet")
         self.scan.setToolTip("The CT scan to search")
         self.liver = LayerChooser(viewer, self._is_liver, "No liver mask yet")
         self.liver.setToolTip("A Labels layer on the same voxels as the scan; every label above 0 counts as liver")
-        self.load = QPushButton("Load liver mask…")
+        self.load = QPushButton("Load…")
         self.load.setToolTip("Open a mask file drawn on this scan; every value above 0 counts as liver")
         self.load.clicked.connect(self.load_liver)
-        rows = form()
-        rows.addRow("Scan", self.scan)
-        rows.addRow("Liver", self.liver)
-        rows.addRow("", self.load)
+        liver = QHBoxLayout()
+        liver.addWidget(self.liver, stretch=1)
+        liver.addWidget(self.load)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(rows)
+        layout.addLayout(form({"Scan": self.scan, "Liver": liver} | (more or {})))
         self.scan.chosen.connect(self._follow)
 
     def _follow(self) -> None:

@@ -179,9 +179,9 @@ def _tell(sentences: list[str]) -> None:
 
 def _phantom(*, tumours: bool) -> list[LayerData]:
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
-    from napari_liver_anomaly.phantom import make_phantom
+    from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
-    sample = make_phantom(tumours=tumours)
+    sample = make_phantom(PhantomSettings(tumours=tumours))
     _finish_new_layers()
     return [scan_layer(sample.volume), liver_layer(sample.liver, sample.volume)]
 
@@ -197,11 +197,8 @@ def _geometry_below(shape: tuple[int, ...], attributes: dict[str, Any]) -> Any:
     found = {}
     for layer in viewer.layers if viewer is not None else ():
         tag = tag_of(layer)
-        same = tag is not None and tag.role is Role.SCAN and tag.geometry is not None and tag.geometry.shape == shape
-        if (
-            same
-            and np.allclose(layer.scale, attributes.get("scale", ()))
-            and np.allclose(layer.translate, attributes.get("translate", ()))
-        ):
+        if tag is None or tag.role is not Role.SCAN or tag.geometry is None or tag.geometry.shape != shape:
+            continue
+        if all(np.allclose(getattr(layer, name), attributes.get(name, np.nan)) for name in ("scale", "translate")):
             found[tag.scan] = tag.geometry
     return next(iter(found.values())) if len(found) == 1 else None

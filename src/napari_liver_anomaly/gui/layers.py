@@ -210,7 +210,7 @@ def finish(layer: Layer) -> None:
         return
     if tag.role in (Role.SCAN, Role.RESTORED) and tuple(layer.contrast_limits_range) == tuple(layer.contrast_limits):
         layer.contrast_limits_range = HU_RANGE
-    if tag.role in (Role.LIVER, Role.TUMOURS, Role.ANOMALIES) and layer.contour == 0:
+    if getattr(layer, "contour", None) == 0:
         layer.contour = OUTLINE_PX
 
 

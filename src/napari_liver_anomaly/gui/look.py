@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.gui.listening import Listener
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDTH_PX = 330
+LABEL_PX = 52
 BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
 
 SHEET = """
-QLabel[kind="heading"] {{ font-weight: 600; padding-top: 6px; color: {text}; }}
+QLabel {{ padding: 0px; }}
+QLabel[kind="heading"] {{ font-weight: 600; color: {text}; }}
 QLabel[kind="small"] {{ color: {faint}; font-size: {small}; }}
 QLabel[kind="number"] {{ font-weight: 600; }}
 QLabel[kind="link"] {{ font-size: {small}; }}
-QFrame[kind="line"] {{ background-color: {line}; max-height: 1px; min-height: 1px; margin-top: 4px; }}
+QFrame[kind="line"] {{ background-color: {line}; padding: 0px; }}
 QFrame[kind="drop"] {{ border: 1px dashed {faint}; border-radius: 6px; }}
 QFrame[kind="drop"][over="true"] {{ border: 2px dashed {blue}; }}
 QFrame[kind="message"] {{ border-left: 3px solid {faint}; padding-left: 6px; }}
@@ -153,11 +155,17 @@ def line() -> QFrame:
     """
     frame = QFrame()
     frame.setProperty("kind", "line")
+    frame.setFixedHeight(1)
     return frame
 
 
-def form() -> QFormLayout:
+def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
     """Rows of a label and a field, aligned alike in every section.
+
+    Parameters
+    ----------
+    rows : dict
+        Label to field, from top to bottom; a field brings its tool tip to its label.
 
     Returns
     -------
@@ -165,6 +173,12 @@ def form() -> QFormLayout:
         Without margins.
     """
     layout = QFormLayout()
+    for words, field in rows.items():
+        label = QLabel(words)
+        label.setMinimumWidth(LABEL_PX)
+        if isinstance(field, QWidget):
+            label.setToolTip(field.toolTip())
+        layout.addRow(label, field)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setHorizontalSpacing(8)
     layout.setVerticalSpacing(4)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.look import restyle, small
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLUGIN = "napari-liver-anomaly"
 PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.mha", "*.dcm")
 FILES = f"CT scans ({' '.join(PATTERNS)});;All files (*)"
-WORDS = "Drop a CT scan here, or"
+WORDS = "Drop a CT scan here, or load one"
 
 
 class OpenBox(QFrame):
@@ -31,6 +31,7 @@ class OpenBox(QFrame):
     """
 
     opened = Signal(object)  # list of Path
+    sampled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +42,10 @@ class OpenBox(QFrame):
         self.file.setToolTip("Open a scan from one file: .nii, .nii.gz, .nrrd, .mha or one slice of a DICOM series")
         self.folder = QPushButton("Load DICOM folder…")
         self.folder.setToolTip("Open the DICOM series in a folder")
+        self.sample = QToolButton(text="Try a sample")
+        self.sample.setProperty("kind", "fold")
+        self.sample.setToolTip("Open a made-up abdomen with tumours, free of any patient")
+        self.sample.clicked.connect(self.sampled)
         self.canvas = QCheckBox("Also for scans dropped on the canvas")
         self.canvas.setToolTip(
             "Let napari open " + ", ".join(PATTERNS) + " with this plugin, without asking.\n"
@@ -56,7 +61,10 @@ class OpenBox(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)
-        layout.addWidget(small(WORDS))
+        words = QHBoxLayout()
+        words.addWidget(small(WORDS), stretch=1)
+        words.addWidget(self.sample)
+        layout.addLayout(words)
         layout.addLayout(buttons)
         layout.addWidget(self.canvas)
 
@@ -70,6 +78,7 @@ class OpenBox(QFrame):
         """
         self.file.setEnabled(not busy)
         self.folder.setEnabled(not busy)
+        self.sample.setEnabled(not busy)
         self.file.setText("Loading…" if busy else "Load scan…")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -102,15 +102,9 @@ class Shown:
             look = {"colormap": colours, "contrast_limits": (-RESIDUAL_HU, RESIDUAL_HU), "visible": False, "opacity": 0.8}
             self._image(Role.RESIDUAL, result.residual, look).contrast_limits_range = (-300, 300)
         colours = Colormap(HEAT, name="anomaly heat")
-        self._image(
-            Role.SCORE, result.score, {"colormap": colours, "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
-        )
-        if (
-            earlier is not None
-            and earlier.tumours is not None
-            and not earlier.touched
-            and checksum(earlier.labels) == earlier.sum
-        ):
+        look = {"colormap": colours, "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
+        self._image(Role.SCORE, result.score, look)
+        if earlier is not None and earlier.tumours is not None and not earlier.corrected:
             earlier.tumours.events.paint.disconnect(earlier._paint)
             self._written = earlier.labels
             self._watch(earlier.tumours)

@@ -33,18 +33,16 @@ class SettingsRows(QWidget):
         super().__init__()
         self._made_from = settings if isinstance(settings, type) else type(settings)
         self.fields: dict[str, QWidget] = {}
-        rows = form()
-        left_out = set(leave_out)
+        left_out, rows = set(leave_out), {}
         for option in options(settings):
             if option.name not in left_out:
                 self.fields[option.name] = field = _field(option)
                 field.setToolTip(_tip(option))
-                rows.addRow(option.label.removesuffix(f" ({option.unit})"), field)
-                rows.labelForField(field).setToolTip(_tip(option))
+                rows[option.label.removesuffix(f" ({option.unit})")] = field
                 _changes(field).connect(lambda *_: self.changed.emit())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(rows)
+        layout.addLayout(form(rows))
 
     def value(self, **others: Any) -> Settings:
         """Make the settings from what the rows show.
@@ -85,7 +83,7 @@ def _field(option: Option) -> QWidget:
         number.setRange(int(low), int(high))
     else:
         number = QDoubleSpinBox()
-        number.setDecimals(2 if high > 1 else 3)
+        number.setDecimals(2)
         number.setRange(low, high)
         number.setSingleStep(0.05 if high <= 1 else 1.0)
     number.setValue(option.default)

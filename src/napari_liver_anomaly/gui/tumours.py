@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -90,8 +90,8 @@ class TumourPanel(Panel):
         self.shown: dict[str, Shown] = {}
         self._agreed: set[str] = set()
         self.opening = OpenBox()
-        self.inputs = Inputs(napari_viewer)
         self.windows = Windows()
+        self.inputs = Inputs(napari_viewer, {"Window": self.windows})
         self.model = Model(_names(self._engine), Segment)
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
@@ -102,7 +102,7 @@ class TumourPanel(Panel):
         self.cutting = Cutting(self, napari_viewer)
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
-            self.opening, heading("Scan and liver"), self.inputs, self.windows,
+            self.opening, heading("Scan and liver"), self.inputs,
             line(), heading("Model"), self.model, self.runbar, self.messages,
             line(), heading("Threshold"), self.threshold, heading("Overlays"), self.overlays,
             line(), self.export,
@@ -139,6 +139,7 @@ class TumourPanel(Panel):
 
     def _wire(self) -> None:
         self.opening.opened.connect(self.open)
+        self.opening.sampled.connect(self.open_sample)
         self.inputs.scan_chosen.connect(self._follow)
         self.inputs.load_liver.connect(self._choose_liver)
         self.windows.picked.connect(self._window)
@@ -175,6 +176,12 @@ class TumourPanel(Panel):
             Files or folders.
         """
         if self.loading.start(partial(_read, list(paths))):
+            self.messages.clear()
+            self.opening.set_busy(True)
+
+    def open_sample(self) -> None:
+        """Make the phantom with tumours in a worker and show it."""
+        if self.loading.start(_make_sample):
             self.messages.clear()
             self.opening.set_busy(True)
 
@@ -360,6 +367,15 @@ def _read(paths: list[Path], job: Job) -> list[tuple[Any, ...]]:
         volume, findings = read(path)
         made.append((scan_layer(volume, findings), findings))
     return made
+
+
+def _make_sample(job: Job) -> list[tuple[Any, ...]]:
+    """Make the sample; in a worker."""
+    from napari_liver_anomaly.phantom import make_phantom
+
+    job.at("Loading", 0, 1)
+    made = make_phantom()
+    return [(scan_layer(made.volume), ()), (liver_layer(made.liver, made.volume), ())]
 
 
 def _read_liver(path: Path, scan: Picture, job: Job) -> list[tuple[Any, ...]]:

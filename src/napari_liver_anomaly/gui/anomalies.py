@@ -1,0 +1,213 @@
+"""The dock widget "Synthetic anomalies": wiring only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.choosing import Inputs
+from napari_liver_anomaly.gui.closing import ClosingGuard
+from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, mask_of, outlined, picture_of, scan_layer, volume_of
+from napari_liver_anomaly.gui.listening import Listener
+from napari_liver_anomaly.gui.look import Panel, heading, line, small
+from napari_liver_anomaly.gui.messages import Messages
+from napari_liver_anomaly.gui.recipe import RecipeChooser
+from napari_liver_anomaly.gui.runbar import RunBar
+from napari_liver_anomaly.gui.running import Latest, Run
+from napari_liver_anomaly.gui.slicing import Drawn, SlicePreview, slice_on_screen
+from napari_liver_anomaly.gui.tumours import IN_PROGRESS
+from napari_liver_anomaly.synthesis import RECIPES
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.gui.layers import Picture
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.synthesis import Recipe
+    from napari_liver_anomaly.volume import Mask, Volume
+
+SOON_MS = 15
+HEALTHY = "No anomaly on this slice with this seed: some draws are left healthy, as in training. Try 'New one'."
+NO_LIVER = "There is no liver on this slice."
+
+
+@dataclass(eq=False)
+class Inside:
+    """Scan and liver as made from their layers, kept so that a preview need not make them again."""
+
+    scan: Picture
+    liver: Picture
+    made: tuple[Volume, Mask] | None = None
+
+    def get(self) -> tuple[Volume, Mask]:
+        """Make them at the first call, in a worker."""
+        if self.made is None:
+            volume, _ = volume_of(self.scan, copy=False)
+            self.made = (volume, mask_of(self.liver, self.scan, volume, "liver mask"))
+        return self.made
+
+
+class AnomalyPanel(Panel):
+    """See what the models are trained on: an anomaly on the slice on screen, or on the whole liver.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer or ViewerModel
+        The viewer, handed in by napari.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.viewer = napari_viewer
+        self.inputs = Inputs(napari_viewer)
+        self.inputs.load.setVisible(False)
+        self.recipe = RecipeChooser(RECIPES)
+        self.follow = QCheckBox("Preview on the slice on screen")
+        self.follow.setToolTip("Draw at once on the axial slice you look at; the two preview layers go when this is switched off")
+        self.follow.setChecked(True)
+        self.said = small()
+        self.runbar = RunBar("Draw on the whole volume")
+        self.messages = Messages()
+        self.preview = SlicePreview(napari_viewer)
+        self.drawing, self.latest = Run(self, alone=True), Latest(self)
+        self._guard = ClosingGuard(self, self.drawing)
+        self._inside: Inside | None = None
+        self._ears = Listener(self)
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        self._fill([
+            heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
+            line(), self.follow, self.said, self.runbar, self.messages,
+        ])  # fmt: skip
+        self._wire()
+        self._again()
+
+    def _wire(self) -> None:
+        for changed in (self.inputs.scan.chosen, self.inputs.liver.chosen):
+            changed.connect(self._again)
+        self.recipe.changed.connect(self._soon.start)
+        self.follow.toggled.connect(self._soon.start)
+        self._soon.timeout.connect(self._draw)
+        self._listener.hear(self.viewer.dims.events.point, self._moved)
+        self._listener.hear(self.viewer.layers.events.removed, self._forget)
+        self.latest.returned.connect(self._show)
+        self.latest.refused.connect(self.messages.find)
+        self.latest.failed.connect(self.messages.fail)
+        self.runbar.started.connect(self.draw_whole)
+        self.runbar.stopped.connect(self.drawing.cancel)
+        self.drawing.progressed.connect(self.runbar.show_progress)
+        self.drawing.returned.connect(self._show_whole)
+        self.drawing.cancelled.connect(lambda: self.runbar.rest("Stopped. Nothing was kept."))
+        self.drawing.refused.connect(self.messages.find)
+        self.drawing.failed.connect(self.messages.fail)
+        for ended in (self.drawing.refused, self.drawing.failed):
+            ended.connect(lambda *_: self.runbar.rest(""))
+
+    def draw_whole(self) -> None:
+        """Draw on every slice of the liver, in a worker."""
+        self.messages.clear()
+        inside = self._take()
+        if inside is None:
+            return self.messages.note("Choose a scan and its liver first.")
+        # Its own look at the layers, so that a liver corrected since the preview counts.
+        work = partial(_whole, Inside(inside.scan, inside.liver), self.recipe.value, self.recipe.seed.value())
+        if not self.drawing.start(work):
+            return self.messages.note(IN_PROGRESS)
+        self._guard.watch()
+        return self.runbar.run()
+
+    def _take(self) -> Inside | None:
+        """Scan and liver of now; those kept while their layers stay the same."""
+        scan, liver = self.inputs.scan.layer, self.inputs.liver.layer
+        if scan is None or liver is None:
+            return None
+        try:
+            new = Inside(picture_of(scan), picture_of(liver))
+        except Refusal as refusal:
+            self.messages.find(refusal.finding)
+            return None
+        old = self._inside
+        if old is None or old.scan.data is not new.scan.data or old.liver.data is not new.liver.data:
+            self._inside = old = new
+        old.scan, old.liver = new.scan, new.liver
+        return old
+
+    def _again(self, _event: object = None) -> None:
+        """Make scan and liver anew: others were chosen, or the liver was painted."""
+        self._inside = None
+        self._ears.stop()
+        if self.inputs.liver.layer is not None:
+            self._ears.hear(self.inputs.liver.layer.events.paint, self._again)
+        self._soon.start()
+
+    def _moved(self, _event: object = None) -> None:
+        if self.follow.isChecked():
+            self._soon.start()
+
+    def _draw(self) -> None:
+        """Ask for the slice on screen, or take the preview away."""
+        if not self.follow.isChecked():
+            self.latest.drop()
+            self.said.setText("")
+            return self.preview.remove()
+        inside = self._take()
+        if inside is None:
+            return self.said.setText("Choose a scan and its liver to see a preview.")
+        try:
+            recipe, z = self.recipe.value, slice_on_screen(self.viewer, inside.scan)
+        except Refusal as refusal:
+            return self.messages.find(refusal.finding)
+        return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
+
+    def _show(self, found: tuple[Inside, Drawn, bool]) -> None:
+        inside, drawn, here = found
+        if inside is not self._inside or not self.follow.isChecked():
+            return
+        scan = self.inputs.scan.layer
+        self.preview.show(drawn, inside.scan, tuple(scan.contrast_limits))
+        count = int(drawn.mask.sum())
+        area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
+        self.said.setText(f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
+
+    def _show_whole(self, found: tuple[Inside, Volume, Mask]) -> None:
+        """Show the anomalous scan, its anomalies and its liver; the preview gives way."""
+        inside, volume, mask = found
+        place, name = inside.scan.place, volume.name
+        self.follow.setChecked(False)
+        voxels, look, kind = scan_layer(volume)
+        layer = add(self.viewer, (voxels, look | place, kind))
+        liver = replace(inside.get()[1], scan=volume.identity)
+        data, look, kind = liver_layer(liver, volume, place)
+        add(self.viewer, (data, look | {"visible": False}, kind))
+        look = outlined(f"{name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
+        add(self.viewer, (mask.voxels.astype("uint8"), look | place, "labels"))
+        layer.contrast_limits = (15, 165)
+        self.runbar.rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
+
+    def _forget(self, event: Any) -> None:
+        if self.preview.forget(event.value):
+            self.preview.remove()
+            self.follow.setChecked(False)
+
+
+def _one(inside: Inside, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[Inside, Drawn, bool]:
+    """Draw on one slice; in a worker."""
+    from napari_liver_anomaly.synthesising import synthesise_slice
+
+    job.at("Drawing", 0, 1)
+    volume, liver = inside.get()
+    hu, mask = synthesise_slice(volume, liver, z, recipe, seed)
+    return inside, Drawn(z, hu, mask), bool(liver.voxels[z].any())
+
+
+def _whole(inside: Inside, recipe: Recipe, seed: int, job: Job) -> tuple[Inside, Volume, Mask]:
+    """Draw on the whole liver; in a worker."""
+    from napari_liver_anomaly.synthesising import synthesise
+
+    job.at("Preparing the scan", 0, 1)
+    volume, liver = inside.get()
+    anomalous, mask = synthesise(volume, liver, recipe, seed, job)
+    named = replace(anomalous, name=f"{inside.scan.name} anomalous")
+    return inside, named, replace(mask, scan=named.identity)
