@@ -14,11 +14,11 @@ HOUSE = REPOSITORY / "src" / PACKAGE
 LEVELS = {
     0: {"__init__", "errors"},
     1: {"volume", "settings", "job", "storage", "device"},
-    2: {"reading", "liver", "preparing", "synthesis", "networks", "losses", "metrics", "lesions", "phantom", "cases"},
+    2: {"reading", "liver", "preparing", "synthesis", "schedule", "networks", "losses", "metrics", "lesions", "phantom", "cases"},
     3: {"training", "checkpoint", "healthy", "synthesising"},
-    4: {"methods", "inference"},
+    4: {"methods", "inference", "cards"},
     5: {"writing", "evidence", "cohort"},
-    6: {"cli", "gui", "__main__"},
+    6: {"cli", "verbs", "gui", "__main__"},
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 DOORS = 6

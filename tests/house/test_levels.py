@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import DOORS, HOUSE, LEVEL_OF, PACKAGE, File, build, files, told
+from house.source import DOORS, HOUSE, LEVEL_OF, PACKAGE, REPOSITORY, File, build, files, told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 # Imports between rooms of one level that the picture in docs/architecture.md draws.
-DRAWN = {("training", "checkpoint"), ("inference", "methods"), ("cli", "gui"), ("__main__", "cli")}
+DRAWN = {
+    ("training", "checkpoint"),
+    ("inference", "methods"),
+    ("cards", "methods"),
+    ("cli", "verbs"),
+    ("verbs", "gui"),
+    ("__main__", "cli"),
+}
 NO_ROOM = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 SCREEN = {"qtpy", "napari", "magicgui", "superqt", "vispy", "app_model", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 
@@ -79,6 +87,19 @@ def test_imports_go_down() -> None:
     assert not (found := breaches(HOUSE)), told(found)
 
 
+def rooms_drawn() -> dict[str, int]:
+    """Rooms and their levels as the picture in docs/architecture.md has them."""
+    rows = re.findall(
+        r"^\| (\d) [^|]*\|([^|]*)\|", (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {room: int(level) for level, cell in rows for room in re.findall(r"`(\w+)(?:\.py|/)`", cell)}
+
+
+def test_the_picture_shows_the_rooms_there_are() -> None:
+    standing = {file.room: file.level for file in files()}
+    assert rooms_drawn() == standing
+
+
 def test_only_the_gui_knows_the_screen() -> None:
     assert not (found := screen_breaches(HOUSE)), told(found)
 
@@ -113,7 +134,8 @@ def test_imports_that_the_law_allows(tmp_path: Path) -> None:
         reading__checks="from ..volume import Volume\nfrom .. import errors\n",
         methods="",
         inference="from napari_liver_anomaly import methods\n",
-        cli="from napari_liver_anomaly import __version__, segment\nfrom napari_liver_anomaly.gui import hooks\n",
+        cli="from napari_liver_anomaly import __version__, segment\n",
+        verbs="from napari_liver_anomaly.gui import hooks\n",
         gui__hooks="",
     )
     assert breaches(house) == []
