@@ -1,0 +1,71 @@
+"""What the documents tell a reader to type, press or follow is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from house.source import HOUSE, PACKAGE, REPOSITORY, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+NAPARIS_OWN = {"Choose reader", "Remember this choice", "Liver Anomaly"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every ``liver-anomaly`` command of the documents, as words."""
+    lines = [(page.name, line) for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    split = [(name, shlex.split(line.split("||")[0], comments=True)) for name, line in lines if "liver-anomaly " in line]
+    return [(name, words[1:]) for name, words in split if words[:1] == ["liver-anomaly"]]
+
+
+def test_every_command_of_the_documents_is_understood() -> None:
+    parser = importlib.import_module(f"{PACKAGE}.cli").make_parser()
+    given = commands()
+    assert len(given) > 10
+    for page, words in given:
+        try:
+            parser.parse_args(words)
+        except SystemExit:
+            pytest.fail(f"{page}: liver-anomaly {' '.join(words)}")
+
+
+def test_every_example_in_python_names_what_there_is() -> None:
+    package = importlib.import_module(PACKAGE)
+    examples = [block for page in PAGES for block in blocks(page, "python")]
+    assert len(examples) > 2
+    for example in examples:
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "nla":
+                assert node.attr in package.__all__, node.attr
+
+
+def test_every_link_leads_somewhere() -> None:
+    found = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
+                found.append(f"{page.relative_to(REPOSITORY)}: {target}")
+    assert not found, told(found)
+
+
+def test_every_button_that_is_named_is_there() -> None:
+    """Words in italics on the pages about the panels are what the panels say."""
+    panels = "\n".join(path.read_text(encoding="utf-8") for path in (HOUSE / "gui").glob("*.py"))
+    panels += (HOUSE / "napari.yaml").read_text(encoding="utf-8")
+    pages = (REPOSITORY / "docs" / "use" / "radiologists.md").read_text(encoding="utf-8")
+    pages += (REPOSITORY / "README.md").read_text(encoding="utf-8").split("## In napari")[1].split("\n## ")[0]
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", pages)) - NAPARIS_OWN
+    assert len(named) > 8
+    assert not (lost := sorted(word for word in named if word not in panels)), lost
