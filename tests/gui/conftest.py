@@ -14,39 +14,49 @@ import pytest
 pytest.importorskip("napari")
 
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QApplication
+from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
-from napari_liver_anomaly.gui.tumours import Engine, TumourPanel
+from napari_liver_anomaly.gui.searching import Engine
+from napari_liver_anomaly.gui.tumours import TumourPanel
 from napari_liver_anomaly.inference import Result, Segment
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from qtpy.QtWidgets import QApplication
+
     from napari_liver_anomaly.job import Job
 
 SHAPE = (12, 48, 64)
 
 
-def _make_sample(shape: tuple[int, int, int] = SHAPE, spacing_mm: tuple[float, float, float] = (2.5, 0.8, 0.8), name: str = "case") -> SimpleNamespace:
-    """An ellipsoid of 110 HU with two dark balls in it."""
+def _make_sample(
+    shape: tuple[int, int, int] = SHAPE,
+    spacing_mm: tuple[float, float, float] = (2.5, 0.8, 0.8),
+    name: str = "case",
+    seed: int = 7,
+) -> SimpleNamespace:
+    """An ellipsoid of 110 HU with two dark balls in it, in air."""
     z, y, x = shape
     sz, sy, sx = spacing_mm
     affine = np.array([[-sx, 0, 0, 0], [0, -sy, 0, 0], [0, 0, -sz, 0], [0, 0, 0, 1]], float)
     geometry = Geometry((x, y, z), affine)
     grid = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij", sparse=True)
     liver = sum(axis**2 for axis in grid) < 0.7
-    rng = np.random.default_rng(7)
-    hu = np.where(liver, 110, -60).astype(np.float32) + 10 * rng.standard_normal(shape, dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    hu = np.where(liver, 110, -400).astype(np.float32) + 10 * rng.standard_normal(shape, dtype=np.float32)
     score = np.zeros(shape, np.float32)
     for where, size in (((0.1, 0.2, 0.3), 0.25), ((-0.2, -0.3, -0.35), 0.15)):
         far = np.sqrt(sum((axis - at) ** 2 for axis, at in zip(grid, where, strict=True)))
         hu = np.where(far < size, 60, hu)
         score = np.maximum(score, np.clip(1.5 - far / size, 0, 1))
     volume = Volume(hu.astype(np.int16), geometry, name)
-    return SimpleNamespace(volume=volume, liver=Mask(liver, geometry, volume.identity), score=(255 * score * liver).astype(np.uint8))
+    return SimpleNamespace(
+        volume=volume, liver=Mask(liver, geometry, volume.identity), score=(255 * score * liver).astype(np.uint8)
+    )
 
 
 class FakeMethod:
@@ -94,18 +104,23 @@ def viewer(qapp: QApplication) -> ViewerModel:
 
 
 @pytest.fixture
-def make_panel(qtbot: Any, method: FakeMethod) -> Callable[..., TumourPanel]:
+def make_panel(qtbot: Any, method: FakeMethod) -> Iterator[Callable[..., TumourPanel]]:
     """Make a panel on a viewer, with the scan and liver of a sample when one is given."""
+
+    made: list[TumourPanel] = []
 
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
         panel = TumourPanel(viewer, Engine(**{"segment": method, "load": lambda name: name, "names": ("compact",)} | engine))
-        qtbot.addWidget(panel)
+        made.append(panel)
         if sample is not None:
             add(viewer, scan_layer(sample.volume))
             add(viewer, liver_layer(sample.liver, sample.volume))
         return panel
 
-    return make
+    yield make
+    for panel in made:
+        if isalive(panel):
+            panel.deleteLater()
 
 
 @pytest.fixture

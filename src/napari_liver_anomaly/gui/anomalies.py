@@ -12,10 +12,11 @@ from qtpy.QtWidgets import QCheckBox
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
-from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, mask_of, outlined, picture_of, scan_layer, volume_of
+from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, outlined, scan_layer
 from napari_liver_anomaly.gui.listening import Listener
 from napari_liver_anomaly.gui.look import Panel, heading, line, small
 from napari_liver_anomaly.gui.messages import Messages
+from napari_liver_anomaly.gui.pictures import mask_of, picture_of, volume_of
 from napari_liver_anomaly.gui.recipe import RecipeChooser
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Latest, Run
@@ -24,7 +25,7 @@ from napari_liver_anomaly.gui.tumours import IN_PROGRESS
 from napari_liver_anomaly.synthesis import RECIPES
 
 if TYPE_CHECKING:
-    from napari_liver_anomaly.gui.layers import Picture
+    from napari_liver_anomaly.gui.pictures import Picture
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.synthesis import Recipe
     from napari_liver_anomaly.volume import Mask, Volume
@@ -75,7 +76,7 @@ class AnomalyPanel(Panel):
         self.drawing, self.latest = Run(self, alone=True), Latest(self)
         self._guard = ClosingGuard(self, self.drawing)
         self._inside: Inside | None = None
-        self._ears = Listener(self)
+        self._ears = Listener()
         self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
         self._fill([
             heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,

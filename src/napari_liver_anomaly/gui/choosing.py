@@ -39,7 +39,7 @@ class LayerChooser(QComboBox):
         self.setPlaceholderText(nothing)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.currentIndexChanged.connect(lambda _: self.chosen.emit())
-        self._listener, events = Listener(self), viewer.layers.events
+        self._listener, events = Listener(), viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered, events.renamed):
             self._listener.hear(event, self.list_again)
         self.list_again()
@@ -107,6 +107,7 @@ class Inputs(QWidget):
         self.load.setToolTip("Open a mask file drawn on this scan; every value above 0 counts as liver")
         self.load.clicked.connect(self.load_liver)
         liver = QHBoxLayout()
+        liver.setSpacing(4)
         liver.addWidget(self.liver, stretch=1)
         liver.addWidget(self.load)
         layout = QVBoxLayout(self)

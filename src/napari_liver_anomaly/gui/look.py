@@ -19,10 +19,9 @@ BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
 
 SHEET = """
 QLabel {{ padding: 0px; }}
-QLabel[kind="heading"] {{ font-weight: 600; color: {text}; }}
+QLabel[kind="heading"] {{ font-weight: 600; color: {text}; padding-top: 4px; }}
 QLabel[kind="small"] {{ color: {faint}; font-size: {small}; }}
 QLabel[kind="number"] {{ font-weight: 600; }}
-QLabel[kind="link"] {{ font-size: {small}; }}
 QFrame[kind="line"] {{ background-color: {line}; padding: 0px; }}
 QFrame[kind="drop"] {{ border: 1px dashed {faint}; border-radius: 6px; }}
 QFrame[kind="drop"][over="true"] {{ border: 2px dashed {blue}; }}
@@ -37,6 +36,8 @@ QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
 QPushButton[kind="choice"] {{ padding: 4px 2px; }}
 QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
 QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
+QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
+QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QToolButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; }}
 """
 
@@ -62,7 +63,7 @@ def sheet(theme: str) -> str:
     return SHEET.format(
         text=colours.text.as_hex(), faint="#a3abb8" if dark else "#5a5d63", line=colours.primary.as_hex(),
         error=colours.error.as_hex(), warning=colours.warning.as_hex(), small=f"{size}pt",
-        blue=BLUE, blue_over=BLUE_OVER, amber=AMBER,
+        blue=BLUE, link="#7aa7ff" if dark else BLUE, blue_over=BLUE_OVER, amber=AMBER,
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ class Panel(QScrollArea):
         self._column.setSpacing(5)
         self.setWidget(column)
         self._follow_theme()
-        self._listener = Listener(self)
+        self._listener = Listener()
         self._listener.hear(viewer.events.theme, self._follow_theme)
 
     def sizeHint(self) -> QSize:

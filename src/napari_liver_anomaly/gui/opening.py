@@ -43,7 +43,7 @@ class OpenBox(QFrame):
         self.folder = QPushButton("Load DICOM folder…")
         self.folder.setToolTip("Open the DICOM series in a folder")
         self.sample = QToolButton(text="Try a sample")
-        self.sample.setProperty("kind", "fold")
+        self.sample.setProperty("kind", "link")
         self.sample.setToolTip("Open a made-up abdomen with tumours, free of any patient")
         self.sample.clicked.connect(self.sampled)
         self.canvas = QCheckBox("Also for scans dropped on the canvas")

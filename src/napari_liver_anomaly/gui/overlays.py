@@ -34,7 +34,7 @@ class Overlays(QWidget):
         super().__init__(parent)
         self.rows: dict[Role, tuple[QCheckBox, QSlider]] = {}
         self._layers: dict[Role, Layer] = {}
-        self._listener = Listener(self)
+        self._listener = Listener()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import atexit
 import time
 import traceback
+import weakref
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from napari_liver_anomaly.errors import Cancelled, Refusal
@@ -44,7 +47,7 @@ class Run(QObject):
     Parameters
     ----------
     parent : QObject
-        The panel. When it goes, the work is told to stop.
+        The panel. When it goes, the work stops at its next step.
     alone : bool
         Whether only one such run may be in progress in the whole program.
     """
@@ -63,8 +66,6 @@ class Run(QObject):
         self._box: SimpleQueue[Progress | Outcome] = SimpleQueue()
         self._pace = Pace()
         self._shown_s = 0.0
-        held = self._held = []
-        self.destroyed.connect(lambda: [job.cancel() for job in held])
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self._look)
 
@@ -94,8 +95,7 @@ class Run(QObject):
         if self.busy or (self._alone and not _one_run.acquire(blocking=False)):
             return False
         self._box, self._pace, self._shown_s = SimpleQueue(), Pace(), 0.0
-        job = self._job = Job(report=self._box.put)
-        self._held[:] = [job]
+        job = self._job = Job(report=partial(_report, weakref.ref(self), self._box))
         _stop_at_quit()
         # A daemon, so that work which does not listen cannot keep the program from ending.
         thread = Thread(target=_carry_out, args=(work, job, self._box, self._alone), name="liver-anomaly", daemon=True)
@@ -132,7 +132,6 @@ class Run(QObject):
     def _end(self, outcome: Outcome) -> None:
         self._timer.stop()
         self._job = None
-        self._held.clear()
         if outcome.kind == "cancelled":
             self.cancelled.emit()
         elif outcome.kind == "failed":
@@ -239,6 +238,17 @@ def _carry_out(work: Callable[[Job], Any], job: Job, box: SimpleQueue[Any], alon
         _one_run.release()
     box.put(outcome)
     _living.pop(next((t for t, j in list(_living.items()) if j is job), None), None)
+
+
+def _report(run: weakref.ref[Run], box: SimpleQueue[Any], progress: Progress) -> None:
+    """Leave a message, or stop when the panel is gone. In the work's thread.
+
+    Asked here rather than told by Qt's ``destroyed``, which calls Python functions that the garbage collector may have cleared.
+    """
+    panel = run()
+    if panel is None or not isalive(panel):
+        raise Cancelled("The panel is gone; no result was kept.")
+    box.put(progress)
 
 
 def _sentence(error: BaseException) -> str:

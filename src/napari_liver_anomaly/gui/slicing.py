@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Picture, Role, Tag, add, outlined
+from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, outlined
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
+
+    from napari_liver_anomaly.gui.pictures import Picture
 
 
 @dataclass(frozen=True, eq=False)

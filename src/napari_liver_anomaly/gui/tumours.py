@@ -2,75 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-import numpy as np
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
-from napari_liver_anomaly.errors import Finding, Level
+from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
 from napari_liver_anomaly.gui.cutting import Cutting, summary
 from napari_liver_anomaly.gui.exporting import Export, write_all
-from napari_liver_anomaly.gui.layers import (
-    Picture,
-    Role,
-    Tag,
-    add,
-    liver_layer,
-    mask_of,
-    picture_of,
-    remember,
-    scan_layer,
-    tag_of,
-    volume_of,
-)
+from napari_liver_anomaly.gui.fetching import make_sample, read_liver, read_scans
+from napari_liver_anomaly.gui.layers import Role, Tag, add, remember, tag_of
 from napari_liver_anomaly.gui.look import Panel, heading, line
 from napari_liver_anomaly.gui.messages import Messages
 from napari_liver_anomaly.gui.model import Model
 from napari_liver_anomaly.gui.opening import FILES, OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.pictures import Picture, picture_of
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
+from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari.layers import Layer
 
-    from napari_liver_anomaly.inference import Result
-    from napari_liver_anomaly.job import Job
 
 _panels: WeakSet[TumourPanel] = WeakSet()
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    """What the panel calls for the work itself, replaceable in a test. None stands for the real one, loaded at first use."""
-
-    segment: Callable[..., Result] | None = None
-    load: Callable[[str], Any] | None = None
-    names: Sequence[str] | None = None
-    write: Callable[..., Any] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a run brings back to the panel."""
-
-    result: Result
-    scan: Picture
-    findings: tuple[Finding, ...]
 
 
 class TumourPanel(Panel):
@@ -92,7 +61,7 @@ class TumourPanel(Panel):
         self.opening = OpenBox()
         self.windows = Windows()
         self.inputs = Inputs(napari_viewer, {"Window": self.windows})
-        self.model = Model(_names(self._engine), Segment)
+        self.model = Model(packaged(self._engine), Segment)
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
         self.threshold = Threshold(Segment().threshold)
@@ -175,13 +144,13 @@ class TumourPanel(Panel):
         paths : sequence of Path
             Files or folders.
         """
-        if self.loading.start(partial(_read, list(paths))):
+        if self.loading.start(partial(read_scans, list(paths))):
             self.messages.clear()
             self.opening.set_busy(True)
 
     def open_sample(self) -> None:
         """Make the phantom with tumours in a worker and show it."""
-        if self.loading.start(_make_sample):
+        if self.loading.start(make_sample):
             self.messages.clear()
             self.opening.set_busy(True)
 
@@ -196,7 +165,7 @@ class TumourPanel(Panel):
         scan = self.inputs.scan.layer
         if scan is None:
             self.messages.note("Load the scan first, then its liver mask.")
-        elif (picture := self._picture(scan)) is not None and self.loading.start(partial(_read_liver, path, picture)):
+        elif (picture := self._picture(scan)) is not None and self.loading.start(partial(read_liver, path, picture)):
             self.messages.clear()
             self.opening.set_busy(True)
 
@@ -240,7 +209,7 @@ class TumourPanel(Panel):
         if picture is None or mask is None or self._asked(picture):
             return None
         settings = self.model.rows.value(threshold=self.threshold.value)
-        work = partial(_segment, self._engine, picture, mask, name, settings, self.model.device.currentData())
+        work = partial(search, self._engine, picture, mask, name, settings, self.model.device.currentData())
         if not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
@@ -347,71 +316,3 @@ class TumourPanel(Panel):
         except Refusal as refusal:
             self.messages.find(refusal.finding)
             return None
-
-
-def _names(engine: Engine) -> Sequence[str]:
-    if engine.names is not None:
-        return engine.names
-    from napari_liver_anomaly.methods import names
-
-    return names()
-
-
-def _read(paths: list[Path], job: Job) -> list[tuple[Any, ...]]:
-    """Read scans; in a worker."""
-    from napari_liver_anomaly.reading import read
-
-    made = []
-    for n, path in enumerate(paths):
-        job.at("Loading", n, len(paths))
-        volume, findings = read(path)
-        made.append((scan_layer(volume, findings), findings))
-    return made
-
-
-def _make_sample(job: Job) -> list[tuple[Any, ...]]:
-    """Make the sample; in a worker."""
-    from napari_liver_anomaly.phantom import make_phantom
-
-    job.at("Loading", 0, 1)
-    made = make_phantom()
-    return [(scan_layer(made.volume), ()), (liver_layer(made.liver, made.volume), ())]
-
-
-def _read_liver(path: Path, scan: Picture, job: Job) -> list[tuple[Any, ...]]:
-    """Read a liver mask onto the grid of a scan; in a worker."""
-    from napari_liver_anomaly.reading import read_mask
-
-    job.at("Loading", 0, 1)
-    volume, _ = volume_of(scan, copy=False)
-    mask = read_mask(path, volume).of(volume, "liver mask")
-    return [(liver_layer(mask, volume, scan.place, f"{scan.name} liver"), ())]
-
-
-def _segment(engine: Engine, scan: Picture, liver: Picture, name: str, settings: Segment, device: str, job: Job) -> Found:
-    """Make a scan and a mask of their own from the layers, and search them; in a worker."""
-    job.at("Preparing the scan", 0, 1)
-    volume, findings = volume_of(scan)
-    mask = mask_of(liver, scan, volume, "liver mask")
-    if engine.load is None:
-        from napari_liver_anomaly.methods import load
-    else:
-        load = engine.load
-    if engine.segment is None:
-        from napari_liver_anomaly.inference import segment
-    else:
-        segment = engine.segment
-    job.at("Loading the model", 0, 1)
-    result = segment(volume, mask, load(name), settings, device=device, job=job)
-    notes = [finding for finding in (*findings, *result.findings) if finding.level is not Level.ASK]
-    now = volume_of(scan, copy=False)[0]
-    mask_now = mask_of(liver, scan, now, "liver mask")
-    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
-        notes.append(EDITED)
-    return Found(result, scan, tuple(notes))
-
-
-EDITED = Finding(
-    level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
-    meaning="The result is that of the scan as it was when the run began.", action="Run again to search the scan as it is now.",
-)  # fmt: skip

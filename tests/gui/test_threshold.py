@@ -1,0 +1,187 @@
+"""The threshold: live on the graphics card, then cleaned lesions, and never over a correction by hand."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import pytest
+
+from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer
+
+TICK_MS = 5.0
+LOADED = 3.0  # a busy machine may take this many times as long
+
+
+def settle(qtbot, panel):
+    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.cutting.busy, timeout=5000)
+
+
+def expected(sample, threshold, min_mm3=50.0):
+    return lesions.clean(sample.score, threshold, min_mm3, sample.volume.geometry)
+
+
+@pytest.fixture
+def done(panel, run):
+    run(panel)
+    return panel
+
+
+def test_slider_and_box_say_the_same(done):
+    done.threshold.slider.setValue(37)
+    assert done.threshold.box.value() == 0.37
+    done.threshold.box.setValue(0.81)
+    assert done.threshold.slider.value() == 81 and done.threshold.value == 0.81
+
+
+def test_while_it_moves_the_score_shows_exactly_the_voxels_that_count(done, viewer, sample):
+    score = viewer.layers["case anomaly score"]
+    labels = viewer.layers["case tumours"].data
+    for step in (10, 37, 90, 100):
+        done.threshold.slider.setValue(step)
+        low, high = score.contrast_limits
+        level = lesions.level_of(step / 100)
+        assert level - 1 < low < high < level, "a whole number may not lie inside the edge"
+        assert score.visible and score.colormap.name == "threshold"
+    assert viewer.layers["case tumours"].data is labels, "no array is made while it moves"
+
+
+def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, sample, qtbot):
+    score = viewer.layers["case anomaly score"]
+    before = (score.visible, list(score.contrast_limits), score.colormap, score.opacity)
+    done.threshold.slider.setValue(20)
+    settle(qtbot, done)
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
+    assert (score.visible, list(score.contrast_limits), score.colormap, score.opacity) == before
+    ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml in all"
+
+
+def test_while_the_slider_is_held_nothing_is_cut(done, viewer, qtbot):
+    labels = viewer.layers["case tumours"].data
+    done.threshold.slider.setSliderDown(True)
+    done.threshold.slider.setValue(20)
+    qtbot.wait(400)
+    assert viewer.layers["case tumours"].data is labels
+    done.threshold.slider.setSliderDown(False)
+    settle(qtbot, done)
+    assert viewer.layers["case tumours"].data is not labels
+
+
+def test_back_at_the_old_threshold_the_preview_ends(done, viewer, qtbot):
+    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(50)
+    settle(qtbot, done)
+    assert not done.cutting.preview.on and not viewer.layers["case anomaly score"].visible
+
+
+def test_the_smallest_lesion_counts_too(done, viewer, sample, qtbot):
+    done.model.rows.fields["min_lesion_mm3"].setValue(300)
+    qtbot.waitUntil(lambda: not done.cutting.busy, timeout=5000)
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.5, 300.0))
+    assert done.threshold.count.text().startswith("1 lesion,")
+
+
+def paint(layer, value=7):
+    layer.data_setitem((np.array([3, 3]), np.array([20, 21]), np.array([30, 30])), value)
+
+
+@pytest.mark.parametrize("how", ["brush", "script", "undone"])
+def test_a_correction_by_hand_is_never_overwritten(done, viewer, sample, qtbot, how):
+    layer = viewer.layers["case tumours"]
+    if how == "script":
+        layer.data[3, 20, 30] = 7
+    else:
+        paint(layer)
+        if how == "undone":
+            layer.undo()
+    corrected = layer.data.copy()
+    done.threshold.slider.setValue(20)
+    settle(qtbot, done)
+    assert np.array_equal(layer.data, corrected)
+    assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.2))
+    assert done.messages.text.startswith("'case tumours' was corrected by hand and is kept.")
+    done.threshold.slider.setValue(30)
+    settle(qtbot, done)
+    assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.3)) and "case tumours 3" not in viewer.layers
+
+
+@pytest.mark.parametrize("how", ["brush", "script"])
+def test_a_new_run_does_not_overwrite_a_correction(done, viewer, run, how):
+    layer = viewer.layers["case tumours"]
+    paint(layer) if how == "brush" else layer.data.__setitem__((3, 20, 30), 7)
+    corrected = layer.data.copy()
+    run(done)
+    assert np.array_equal(layer.data, corrected) and "case tumours 2" in viewer.layers
+    assert not done.threshold.remark.text()
+
+
+def test_a_panel_opened_later_does_not_overwrite_either(done, viewer, make_panel, run):
+    paint(viewer.layers["case tumours"])
+    corrected = viewer.layers["case tumours"].data.copy()
+    run(make_panel(viewer))
+    assert np.array_equal(viewer.layers["case tumours"].data, corrected) and "case tumours 2" in viewer.layers
+
+
+def test_a_correction_is_counted(done, viewer, qtbot):
+    paint(viewer.layers["case tumours"])
+    qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=5000)
+    assert done.threshold.remark.text() == "Corrected by hand."
+
+
+def test_deleted_tumours_come_back_as_a_new_layer(done, viewer, sample, qtbot):
+    viewer.layers.remove("case tumours")
+    done.threshold.slider.setValue(20)
+    settle(qtbot, done)
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
+    assert not done.messages.text
+
+
+def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
+    done.threshold.slider.setValue(30)
+    viewer.layers.remove("case anomaly score")
+    done.threshold.slider.setValue(20)
+    settle(qtbot, done)
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
+
+
+def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(lesions, "clean", lambda *_: 1 / 0)
+    done.threshold.slider.setValue(20)
+    settle(qtbot, done)
+    assert "ZeroDivisionError" in done.messages.text and not done.cutting.preview.on
+
+
+def test_in_space_the_preview_is_a_surface(done, viewer, qtbot):
+    viewer.dims.ndisplay = 3
+    score = viewer.layers["case anomaly score"]
+    done.threshold.slider.setValue(40)
+    assert score.rendering == "iso" and score.iso_threshold == lesions.level_of(0.4) - 0.5
+    settle(qtbot, done)
+    assert score.rendering != "iso"
+
+
+def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, make_sample, method, run, record_property):
+    """200 × 512 × 512 in a real window."""
+    sample = make_sample((200, 512, 512), (1.0, 0.7, 0.7))
+    method.sample, method.steps = sample, 1
+    viewer = make_napari_viewer(show=True)
+    panel = make_panel(viewer)
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    run(panel)
+    panel.threshold.slider.setSliderDown(True)
+    panel.threshold.slider.setValue(60)
+    ticks_ms = []
+    for step in range(20, 50):
+        began = time.perf_counter()
+        panel.threshold.slider.setValue(step)
+        ticks_ms.append(1000 * (time.perf_counter() - began))
+    median_ms = statistics.median(ticks_ms)
+    record_property("tick_ms", median_ms)
+    assert Role.SCORE in panel.cutting.shown.layers and panel.cutting.preview.on
+    assert median_ms <= TICK_MS * LOADED, f"a tick took {median_ms:.1f} ms"
+    panel.threshold.slider.setSliderDown(False)
+    panel.cutting.follow(None)
