@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from napari_liver_anomaly.reading.pixels import stored_in
+from napari_liver_anomaly.reading.pixels import decoded
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # what a decoder prints must not land among the voxels
         for name in json.load(sys.stdin):
-            stored = stored_in(Path(name))
+            stored = decoded(Path(name))
             if stored is None or stored.ndim != 2 or stored.dtype.kind not in "iu":
                 return
             told = {"kind": stored.dtype.newbyteorder("=").str, "rows": stored.shape[0], "columns": stored.shape[1]}

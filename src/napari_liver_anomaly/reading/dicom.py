@@ -101,29 +101,26 @@ def _dicom_files(folder: Path) -> tuple[list[Path], int]:
             "folder-too-full", f"The folder holds more than {MOST_ENTRIES} files.",
             "A series has far fewer.", "Put the series into a folder of its own.",
         )  # fmt: skip
-    home, files, others = folder.resolve(), [], 0
-    for entry in sorted(entries, key=lambda entry: entry.name):
-        path = Path(entry.path)
-        if entry.name.startswith(".") or entry.name.lower() in QUIET or entry.is_dir():
-            continue
-        inside = not entry.is_symlink() or path.resolve().parent == home
-        if inside and entry.is_file() and _has_preamble(path):
-            files.append(path)
-        else:
-            others += 1
+    loud = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in QUIET]
+    candidates = sorted(Path(entry.path) for entry in loud if not entry.is_dir(follow_symlinks=False))
+    home = folder.resolve()
+    files = [path for path in candidates if _is_slice(path, home)]
     if not files:
         raise UnreadableFile(
             "no-dicom", "There is no DICOM file in this folder.",
             "Nothing was read.", "Choose the folder in which the slices themselves lie.",
         )  # fmt: skip
-    return files, others
+    return files, len(candidates) - len(files)
 
 
-def _has_preamble(path: Path) -> bool:
+def _is_slice(path: Path, home: Path) -> bool:
+    """Whether this is a regular file in the folder, not a link out of it, that begins as DICOM files do."""
     try:
+        if not path.is_file() or path.resolve().parent != home:
+            return False
         with path.open("rb") as stream:
             return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
-    except OSError:
+    except (OSError, RuntimeError):  # a link that leads to itself
         return False
 
 
@@ -172,11 +169,7 @@ def _picture(slices: Sequence[Slice]) -> Finding | None:
             what, action = "This series keeps many slices in one file (multi-frame).", "Export it as single slices."
         elif one.samples != 1 or one.photometric not in ("MONOCHROME2", ""):
             what, action = "This series holds colour or inverted pictures.", "Choose the CT itself, not a picture of it."
-        elif (
-            one.bits_allocated not in (8, 16)
-            or one.high_bit != one.bits_stored - 1
-            or not 0 < one.bits_stored <= one.bits_allocated
-        ):
+        elif one.bits_allocated != 16 or not 1 <= one.bits_stored <= 16 or one.high_bit != one.bits_stored - 1:
             what, action = "The pixels of this series are packed in an unusual way.", "Export the series again from its source."
         else:
             continue

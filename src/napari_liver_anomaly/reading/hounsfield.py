@@ -25,8 +25,9 @@ LOWEST, HIGHEST = -32768, 32767
 SAMPLE = 2_000_000
 SOFT_TISSUE_HU = (-150, 300)
 LEAST_SOFT_TISSUE = 0.01
+DENSE_HU, MOST_DENSE = 500, 0.25  # bone and metal never fill a quarter of a scan
 NO_AIR_HU = -500
-PILE = 0.002  # share of voxels on the highest value that tells of clipping
+PILE, PILED, NEAR_HU = 0.001, 5.0, 10  # clipping: a pile on the highest value, far above the values just below it
 FEW_VALUES = 20
 
 
@@ -142,10 +143,14 @@ def plausible(hounsfield: Voxels) -> tuple[Finding, ...]:
     step = max(1, round((hounsfield.size / SAMPLE) ** (1 / 3)))
     sample = hounsfield[::step, ::step, ::step]
     soft = np.count_nonzero((sample > SOFT_TISSUE_HU[0]) & (sample < SOFT_TISSUE_HU[1])) / sample.size
-    if low >= 0 or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE:
+    dense = np.count_nonzero(sample > DENSE_HU) / sample.size
+    if low >= 0 or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE or dense > MOST_DENSE:
         return (_unlike(low, high),)
-    piled = bool(np.count_nonzero(sample == high) / sample.size > PILE)
-    return (_clipped(low, high, piled),) if low > NO_AIR_HU or piled else ()
+    on_top = np.count_nonzero(sample == high)
+    piled = (
+        on_top > PILE * sample.size and on_top > PILED * np.count_nonzero((sample < high) & (sample >= high - NEAR_HU)) / NEAR_HU
+    )
+    return (_clipped(low, high, bool(piled)),) if low > NO_AIR_HU or piled else ()
 
 
 def _unlike(low: int, high: int) -> Finding:

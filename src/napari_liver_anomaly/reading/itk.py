@@ -194,7 +194,8 @@ def _nrrd_position(fields: dict[str, Any]) -> tuple[NDArray[np.float64], tuple[F
     origin = np.asarray(fields.get("space origin", [np.nan] * 3), dtype=np.float64)
     if origin.shape != (3,):
         _unusual("NRRD")
-    return np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor), found(doubt)
+    with np.errstate(all="ignore"):
+        return np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor), found(doubt)
 
 
 def _unit_name(name: str) -> str | None:
@@ -229,7 +230,8 @@ def _meta_position(fields: dict[str, str]) -> tuple[NDArray[np.float64], tuple[F
     axes = np.reshape(matrix, (3, 3)).T
     if not np.allclose((axes**2).sum(axis=0), 1, atol=1e-3) or not (sizes > 0).all():
         sizes = np.full(3, np.nan)
-    return LPS_TO_RAS @ affine_of(axes * sizes, np.array(origin)), ()
+    with np.errstate(all="ignore"):
+        return LPS_TO_RAS @ affine_of(axes * sizes, np.array(origin)), ()
 
 
 def _first(fields: dict[str, str], names: tuple[str, ...], count: int) -> list[float] | None:

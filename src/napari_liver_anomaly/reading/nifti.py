@@ -59,7 +59,8 @@ def open_nifti(path: Path) -> Source:
     voxel_bytes(sizes, kind.itemsize)
     offset = _offset(header, size)
     slope, intercept = _scaling(header)
-    affine, findings = _position(header, sizes)
+    with np.errstate(all="ignore"):  # infinite sizes are found by the checks
+        affine, findings = _position(header, sizes)
 
     def load() -> NDArray[np.generic]:
         with unpacking(path) as reader:

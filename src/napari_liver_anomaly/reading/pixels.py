@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN}
 JPEG = "1.2.840.10008.1.2.4."
 CODECS = (
     ("JPEG", "pylibjpeg pylibjpeg-libjpeg", {JPEG + number for number in ("50", "51", "57", "70")}),
@@ -67,9 +68,9 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
     voxel_bytes((first.columns, first.rows, len(slices)), 2)
     result = np.empty((len(slices), first.rows, first.columns), np.int16)
     packed = [one for one in slices if one.syntax not in PLAIN]
-    with _child([one.path for one in packed]) as decoded:
+    with _child([one.path for one in packed]) as unpacked:
         for index, one in enumerate(slices):
-            stored = next(decoded, None) if one.syntax not in PLAIN else stored_in(one.path)
+            stored = _plain(one, index + 1) if one.syntax in PLAIN else next(unpacked, None)
             if stored is None or stored.shape != (one.rows, one.columns):
                 raise UnreadableFile(
                     "slice-damaged", f"Slice {index + 1} could not be decoded: its file is damaged or ends early.",
@@ -80,8 +81,8 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
     return result.transpose(2, 1, 0)
 
 
-def stored_in(path: Path) -> Array | None:
-    """Decode one file in this process.
+def decoded(path: Path) -> Array | None:
+    """Decode one compressed file in this process.
 
     Parameters
     ----------
@@ -152,15 +153,40 @@ def decoder_is_there(syntax: str) -> bool:
         return False
 
 
+def _plain(one: Slice, number: int) -> Array | None:
+    """Take the stored values of an uncompressed slice word by word; None when there are too few or too many."""
+    from pydicom import dcmread
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            block = dcmread(one.path, specific_tags=["PixelData"]).PixelData
+    except DAMAGE:
+        return None
+    if not 0 <= len(block) - 2 * one.rows * one.columns <= 1:
+        return None
+    words = np.frombuffer(block, ">u2" if one.syntax == BIG_ENDIAN else "<u2", one.rows * one.columns).astype(np.int32)
+    unused = words >> one.bits_stored
+    values = words & (2**one.bits_stored - 1)
+    negative = values >> (one.bits_stored - 1) if one.signed else np.zeros_like(values)
+    if not ((unused == 0) | (unused == negative * (2 ** (16 - one.bits_stored) - 1))).all():
+        raise _outside_bits(one, number)
+    return np.asarray(values - negative * 2**one.bits_stored).reshape(one.rows, one.columns)
+
+
+def _outside_bits(one: Slice, number: int) -> UnreadableFile:
+    return UnreadableFile(
+        "slice-bits", f"Slice {number} holds values outside its declared {one.bits_stored} bits.",
+        "Its decoder or header is wrong, and Hounsfield units would be false.", "Export the series again from its source.",
+    )  # fmt: skip
+
+
 def _demand_sound(stored: Array, one: Slice, number: int) -> None:
     """Refuse what a broken decoder or header gives: values outside the declared bits, or a picture of one value only."""
     low, high = (-(2 ** (one.bits_stored - 1)), 2 ** (one.bits_stored - 1) - 1) if one.signed else (0, 2**one.bits_stored - 1)
     lowest, highest = int(stored.min()), int(stored.max())
     if lowest < low or highest > high:
-        raise UnreadableFile(
-            "slice-bits", f"Slice {number} holds values outside its declared {one.bits_stored} bits.",
-            "Its decoder or header is wrong, and Hounsfield units would be false.", "Export the series uncompressed.",
-        )  # fmt: skip
+        raise _outside_bits(one, number)
     if lowest == highest and one.syntax not in PLAIN:
         raise UnreadableFile(
             "slice-constant", f"Slice {number} was decoded to a single value.",

@@ -1,0 +1,194 @@
+"""Small scans made in the test, with one knob for every fault: ``ct``, ``nifti_file``, ``dicom_series``;
+beside them ``nrrd_file`` and ``metaimage_file``, whose headers are a list of fields.
+
+The value of a voxel encodes its place, so that any mix-up can be read in the failure text.
+"""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+LITTLE = "1.2.840.10008.1.2.1"
+NRRD = {
+    "type": "int16", "dimension": "3", "space": "left-posterior-superior", "sizes": "16 16 11",
+    "space directions": "(0.7,0,0) (0,0.8,0) (0,0,2)", "kinds": "domain domain domain", "endian": "little", "encoding": "raw",
+    "space origin": "(1,2,3)",
+}  # fmt: skip
+META = {
+    "ObjectType": "Image", "NDims": "3", "BinaryData": "True", "BinaryDataByteOrderMSB": "False", "CompressedData": "False",
+    "TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "1 2 3", "ElementSpacing": "0.7 0.8 2", "DimSize": "16 16 11",
+    "ElementType": "MET_SHORT", "ElementDataFile": "LOCAL",
+}  # fmt: skip
+PLAIN_AFFINE = np.diag([-0.7, -0.8, 2.0, 1.0])
+
+
+def ct(columns: int = 16, rows: int = 16, slices: int = 11) -> NDArray[np.int16]:
+    """HU in source order (x, y, z): air around tissue whose tens tell the slice and whose ones tell column and row."""
+    x, y, z = np.indices((columns, rows, slices))
+    tissue = 10 * z + (x + 3 * y) % 10
+    edge = (x == 0) | (y == 0) | (x == columns - 1) | (y == rows - 1)
+    return np.where(edge, -1000, tissue).astype(np.int16)
+
+
+def nifti_file(
+    path: Path,
+    values: Array | None = None,
+    affine: Array = PLAIN_AFFINE,
+    *,
+    qform: Array | None = None,
+    codes: tuple[int, int] = (1, 1),
+    units: int = 2,
+    scaling: tuple[float, float] = (1.0, 0.0),
+    order: str = "<",
+    version: int = 1,
+    header: Mapping[str, Any] | None = None,
+    colour: bool = False,
+    extra: bytes = b"",
+    cut: int | None = None,
+) -> Path:
+    """Write a NIfTI file byte by byte, so that nothing is repaired on the way.
+
+    ``affine`` goes to the sform and ``qform`` (the same if not given) to the qform; ``codes`` are those of sform and qform.
+    ``header`` overwrites single fields at the end. ``extra`` bytes follow the voxels; ``cut`` keeps so many bytes of the file.
+    """
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    values = ct() if values is None else values
+    made = (Nifti1Header if version == 1 else Nifti2Header)(endianness=order)
+    made.set_data_dtype(np.dtype(values.dtype).newbyteorder(order))
+    made.set_data_shape(values.shape)
+    made.set_qform(affine if qform is None else qform, code=codes[1], strip_shears=True)
+    made.set_sform(affine, code=codes[0])
+    made["magic"] = b"n+1" if version == 1 else b"n+2"
+    made["vox_offset"] = 352 if version == 1 else 544
+    made["xyzt_units"] = units
+    made["scl_slope"], made["scl_inter"] = scaling
+    if colour:
+        made["datatype"], made["bitpix"] = 128, 24
+    for field, value in (header or {}).items():
+        made[field] = value
+    block = (
+        made.binaryblock
+        + b"\0\0\0\0"
+        + values.astype(made.get_data_dtype() if not colour else values.dtype).tobytes(order="F")
+        + extra
+    )
+    block = gzip.compress(block, 1, mtime=0) if path.name.endswith(".gz") else block
+    path.write_bytes(block[:cut])
+    return path
+
+
+def nrrd_file(path: Path, data: bytes | None = None, *, end: str = "\n", **fields: str | None) -> Path:
+    """Write a NRRD file; a field given as None is left out, underscores stand for blanks."""
+    lines = {**NRRD, **{name.replace("_", " "): value for name, value in fields.items()}}
+    text = "NRRD0004\n# a comment\n" + "".join(f"{name}: {value}\n" for name, value in lines.items() if value is not None) + "\n"
+    path.write_bytes(text.replace("\n", end).encode() + (ct().tobytes(order="F") if data is None else data))
+    return path
+
+
+def metaimage_file(path: Path, data: bytes | None = None, **fields: str | None) -> Path:
+    """Write a MetaImage file; a field given as None is left out."""
+    lines = {**META, **fields}
+    lines["ElementDataFile"] = lines.pop("ElementDataFile")  # the last one by definition
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
+    path.write_bytes(text.encode() + (ct().tobytes(order="F") if data is None else data))
+    return path
+
+
+def dicom_series(
+    folder: Path,
+    values: Array | None = None,
+    *,
+    spacing: float = 2.0,
+    pixel: tuple[float, float] = (0.8, 0.7),
+    directions: Sequence[float] = (1, 0, 0, 0, 1, 0),
+    origin: Sequence[float] = (-5.0, -7.0, 30.0),
+    tilt_deg: float = 0.0,
+    drop: Iterable[int] = (),
+    shift: Mapping[int, Sequence[float]] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    change: Mapping[int, Mapping[str, Any]] | None = None,
+    remove: Iterable[str] = (),
+    rescale: Mapping[int, tuple[float, float]] | None = None,
+    signed: bool = False,
+    series: str = "1.2.3.1",
+    syntax: str = LITTLE,
+    names: Sequence[str] | None = None,
+    scout: bool = False,
+) -> Path:
+    """Write a CT series, one file a slice.
+
+    ``pixel`` is the distance between rows, then columns. ``tilt_deg`` moves slices sideways as a tilted gantry does. ``shift``
+    adds mm to the position of single slices, ``change`` overwrites their tags, ``rescale`` gives them their own slope and
+    intercept (the stored values follow, so HU stay). ``tags`` are for all slices. ``drop`` leaves slices out, ``remove`` leaves
+    tags out, ``scout`` adds a sagittal overview to the series.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    values = ct() if values is None else values
+    row, column = np.array(directions[:3], float), np.array(directions[3:], float)
+    normal = np.cross(row, column) + np.tan(np.radians(tilt_deg)) * column
+    for k in range(values.shape[2]):
+        if k in set(drop):
+            continue
+        slope, intercept = (rescale or {}).get(k, (1, 0 if signed else -1024))
+        stored = np.rint((values[:, :, k].T - float(intercept)) / slope)
+        position = np.array(origin, float) + k * spacing * normal + np.array((shift or {}).get(k, (0, 0, 0)), float)
+        fields = {
+            "SOPClassUID": CT_IMAGE,
+            "SOPInstanceUID": f"{series}.{k + 1}",
+            "SeriesInstanceUID": series,
+            "Modality": "CT",
+            "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+            "InstanceNumber": k + 1,
+            "AcquisitionNumber": 1,
+            "SliceThickness": spacing,
+            "PixelSpacing": list(pixel),
+            "ImageOrientationPatient": [f"{v:.10g}" for v in (*row, *column)],
+            "ImagePositionPatient": [f"{v:.10g}" for v in position],
+            "RescaleSlope": f"{slope:.10g}",
+            "RescaleIntercept": f"{intercept:.10g}",
+            "PixelRepresentation": int(signed),
+            **(tags or {}),
+            **(change or {}).get(k, {}),
+        }
+        fields = {name: value for name, value in fields.items() if name not in set(remove)}
+        _write(folder / (names[k] if names else f"slice{k:02}.dcm"), stored, fields, syntax)
+    if scout:
+        fields["ImageType"] = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        fields["SOPInstanceUID"] = f"{series}.99"
+        fields["ImageOrientationPatient"], fields["ImagePositionPatient"] = [0, 1, 0, 0, 0, -1], [0, 0, 0]
+        _write(folder / "scout.dcm", np.zeros((16, 16)), fields, syntax)
+    return folder
+
+
+def _write(path: Path, stored: Array, fields: Mapping[str, Any], syntax: str) -> None:
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.MediaStorageSOPClassUID = fields.get("SOPClassUID") or CT_IMAGE
+    made.file_meta.MediaStorageSOPInstanceUID = fields.get("SOPInstanceUID") or "1.2.3.99"
+    made.Rows, made.Columns = stored.shape
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated = made.BitsStored = 16
+    made.HighBit = 15
+    for name, value in fields.items():
+        setattr(made, name, value)
+    made.PixelData = stored.astype(np.int64).astype("<u2" if not syntax.endswith("1.2.2") else ">u2").tobytes()
+    made["PixelData"].VR = "OW"
+    made.save_as(path, enforce_file_format=True)
