@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +70,15 @@ def test_every_button_that_is_named_is_there() -> None:
     named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", pages)) - NAPARIS_OWN
     assert len(named) > 8
     assert not (lost := sorted(word for word in named if word not in panels)), lost
+
+
+def test_the_set_up_that_the_documents_name_is_there() -> None:
+    script = REPOSITORY / "docs" / "setup.sh"
+    verbs = {verb for page in PAGES for verb in re.findall(r"bash docs/setup\.sh (\w+)", page.read_text(encoding="utf-8"))}
+    assert verbs >= {"demo", "test"}
+    known = re.search(r"^    ([\w |]+)\) verb=", script.read_text(encoding="utf-8"), re.MULTILINE)
+    assert known is not None
+    assert verbs <= set(known[1].split(" | "))
+    told_how = subprocess.run(["bash", str(script), "nonsense"], capture_output=True, text=True, check=False)
+    assert told_how.returncode == 2
+    assert "bash docs/setup.sh demo" in told_how.stdout
