@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import pytest
 
-from house.source import DOORS, PACKAGE, files, told
+from house.source import DOORS, HOUSE, PACKAGE, build, files, told
 from napari_liver_anomaly.settings import Option, Settings, options, setting
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SAME_WORD = {"--seed"}  # each verb that draws has one, and each settles its own default
 UNITS = {"_px": "px", "_mm": "mm", "_hu": "HU", "_ml": "ml", "_mm3": "mm3", "_s": "s"}
@@ -198,3 +202,40 @@ def test_every_flag_has_help_and_no_flag_repeats_an_option_with_another_meaning(
                 if meanings and all(meanings):
                     found += meanings[0]
     assert not found, told(found)
+
+
+# The panels.
+
+BY_HAND = {"rows.py", "threshold.py", "recipe.py"}  # the maker of rows; the threshold's slider; the seed beside its "New one"
+ENTRIES = {"QSpinBox", "QDoubleSpinBox", "QLineEdit", "QLabeledDoubleSlider", "QLabeledSlider"}
+
+
+def entry_breaches(root: Path) -> list[str]:
+    """Fields for numbers and words that are not made from an option."""
+    found = []
+    for file in files(root):
+        if file.room == "gui" and file.path.name not in BY_HAND:
+            calls = [node for node in ast.walk(file.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+            found += [file.at(node, f"{node.func.id} made by hand") for node in calls if node.func.id in ENTRIES]  # type: ignore[attr-defined]
+    return found
+
+
+def test_no_panel_makes_a_field_by_hand(tmp_path: Path) -> None:
+    assert not (found := entry_breaches(HOUSE)), told(found)
+    broken = build(tmp_path, gui__model="box = QSpinBox()\n", gui__rows="box = QSpinBox()\n")
+    assert entry_breaches(broken) == ["gui/model.py:1: QSpinBox made by hand"]
+
+
+def test_panel_rows_are_the_options(qapp: object) -> None:
+    rows = importlib.import_module(f"{PACKAGE}.gui.rows")
+    shown = [
+        importlib.import_module(f"{PACKAGE}.inference").Segment,
+        *importlib.import_module(f"{PACKAGE}.synthesis").RECIPES.values(),
+    ]
+    for cls in shown:
+        form = rows.SettingsRows(cls)
+        assert list(form.fields) == [option.name for option in options(cls)]
+        assert form.value() == cls()
+        for option in options(cls):
+            assert option.help in form.fields[option.name].toolTip()
+        form.deleteLater()
