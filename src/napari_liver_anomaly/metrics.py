@@ -246,6 +246,22 @@ class Ranking:
             raise ValueError("Only rankings of uint8 scores can be added.")
         return Ranking(self.levels, self.lesion + other.lesion, self.other + other.other)
 
+    def with_lowest(self, lesion: int, other: int) -> Ranking:
+        """Add voxels that were not searched and so hold the lowest score.
+
+        Parameters
+        ----------
+        lesion, other : int
+            How many lie in the truth, and outside it.
+
+        Returns
+        -------
+        Ranking
+            Of all voxels together.
+        """
+        lowest = np.arange(self.levels.size) == self.levels.size - 1
+        return Ranking(self.levels, self.lesion + lowest * lesion, self.other + lowest * other)
+
     @property
     def prevalence(self) -> float:
         """Share of lesion voxels, the average precision of a blind guess; NaN without voxels."""

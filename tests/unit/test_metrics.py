@@ -143,6 +143,16 @@ def test_the_liver_alone_and_rankings_that_add_up():
         Ranking.of(score.astype(float), truth) + Ranking.of(score[:9].astype(float), truth[:9])
 
 
+def test_voxels_that_were_not_searched_rank_lowest():
+    score, truth = scored(9, "uint8")
+    liver = np.random.default_rng(1).random(truth.size) < 0.5
+    score[~liver] = 0
+    outside = truth[~liver]
+    whole = Ranking.of(score, truth, liver).with_lowest(int(outside.sum()), int((~outside).sum()))
+    assert whole.auroc() == pytest.approx(judge.roc_auc_score(truth, score), abs=1e-9)
+    assert whole.average_precision() == pytest.approx(judge.average_precision_score(truth, score), abs=1e-9)
+
+
 def test_what_has_no_meaning_is_not_a_number():
     score, _ = scored(1, "uint8")
     empty = Ranking.of(score, np.zeros(score.size, bool))

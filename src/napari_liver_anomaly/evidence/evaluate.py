@@ -1,0 +1,262 @@
+"""Measure a model on a folder of cases, beside the rule without learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.cases import find_cases
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
+from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.reading import read, read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari_liver_anomaly.cases import Case
+    from napari_liver_anomaly.volume import Mask, Volume
+
+REDUCTIONS = {
+    "pooled": "all voxels of all scans counted together; large tumours dominate",
+    "slice_mean": "mean over the slices with tumour on them",
+    "slice_mean_with_empty": "mean over all slices with liver; an empty slice counts 1 when nothing is called there, else 0",
+    "case_mean": "mean and standard deviation over the scans with tumour, each as one volume",
+    "best_dice": "threshold chosen by the truth: an upper bound, never a product figure",
+}
+
+
+@dataclass(slots=True)
+class Measured:
+    """One case with the figures of every method.
+
+    Attributes
+    ----------
+    case, scan : str
+        Name of its files, and identity (hash) of its scan.
+    seen : bool or None
+        Whether the model was trained on it; None when its card does not say.
+    facts : dict
+        Volumes of liver and tumour.
+    figures : dict of str to Figures
+        For every method.
+    rows : dict of str to dict
+        The same as plain data, with seconds, and why a method failed.
+    """
+
+    case: str
+    scan: str
+    seen: bool | None
+    facts: dict[str, Any]
+    figures: dict[str, Figures] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def evaluate(
+    folder: str | Path, model: Any, settings: Segment | None = None, *, device: str = "auto", job: Job | None = None
+) -> dict[str, Any]:
+    """Measure a model, and beside it the rule without learning, on every case of a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``NAME_ct``, ``NAME_liver`` and ``NAME_tumour`` (or ``NAME_tumor``) files.
+    model : object
+        As given by ``methods.load``, or a rule with ``score_volume``.
+    settings : Segment, optional
+        Threshold and smallest lesion, the same for both.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        Plain data for JSON: ``summary`` for every method, over all cases and over those the model was not trained on; ``cases``
+        one by one; ``left_out`` with the reason for each.
+
+    Raises
+    ------
+    Refusal
+        When the folder holds no case with a tumour mask.
+    Cancelled
+        When the job was cancelled.
+    """
+    settings, job = settings or Segment(), job or Job()
+    cases = find_cases(folder)
+    left_out = _without_liver(folder, cases)
+    methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
+    measured: list[Measured] = []
+    for done, case in enumerate(cases):
+        job.at("Measuring", done, len(cases))
+        found = measure_case(case, methods, settings, card=getattr(model, "card", {}), device=device, job=job)
+        if isinstance(found, Measured):
+            measured.append(found)
+        else:
+            left_out.append({"case": case.name, "why": found})
+    if not measured:
+        raise Refusal(
+            "no-truth", "No case in this folder has a readable scan, liver mask and tumour mask.", "Nothing was measured.",
+            "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
+        )  # fmt: skip
+    return report(measured, left_out) | {
+        "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
+        "settings": settings.to_dict(),
+    }
+
+
+def measure_case(
+    case: Case, methods: dict[str, Any], settings: Segment, *, card: dict[str, Any], device: str = "auto", job: Job | None = None
+) -> Measured | str:
+    """Measure every method on one case.
+
+    Parameters
+    ----------
+    case : Case
+        Its files.
+    methods : dict of str to object
+        What to measure.
+    settings : Segment
+        Threshold and smallest lesion.
+    card : dict
+        The model's card, which says what it was trained on; may be empty.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    Measured or str
+        The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
+        found nothing.
+    """
+    if case.tumours is None:
+        return "no tumour mask"
+    try:
+        volume, _ = read(case.ct)
+        liver = read_mask(case.liver, volume, "liver mask")
+        tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
+    except Refusal as refusal:
+        return str(refusal)
+    facts = {"liver_ml": liver.ml, "tumour_ml": tumours.ml, "tumour_outside_liver_ml": _outside_ml(tumours, liver)}
+    measured = Measured(case.name, volume.identity, seen_in_training(case.name, volume.identity, card), facts)
+    for name, method in methods.items():
+        measured.figures[name], measured.rows[name] = _measure(volume, liver, tumours, method, settings, device, job)
+    return measured
+
+
+def _measure(
+    volume: Volume, liver: Mask, tumours: Mask, method: Any, settings: Segment, device: str, job: Job | None
+) -> tuple[Figures, dict[str, Any]]:
+    """Measure one method; a refusal is the worst answer, not a missing one."""
+    try:
+        result = segment(volume, liver, method, settings, device=device, job=job)
+    except Refusal as refusal:
+        nothing = np.zeros(volume.voxels.shape, np.uint8)
+        figures = figures_of(nothing > 0, nothing, tumours, liver)
+        return figures, row(figures) | {"failed": str(refusal)}
+    figures = figures_of(result.labels > 0, result.score, tumours, liver)
+    return figures, row(figures) | {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
+
+
+def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:
+    """Tell whether a model's card names a case among those it was trained on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case.
+    scan : str
+        Identity of its scan.
+    card : dict
+        The model's card.
+
+    Returns
+    -------
+    bool or None
+        None when the card says nothing about its data.
+    """
+    data = card.get("data") or {}
+    listed = [*data.get("scans", ()), *data.get("patients", ())]
+    known = {
+        word for entry in listed for word in (entry.values() if isinstance(entry, dict) else [entry]) if isinstance(word, str)
+    }
+    return bool({name, scan} & (known - {""})) if listed else None
+
+
+def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Put the figures of all cases together.
+
+    Parameters
+    ----------
+    measured : sequence of Measured
+        The cases, each with the same methods.
+    left_out : sequence of dict
+        ``case`` and ``why`` of every scan that could not be measured.
+
+    Returns
+    -------
+    dict
+        Plain data for JSON.
+    """
+    methods = list(measured[0].figures)
+    subsets = {"all": list(measured)}
+    if any(m.seen is not None for m in measured):
+        subsets["not_seen_in_training"] = [m for m in measured if not m.seen]
+    summary = {
+        method: {
+            name: summarise([m.figures[method] for m in subset], len(left_out) if name == "all" else 0)
+            for name, subset in subsets.items()
+        }
+        for method in methods
+    }  # fmt: skip
+    return {
+        "notice": NOT_A_MEDICAL_DEVICE,
+        "version": version(),
+        "words": REDUCTIONS,
+        "summary": summary,
+        "notes": _notes(measured, summary, left_out),
+        "cases": [
+            {"case": m.case, "scan": m.scan, "seen_in_training": m.seen} | plain(m.facts) | {"methods": m.rows} for m in measured
+        ],
+        "left_out": list(left_out),
+    }  # fmt: skip
+
+
+def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]]) -> list[str]:
+    """Say what a reader of the figures must know."""
+    found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
+    if seen := [m.case for m in measured if m.seen]:
+        found.append(f"The model was trained on healthy slices of {len(seen)} of these scans: {', '.join(seen)}.")
+    if all(m.seen is None for m in measured):
+        found.append("The model's card does not say what it was trained on, so it may have seen these scans.")
+    scans = [m.scan for m in measured]
+    if twice := sorted({m.case for m in measured if scans.count(m.scan) > 1}):
+        found.append(f"The same scan is here more than once: {', '.join(twice)}.")
+    for method, subsets in summary.items():
+        area = subsets["all"].get("auroc_in_liver", {}).get("pooled")
+        if area is not None and area < 0.5:
+            found.append(f"The scores of {method} rank tumour below healthy liver (AUROC {area:.2f}): are they turned round?")
+        failed = [m.case for m in measured if "failed" in m.rows[method]]
+        if failed:
+            found.append(f"{method} gave no result on {', '.join(failed)}; each counts as nothing found.")
+    return found
+
+
+def _without_liver(folder: str | Path, cases: Iterable[Case]) -> list[dict[str, str]]:
+    """List the scans of a folder that have no liver mask."""
+    known = {case.ct.name for case in cases}
+    scans = sorted(path.name for path in Path(folder).glob("*_ct.*") if path.name not in known)
+    return [{"case": name.rpartition("_ct.")[0], "why": "no liver mask"} for name in scans]
+
+
+def _outside_ml(tumours: Mask, liver: Mask) -> float:
+    """Volume of tumour that the liver mask leaves out, and that no method can find."""
+    return float(np.count_nonzero(tumours.voxels & ~liver.voxels)) * liver.geometry.voxel_ml

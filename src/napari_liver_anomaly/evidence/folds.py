@@ -1,0 +1,128 @@
+"""Train on some patients, measure on the others, in turn: every scan is measured by a model that never saw its patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.cards import fit_and_save
+from napari_liver_anomaly.cases import find_cases
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report
+from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.methods import load
+from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.reading import read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_liver_anomaly.cases import Case
+    from napari_liver_anomaly.healthy import HealthyScan
+    from napari_liver_anomaly.methods.two_stage import Preset
+
+
+def cross_validate(
+    scans: Sequence[HealthyScan],
+    folder: str | Path,
+    folds: Sequence[Sequence[str]],
+    preset: Preset,
+    *,
+    models: str | Path,
+    seed: int = 0,
+    device: str = "auto",
+    about: str = "",
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train one model for each fold without the fold's patients, and measure it on them.
+
+    Parameters
+    ----------
+    scans : sequence of HealthyScan
+        What the models learn from.
+    folder : path-like
+        Holds the cases with their tumour masks.
+    folds : sequence of sequence of str
+        Names of the cases measured together. All scans of one patient belong in one fold.
+    preset : Preset
+        What the models are.
+    models : path-like
+        Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and seed is not trained
+        again.
+    seed : int
+        Decides every random choice.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    about : str
+        Origin and licence of the scans, for the cards.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        As given by ``evaluate``, over all folds, with a list of them.
+
+    Raises
+    ------
+    Refusal
+        When a case is named twice or is not there, or a scan is left on both sides of a split.
+    Cancelled
+        When the job was cancelled.
+    """
+    job, settings = job or Job(), Segment()
+    cases = _cases_of(folder, folds)
+    measured: list[Measured] = []
+    left_out: list[dict[str, str]] = []
+    trained = []
+    for number, names in enumerate(folds, start=1):
+        path = Path(models) / f"fold-{number}.safetensors"
+        held_out = set(names) | {read(cases[name].ct)[0].identity for name in names}
+        others = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
+        if not _is_trained(path, others, preset, seed + number - 1):
+            fit_and_save(others, preset, path, seed=seed + number - 1, device=device, about=about, job=job)
+        model = load(path)
+        trained.append(
+            {"cases": list(names), "model": model.name, "hash": model.hash, "trained_on": len(others), "training": model.card["training"]}
+        )
+        for name in names:
+            job.at("Measuring", len(measured) + len(left_out), len(cases))
+            methods = {model.key: model, DarkRule.name: DarkRule()}
+            found = measure_case(cases[name], methods, settings, card=model.card, device=device, job=job)
+            if not isinstance(found, Measured):
+                left_out.append({"case": name, "why": found})
+                continue
+            if found.seen:
+                raise Refusal(
+                    "split-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
+                    "Check the names of the folds.",
+                )  # fmt: skip
+            measured.append(found)
+    if not measured:
+        raise Refusal(
+            "no-truth", "No case of these folds has a readable tumour mask.", "Nothing was measured.", "Add tumour masks."
+        )
+    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
+
+
+def _is_trained(path: Path, scans: Sequence[HealthyScan], preset: Preset, seed: int) -> bool:
+    """Whether the model of a fold is there already, with these very settings, scans and seed."""
+    if not path.exists():
+        return False
+    card = read_card(path)
+    same_scans = [entry["scan"] for entry in card["data"]["scans"]] == [scan.scan for scan in scans]
+    return same_scans and card["seed"] == seed and card["settings"] == preset.to_dict()
+
+
+def _cases_of(folder: str | Path, folds: Sequence[Sequence[str]]) -> dict[str, Case]:
+    """Find the case of every name, refusing names that are unknown or stand twice."""
+    there = {case.name: case for case in find_cases(folder)}
+    names = [name for fold in folds for name in fold]
+    odd = sorted({name for name in names if name not in there or names.count(name) > 1})
+    if odd:
+        raise Refusal(
+            "fold-names", f"These cases are named twice, or are not in the folder: {', '.join(odd)}.",
+            "The folds cannot be made.", "Name every case of the folder at most once.",
+        )  # fmt: skip
+    return {name: there[name] for name in names}

@@ -1,0 +1,65 @@
+"""In a cross-validation no model is measured on a scan that it was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evidence import cross_validate
+from napari_liver_anomaly.evidence import folds as room
+from napari_liver_anomaly.healthy import pack_folder
+from napari_liver_anomaly.methods.two_stage import PRESETS
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.writing import write_sample
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    for seed, name in enumerate("abc", start=1):
+        write_sample(make_phantom(PhantomSettings(slices=12, size_px=64, seed=seed)), folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def preset():
+    """The product's, as small as it can be."""
+    whole = PRESETS["compact"]
+    return dataclasses.replace(
+        whole,
+        restorer=dataclasses.replace(whole.restorer, width=4),
+        segmenter=dataclasses.replace(whole.segmenter, width=4),
+        schedule=dataclasses.replace(
+            whole.schedule, restorer_updates=2, segmenter_epochs=0, segmenter_updates=2, batch=2, crop_px=64
+        ),
+    )
+
+
+@pytest.mark.parametrize("keep_names", [True, False])
+def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp_path, keep_names):
+    scans = pack_folder(folder, keep_names=keep_names)
+    found = cross_validate(scans, folder, [["a"], ["b", "c"]], preset, models=tmp_path, about="phantoms")
+    assert [case["case"] for case in found["cases"]] == ["a", "b", "c"]
+    assert [case["seen_in_training"] for case in found["cases"]] == [False] * 3
+    assert [fold["trained_on"] for fold in found["folds"]] == [2, 1]
+    assert list(found["summary"]) == ["two-stage", "dark-rule"]
+    assert found["summary"]["two-stage"]["not_seen_in_training"]["scans"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors"]
+
+
+def test_a_leak_is_refused(folder, preset, tmp_path, monkeypatch):
+    scans = pack_folder(folder)
+    real = room.fit_and_save
+    monkeypatch.setattr(room, "fit_and_save", lambda others, *args, **keywords: real(scans, *args, **keywords))
+    with pytest.raises(Refusal) as refused:
+        cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    assert refused.value.finding.code == "split-leaks"
+
+
+@pytest.mark.parametrize("folds", [[["a"], ["a", "b"]], [["a", "nobody"]]])
+def test_names_that_cannot_be_are_refused_before_training(folder, preset, tmp_path, folds):
+    with pytest.raises(Refusal) as refused:
+        cross_validate([], folder, folds, preset, models=tmp_path)
+    assert refused.value.finding.code == "fold-names" and not list(tmp_path.iterdir())
