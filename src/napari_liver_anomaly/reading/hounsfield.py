@@ -56,7 +56,8 @@ def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
     result = np.empty(stored.shape, np.int16, order="F")
     low, high = np.inf, -np.inf
     for index, part in _slices(stored):
-        hounsfield = np.rint(part * slope + intercept)
+        with np.errstate(over="ignore"):
+            hounsfield = np.rint(part * slope + intercept)
         low, high = min(low, float(hounsfield.min())), max(high, float(hounsfield.max()))
         if low < LOWEST or high > HIGHEST:
             raise InvalidNumbers(
@@ -91,8 +92,9 @@ def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
         return np.asarray(stored > 0)  # type: ignore[operator]
     result = np.empty(stored.shape, np.bool_, order="F")
     for index, part in _slices(stored):
-        labels = part * slope + intercept
-        if (labels != np.rint(labels)).any():
+        with np.errstate(over="ignore"):
+            labels = part * slope + intercept
+        if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
             raise InvalidNumbers(
                 "mask-fractions", "The mask holds numbers that are not whole.",
                 "It is a map of probabilities or was interpolated; where its edge lies is not known.",
@@ -183,7 +185,7 @@ def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 
 def _demand_finite(stored: Array) -> None:
-    counts = [int(np.count_nonzero(~np.isfinite(stored[..., k].astype(np.float64)))) for k in range(stored.shape[-1])]
+    counts = [int(np.count_nonzero(~np.isfinite(stored[..., k]))) for k in range(stored.shape[-1])]
     if total := sum(counts):
         first = next(k for k, count in enumerate(counts) if count) + 1
         raise InvalidNumbers(

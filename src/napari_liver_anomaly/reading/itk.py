@@ -168,8 +168,8 @@ def _nrrd_fields(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with np.errstate(all="ignore"):
             fields = nrrd.read_header(block[:end].decode("ascii", "ignore").splitlines())
-    except (nrrd.NRRDError, ValueError, TypeError, IndexError, ArithmeticError, LookupError, StopIteration) as error:
-        raise _not("NRRD") from error
+    except (nrrd.NRRDError, ValueError, TypeError, IndexError, ArithmeticError, LookupError, StopIteration):
+        raise _not("NRRD") from None  # its words quote the header
     return fields, start
 
 
@@ -248,8 +248,8 @@ def _numbers(fields: dict[str, str], name: str, otherwise: list[float] | None = 
         return otherwise
     try:
         numbers = [float(word) for word in fields.get(name, "").split()]
-    except ValueError as error:
-        raise _not("MetaImage") from error
+    except ValueError:
+        raise _not("MetaImage") from None
     if not numbers or (name in ("DimSize", "ElementNumberOfChannels") and not all(n.is_integer() for n in numbers)):
         raise _not("MetaImage")
     return numbers

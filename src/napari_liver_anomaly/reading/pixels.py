@@ -148,7 +148,9 @@ def decoder_is_there(syntax: str) -> bool:
     from pydicom.uid import UID
 
     try:
-        return bool(get_decoder(UID(syntax)).is_available)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(get_decoder(UID(syntax)).is_available)
     except (NotImplementedError, ValueError):
         return False
 

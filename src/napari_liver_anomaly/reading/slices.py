@@ -8,6 +8,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
 from napari_liver_anomaly.errors import UnreadableFile
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ LARGEST_FILE = 2**29
 # What pydicom raises on files that are broken in one way or another.
 DAMAGE = (
     EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, NotImplementedError, RecursionError, OSError,
-    MemoryError, struct.error, zlib.error,
+    MemoryError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber", "Rows", "Columns",
@@ -114,7 +116,6 @@ def header_of(path: Path) -> Slice:
         When the header is damaged, or packed as a whole (such a header can unpack to any size).
     """
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
 
     try:
@@ -127,11 +128,13 @@ def header_of(path: Path) -> Slice:
                 raise _deflated()
             fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
             return _slice(path, syntax, fields)
-    except (InvalidDicomError, *DAMAGE) as error:
+    except DAMAGE:
         raise UnreadableFile(
-            "dicom-damaged", "A DICOM file is damaged: its header cannot be read.",
-            "A slice of the scan may be missing.", "Copy or export the series again.",
-        ) from error  # fmt: skip
+            "dicom-damaged",
+            "A DICOM file is damaged: its header cannot be read.",
+            "A slice of the scan may be missing.",
+            "Copy or export the series again.",
+        ) from None  # fmt: skip - pydicom's own words quote the header, names included
 
 
 def _slice(path: Path, syntax: str, fields: Any) -> Slice:

@@ -82,6 +82,16 @@ def test_hounsfield_round_to_the_nearest():
     assert to_hounsfield(np.full((1, 1, 1), 2.9999998), 1, 0)[0, 0, 0] == 3
 
 
+def test_huge_and_signalling_numbers():
+    with pytest.raises(Refusal, match="far outside"):
+        to_hounsfield(np.full((1, 1, 1), 1e308), 1e10, 0)
+    with pytest.raises(Refusal, match="not whole"):
+        to_mask(np.full((1, 1, 1), 1e308), 1e10, 0)
+    signalling = np.array([0x7F800001, 0], "u4").view("f4").reshape(1, 1, 2)
+    with pytest.raises(Refusal, match="1 voxels hold no number"):
+        to_hounsfield(signalling, 1, 0)
+
+
 def test_no_copy_of_what_fits_already():
     stored = np.asfortranarray(ct())
     assert to_hounsfield(stored, 1, 0) is stored
