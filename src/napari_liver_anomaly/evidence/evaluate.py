@@ -105,7 +105,7 @@ def evaluate(
             "no-truth", "No case in this folder has a readable scan, liver mask and tumour mask.", "Nothing was measured.",
             "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
         )  # fmt: skip
-    return report(measured, left_out) | {
+    return report(measured, left_out, learned=hasattr(model, "card")) | {
         "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
         "settings": settings.to_dict(),
     }
@@ -191,7 +191,7 @@ def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:
     return bool({name, scan} & (known - {""})) if listed else None
 
 
-def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]]) -> dict[str, Any]:
+def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, learned: bool = True) -> dict[str, Any]:
     """Put the figures of all cases together.
 
     Parameters
@@ -200,6 +200,8 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]]) -> 
         The cases, each with the same methods.
     left_out : sequence of dict
         ``case`` and ``why`` of every scan that could not be measured.
+    learned : bool
+        Whether the method learned from scans, so that it may have seen these.
 
     Returns
     -------
@@ -222,7 +224,7 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]]) -> 
         "version": version(),
         "words": REDUCTIONS,
         "summary": summary,
-        "notes": _notes(measured, summary, left_out),
+        "notes": _notes(measured, summary, left_out, learned),
         "cases": [
             {"case": m.case, "scan": m.scan, "seen_in_training": m.seen} | plain(m.facts) | {"methods": m.rows} for m in measured
         ],
@@ -230,12 +232,12 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]]) -> 
     }  # fmt: skip
 
 
-def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]]) -> list[str]:
+def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]], learned: bool) -> list[str]:
     """Say what a reader of the figures must know."""
     found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
     if seen := [m.case for m in measured if m.seen]:
         found.append(f"The model was trained on healthy slices of {len(seen)} of these scans: {', '.join(seen)}.")
-    if all(m.seen is None for m in measured):
+    if learned and all(m.seen is None for m in measured):
         found.append("The model's card does not say what it was trained on, so it may have seen these scans.")
     scans = [m.scan for m in measured]
     if twice := sorted({m.case for m in measured if scans.count(m.scan) > 1}):

@@ -84,7 +84,13 @@ def cross_validate(
             fit_and_save(others, preset, path, seed=seed + number - 1, device=device, about=about, job=job)
         model = load(path)
         trained.append(
-            {"cases": list(names), "model": model.name, "hash": model.hash, "trained_on": len(others), "training": model.card["training"]}
+            {
+                "cases": list(names),
+                "model": model.name,
+                "hash": model.hash,
+                "trained_on": len(others),
+                "training": model.card["training"],
+            }
         )
         for name in names:
             job.at("Measuring", len(measured) + len(left_out), len(cases))

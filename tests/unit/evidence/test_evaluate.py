@@ -189,7 +189,8 @@ def test_it_can_be_stopped(samples, folder):
 
 
 def test_the_rule_alone_is_measured_once(folder):
-    assert list(evaluate(folder, DarkRule())["summary"]) == ["dark-rule"]
+    alone = evaluate(folder, DarkRule())
+    assert list(alone["summary"]) == ["dark-rule"] and alone["notes"] == ["4 of 4 scans were measured."]
 
 
 def test_pooled_equals_case_when_there_is_one(samples):
