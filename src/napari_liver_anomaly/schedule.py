@@ -18,6 +18,7 @@ class Schedule(Settings):
     batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
     learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
     fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
+    anomaly_weight: float = setting(0.0, low=0, high=100, help="Extra weight of anomalous pixels while the restorer is trained.")
     crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")
     augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
 

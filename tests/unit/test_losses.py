@@ -10,8 +10,16 @@ from napari_liver_anomaly.losses import focal_loss, restoration_loss
 
 def test_restoration_is_compared_with_the_healthy_image():
     healthy, anomalous = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
-    assert restoration_loss(healthy, healthy) == 0
-    assert restoration_loss(anomalous, healthy) == 1
+    nowhere = torch.zeros(1, 4, 4, dtype=torch.bool)
+    assert restoration_loss(healthy, healthy, nowhere) == 0
+    assert restoration_loss(anomalous, healthy, nowhere, extra_weight=4) == 1
+
+
+def test_anomalous_pixels_weigh_more_when_asked():
+    """Two of four pixels anomalous, each wrong by 1, extra weight 4: (5 + 5 + 1 + 1) / 4."""
+    mask = torch.tensor([[[True, True], [False, False]]])
+    assert restoration_loss(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), mask, extra_weight=4) == 3
+    assert restoration_loss(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), mask) == 1
 
 
 @pytest.mark.parametrize("anomalous", [True, False])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.cards import fit_and_save
 from napari_liver_anomaly.cases import find_cases
+from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report
 from napari_liver_anomaly.inference import Segment

@@ -83,11 +83,11 @@ PRESETS: dict[str, Preset] = {
     "compact": Preset(
         # The window lies inside what 8-bit sources keep of a CT, so that they and true scans look alike to the networks.
         prepare=Prepare(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
-        restorer=RestorerSettings(width=16, correction=True),
+        restorer=RestorerSettings(width=16),
         segmenter=SegmenterSettings(width=16, residual_gain=5),
         recipe=Blobs(),
         schedule=Schedule(
-            restorer_updates=3000, segmenter_updates=300, learning_rate=1e-3, fall=True, batch=8, crop_px=128, augment=True
+            restorer_updates=2000, segmenter_updates=300, learning_rate=1e-3, fall=True, anomaly_weight=4, crop_px=96, augment=True
         ),
     ),
 }
@@ -204,7 +204,7 @@ class TwoStage:
         return figures
 
     def _restoration_loss(self, batch: Batch) -> torch.Tensor:
-        return restoration_loss(self.restorer(batch.anomalous), batch.healthy)
+        return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.preset.schedule.anomaly_weight)
 
     def _segmentation_loss(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():

@@ -1,0 +1,117 @@
+"""The training loop: what it repeats, what it keeps, and that it goes on where it was stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, UnfitModel
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
+from napari_liver_anomaly.preparing import HealthySlices
+from napari_liver_anomaly.schedule import Schedule
+from napari_liver_anomaly.synthesis import Blobs
+from napari_liver_anomaly.training import Stage, make_batch, train_stage
+
+CPU = torch.device("cpu")
+RECIPE = Blobs(scale=0.5)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[:40, :48]
+    organ = ((y - 20) / 17) ** 2 + ((x - 24) / 20) ** 2 < 1
+    images = [np.where(organ, rng.normal(0.5, 0.05, organ.shape), 0).astype(np.float32) for _ in range(10)]
+    return HealthySlices(images, [organ] * 10, 300)
+
+
+def stage(updates=12, seed=0, **other):
+    torch.manual_seed(seed)
+    network = Restorer(RestorerSettings(width=4, depth=2))
+    return Stage(
+        name="test", number=1, network=network, updates=updates, loss=lambda b: (network(b.anomalous) - b.healthy).abs().mean(), **other
+    )
+
+
+def weights(made: Stage) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in made.network.state_dict().items()}
+
+
+SCHEDULE = Schedule(batch=4, learning_rate=1e-3, crop_px=32, augment=True)
+
+
+def test_a_batch_is_a_function_of_its_number(data):
+    first = make_batch(data, RECIPE, SCHEDULE, (0, 1), 5)
+    again = make_batch(data, RECIPE, SCHEDULE, (0, 1), 5)
+    other = make_batch(data, RECIPE, SCHEDULE, (0, 1), 6)
+    assert torch.equal(first.anomalous, again.anomalous)
+    assert not torch.equal(first.healthy, other.healthy)
+    assert first.healthy.shape == (4, 1, 32, 32)
+    assert first.mask.shape == (4, 32, 32)
+
+
+def test_an_epoch_sees_every_slice(data):
+    plain = Schedule(batch=4, crop_px=0, augment=False)
+    seen = {image.numpy().tobytes() for update in range(3) for image in make_batch(data, RECIPE, plain, (0, 1), update).healthy}
+    assert len(seen) == 10
+
+
+def test_turning_draws_no_dark_rim(data):
+    turned = Schedule(batch=10, crop_px=0, augment=True)
+    for update in range(5):
+        batch = make_batch(data, RECIPE, turned, (0, 1), update)
+        inside = batch.healthy[batch.healthy > 0]
+        assert inside.min() > 0.25
+
+
+def test_training_lowers_the_loss(data):
+    made = stage(40)
+    figures = train_stage(made, data, RECIPE, Schedule(batch=4, learning_rate=3e-3, crop_px=32), seed=0, device=CPU)
+    assert figures["updates"] == 40
+    assert not made.network.training
+    before = float(np.mean([stage().loss(make_batch(data, RECIPE, SCHEDULE, (9, 9), k)).item() for k in range(4)]))
+    after = float(np.mean([made.loss(make_batch(data, RECIPE, SCHEDULE, (9, 9), k)).item() for k in range(4)]))
+    assert after < 0.5 * before
+
+
+@pytest.mark.parametrize("stop_at", [1, 7])
+def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
+    whole = stage(fall=True)
+    train_stage(whole, data, RECIPE, SCHEDULE, seed=3, device=CPU)
+    state, job = tmp_path / "state.safetensors", Job()
+
+    def stop(progress):
+        if progress.done == stop_at:
+            job.cancel()
+
+    job.report = stop
+    first = stage(fall=True)
+    with pytest.raises(Cancelled):
+        train_stage(first, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state, job=job)
+    second = stage(seed=99, fall=True)
+    train_stage(second, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(second)[name]), name
+
+
+def test_a_state_of_another_training_is_refused(data, tmp_path):
+    state = tmp_path / "state.safetensors"
+    train_stage(stage(2), data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
+    with pytest.raises(UnfitModel, match="other settings"):
+        train_stage(stage(2), data, RECIPE, SCHEDULE, seed=4, device=CPU, state=state)
+
+
+def test_a_loss_that_is_no_number_is_refused(data):
+    made = stage(3)
+    made.loss = lambda batch: made.network(batch.anomalous).mean() * float("nan")
+    with pytest.raises(InvalidNumbers, match="not a number"):
+        train_stage(made, data, RECIPE, SCHEDULE, seed=0, device=CPU)
+
+
+@pytest.mark.parametrize(("slices", "restorer", "segmenter"), [(810, 200 * 102, 200), (4000, 200 * 500, 500)])
+def test_lengths_of_the_paper(slices, restorer, segmenter):
+    """200 epochs, then one epoch but never under 200 updates."""
+    assert Schedule().restorer_length(slices) == restorer
+    assert Schedule().segmenter_length(slices) == segmenter
