@@ -77,8 +77,9 @@ class FakeMethod:
         labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
         return Result(
-            volume=volume, liver=liver, restored=(volume.voxels - residual).astype(np.int16), residual=residual, score=score, labels=labels,
-            lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64, device="cpu", ran_on="Ran on CPU.",
+            volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
+            lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
+            device="cpu", ran_on="Ran on CPU.",
             timings_s={"total": 0.1}, findings=(),
         )  # fmt: skip
 
@@ -134,7 +135,7 @@ def run(qtbot: Any) -> Callable[[TumourPanel], None]:
     """Press the button and wait for the end of the run."""
 
     def press(panel: TumourPanel) -> None:
-        with qtbot.waitSignal(panel.segmenting.ended, timeout=20_000):
+        with qtbot.waitSignal(panel.finished, timeout=20_000):
             panel.runbar.button.click()
 
     return press

@@ -112,7 +112,7 @@ def test_cancel_at_every_step_leaves_nothing(panel, viewer, method, qtbot, step)
             goes.wait(5)
 
     method.at_step = wait
-    with qtbot.waitSignal(panel.segmenting.ended, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=5000):
         panel.runbar.button.click()
         at.wait(5)
         assert panel.runbar.button.text() == "Cancel"
@@ -130,7 +130,7 @@ def test_a_second_panel_is_told_to_wait(make_panel, sample, method, qtbot):
     goes = threading.Event()
     method.at_step = lambda step: goes.wait(5)
     first, second = make_panel(ViewerModel(), sample), make_panel(ViewerModel(), sample)
-    with qtbot.waitSignal(first.segmenting.ended, timeout=5000):
+    with qtbot.waitSignal(first.finished, timeout=5000):
         first.segment()
         second.segment()
         assert second.messages.text == IN_PROGRESS and not second.segmenting.busy
@@ -146,7 +146,7 @@ def test_a_layer_deleted_during_the_run_does_not_lose_the_result(panel, viewer, 
         goes.wait(5)
 
     method.at_step = wait
-    with qtbot.waitSignal(panel.segmenting.ended, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=5000):
         panel.segment()
         at.wait(5)
         viewer.layers.clear() if gone == "all" else viewer.layers.remove(gone)
@@ -201,7 +201,7 @@ def test_a_doubt_is_asked_once(make_panel, viewer, sample, run, qtbot):
     add(viewer, liver_layer(sample.liver, sample.volume))
     panel.segment()
     assert not panel.segmenting.busy and panel.messages.text.startswith("Left and right unknown.")
-    with qtbot.waitSignal(panel.segmenting.ended, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=5000):
         panel.messages.press("Segment anyway")
     run(panel)
     assert names(viewer)[-4:] == RESULTS
@@ -248,7 +248,7 @@ def test_overlay_switches_and_layers_keep_in_step(panel, viewer, run):
 
 def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot, tmp_path):
     written = []
-    panel = make_panel(viewer, sample, write=lambda result, folder: written.append((result, folder)) or (folder / "a",))
+    panel = make_panel(viewer, sample, write=lambda result, folder, inputs: written.append((result, folder)) or (folder / "a",))
     assert not panel.export.button.isEnabled()
     run(panel)
     tumours = viewer.layers["case tumours"]
@@ -264,7 +264,7 @@ def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot,
 
 
 def test_a_folder_that_cannot_be_written_is_said(make_panel, viewer, sample, run, qtbot, tmp_path):
-    def refuse(result, folder):
+    def refuse(result, folder, inputs):
         raise Refusal("not-written", "Not written.", "Untouched.", "Choose another folder.")
 
     panel = make_panel(viewer, sample, write=refuse)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox
 
 from napari_liver_anomaly.errors import Refusal
@@ -21,10 +21,13 @@ from napari_liver_anomaly.gui.recipe import RecipeChooser
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Latest, Run
 from napari_liver_anomaly.gui.slicing import Drawn, SlicePreview, slice_on_screen
+from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.tumours import IN_PROGRESS
 from napari_liver_anomaly.synthesis import RECIPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_liver_anomaly.gui.pictures import Picture
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.synthesis import Recipe
@@ -60,10 +63,11 @@ class AnomalyPanel(Panel):
         The viewer, handed in by napari.
     """
 
+    finished = Signal()  # drawing on the whole volume is over
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.viewer = napari_viewer
-        self.inputs = Inputs(napari_viewer)
+        self.inputs = Inputs(self.viewer)
         self.inputs.load.setVisible(False)
         self.recipe = RecipeChooser(RECIPES)
         self.follow = QCheckBox("Preview on the slice on screen")
@@ -72,9 +76,10 @@ class AnomalyPanel(Panel):
         self.said = small()
         self.runbar = RunBar("Draw on the whole volume")
         self.messages = Messages()
-        self.preview = SlicePreview(napari_viewer)
+        self.preview = SlicePreview(self.viewer)
         self.drawing, self.latest = Run(self, alone=True), Latest(self)
         self._guard = ClosingGuard(self, self.drawing)
+        self._showing = Steps(self)
         self._inside: Inside | None = None
         self._ears = Listener()
         self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
@@ -99,12 +104,13 @@ class AnomalyPanel(Panel):
         self.runbar.started.connect(self.draw_whole)
         self.runbar.stopped.connect(self.drawing.cancel)
         self.drawing.progressed.connect(self.runbar.show_progress)
-        self.drawing.returned.connect(self._show_whole)
-        self.drawing.cancelled.connect(lambda: self.runbar.rest("Stopped. Nothing was kept."))
+        self.drawing.returned.connect(lambda found: self._showing.begin(self._show_whole(found)))
+        self.drawing.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
+        self._showing.failed.connect(self.messages.fail)
         self.drawing.refused.connect(self.messages.find)
         self.drawing.failed.connect(self.messages.fail)
-        for ended in (self.drawing.refused, self.drawing.failed):
-            ended.connect(lambda *_: self.runbar.rest(""))
+        for over in (self.drawing.refused, self.drawing.failed, self._showing.failed):
+            over.connect(lambda *_: self._rest(""))
 
     def draw_whole(self) -> None:
         """Draw on every slice of the liver, in a worker."""
@@ -114,7 +120,7 @@ class AnomalyPanel(Panel):
             return self.messages.note("Choose a scan and its liver first.")
         # Its own look at the layers, so that a liver corrected since the preview counts.
         work = partial(_whole, Inside(inside.scan, inside.liver), self.recipe.value, self.recipe.seed.value())
-        if not self.drawing.start(work):
+        if self._showing.busy or not self.drawing.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
         return self.runbar.run()
@@ -172,20 +178,26 @@ class AnomalyPanel(Panel):
         area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
         self.said.setText(f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
 
-    def _show_whole(self, found: tuple[Inside, Volume, Mask]) -> None:
-        """Show the anomalous scan, its anomalies and its liver; the preview gives way."""
+    def _show_whole(self, found: tuple[Inside, Volume, Mask]) -> Iterator[None]:
+        """Show the anomalous scan, its liver and its anomalies, layer by layer; the preview gives way."""
         inside, volume, mask = found
-        place, name = inside.scan.place, volume.name
+        place = inside.scan.place
         self.follow.setChecked(False)
+        yield
         voxels, look, kind = scan_layer(volume)
-        layer = add(self.viewer, (voxels, look | place, kind))
-        liver = replace(inside.get()[1], scan=volume.identity)
-        data, look, kind = liver_layer(liver, volume, place)
+        add(self.viewer, (voxels, look | place, kind))
+        yield
+        data, look, kind = liver_layer(replace(inside.get()[1], scan=volume.identity), volume, place)
         add(self.viewer, (data, look | {"visible": False}, kind))
-        look = outlined(f"{name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
+        yield
+        look = outlined(f"{volume.name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
         add(self.viewer, (mask.voxels.astype("uint8"), look | place, "labels"))
-        layer.contrast_limits = (15, 165)
-        self.runbar.rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
+        self._rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
+
+    def _rest(self, text: str) -> None:
+        """End the run, in whichever way."""
+        self.runbar.rest(text)
+        self.finished.emit()
 
     def _forget(self, event: Any) -> None:
         if self.preview.forget(event.value):

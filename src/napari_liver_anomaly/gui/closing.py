@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
@@ -29,20 +31,22 @@ class ClosingGuard(QObject):
     def __init__(self, panel: QWidget, run: Run, ask: Callable[[QWidget], bool] | None = None) -> None:
         super().__init__(panel)
         self._panel, self._run, self._ask = panel, run, ask or ask_to_stop
-        self._window: QWidget | None = None
+        self._window: ref[QWidget] | None = None
         run.ended.connect(self.release)
 
     def watch(self) -> None:
         """Begin to watch; call it when the run starts."""
         self.release()
-        self._window = _outermost(self._panel)
-        self._window.installEventFilter(self)
+        window = _outermost(self._panel)
+        window.installEventFilter(self)
+        self._window = ref(window)  # the window may go before the panel's last trace does
 
     def release(self) -> None:
         """Watch no longer."""
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-            self._window = None
+        window = self._window() if self._window is not None else None
+        if window is not None and isalive(window):
+            window.removeEventFilter(self)
+        self._window = None
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ask when the user closes the window; when a program closes it, just stop the run.
@@ -59,8 +63,8 @@ class ClosingGuard(QObject):
         bool
             True when the window shall stay open.
         """
-        if event.type() == QEvent.Type.Close and watched is self._window and self._run.busy:
-            if event.spontaneous() and not self._ask(self._window):
+        if event.type() == QEvent.Type.Close and self._window is not None and watched is self._window() and self._run.busy:
+            if event.spontaneous() and not self._ask(watched):
                 event.ignore()
                 return True
             self._run.cancel()

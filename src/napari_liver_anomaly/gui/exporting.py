@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from napari_liver_anomaly import lesions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_liver_anomaly.inference import Result
     from napari_liver_anomaly.job import Job
 
@@ -43,7 +45,7 @@ class Export(QWidget):
             self.wanted.emit(Path(name))
 
 
-def write_all(result: Result, by_hand: bool, folder: Path, write: Any, job: Job) -> tuple[Path, ...]:
+def write_all(result: Result, by_hand: bool, folder: Path, inputs: Sequence[str], write: Any, job: Job) -> tuple[Path, ...]:
     """Measure again when lesions were corrected, then write. May be called on any thread.
 
     Parameters
@@ -54,8 +56,10 @@ def write_all(result: Result, by_hand: bool, folder: Path, write: Any, job: Job)
         Whether they were corrected by hand.
     folder : Path
         Where to.
+    inputs : sequence of str
+        Files that must not be written over.
     write : callable or None
-        Takes result and folder; ``writing.write`` when None.
+        Takes result, folder and inputs; ``writing.write`` when None.
     job : Job
         Progress and cancel.
 
@@ -69,4 +73,4 @@ def write_all(result: Result, by_hand: bool, folder: Path, write: Any, job: Job)
         result = dataclasses.replace(result, lesions=lesions.measure(result.labels, result.volume, result.liver))
     if write is None:
         from napari_liver_anomaly.writing import write
-    return write(result, folder)
+    return write(result, folder, inputs)

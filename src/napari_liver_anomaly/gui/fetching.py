@@ -38,7 +38,7 @@ def read_scans(paths: Sequence[Path], job: Job) -> Fetched:
     for n, path in enumerate(paths):
         job.at("Loading", n, len(paths))
         volume, findings = read(path)
-        made.append((scan_layer(volume, findings), findings))
+        made.append((scan_layer(volume, findings, path), findings))
     return made
 
 
@@ -64,7 +64,7 @@ def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:
     job.at("Loading", 0, 1)
     volume, _ = volume_of(scan, copy=False)
     mask = read_mask(path, volume).of(volume, "liver mask")
-    return [(liver_layer(mask, volume, scan.place, f"{scan.name} liver"), ())]
+    return [(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())]
 
 
 def make_sample(job: Job) -> Fetched:

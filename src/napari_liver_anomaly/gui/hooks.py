@@ -67,7 +67,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     volume, findings = read(path if isinstance(path, str) else Path(path[0]).parent)
     _finish_new_layers()
     _tell([str(finding) for finding in findings if finding.level is Level.ASK])
-    return [scan_layer(volume, findings)]
+    return [scan_layer(volume, findings, path if isinstance(path, str) else Path(path[0]).parent)]
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -92,9 +92,10 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     WrongGrid
         When the layer does not lie on a scan that was opened with this plugin.
     """
+    import napari
     import numpy as np
 
-    from napari_liver_anomaly.gui.layers import KEY, Tag
+    from napari_liver_anomaly.gui.layers import KEY, Tag, inputs_of
     from napari_liver_anomaly.writing import write_labels as write
 
     tag = attributes.get("metadata", {}).get(KEY)
@@ -104,7 +105,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
             "labels-without-scan", "This layer does not lie on a scan that was opened with this plugin.",
             "Where its voxels are in the patient is not known.", "Open the scan with the Load button, and draw on it.",
         )  # fmt: skip
-    write(np.asarray(data), geometry, path)
+    write(np.asarray(data), geometry, path, inputs_of(napari.current_viewer()))
     return [path]
 
 

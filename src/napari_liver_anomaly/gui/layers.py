@@ -57,12 +57,15 @@ class Tag:
         The scan's grid; None where the layer came from another reader and orientation is its word only.
     findings : tuple of Finding
         Doubts about the scan, as its reader told them.
+    path : str
+        File or folder it was read from, never to be written over; empty when it was not read by us.
     """
 
     role: Role
     scan: str
     geometry: Geometry | None = None
     findings: tuple[Finding, ...] = ()
+    path: str = ""
 
 
 _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
@@ -87,6 +90,23 @@ def tag_of(layer: Layer | None) -> Tag | None:
     return tag if isinstance(tag, Tag) else _beside.get(layer)
 
 
+def inputs_of(viewer: Any) -> tuple[str, ...]:
+    """List the files that the layers of a viewer were read from.
+
+    Parameters
+    ----------
+    viewer : ViewerModel or None
+        A viewer.
+
+    Returns
+    -------
+    tuple of str
+        Paths that must not be written over.
+    """
+    tags = (tag_of(layer) for layer in (viewer.layers if viewer is not None else ()))
+    return tuple(tag.path for tag in tags if tag is not None and tag.path)
+
+
 def remember(layer: Layer, tag: Tag) -> None:
     """Keep what we learned of somebody else's layer, without touching it.
 
@@ -103,7 +123,9 @@ def remember(layer: Layer, tag: Tag) -> None:
         _beside[layer] = tag
 
 
-def scan_layer(volume: Volume, findings: tuple[Finding, ...] = ()) -> tuple[NDArray[np.int16], dict[str, Any], str]:
+def scan_layer(
+    volume: Volume, findings: tuple[Finding, ...] = (), path: object = ""
+) -> tuple[NDArray[np.int16], dict[str, Any], str]:
     """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`.
 
     Parameters
@@ -112,6 +134,8 @@ def scan_layer(volume: Volume, findings: tuple[Finding, ...] = ()) -> tuple[NDAr
         The scan; its array becomes the layer's, without a copy.
     findings : tuple of Finding
         Doubts to ride along.
+    path : path-like
+        Where it was read.
 
     Returns
     -------
@@ -122,13 +146,13 @@ def scan_layer(volume: Volume, findings: tuple[Finding, ...] = ()) -> tuple[NDAr
         "name": volume.name,
         "colormap": "gray",
         "contrast_limits": LIVER_WINDOW,
-        "metadata": {KEY: Tag(Role.SCAN, volume.identity, volume.geometry, findings)},
+        "metadata": {KEY: Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path))},
     }
     return volume.voxels, look | placed(volume.geometry), "image"
 
 
 def liver_layer(
-    mask: Mask, volume: Volume, place: dict[str, Any] | None = None, name: str = ""
+    mask: Mask, volume: Volume, place: dict[str, Any] | None = None, name: str = "", path: object = ""
 ) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
     """Layer data of a scan's liver.
 
@@ -142,13 +166,15 @@ def liver_layer(
         Scale, units and axes of the scan's layer; those of the scan when left out.
     name : str
         Name of the layer; "<scan> liver" when left out.
+    path : path-like
+        Where it was read.
 
     Returns
     -------
     tuple
         Labels (z, y, x) uint8, keyword arguments, ``"labels"``.
     """
-    tag = Tag(Role.LIVER, volume.identity, volume.geometry)
+    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path))
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
     return mask.voxels.astype(np.uint8), look | (place or placed(volume.geometry)), "labels"
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Listener:
     """The ears of one widget.
 
-    napari's events outlive our panel, and a call into a deleted widget would raise in the middle of napari's work. Qt's own signal of the
-    end is no help: a Python function called from it may have been cleared by the garbage collector, which crashes the program.
+    napari's events outlive our panel, and a call into a deleted widget would raise in the middle of napari's work. Qt's own
+    signal of the end is no help: a Python function called from it may have been cleared by the garbage collector, which
+    crashes the program.
     """
 
     def __init__(self) -> None:

@@ -82,7 +82,8 @@ class Panel(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setMinimumWidth(WIDTH_PX)
-        self._viewer = viewer
+        # napari hands panels a proxy whose layers are proxies too, new ones at every look; we tell layers apart by identity.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
         column = QWidget(self)
         self._column = QVBoxLayout(column)
         self._column.setContentsMargins(8, 4, 8, 8)
@@ -90,7 +91,7 @@ class Panel(QScrollArea):
         self.setWidget(column)
         self._follow_theme()
         self._listener = Listener()
-        self._listener.hear(viewer.events.theme, self._follow_theme)
+        self._listener.hear(self.viewer.events.theme, self._follow_theme)
 
     def sizeHint(self) -> QSize:
         """Say how much room the panel would like: all of its height, so that the dock does not squeeze it.
@@ -109,7 +110,7 @@ class Panel(QScrollArea):
         self._column.addWidget(small(NOT_A_MEDICAL_DEVICE))
 
     def _follow_theme(self, _event: object = None) -> None:
-        self.setStyleSheet(sheet(self._viewer.theme))
+        self.setStyleSheet(sheet(self.viewer.theme))
 
 
 def heading(text: str) -> QLabel:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
 PLUGIN = "napari-liver-anomaly"
-PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.mha", "*.dcm")
+PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.dcm")
 FILES = f"CT scans ({' '.join(PATTERNS)});;All files (*)"
+WHOLE = tuple(pattern[1:] for pattern in PATTERNS if pattern != "*.dcm")
 WORDS = "Drop a CT scan here, or load one"
 
 
@@ -141,7 +142,7 @@ def once_each(paths: Iterable[Path]) -> list[Path]:
         Each scan once; the folder in place of its slices.
     """
     paths = list(paths)
-    slices = [path for path in paths if path.is_file() and not path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))]
+    slices = [path for path in paths if path.is_file() and not path.name.lower().endswith(WHOLE)]
     crowded = {path.parent for path in slices if sum(other.parent == path.parent for other in slices) > 1}
     return list(dict.fromkeys(path.parent if path in slices and path.parent in crowded else path for path in paths))
 

@@ -12,7 +12,7 @@ from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, outlined, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
@@ -82,15 +82,22 @@ class Shown:
         """Checksum of the lesions as we wrote them."""
         return self._sum
 
-    def show(self, window: tuple[float, float], earlier: Shown | None = None) -> None:
+    def show(self, sum_: int, window: tuple[float, float], earlier: Shown | None = None) -> Iterator[None]:
         """Put the layers up, or their new contents into the layers of an earlier run on the same scan.
 
         Parameters
         ----------
+        sum_ : int
+            :func:`checksum` of the result's labels.
         window : tuple of float
             HU shown black and white in the scan, for the restored scan.
         earlier : Shown, optional
             The earlier run. Its tumours are written over only when nobody corrected them.
+
+        Yields
+        ------
+        None
+            After each layer.
         """
         from napari.utils.colormaps import Colormap
 
@@ -98,17 +105,21 @@ class Shown:
         if result.restored is not None and result.residual is not None:
             look = {"colormap": "gray", "contrast_limits": window, "visible": False}
             self._image(Role.RESTORED, result.restored, look).contrast_limits_range = HU_RANGE
+            yield
             colours = Colormap(DARKER_BRIGHTER, name="darker blue, brighter red")
             look = {"colormap": colours, "contrast_limits": (-RESIDUAL_HU, RESIDUAL_HU), "visible": False, "opacity": 0.8}
             self._image(Role.RESIDUAL, result.residual, look).contrast_limits_range = (-300, 300)
+            yield
         colours = Colormap(HEAT, name="anomaly heat")
         look = {"colormap": colours, "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
         self._image(Role.SCORE, result.score, look)
+        yield
         if earlier is not None and earlier.tumours is not None and not earlier.corrected:
             earlier.tumours.events.paint.disconnect(earlier._paint)
             self._written = earlier.labels
             self._watch(earlier.tumours)
-        self.put_labels(result.labels, self.lesions, checksum(result.labels))
+        yield
+        self.put_labels(result.labels, self.lesions, sum_)
 
     def put_labels(self, labels: NDArray[np.uint16], lesions: tuple[Lesion, ...], sum_: int, *, new: bool = False) -> bool:
         """Show lesions; never over a hand correction.

@@ -233,7 +233,7 @@ def _carry_out(work: Callable[[Job], Any], job: Job, box: SimpleQueue[Any], alon
     except Refusal as refusal:
         outcome = Outcome("refused", refusal.finding)
     except BaseException as error:  # the last door of this thread: nothing may vanish, KeyboardInterrupt from the core included
-        outcome = Outcome("failed", (_sentence(error), traceback.format_exc()))
+        outcome = Outcome("failed", (sentence_of(error), traceback.format_exc()))
     if alone:
         _one_run.release()
     box.put(outcome)
@@ -251,8 +251,19 @@ def _report(run: weakref.ref[Run], box: SimpleQueue[Any], progress: Progress) ->
     box.put(progress)
 
 
-def _sentence(error: BaseException) -> str:
-    """One sentence about a fault of the program."""
+def sentence_of(error: BaseException) -> str:
+    """Say in one sentence that the program is at fault.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+
+    Returns
+    -------
+    str
+        For the user; the details are another matter.
+    """
     if isinstance(error, MemoryError):
         return "There is not enough memory for this. Nothing was changed. Close other programs or use a smaller scan."
     return f"The program made a mistake ({type(error).__name__}). Nothing was changed. See the details, and please report it."

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.pictures import Picture, mask_of, volume_of
+from napari_liver_anomaly.gui.results import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,11 +35,12 @@ class Engine:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a run brings back to the panel."""
+    """What a run brings back to the panel; ``sum`` is the checksum of the result's labels."""
 
     result: Result
     scan: Picture
     findings: tuple[Finding, ...]
+    sum: int
 
 
 def packaged(engine: Engine) -> Sequence[str]:
@@ -99,4 +101,4 @@ def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: S
     mask_now = mask_of(liver, scan, now, "liver mask")
     if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
         notes.append(EDITED)
-    return Found(result, scan, tuple(notes))
+    return Found(result, scan, tuple(notes), checksum(result.labels))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from qtpy.compat import isalive
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
 from napari_liver_anomaly.errors import Level
@@ -16,7 +17,7 @@ from napari_liver_anomaly.gui.closing import ClosingGuard
 from napari_liver_anomaly.gui.cutting import Cutting, summary
 from napari_liver_anomaly.gui.exporting import Export, write_all
 from napari_liver_anomaly.gui.fetching import make_sample, read_liver, read_scans
-from napari_liver_anomaly.gui.layers import Role, Tag, add, remember, tag_of
+from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
 from napari_liver_anomaly.gui.look import Panel, heading, line
 from napari_liver_anomaly.gui.messages import Messages
 from napari_liver_anomaly.gui.model import Model
@@ -27,15 +28,18 @@ from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
 from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search
+from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from napari.layers import Layer
+
+    from napari_liver_anomaly.gui.fetching import Fetched
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -53,14 +57,17 @@ class TumourPanel(Panel):
         Replacements for tests.
     """
 
+    loaded = Signal()  # what was read is on screen
+    finished = Signal()  # the run is over and what it found is on screen
+
     def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__(napari_viewer)
-        self.viewer, self._engine = napari_viewer, engine or Engine()
+        self._engine = engine or Engine()
         self.shown: dict[str, Shown] = {}
         self._agreed: set[str] = set()
         self.opening = OpenBox()
         self.windows = Windows()
-        self.inputs = Inputs(napari_viewer, {"Window": self.windows})
+        self.inputs = Inputs(self.viewer, {"Window": self.windows})
         self.model = Model(packaged(self._engine), Segment)
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
@@ -68,7 +75,8 @@ class TumourPanel(Panel):
         self.overlays = Overlays()
         self.export = Export()
         self.loading, self.segmenting, self.writing = Run(self), Run(self, alone=True), Run(self)
-        self.cutting = Cutting(self, napari_viewer)
+        self.cutting = Cutting(self, self.viewer)
+        self._showing, self._adding = Steps(self), Steps(self)
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
             self.opening, heading("Scan and liver"), self.inputs,
@@ -95,7 +103,7 @@ class TumourPanel(Panel):
             None when it is not open.
         """
         wanted = getattr(viewer, "__wrapped__", viewer)
-        return next((p for p in _panels if isalive(p) and getattr(p.viewer, "__wrapped__", p.viewer) is wanted), None)
+        return next((p for p in _panels if isalive(p) and p.viewer is wanted), None)
 
     def bring_forward(self) -> None:
         """Show the dock, in front of others it shares its place with."""
@@ -121,19 +129,19 @@ class TumourPanel(Panel):
         self.cutting.changed.connect(self._tell)
         self.cutting.kept.connect(self._say_kept)
         self.segmenting.progressed.connect(self.runbar.show_progress)
-        self.segmenting.returned.connect(self._show)
-        self.segmenting.cancelled.connect(lambda: self.runbar.rest("Stopped. Nothing was kept."))
-        self.loading.returned.connect(self._loaded)
+        self.segmenting.returned.connect(lambda found: self._showing.begin(self._show(found)))
+        self.segmenting.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
+        self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
         self.loading.ended.connect(lambda: self.opening.set_busy(False))
         self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
         self.writing.ended.connect(self._follow_export)
-        for run in (self.loading, self.segmenting, self.writing):
-            run.refused.connect(self.messages.find)
-            run.failed.connect(self.messages.fail)
-        for run_ended in (self.segmenting.refused, self.segmenting.failed):
-            run_ended.connect(lambda *_: self.runbar.rest(""))
-        self.cutting.refused.connect(self.messages.find)
-        self.cutting.failed.connect(self.messages.fail)
+        for work in (self.loading, self.segmenting, self.writing, self.cutting):
+            work.refused.connect(self.messages.find)
+            work.failed.connect(self.messages.fail)
+        for steps in (self._showing, self._adding):
+            steps.failed.connect(self.messages.fail)
+        for over in (self.segmenting.refused, self.segmenting.failed, self._showing.failed):
+            over.connect(lambda *_: self._rest(""))
         self._listener.hear(self.viewer.layers.events.removed, self._forget)
 
     def open(self, paths: Sequence[Path]) -> None:
@@ -176,8 +184,8 @@ class TumourPanel(Panel):
 
             self.open_liver(Path(name))
 
-    def _loaded(self, made: list[tuple[Any, ...]]) -> None:
-        """Show what was read, in order; the last of each kind is chosen."""
+    def _add(self, made: Fetched) -> Iterator[None]:
+        """Show what was read, layer by layer; the last of each kind is chosen."""
         for layer_data, findings in made:
             layer = add(self.viewer, layer_data)
             if tag_of(layer).role is Role.SCAN:
@@ -186,6 +194,8 @@ class TumourPanel(Panel):
                 self.inputs.liver.choose(layer)
             for finding in findings:
                 self.messages.find(finding)
+            yield
+        self.loaded.emit()
 
     def _window(self, name: str) -> None:
         """Apply a window to the scan and its restored twin."""
@@ -210,7 +220,7 @@ class TumourPanel(Panel):
             return None
         settings = self.model.rows.value(threshold=self.threshold.value)
         work = partial(search, self._engine, picture, mask, name, settings, self.model.device.currentData())
-        if not self.segmenting.start(work):
+        if self._showing.busy or not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
         return self.runbar.run()
@@ -229,25 +239,30 @@ class TumourPanel(Panel):
         self.messages.ask(" ".join(str(doubt) for doubt in doubts), {"Segment anyway": go_on, "Leave it": self.messages.clear})
         return True
 
-    def _show(self, found: Found) -> None:
-        """Show what a run found, also when the scan's layer is gone by now."""
+    def _show(self, found: Found) -> Iterator[None]:
+        """Show what a run found, layer by layer, also when the scan's layer is gone by now."""
         result, scan = found.result, found.scan
         self.cutting.follow(None)
         shown = Shown(self.viewer, result, scan.place, scan.name)
-        earlier = self.shown.get(shown.scan)
+        earlier, self.shown[shown.scan] = self.shown.get(shown.scan), shown
         layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
-        shown.show(tuple(layer.contrast_limits) if layer is not None else (15, 165), earlier)
+        yield from shown.show(found.sum, tuple(layer.contrast_limits) if layer is not None else LIVER_WINDOW, earlier)
         self.shown[shown.scan] = shown
-        if layer is not None:
+        notes = list(map(str, found.findings))
+        if layer is not None and layer in self.viewer.layers:
             remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
             self.inputs.scan.choose(layer)
-        notes = list(map(str, found.findings))
-        if layer is None:
+        else:
             notes.insert(0, "The scan was removed during the run. The result was kept.")
         if notes:
             self.messages.note(" ".join(notes))
-        self.runbar.rest(result.ran_on)
         self._follow(shown)
+        self._rest(result.ran_on)
+
+    def _rest(self, text: str) -> None:
+        """End the run, in whichever way."""
+        self.runbar.rest(text)
+        self.finished.emit()
 
     def write(self, folder: Path) -> None:
         """Export the result on screen, in a worker.
@@ -261,7 +276,11 @@ class TumourPanel(Panel):
         if shown is None:
             return
         result = shown.now()
-        if self.writing.start(partial(write_all, result, result.findings != shown.result.findings, folder, self._engine.write)):
+        if self.writing.start(
+            partial(
+                write_all, result, result.findings != shown.result.findings, folder, inputs_of(self.viewer), self._engine.write
+            )
+        ):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
 

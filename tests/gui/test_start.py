@@ -1,0 +1,44 @@
+"""Starting napari with the plugin, and opening a panel, are quick: torch comes with the first run, not before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+OPEN_S, LOADED = 1.0, 3.0
+
+PROGRAM = """
+import json, sys, time
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+app = QApplication([])
+viewer = ViewerModel()
+began = time.perf_counter()
+from napari_liver_anomaly.gui.{room} import {panel}
+panel = {panel}(viewer)
+panel.show()
+app.processEvents()
+heavy = [name for name in ("torch", "SimpleITK", "pydicom", "sklearn") if name in sys.modules]
+print(json.dumps({{"seconds": time.perf_counter() - began, "heavy": heavy}}))
+"""
+
+
+@pytest.mark.parametrize(("room", "panel"), [("tumours", "TumourPanel"), ("anomalies", "AnomalyPanel")])
+def test_a_panel_opens_quickly_and_without_torch(room, panel, record_property):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(room=room, panel=panel)], capture_output=True, text=True, timeout=120, check=True
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    record_property("open_s", told["seconds"])
+    assert told["heavy"] == []
+    assert told["seconds"] <= OPEN_S * LOADED, f"the panel took {told['seconds']:.2f} s"
+
+
+def test_the_hooks_are_light():
+    heavy = ("torch", "qtpy", "napari", "scipy")
+    program = f"import sys; import napari_liver_anomaly.gui.hooks; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
