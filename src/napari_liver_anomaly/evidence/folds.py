@@ -49,8 +49,8 @@ def cross_validate(
     preset : Preset
         What the models are.
     models : path-like
-        Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and seed is not trained
-        again.
+        Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and
+        seed is not trained again.
     seed : int
         Decides every random choice.
     device : str

@@ -203,6 +203,16 @@ def test_pooled_equals_case_when_there_is_one(samples):
     assert summarise([], 2) == {"scans": 0, "not_measured": 2}
 
 
+def test_a_false_alarm_in_a_healthy_scan_is_no_dice_of_nought(samples):
+    healthy = samples[3]
+    guess = np.zeros(healthy.liver.voxels.shape, bool)
+    guess[tuple(np.argwhere(healthy.liver.voxels)[500])] = True
+    figures = figures_of(guess, guess.astype(np.uint8) * 200, healthy.tumours, healthy.liver)
+    assert math.isnan(figures.dice) and row(figures)["dice"] is None
+    assert figures.false_ml == pytest.approx(healthy.volume.geometry.voxel_ml)
+    assert figures.counts.dice == 0, "but it weighs on the pooled figure"
+
+
 def test_plain_data_has_no_nan():
     assert plain({"a": math.nan, "b": [1, (0.5, Mean(1.0, math.nan, 1, 2))]}) == {
         "a": None,

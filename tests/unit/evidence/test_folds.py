@@ -48,6 +48,17 @@ def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors"]
 
 
+def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, monkeypatch):
+    scans = pack_folder(folder)
+    first = cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    real, trained = room.fit_and_save, []
+    monkeypatch.setattr(room, "fit_and_save", lambda *args, **keywords: (trained.append(1), real(*args, **keywords)))
+    again = cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    assert not trained and again["folds"][0]["hash"] == first["folds"][0]["hash"]
+    cross_validate(scans, folder, [["b"]], preset, models=tmp_path)
+    assert trained == [1], "other scans, another model"
+
+
 def test_a_leak_is_refused(folder, preset, tmp_path, monkeypatch):
     scans = pack_folder(folder)
     real = room.fit_and_save
