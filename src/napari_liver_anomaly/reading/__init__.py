@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     from napari_liver_anomaly.reading.hounsfield import to_mask
 
     path = Path(path)
-    if path.is_dir() or _kind_of(path) == "dicom":
+    if os.path.isdir(path) or _kind_of(path) == "dicom":
         raise UnreadableFile(
             "mask-dicom", f"A {what} is not read from DICOM.", "Nothing was read.", "Save it as .nii.gz, .nrrd or .mha.",
         )  # fmt: skip
@@ -168,6 +169,11 @@ def name_of(path: str | Path) -> str:
 
 def _source(path: Path) -> Source:
     """Open a path with the room that knows its format."""
+    if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
+        raise UnreadableFile(
+            "file-missing", "There is no such file or folder.",
+            "Nothing was read.", "Check the name, and that the disk or network share is there.",
+        )  # fmt: skip
     kind = "dicom" if path.is_dir() else _kind_of(path)
     if kind == "nifti":
         from napari_liver_anomaly.reading.nifti import open_nifti
@@ -181,11 +187,6 @@ def _source(path: Path) -> Source:
         from napari_liver_anomaly.reading.dicom import open_dicom
 
         return open_dicom(path)
-    if not path.exists():
-        raise UnreadableFile(
-            "file-missing", "There is no such file or folder.", "Nothing was read.",
-            "Check the name, and that the disk or network share is there.",
-        )  # fmt: skip
     raise UnreadableFile(
         "file-kind", "Files of this kind are not read.", "Nothing was opened.",
         "Choose a .nii, .nii.gz, .nrrd or .mha file, or a folder of DICOM files.",

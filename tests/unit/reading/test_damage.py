@@ -120,6 +120,15 @@ def test_unknown_kinds_of_files(tmp_path, name):
         read(path)
 
 
+@pytest.mark.parametrize("name", ["none.nii", "none.dcm", "none", "x" * 5000 + ".nii", "a\0b.nii", "y" * 5000])
+def test_missing_files(tmp_path, name):
+    volume = read(nifti_file(tmp_path / "ct.nii"))[0]
+    for attempted in (read, lambda path: read_mask(path, volume)):
+        with pytest.raises(Refusal) as error:
+            attempted(tmp_path / name)
+        assert error.value.finding.code in ("file-missing", "mask-dicom")
+
+
 def test_can_read_looks_and_never_fails(tmp_path):
     folder = dicom_series(tmp_path / "dicom", ct()[:, :, :2], names=["IM0", "IM1"])
     assert can_read(folder)
