@@ -65,12 +65,12 @@ def find_cases(folder: str | Path) -> tuple[Case, ...]:
 
 
 def _name_of(path: Path, word: str) -> str:
-    """What stands before ``_ct`` in a file name, or nothing."""
+    """Read what stands before ``_ct`` in a file name; empty when there is none."""
     ends = [ending for ending in ENDINGS if path.name.endswith(f"_{word}{ending}")]
     return path.name.removesuffix(f"_{word}{ends[0]}") if ends else ""
 
 
 def _first(folder: Path, name: str, words: tuple[str, ...]) -> Path | None:
-    """The first file of a case that exists."""
+    """Find the first file of a case that exists."""
     paths = (folder / f"{name}_{word}{ending}" for word in words for ending in ENDINGS)
     return next((path for path in paths if path.exists()), None)

@@ -136,7 +136,9 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "prepare", "Pack healthy livers into one small file to train from.")
     verb.add_argument("folders", type=Path, nargs="+", help="Folders of NAME_ct, NAME_liver and, where known, NAME_tumour files.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .npz.")
-    verb.add_argument("--keep-names", action="store_true", help="Keep the names of the cases (never use it with patients' names).")
+    verb.add_argument(
+        "--keep-names", action="store_true", help="Keep the names of the cases (never use it with patients' names)."
+    )
 
     verb = _verb(verbs, "train", "Train a model on healthy livers.")
     _training_flags(verb)
@@ -154,7 +156,9 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "cross-validate", "Train on some patients, measure on the others, in turn.")
     _training_flags(verb)
     verb.add_argument("--data", type=Path, required=True, help="Folder with the same cases and their tumour masks.")
-    verb.add_argument("--fold", nargs="+", action="append", required=True, metavar="NAME", help="Cases measured together; repeat for each fold.")
+    verb.add_argument(
+        "--fold", nargs="+", action="append", required=True, metavar="NAME", help="Cases measured together; repeat for each fold."
+    )
     verb.add_argument("--models", type=Path, required=True, help="Folder for the model of each fold.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
 
@@ -177,12 +181,14 @@ def _verb(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
 
 
 def _training_flags(verb: argparse.ArgumentParser) -> None:
-    """Flags that train and cross-validate share."""
+    """Add the flags that train and cross-validate share."""
     verb.add_argument("--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare', or folders of cases.")
     verb.add_argument("--preset", choices=("compact", "paper"), default="compact", help="Size of the model. Default compact.")
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
-    verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card.")
+    verb.add_argument(
+        "--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card."
+    )
     add_options(verb, Schedule, overrides=True)
 
 

@@ -33,7 +33,9 @@ def choose(device: str = "auto") -> torch.device:
     import torch
 
     if device not in CHOICES:
-        raise Refusal("device-unknown", f"{device!r} is not a device.", "Nothing was run.", f"Choose one of {', '.join(CHOICES)}.")
+        raise Refusal(
+            "device-unknown", f"{device!r} is not a device.", "Nothing was run.", f"Choose one of {', '.join(CHOICES)}."
+        )
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise Refusal(
@@ -59,5 +61,5 @@ def has_bf16(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

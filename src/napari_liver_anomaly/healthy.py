@@ -121,12 +121,16 @@ def pack_scan(
 
     where = np.argwhere(liver)
     if not where.size:
-        raise Refusal("liver-empty", "A liver mask is empty.", "The scan cannot be used for training.", "Leave it out or mend its mask.")
+        raise Refusal(
+            "liver-empty", "A liver mask is empty.", "The scan cannot be used for training.", "Leave it out or mend its mask."
+        )
     margin = [0, *(int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm[1:])]
     low = np.maximum(where.min(axis=0) - margin, 0)
     high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    near = np.stack([distance_transform_edt(~plane, sampling=spacing_mm[1:]) <= AROUND_MM if plane.any() else plane for plane in liver[box]])
+    near = np.stack(
+        [distance_transform_edt(~plane, sampling=spacing_mm[1:]) <= AROUND_MM if plane.any() else plane for plane in liver[box]]
+    )
     grey = np.where(near, np.clip(np.rint((hu[box].astype(np.float32) - LOW_HU) / STEP_HU), 0, 255), 0).astype(np.uint8)
     healthy = liver[box].any(axis=(1, 2))
     if tumours is not None:
@@ -153,10 +157,12 @@ def write_healthy(scans: Iterable[HealthyScan], path: str | Path) -> None:
         arrays[f"grey_{number}"] = scan.grey
         arrays[f"liver_{number}"] = np.packbits(scan.liver)
         arrays[f"healthy_{number}"] = scan.healthy
-        about.append({"scan": scan.scan, "name": scan.name, "shape": scan.shape, "corner": scan.corner, "spacing_mm": scan.spacing_mm})
+        about.append(
+            {"scan": scan.scan, "name": scan.name, "shape": scan.shape, "corner": scan.corner, "spacing_mm": scan.spacing_mm}
+        )
     header = json.dumps({"format": FORMAT, "scans": about}).encode()
     with replacing(path) as beside:
-        np.savez_compressed(beside, header=np.frombuffer(header, dtype=np.uint8), **arrays)
+        np.savez_compressed(beside, **{"header": np.frombuffer(header, dtype=np.uint8), **arrays})  # type: ignore[arg-type]
 
 
 def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
@@ -178,7 +184,7 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
         When it is damaged or another kind of file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             if header["format"] != FORMAT:
                 raise KeyError("format")

@@ -158,10 +158,10 @@ class Frame:
         from skimage.transform import resize
 
         box_shape = (len(self.planes), self.rows[1] - self.rows[0], self.columns[1] - self.columns[0])
-        box = resize(slices[:, : self.size[0], : self.size[1]], box_shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True)
-        (top, bottom), (left, right) = (
-            (max(-first, 0), min(last, size) - first) for (first, last), size in self._axes()
+        box = resize(
+            slices[:, : self.size[0], : self.size[1]], box_shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True
         )
+        (top, bottom), (left, right) = ((max(-first, 0), min(last, size) - first) for (first, last), size in self._axes())
         whole = np.zeros(self.shape, dtype=np.float32)
         row, column = max(self.rows[0], 0), max(self.columns[0], 0)
         whole[self.planes, row : row + bottom - top, column : column + right - left] = box[:, top:bottom, left:right]
@@ -285,7 +285,7 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
         side = max(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         size = (settings.size_px, settings.size_px)
-        return Frame(liver.shape, planes, (top, top + side), (left, left + side), size, size)  # type: ignore[arg-type]
+        return Frame(liver.shape, planes, (top, top + side), (left, left + side), size, size)
     boxes = []
     for axis, length, mm in ((1, height, spacing_mm[1]), (2, width, spacing_mm[2])):
         where = np.flatnonzero(liver.any(axis=(0, 3 - axis)))
@@ -294,7 +294,7 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     rows, columns = boxes
     size = (_pixels(rows, spacing_mm[1], settings), _pixels(columns, spacing_mm[2], settings))
     padded = (_round_up(size[0]), _round_up(size[1]))
-    return Frame(liver.shape, planes, rows, columns, size, padded)  # type: ignore[arg-type]
+    return Frame(liver.shape, planes, rows, columns, size, padded)
 
 
 def prepare(

@@ -11,10 +11,18 @@ from napari_liver_anomaly.settings import Settings, setting
 class Schedule(Settings):
     """How long and on what each network is trained."""
 
-    restorer_epochs: int = setting(200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer.")
-    restorer_updates: int = setting(0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs.")
-    segmenter_epochs: int = setting(1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen.")
-    segmenter_updates: int = setting(200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates.")
+    restorer_epochs: int = setting(
+        200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer."
+    )
+    restorer_updates: int = setting(
+        0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs."
+    )
+    segmenter_epochs: int = setting(
+        1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen."
+    )
+    segmenter_updates: int = setting(
+        200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates."
+    )
     batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
     learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
     fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
@@ -23,7 +31,7 @@ class Schedule(Settings):
     augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
 
     def restorer_length(self, slices: int) -> int:
-        """Updates of stage 1.
+        """Count the updates of stage 1.
 
         Parameters
         ----------
@@ -38,7 +46,7 @@ class Schedule(Settings):
         return self.restorer_updates or self.restorer_epochs * -(-slices // self.batch)
 
     def segmenter_length(self, slices: int) -> int:
-        """Updates of stage 2: the epochs, and never fewer than the least number of updates.
+        """Count the updates of stage 2: the epochs, and never fewer than the least number of updates.
 
         Parameters
         ----------

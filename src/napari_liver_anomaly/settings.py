@@ -139,7 +139,7 @@ class Settings:
         for name, value in values.items():
             hint = hints[name]
             nested = isinstance(hint, type) and issubclass(hint, Settings)
-            made[name] = hint.from_dict(value) if nested else value  # type: ignore[attr-defined]
+            made[name] = hint.from_dict(value) if nested else value
         return cls(**made)
 
 
@@ -152,7 +152,8 @@ def _check(option: Option, value: Any) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
         good = number and (option.kind is float or float(value).is_integer())
         good = good and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
-        allowed = f"a number from {option.low:g} to {option.high:g} {option.unit}".strip() if option.low is not None and option.high is not None else "a number in range"
+        bounds = [f"{word} {bound:g}" for word, bound in (("from", option.low), ("to", option.high)) if bound is not None]
+        allowed = " ".join(["a number", *bounds, option.unit]).strip()
     else:
         good, allowed = isinstance(value, option.kind), option.kind.__name__
     if not good:

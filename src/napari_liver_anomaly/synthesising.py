@@ -104,7 +104,9 @@ def synthesise(
     liver, job = liver.of(volume, "liver mask"), job or Job()
     planes = np.flatnonzero(liver.voxels.any(axis=(1, 2)))
     if planes.size == 0:
-        raise Refusal("liver-empty", "The liver mask is empty.", "There is no place for an anomaly.", "Draw or load a liver mask.")
+        raise Refusal(
+            "liver-empty", "The liver mask is empty.", "There is no place for an anomaly.", "Draw or load a liver mask."
+        )
     voxels, mask = volume.voxels.copy(), np.zeros(liver.voxels.shape, dtype=bool)
     measured = _for_scan(settings, volume, liver)
     for done, z in enumerate(planes):

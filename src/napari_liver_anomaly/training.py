@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -69,14 +69,16 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
     chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
     rng = np.random.default_rng([*key, 1, update])
     healthy, anomalous, masks = [], [], []
-    for index in chosen:
+    for index in map(int, chosen):
         image, organ = _vary(data.images[index], data.organs[index], schedule, rng)
         sample = recipe.draw(image, organ, data.hu_per_unit, rng)
         healthy.append(image)
         anomalous.append(sample.image)
         masks.append(sample.mask)
     return Batch(
-        torch.from_numpy(np.stack(healthy)[:, None]), torch.from_numpy(np.stack(anomalous)[:, None]), torch.from_numpy(np.stack(masks))
+        torch.from_numpy(np.stack(healthy)[:, None]),
+        torch.from_numpy(np.stack(anomalous)[:, None]),
+        torch.from_numpy(np.stack(masks)),
     )
 
 
@@ -191,7 +193,7 @@ def train_stage(
     job = job or Job()
     # Gradients of the empty background fall below what processors handle at full speed: without this an update takes four times as long on a CPU.
     torch.set_flush_denormal(True)
-    network = stage.network.to(device=device, memory_format=torch.channels_last).train()
+    network = stage.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     done, losses, spent = _resume(state, stage, network, adam, seed) if state and state.exists() else (0, [], 0.0)
     half, began, saved = has_bf16(device), time.monotonic(), time.monotonic()
@@ -229,13 +231,29 @@ def train_stage(
 
 
 def _keep(
-    path: Path, stage: Stage, network: nn.Module, adam: torch.optim.Adam, seed: int, update: int, losses: list[float], seconds: float
+    path: Path,
+    stage: Stage,
+    network: nn.Module,
+    adam: torch.optim.Adam,
+    seed: int,
+    update: int,
+    losses: list[float],
+    seconds: float,
 ) -> None:
     """Save everything a killed training needs to go on: weights, Adam's moments, and how far it was."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for index, moments in adam.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
-    card = {"state": {"stage": stage.number, "of": stage.updates, "seed": seed, "update": update, "losses": losses, "seconds": seconds}}
+    card = {
+        "state": {
+            "stage": stage.number,
+            "of": stage.updates,
+            "seed": seed,
+            "update": update,
+            "losses": losses,
+            "seconds": seconds,
+        }
+    }
     checkpoint.save(path, tensors, card)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
@@ -17,6 +16,7 @@ from napari_liver_anomaly.storage import replacing
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.methods.two_stage import Preset
@@ -82,7 +82,9 @@ def run_synthesise(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.writing import write_image
 
     if args.recipe not in RECIPES:
-        raise Refusal("recipe-unknown", f"There is no recipe {args.recipe!r}.", "Nothing was made.", f"Choose one of {', '.join(RECIPES)}.")
+        raise Refusal(
+            "recipe-unknown", f"There is no recipe {args.recipe!r}.", "Nothing was made.", f"Choose one of {', '.join(RECIPES)}."
+        )
     volume, liver, _ = _read(args, job)
     anomalous, mask = synthesise(volume, liver, RECIPES[args.recipe](), args.seed, job)
     write_image(anomalous.voxels, volume.geometry, args.out / "anomalous.nii.gz", inputs=(args.scan, args.liver))
@@ -121,7 +123,9 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     left_out = set(args.without)
     unknown = left_out - {word for scan in scans for word in (scan.name, scan.scan)}
     if unknown:
-        raise Refusal("case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without.")
+        raise Refusal(
+            "case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without."
+        )
     scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
     metrics = json.loads(args.metrics.read_text()) if args.metrics else None
     figures = fit_and_save(

@@ -17,7 +17,7 @@ PAPER = Prepare(geometry="field", intensity="paper", size_px=64)
 def scan():
     rng = np.random.default_rng(0)
     hu = rng.normal(-100, 20, (6, 90, 120)).round().astype(np.int16)
-    z, y, x = np.ogrid[:6, :90, :120]
+    _, y, x = np.ogrid[:6, :90, :120]
     liver = ((y - 50) / 30) ** 2 + ((x - 60) / 45) ** 2 < 1
     liver = np.broadcast_to(liver, hu.shape).copy()
     liver[0] = False

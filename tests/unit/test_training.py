@@ -31,7 +31,12 @@ def stage(updates=12, seed=0, **other):
     torch.manual_seed(seed)
     network = Restorer(RestorerSettings(width=4, depth=2))
     return Stage(
-        name="test", number=1, network=network, updates=updates, loss=lambda b: (network(b.anomalous) - b.healthy).abs().mean(), **other
+        name="test",
+        number=1,
+        network=network,
+        updates=updates,
+        loss=lambda b: (network(b.anomalous) - b.healthy).abs().mean(),
+        **other,
     )
 
 

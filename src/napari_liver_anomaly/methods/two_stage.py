@@ -21,6 +21,7 @@ from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
+from napari_liver_anomaly.storage import hash_of
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretchPaper, Recipe
 from napari_liver_anomaly.training import Batch, Stage, train_stage
 
@@ -87,7 +88,13 @@ PRESETS: dict[str, Preset] = {
         segmenter=SegmenterSettings(width=16, residual_gain=5),
         recipe=Blobs(),
         schedule=Schedule(
-            restorer_updates=2000, segmenter_updates=300, learning_rate=1e-3, fall=True, anomaly_weight=4, crop_px=96, augment=True
+            restorer_updates=2000,
+            segmenter_updates=300,
+            learning_rate=1e-3,
+            fall=True,
+            anomaly_weight=4,
+            crop_px=96,
+            augment=True,
         ),
     ),
 }
@@ -287,13 +294,17 @@ class TwoStage:
         tensors = checkpoint.read_tensors(path)
         networks = {"restorer": model.restorer, "segmenter": model.segmenter}
         wanted = {f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()}
-        odd = sorted(name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None))
+        odd = sorted(
+            name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None)
+        )
         if odd:
             raise UnfitModel(
                 "model-tensors", f"{len(odd)} tensors of {path.name} do not fit its card, first {odd[0]}.",
                 "The weights belong to another network.", "Fetch or train the model again.",
             )  # fmt: skip
         for part, network in networks.items():
-            network.load_state_dict({name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(part)})
-        model.name, model.card, model.hash = path.stem, card, checkpoint.hash_of(path)
+            network.load_state_dict(
+                {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(part)}
+            )
+        model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model

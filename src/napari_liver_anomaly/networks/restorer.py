@@ -56,7 +56,7 @@ class StandardisedConv(nn.Conv2d):
 
 
 def groups_of(channels: int) -> int:
-    """Groups for group normalisation: the upper-middle divisor of the number of channels.
+    """Count the groups for group normalisation: the upper-middle divisor of the number of channels.
 
     Parameters
     ----------

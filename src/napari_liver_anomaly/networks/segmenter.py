@@ -51,7 +51,9 @@ class Segmenter(nn.Module):
         self.settings = settings
         widths = [settings.width * factor for factor in FACTORS]
         channels = 3 if settings.residual_gain else 2
-        self.down = nn.ModuleList(_convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False))
+        self.down = nn.ModuleList(
+            _convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False)
+        )
         self.up, self.merge = nn.ModuleList(), nn.ModuleList()
         below = widths[-1]
         for skip, out in zip(reversed(widths[:-1]), [*reversed(widths[:-2]), widths[0]], strict=True):

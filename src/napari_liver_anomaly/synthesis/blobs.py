@@ -30,7 +30,9 @@ class Blobs(Recipe):
     """Soft-edged, textured blobs of several sizes, with a contrast in Hounsfield units."""
 
     scale: float = setting(1.0, low=0.2, high=4, help="Multiplies every size: below 1 gives smaller blobs.")
-    threshold_low: float = setting(175.0, unit="grey level", low=100, high=254, help="Lowest cut of the 0–255 noise: lower gives larger blobs.")
+    threshold_low: float = setting(
+        175.0, unit="grey level", low=100, high=254, help="Lowest cut of the 0–255 noise: lower gives larger blobs."
+    )
     threshold_high: float = setting(215.0, unit="grey level", low=100, high=254, help="Highest cut of the 0–255 noise.")
     edge_low_px: float = setting(0.5, unit="px", low=0.1, high=5, help="Sharpest edge.")
     edge_high_px: float = setting(2.0, unit="px", low=0.1, high=5, help="Softest edge.")
@@ -63,7 +65,7 @@ class Blobs(Recipe):
             The changed slice; the mask holds where the soft weight is above one half.
         """
         weight = self.weight(organ, rng)
-        offset_hu = self.offset_hu(organ.shape, weight, rng)  # type: ignore[arg-type]
+        offset_hu = self.offset_hu(organ.shape, weight, rng)
         changed = np.clip(image + weight * offset_hu / np.float32(hu_per_unit), 0.02, 1)
         return Anomalous(np.where(weight > 0, changed, image).astype(np.float32), weight > 0.5)
 
@@ -89,7 +91,7 @@ class Blobs(Recipe):
             return nothing
         for _ in range(TRIES):
             sigma = float(rng.choice(SIGMAS_PX)) * self.scale
-            field = stretched_noise(organ.shape, sigma, rng)  # type: ignore[arg-type]
+            field = stretched_noise(organ.shape, sigma, rng)
             mask = field > rng.uniform(self.threshold_low, self.threshold_high)
             soft = gaussian_filter(mask.astype(np.float32), rng.uniform(self.edge_low_px, self.edge_high_px))
             soft = np.where(organ & (soft > 0.02), soft, 0)

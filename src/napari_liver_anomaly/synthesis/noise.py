@@ -49,7 +49,7 @@ def stretched_noise(
     low, high = float(field.min()), float(field.max())
     if high <= low:
         return np.zeros(shape, dtype=np.float32)
-    return ((field - low) * np.float32(255 / (high - low))).astype(np.float32)
+    return np.asarray((field - low) * np.float32(255 / (high - low)), dtype=np.float32)
 
 
 @cache

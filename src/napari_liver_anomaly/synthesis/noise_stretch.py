@@ -28,13 +28,21 @@ TRIES = 50
 class NoiseStretch(Recipe):
     """Random-shape anomalies from stretched noise, one grey shift each (Zhang, Deng, Li 2023, section 3.1)."""
 
-    noise: Literal["gaussian", "uniform8"] = setting("gaussian", help="Gaussian noise as in the paper, or uniform 8-bit noise as in its code.")
+    noise: Literal["gaussian", "uniform8"] = setting(
+        "gaussian", help="Gaussian noise as in the paper, or uniform 8-bit noise as in its code."
+    )
     sigma_px: float = setting(15.0, unit="px", low=1, high=64, help="Blur of the noise: larger gives larger, smoother shapes.")
-    threshold: int = setting(200, unit="grey level", low=1, high=254, help="Cut of the 0–255 stretched noise: higher gives smaller shapes.")
-    round_px: int = setting(9, unit="px", low=1, high=31, help="Odd side of the ellipse that rounds the shapes by opening and closing.")
+    threshold: int = setting(
+        200, unit="grey level", low=1, high=254, help="Cut of the 0–255 stretched noise: higher gives smaller shapes."
+    )
+    round_px: int = setting(
+        9, unit="px", low=1, high=31, help="Odd side of the ellipse that rounds the shapes by opening and closing."
+    )
     shift_low: float = setting(60.0, unit="grey level", low=0, high=255, help="Smallest change of brightness, of 255.")
     shift_high: float = setting(100.0, unit="grey level", low=1, high=255, help="Largest change of brightness, of 255.")
-    p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy when shapes are drawn again until one meets the organ.")
+    p_empty: float = setting(
+        0.3, low=0, high=1, help="Share of samples left healthy when shapes are drawn again until one meets the organ."
+    )
     again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing.")
 
     def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
@@ -79,7 +87,7 @@ class NoiseStretch(Recipe):
         if self.again and rng.random() < self.p_empty:
             return np.zeros_like(organ)
         for _ in range(TRIES if self.again else 1):
-            field = stretched_noise(organ.shape, self.sigma_px, rng, self.noise)  # type: ignore[arg-type]
+            field = stretched_noise(organ.shape, self.sigma_px, rng, self.noise)
             mask = open_then_close(field > self.threshold, self.round_px) & organ
             if mask.any():
                 break
@@ -90,5 +98,9 @@ class NoiseStretch(Recipe):
 class NoiseStretchPaper(NoiseStretch):
     """The same exactly as in the paper's public code: 8-bit noise, nothing drawn again, so most samples stay healthy."""
 
-    noise: Literal["gaussian", "uniform8"] = setting("uniform8", help="Gaussian noise as in the paper, or uniform 8-bit noise as in its code.")
-    again: bool = setting(False, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing.")
+    noise: Literal["gaussian", "uniform8"] = setting(
+        "uniform8", help="Gaussian noise as in the paper, or uniform 8-bit noise as in its code."
+    )
+    again: bool = setting(
+        False, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing."
+    )

@@ -116,7 +116,7 @@ def test_opening_and_closing_agree_with_scipy_away_from_the_border():
 
 
 def test_blobs_are_mostly_dark_soft_edged_and_in_hounsfield_units():
-    image, organ = liver_slice()
+    _, organ = liver_slice()
     flat = np.where(organ, np.float32(0.5), 0).astype(np.float32)
     recipe = Blobs(p_empty=0, texture=0, p_rim=0)
     dark, strongest, soft = [], [], []
