@@ -152,3 +152,18 @@ def nothing_left(qapp: QApplication) -> Iterator[None]:
     while any(t.name == "liver-anomaly" for t in threading.enumerate()) and time.monotonic() < until:
         time.sleep(0.02)
     assert not [t for t in threading.enumerate() if t.name == "liver-anomaly"]
+
+
+_figures: dict[str, float] = {}
+
+
+@pytest.fixture
+def figure() -> Callable[[str, float], None]:
+    """Note a measured figure; all are told at the end of the suite."""
+    return _figures.__setitem__
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _figures:
+        told = "  ".join(f"{name} {value:.2f}" for name, value in _figures.items())
+        terminalreporter.write_line(f"panel figures: {told}")

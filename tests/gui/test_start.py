@@ -27,12 +27,12 @@ print(json.dumps({{"seconds": time.perf_counter() - began, "heavy": heavy}}))
 
 
 @pytest.mark.parametrize(("room", "panel"), [("tumours", "TumourPanel"), ("anomalies", "AnomalyPanel")])
-def test_a_panel_opens_quickly_and_without_torch(room, panel, record_property):
+def test_a_panel_opens_quickly_and_without_torch(room, panel, figure):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(room=room, panel=panel)], capture_output=True, text=True, timeout=120, check=True
     )
     told = json.loads(done.stdout.splitlines()[-1])
-    record_property("open_s", told["seconds"])
+    figure(f"open_{room}_s", told["seconds"])
     assert told["heavy"] == []
     assert told["seconds"] <= OPEN_S * LOADED, f"the panel took {told['seconds']:.2f} s"
 

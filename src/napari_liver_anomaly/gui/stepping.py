@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+PAUSE_MS = 30  # between two steps: time for clicks, and for a picture
+
+
 class Steps(QObject):
-    """Takes a step each time the window has nothing else to do.
+    """Takes a step now and then.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ class Steps(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._steps: Iterator[object] | None = None
-        self._timer = QTimer(self, interval=0)
+        self._timer = QTimer(self, interval=PAUSE_MS)
         self._timer.timeout.connect(self._step)
 
     @property
