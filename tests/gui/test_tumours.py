@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 
 from napari_liver_anomaly.errors import Finding, Level, OutOfMemory, Refusal
 from napari_liver_anomaly.gui.layers import Role, Tag, add, liver_layer, scan_layer, tag_of
+from napari_liver_anomaly.gui.table import cells
 from napari_liver_anomaly.gui.tumours import IN_PROGRESS
 
 RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours"]
@@ -244,6 +245,21 @@ def test_overlay_switches_and_layers_keep_in_step(panel, viewer, run):
     assert not tick.isChecked()
     viewer.layers.remove(layer)
     assert not tick.isEnabled()
+
+
+def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
+    assert not panel.table.isVisibleTo(panel)
+    run(panel)
+    shown = panel.cutting.shown.lesions
+    model = panel.table.model()
+    assert model.rowCount() == len(shown) == 2
+    for row, lesion in enumerate(shown):
+        texts = [model.data(model.index(row, column)) for column in range(model.columnCount())]
+        assert texts == list(cells(lesion))
+        panel.table.clicked.emit(model.index(row, 0))
+        there = viewer.layers["case"].world_to_data(viewer.dims.point)
+        assert np.abs(there - np.array(lesion.centroid_index)).max() <= 0.51
+        assert viewer.layers["case tumours"].data[tuple(there.round().astype(int))] == lesion.number
 
 
 def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot, tmp_path):

@@ -1,82 +1,133 @@
-"""``liver-anomaly demo``: napari on the built-in sample, searched for tumours."""
+"""The sample in napari, searched with the packaged model: what ``liver-anomaly demo`` shows."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from napari_liver_anomaly.gui.tumours import TumourPanel
 
-AFTER_DRAWING_MS = 1500
+SIZE_PX = (1500, 950)
+LONGEST_S = 600.0
 
 
-def demo(screenshot: Path | None = None) -> None:
-    """Open napari, load the sample with tumours, and press the button.
+def demo(screenshot: str | Path | None = None) -> None:
+    """Open napari on the sample and search it.
 
     Parameters
     ----------
-    screenshot : Path, optional
-        Write a picture of the window there and close, instead of staying open.
+    screenshot : path-like, optional
+        Where to save a picture of the window when the search is done; napari closes then, instead of staying open.
 
     Raises
     ------
     Refusal
-        When the search was refused and there is nobody to see it on screen.
+        When the search fails or takes too long, and a picture was asked for.
+    """
+    import napari
+
+    viewer, panel = open_window()
+    panel.loaded.connect(lambda: ready(panel) and panel.segment())
+    panel.open_sample()
+    if screenshot is None:
+        napari.run()
+        return
+    try:
+        wait_until(lambda: panel.cutting.shown is not None or bool(panel.messages.text))
+        if panel.cutting.shown is None:
+            raise Refusal("demo-failed", "The sample could not be searched.", panel.messages.text, "Run 'liver-anomaly info'.")
+        show_largest(panel)
+        wait_until(lambda: not panel.cutting.busy, at_least_s=1.0)
+        viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
+    finally:
+        viewer.close()
+
+
+def open_window(size_px: tuple[int, int] = SIZE_PX) -> tuple[Any, TumourPanel]:
+    """Open napari with the panel in its place.
+
+    Parameters
+    ----------
+    size_px : tuple of int
+        Width and height of the window.
+
+    Returns
+    -------
+    tuple
+        The viewer and the panel.
     """
     import napari
 
     from napari_liver_anomaly.gui.hooks import PANEL
     from napari_liver_anomaly.gui.tumours import TumourPanel
 
-    viewer = napari.Viewer(title="Liver Anomaly: built-in sample")
+    viewer = napari.Viewer()
     panel = TumourPanel(viewer)
     viewer.window.add_dock_widget(panel, name=PANEL, area="right")
-    panel.loaded.connect(panel.segment)
-    panel.finished.connect(lambda: look_at_largest(panel))
-    trouble: list[str] = []
-    if screenshot is not None:
-        viewer.window.resize(1500, 980)
-        panel.finished.connect(lambda: _later(lambda: _take(viewer, screenshot)))
-        for run in (panel.loading, panel.segmenting):
-            run.refused.connect(lambda finding: _give_up(viewer, trouble, str(finding)))
-            run.failed.connect(lambda *words: _give_up(viewer, trouble, str(words[0])))
-    panel.open_sample()
-    napari.run()
-    if trouble:
-        raise Refusal("demo-failed", trouble[0], "No picture was made.", "Run 'liver-anomaly info' to see what is installed.")
+    viewer.window.resize(*size_px)
+    viewer.canvas.overlays.scale_bar.visible = True
+    return viewer, panel
 
 
-def look_at_largest(panel: TumourPanel) -> None:
-    """Show the slice through the largest lesion, where one was found.
+def ready(panel: TumourPanel) -> bool:
+    """Whether a scan and its liver are there.
 
     Parameters
     ----------
     panel : TumourPanel
-        After a run.
+        The panel.
+
+    Returns
+    -------
+    bool
+        True when the run can start.
     """
-    shown: Any = next(iter(panel.shown.values()), None)
-    lesions = getattr(shown, "lesions", ()) or ()
-    if lesions:
-        step = list(panel.viewer.dims.current_step)
-        step[-3] = round(lesions[0].centroid_index[0])
-        panel.viewer.dims.current_step = tuple(step)
+    return panel.inputs.scan.layer is not None and panel.inputs.liver.layer is not None
 
 
-def _later(action: Any) -> None:
-    from qtpy.QtCore import QTimer
+def show_largest(panel: TumourPanel) -> None:
+    """Turn to the largest lesion, if there is one.
 
-    QTimer.singleShot(AFTER_DRAWING_MS, action)
+    Parameters
+    ----------
+    panel : TumourPanel
+        The panel, with a result.
+    """
+    shown = panel.cutting.shown
+    if shown is not None and shown.lesions:
+        panel.table.picked.emit(max(shown.lesions, key=lambda lesion: lesion.volume_ml))
 
 
-def _take(viewer: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    viewer.screenshot(path=str(path), canvas_only=False, flash=False)
-    viewer.close()
+def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: float = LONGEST_S) -> None:
+    """Let the window work until something is done.
 
+    Parameters
+    ----------
+    done : callable
+        Says whether it is.
+    at_least_s : float
+        Shortest wait, in seconds.
+    at_most_s : float
+        Longest wait, in seconds.
 
-def _give_up(viewer: Any, trouble: list[str], words: str) -> None:
-    trouble.append(words)
-    viewer.close()
+    Raises
+    ------
+    Refusal
+        When it takes longer.
+    """
+    from qtpy.QtWidgets import QApplication
+
+    began_s = time.monotonic()
+    while not (done() and time.monotonic() - began_s >= at_least_s):
+        if time.monotonic() - began_s > at_most_s:
+            raise Refusal(
+                "demo-slow", "The sample takes too long.", "Nothing was shown.", "Use a quicker machine, or a graphics card."
+            )
+        QApplication.processEvents()
+        time.sleep(0.01)

@@ -34,6 +34,8 @@ QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
 QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
 QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
 QPushButton[kind="choice"] {{ padding: 4px 2px; }}
+QHeaderView::section {{ background-color: transparent; border: 0px; font-size: {small}; color: {faint}; padding: 0px; }}
+QTableView {{ border: 1px solid {line}; border-radius: 3px; font-size: {small}; }}
 QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
 QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
 QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
@@ -208,5 +210,6 @@ def restyle(widget: QWidget, **properties: object) -> None:
 def _label(text: str, kind: str) -> QLabel:
     label = QLabel(text)
     label.setProperty("kind", kind)
+    label.setIndent(0)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label

@@ -45,6 +45,7 @@ class RecipeChooser(QWidget):
         self.new.setToolTip("Draw another seed")
         self.rows: dict[str, SettingsRows] = {}
         seed = QHBoxLayout()
+        seed.setSpacing(4)
         seed.addWidget(self.seed, stretch=1)
         seed.addWidget(self.new)
         self._layout = QVBoxLayout(self)

@@ -25,7 +25,7 @@ class Threshold(QWidget):
 
     def __init__(self, value: float) -> None:
         super().__init__()
-        tip = "A voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
+        tip = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(1, STEPS)
         self.slider.setToolTip(tip)
@@ -40,6 +40,7 @@ class Threshold(QWidget):
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._settled)
         row = QHBoxLayout()
+        row.addWidget(QLabel("Threshold"))
         row.addWidget(self.slider, stretch=1)
         row.addWidget(self.box)
         layout = QVBoxLayout(self)

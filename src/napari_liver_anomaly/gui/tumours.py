@@ -29,6 +29,7 @@ from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
 from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search
 from napari_liver_anomaly.gui.stepping import Steps
+from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_liver_anomaly.gui.fetching import Fetched
+    from napari_liver_anomaly.lesions import Lesion
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -72,6 +74,7 @@ class TumourPanel(Panel):
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
         self.threshold = Threshold(Segment().threshold)
+        self.table = LesionTable()
         self.overlays = Overlays()
         self.export = Export()
         self.loading, self.segmenting, self.writing = Run(self), Run(self, alone=True), Run(self)
@@ -81,7 +84,7 @@ class TumourPanel(Panel):
         self._fill([
             self.opening, heading("Scan and liver"), self.inputs,
             line(), heading("Model"), self.model, self.runbar, self.messages,
-            line(), heading("Threshold"), self.threshold, heading("Overlays"), self.overlays,
+            line(), heading("Tumours"), self.threshold, self.table, heading("Overlays"), self.overlays,
             line(), self.export,
         ])  # fmt: skip
         self._wire()
@@ -125,6 +128,7 @@ class TumourPanel(Panel):
         self.threshold.moved.connect(self.cutting.move)
         self.threshold.settled.connect(self._cut)
         self.model.rows.changed.connect(self._cut)
+        self.table.picked.connect(self._go_to)
         self.export.wanted.connect(self.write)
         self.cutting.changed.connect(self._tell)
         self.cutting.kept.connect(self._say_kept)
@@ -306,6 +310,7 @@ class TumourPanel(Panel):
         self.threshold.tell(
             summary(shown) if shown is not None else "", by_hand if shown is not None else "Segment a scan to move the threshold."
         )
+        self.table.show_lesions(shown.lesions if shown is not None else ())
         self.overlays.follow(shown.layers if shown is not None else {})
         self._follow_export()
 
@@ -315,6 +320,15 @@ class TumourPanel(Panel):
     def _cut(self, _value: object = None) -> None:
         if self.cutting.shown is not None:
             self.cutting.settle(self.threshold.value, self.model.rows.value(threshold=self.threshold.value).min_lesion_mm3)
+
+    def _go_to(self, lesion: Lesion) -> None:
+        """Turn to the middle of a lesion; in space, only the sliders move."""
+        shown = self.cutting.shown
+        layer = shown.tumours or shown.layers.get(Role.SCORE) if shown is not None else None
+        if layer is not None:
+            self.viewer.dims.set_point(
+                range(self.viewer.dims.ndim - 3, self.viewer.dims.ndim), layer.data_to_world(lesion.centroid_index)
+            )
 
     def _say_kept(self, name: str) -> None:
         self.messages.note(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")

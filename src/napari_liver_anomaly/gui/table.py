@@ -1,0 +1,177 @@
+"""The table of lesions; a click goes to the lesion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_liver_anomaly.lesions import Lesion
+
+SEEN_ROWS, ROW_PX = 3, 22
+COLUMNS = {
+    "No.": "Number of the lesion, as in the tumours layer; 1 was the largest",
+    "ml": "Volume in ml",
+    "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
+    "HU": "Mean of the scan inside the lesion, in HU",
+    "To liver": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
+}
+
+
+class LesionModel(QAbstractTableModel):
+    """Lesions as rows.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The table.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.lesions: Sequence[Lesion] = ()
+
+    def show(self, lesions: Sequence[Lesion]) -> None:
+        """Show other lesions.
+
+        Parameters
+        ----------
+        lesions : sequence of Lesion
+            One per row.
+        """
+        self.beginResetModel()
+        self.lesions = lesions
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the lesions.
+
+        Parameters
+        ----------
+        parent : QModelIndex
+            Not used.
+
+        Returns
+        -------
+        int
+            One row each.
+        """
+        return len(self.lesions)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the measures.
+
+        Parameters
+        ----------
+        parent : QModelIndex
+            Not used.
+
+        Returns
+        -------
+        int
+            One column each.
+        """
+        return len(COLUMNS)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Say what a cell shows.
+
+        Parameters
+        ----------
+        index : QModelIndex
+            The cell.
+        role : int
+            What Qt wants to know.
+
+        Returns
+        -------
+        object
+            Text, alignment or tool tip.
+        """
+        if role == Qt.ItemDataRole.DisplayRole:
+            return cells(self.lesions[index.row()])[index.column()]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignCenter
+        return "Click to go there" if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Name a column.
+
+        Parameters
+        ----------
+        section : int
+            Its number.
+        orientation : Qt.Orientation
+            Only the horizontal header is shown.
+        role : int
+            What Qt wants to know.
+
+        Returns
+        -------
+        object
+            Name or tool tip.
+        """
+        if role == Qt.ItemDataRole.DisplayRole:
+            return list(COLUMNS)[section]
+        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+class LesionTable(QTableView):
+    """A few rows of lesions, the others by scrolling.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The panel.
+    """
+
+    picked = Signal(object)  # Lesion
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model = LesionModel(self)
+        self.setModel(self._model)
+        self.verticalHeader().setVisible(False)
+        self.verticalHeader().setDefaultSectionSize(ROW_PX)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setFixedHeight(ROW_PX)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.clicked.connect(lambda index: self.picked.emit(self._model.lesions[index.row()]))
+        self.show_lesions(())
+
+    def show_lesions(self, lesions: Sequence[Lesion]) -> None:
+        """Show lesions; without any the table hides.
+
+        Parameters
+        ----------
+        lesions : sequence of Lesion
+            One per row.
+        """
+        if list(lesions) != list(self._model.lesions):
+            self._model.show(lesions)
+        self.setFixedHeight(ROW_PX * (1 + min(len(lesions), SEEN_ROWS)) + 4)
+        self.setVisible(bool(lesions))
+
+
+def cells(lesion: Lesion) -> tuple[str, ...]:
+    """Say the measures of a lesion in the order of the columns.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        One lesion.
+
+    Returns
+    -------
+    tuple of str
+        Number, ml, mm × mm, HU, HU.
+    """
+    difference = "–" if lesion.difference_hu != lesion.difference_hu else f"{lesion.difference_hu:+.0f}".replace("-", "−")
+    size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
+    return (str(lesion.number), f"{lesion.volume_ml:.1f}", size, f"{lesion.mean_hu:.0f}".replace("-", "−"), difference)
