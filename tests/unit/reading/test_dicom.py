@@ -358,6 +358,16 @@ def test_damaged_files(tmp_path):
         ), cut
 
 
+def test_a_length_that_is_no_number_of_values(tmp_path):
+    folder = dicom_series(tmp_path / "case")
+    whole = (folder / "slice05.dcm").read_bytes()
+    (folder / "slice05.dcm").write_bytes(whole[:138] + b"\x81" + whole[139:])  # pydicom has an error of its own for this
+    with pytest.raises(UnreadableFile) as error:
+        read(folder)
+    assert error.value.finding.code == "dicom-damaged"
+    assert error.value.__suppress_context__  # pydicom's words quote the header
+
+
 def test_deflated_files_are_not_inflated(tmp_path):
     folder = dicom_series(tmp_path / "case")
     from pydicom import dcmread
