@@ -164,7 +164,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
     verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")
-    add_options(verb, PhantomSettings)
+    add_options(verb, PhantomSettings(tumours=False))
 
     verb = _verb(verbs, "demo", "Open napari on the built-in sample and search it.")
     verb.add_argument("--screenshot", type=Path, help="Write a picture and close, instead of staying open.")

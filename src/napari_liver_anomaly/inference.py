@@ -47,10 +47,34 @@ class SliceMethod(Protocol):
         """How a scan becomes slices."""
 
     def to(self, device: torch.device) -> Any:
-        """Move to a device."""
+        """Move to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            ``cpu`` or ``cuda``.
+
+        Returns
+        -------
+        object
+            Not used.
+        """
 
     def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
-        """Score a batch: an object with ``score`` and ``restored``."""
+        """Score a batch of slices.
+
+        Parameters
+        ----------
+        images : ndarray, (B, H, W) float32
+            0…1, made with :attr:`prepare`.
+        organ : ndarray, (B, H, W) bool
+            Where the liver is.
+
+        Returns
+        -------
+        object
+            With ``score``, (B, H, W) float32 in 0…1, and ``restored``, the same or None.
+        """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -165,7 +165,7 @@ def run_phantom(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.writing import write_sample
 
     job.at("Building the phantom", 0, 1)
-    sample = make_phantom(settings_from(args, PhantomSettings()))
+    sample = make_phantom(settings_from(args, PhantomSettings(tumours=False)))
     for path in write_sample(sample, args.out, "phantom"):
         _say(f"Wrote {path.name}.")
 
