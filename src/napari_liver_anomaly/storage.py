@@ -136,7 +136,7 @@ def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
     needed, budget = prod(counts) * item_bytes, memory_budget()
     if needed > budget:
         raise OutOfMemory(
-            "scan-too-large", f"The scan needs {size_in_words(needed)} of memory; {size_in_words(budget)} can be given to it.",
+            "scan-too-large", f"The scan needs {_size(needed)} of memory; {_size(budget)} can be given to it.",
             "Reading it could stop the computer.", "Close other programs, or cut the scan to the liver.",
         )  # fmt: skip
     return needed
@@ -189,26 +189,10 @@ class BoundedReader:
                 taken += piece
         if len(taken) < count:
             raise UnreadableFile(
-                "file-truncated", f"The file ends early: {_of(len(taken) if count <= most else most, count)} are there.",
+                "file-truncated", f"The file ends early: {_size(len(taken) if count <= most else most)} of {_size(count)} are there.",
                 "Part of the scan is missing.", "Copy or export it again.",
             )  # fmt: skip
         return taken
-
-    def skip(self, count: int) -> None:
-        """Pass over bytes.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-
-        Raises
-        ------
-        UnreadableFile
-            When the file ends early or its packing is damaged.
-        """
-        while count > 0:
-            count -= len(self.read(min(count, PIECE)))
 
     def finish(self) -> None:
         """Make sure that nothing is left, and that the checksum of a packed file is right.
@@ -324,27 +308,12 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
         ) from error  # fmt: skip
 
 
-def size_in_words(count: int) -> str:
-    """Say a number of bytes as people do.
-
-    Parameters
-    ----------
-    count : int
-        Bytes.
-
-    Returns
-    -------
-    str
-        For example ``"48.0 MB"``.
-    """
+def _size(count: int) -> str:
+    """Say a number of bytes as people do: "48.0 MB"."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} bytes"
-
-
-def _of(part: int, whole: int) -> str:
-    return f"{size_in_words(part)} of {size_in_words(whole)}"
 
 
 def _damaged() -> UnreadableFile:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NotWritten, OutOfMemory, Refusal, UnreadableFile
-from napari_liver_anomaly.storage import BoundedReader, hash_of, opened, replacing, size_in_words, unpacking, voxel_bytes
+from napari_liver_anomaly.storage import BoundedReader, hash_of, opened, replacing, unpacking, voxel_bytes
 
 
 def code_of(error: pytest.ExceptionInfo[Refusal]) -> str:
@@ -147,7 +147,7 @@ def test_a_failing_disk_becomes_a_sentence(tmp_path):
 
 
 def test_sizes_in_words():
-    assert [size_in_words(n) for n in (0, 999, 1000, 48_000_000, 2**33)] == [
+    assert [storage._size(n) for n in (0, 999, 1000, 48_000_000, 2**33)] == [
         "0 bytes",
         "999 bytes",
         "1.0 kB",

@@ -64,7 +64,7 @@ def open_nifti(path: Path) -> Source:
 
     def load() -> NDArray[np.generic]:
         with unpacking(path) as reader:
-            reader.skip(offset)
+            reader.read(offset)
             return array_from(reader, sizes, kind)
 
     doubts = found(checks.one_volume(further), *findings)
