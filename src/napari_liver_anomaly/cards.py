@@ -32,6 +32,7 @@ def fit_and_save(
     seed: int = 0,
     device: str = "auto",
     about: str = "",
+    command: str = "",
     metrics: dict[str, Any] | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def fit_and_save(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     about : str
         Origin and licence of the scans, for the card.
+    command : str
+        How the model can be trained again, for the card.
     metrics : dict, optional
         An evaluation, whose summary is kept in the card.
     job : Job, optional
@@ -85,6 +88,7 @@ def fit_and_save(
             "about": about,
         },
         "training": figures,
+        "command": command,
         "parameters": model.parameters,
         "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},
         "device": where.type,

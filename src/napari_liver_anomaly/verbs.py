@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.storage import replacing
 
@@ -115,6 +117,25 @@ def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
     return [scan for path in args.healthy for scan in (pack_folder(path, job=job) if path.is_dir() else read_healthy(path))]
 
 
+def _command(args: argparse.Namespace) -> str:
+    """Say how a model can be trained again, in names without folders."""
+    said = [option for option in options(Schedule) if getattr(args, option.name) is not None]
+    flags = [f"{option.flag}={getattr(args, option.name)}" for option in said if option.kind is not bool]
+    flags += [option.flag if getattr(args, option.name) else f"--no-{option.flag[2:]}" for option in said if option.kind is bool]
+    words = [
+        "liver-anomaly",
+        "train",
+        "--healthy",
+        *(path.name for path in args.healthy),
+        "--preset",
+        args.preset,
+        "--seed",
+        str(args.seed),
+    ]
+    words += ["--without", *args.without] if args.without else []
+    return shlex.join([*words, *flags, "--out", args.out.name])
+
+
 def run_train(args: argparse.Namespace, job: Job) -> None:
     """Train a model and write its weights with a card."""
     from napari_liver_anomaly.cards import fit_and_save
@@ -129,7 +150,15 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
     metrics = json.loads(args.metrics.read_text()) if args.metrics else None
     figures = fit_and_save(
-        scans, _preset(args), args.out, seed=args.seed, device=args.device, about=args.about_data, metrics=metrics, job=job
+        scans,
+        _preset(args),
+        args.out,
+        seed=args.seed,
+        device=args.device,
+        about=args.about_data,
+        command=_command(args),
+        metrics=metrics,
+        job=job,
     )
     _say(f"Trained on {figures['slices']} slices of {len(scans)} scans: {args.out.name}.")
 

@@ -57,7 +57,7 @@ def check_outputs(out: Path, scan: Path) -> dict:
     np.testing.assert_array_equal(values["restored"] + values["residual"], np.asanyarray(truth.dataobj).astype(int))
     report = json.loads((out / "report.json").read_text())
     assert report["notice"] == NOT_A_MEDICAL_DEVICE
-    rows = list(csv.DictReader((out / "lesions.csv").open()))
+    rows = list(csv.DictReader((out / "lesions.csv").read_text().splitlines()))
     assert len(rows) == report["number_of_lesions"]
     voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
     assert report["tumour_ml"] == pytest.approx(values["tumours"].sum() * voxel_ml, abs=0.01)

@@ -84,7 +84,7 @@ def report(result: Result) -> dict[str, Any]:
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
         "summary": summary(result),
-        "lesions": len(result.lesions),
+        "number_of_lesions": len(result.lesions),
         "tumour_ml": round(_tumour_ml(result), 3),
         "liver_ml": round(result.liver.ml, 3),
         "scan": result.volume.identity,

@@ -96,7 +96,7 @@ def test_the_report_says_what_was_done(sample, tmp_path):
     assert report["notice"] == NOT_A_MEDICAL_DEVICE
     assert report["scan"] == result.volume.identity and report["model_hash"] == "ab" * 32
     assert report["settings"] == Segment().to_dict() and report["findings"][0]["level"] == "note"
-    assert report["lesions"] == len(result.lesions) and report["files"] == NAMES
+    assert report["number_of_lesions"] == len(result.lesions) and report["files"] == NAMES
     assert report["tumour_ml"] == pytest.approx(sum(lesion.volume_ml for lesion in result.lesions), abs=2e-3)
     assert set(report["versions"]) == {"napari-liver-anomaly", "torch", "numpy", "nibabel"}
     assert re.fullmatch(r"Searched 1,\d{3} ml of liver, threshold 0\.50: \d lesions, [\d.]+ ml in all\.", report["summary"])
@@ -106,7 +106,7 @@ def test_nothing_found_is_said_in_words(sample, tmp_path):
     write(made(sample, tumours=False), tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     assert re.fullmatch(r"Searched 1,\d{3} ml of liver, threshold 0\.50: nothing found\.", report["summary"])
-    assert report["lesions"] == 0 and len(pd.read_csv(tmp_path / "lesions.csv")) == 0
+    assert report["number_of_lesions"] == 0 and len(pd.read_csv(tmp_path / "lesions.csv")) == 0
     assert not image(tmp_path, "tumours").any()
 
 
