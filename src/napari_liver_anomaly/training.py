@@ -7,6 +7,7 @@ and ends, on a CPU, in the very same weights.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.random import Generator
@@ -144,6 +145,20 @@ class Stage:
     fall: bool = False
 
 
+@contextmanager
+def _subnormals_as_zero() -> Iterator[None]:
+    """Compute with numbers below 1e-38 taken as zero, and put the usual rule back afterwards.
+
+    Gradients of the empty background fall below what processors handle at full speed: without this an update takes four times as long on a CPU.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_subnormals_as_zero()
 def train_stage(
     stage: Stage,
     data: HealthySlices,
@@ -191,8 +206,6 @@ def train_stage(
         When the job was cancelled; the state is saved first.
     """
     job = job or Job()
-    # Gradients of the empty background fall below what processors handle at full speed: without this an update takes four times as long on a CPU.
-    torch.set_flush_denormal(True)
     network = stage.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     done, losses, spent = _resume(state, stage, network, adam, seed) if state and state.exists() else (0, [], 0.0)

@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
@@ -15,6 +15,9 @@ import SimpleITK
 
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGES = ("restored", "residual", "score", "tumours", "liver")
 FILES = {*(f"{name}.nii.gz" for name in IMAGES), "lesions.csv", "report.json"}
@@ -30,7 +33,16 @@ def sample(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def segmented(sample, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out")
-    words = ["segment", f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--out", str(out), "--device", "cpu"]
+    words = [
+        "segment",
+        f"{sample}/phantom_ct.nii.gz",
+        "--liver",
+        f"{sample}/phantom_liver.nii.gz",
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
     assert main(words) == 0
     return out
 
@@ -83,7 +95,18 @@ def test_tumours_of_the_sample_are_found_better_than_by_chance(sample, segmented
 
 
 def test_the_same_input_gives_the_same_bytes(sample, segmented, tmp_path):
-    main(["segment", f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--out", str(tmp_path), "--device", "cpu"])
+    main(
+        [
+            "segment",
+            f"{sample}/phantom_ct.nii.gz",
+            "--liver",
+            f"{sample}/phantom_liver.nii.gz",
+            "--out",
+            str(tmp_path),
+            "--device",
+            "cpu",
+        ]
+    )
     for name in IMAGES:
         assert (tmp_path / f"{name}.nii.gz").read_bytes() == (segmented / f"{name}.nii.gz").read_bytes()
 

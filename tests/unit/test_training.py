@@ -108,6 +108,13 @@ def test_a_state_of_another_training_is_refused(data, tmp_path):
         train_stage(stage(2), data, RECIPE, SCHEDULE, seed=4, device=CPU, state=state)
 
 
+def test_training_leaves_the_arithmetic_of_the_process_as_it_was(data):
+    train_stage(stage(1), data, RECIPE, SCHEDULE, seed=0, device=CPU)
+    smallest = np.float64(5e-324)
+    assert smallest * 1 > 0
+    assert float(torch.tensor([1e-40]) * 1) > 0
+
+
 def test_a_loss_that_is_no_number_is_refused(data):
     made = stage(3)
     made.loss = lambda batch: made.network(batch.anomalous).mean() * float("nan")

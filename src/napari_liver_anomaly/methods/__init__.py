@@ -21,6 +21,8 @@ def names() -> tuple[str, ...]:
         The default first.
     """
     folder = resources.files("napari_liver_anomaly") / "weights"
+    if not folder.is_dir():
+        return ()
     found = sorted(entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors"))
     return tuple(sorted(found, key=lambda name: name != DEFAULT))
 

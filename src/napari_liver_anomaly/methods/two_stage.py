@@ -139,8 +139,9 @@ class TwoStage:
         self.device = torch.device("cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.restorer = Restorer(preset.restorer).eval()
-            self.segmenter = Segmenter(preset.segmenter).eval()
+            # This layout of the tensors is quicker for convolutions, on a CPU as on a graphics card.
+            self.restorer = Restorer(preset.restorer).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.segmenter = Segmenter(preset.segmenter).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def prepare(self) -> Prepare:
