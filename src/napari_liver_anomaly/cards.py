@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHOSEN = (
     "Healthy slices are the planes of the liver without any tumour label, from patients with and without tumours: tumour labels chose planes "
-    "(weak supervision, as in ASC-Net), never thresholds, lengths or checkpoints."
+    "(weak supervision, as in ASC-Net), never thresholds, lengths or checkpoints. A strict protocol would use the scans without tumour label only."
 )
 STRICT = "No plane was left out by a tumour label: every liver plane of these scans was used."
 
@@ -79,12 +79,13 @@ def fit_and_save(
     model = TwoStage(preset, seed=seed)
     states = path.with_name(f"{path.stem}.unfinished")
     figures = model.fit(slices_of(scans, preset.prepare), device=where, state=states, job=job)
-    left_out = any((scan.liver.any(axis=(1, 2)) & ~scan.healthy).any() for scan in scans)
+    whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
     card = {
         "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
         "data": {
             "scans": [{"scan": s.scan, "name": s.name, "healthy_slices": int(s.healthy.sum())} for s in scans],
-            "chosen": CHOSEN if left_out else STRICT,
+            "chosen": STRICT if len(whole) == len(scans) else CHOSEN,
+            "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
             "about": about,
         },
         "training": figures,
