@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from types import SimpleNamespace
@@ -135,7 +136,7 @@ def run(qtbot: Any) -> Callable[[TumourPanel], None]:
     """Press the button and wait for the end of the run."""
 
     def press(panel: TumourPanel) -> None:
-        with qtbot.waitSignal(panel.finished, timeout=20_000):
+        with qtbot.waitSignal(panel.finished, timeout=60_000):
             panel.runbar.button.click()
 
     return press
@@ -148,10 +149,17 @@ def nothing_left(qapp: QApplication) -> Iterator[None]:
     qapp.processEvents()
     gc.collect()
     qapp.processEvents()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while any(t.name == "liver-anomaly" for t in threading.enumerate()) and time.monotonic() < until:
         time.sleep(0.02)
     assert not [t for t in threading.enumerate() if t.name == "liver-anomaly"]
+
+
+@pytest.fixture
+def patience() -> float:
+    """How many times longer than allowed something may take here: no more on an idle machine, much on a crowded one."""
+    crowded = not hasattr(os, "getloadavg") or os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1)
+    return 10.0 if crowded else 1.5
 
 
 _figures: dict[str, float] = {}

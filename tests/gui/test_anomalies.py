@@ -14,7 +14,7 @@ from napari_liver_anomaly.synthesis import RECIPES
 from napari_liver_anomaly.synthesising import synthesise, synthesise_slice
 
 SHAPE = (10, 96, 96)
-PREVIEW_MS, LOADED = 100.0, 3.0
+PREVIEW_MS = 100.0
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def anomalies(qtbot, viewer, sample):
 
 
 def settle(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel._soon.isActive() and not panel.latest.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not panel._soon.isActive() and not panel.latest.busy, timeout=30_000)
 
 
 def seed_with(sample, recipe, z):
@@ -126,7 +126,7 @@ def test_clearing_the_viewer_is_no_mishap(anomalies, viewer, qtbot):
 
 def test_the_whole_volume_is_a_scan_of_its_own_that_can_be_searched(anomalies, viewer, sample, qtbot, make_panel, run):
     anomalies.recipe.seed.setValue(3)
-    with qtbot.waitSignal(anomalies.finished, timeout=10_000):
+    with qtbot.waitSignal(anomalies.finished, timeout=60_000):
         anomalies.runbar.button.click()
     settle(qtbot, anomalies)
     volume, mask = synthesise(sample.volume, sample.liver, RECIPES["blobs"](), 3)
@@ -144,7 +144,7 @@ def test_the_whole_volume_is_a_scan_of_its_own_that_can_be_searched(anomalies, v
 def test_cancelled_nothing_is_kept(anomalies, viewer, qtbot):
     anomalies.follow.click()
     settle(qtbot, anomalies)
-    with qtbot.waitSignal(anomalies.finished, timeout=10_000):
+    with qtbot.waitSignal(anomalies.finished, timeout=60_000):
         anomalies.runbar.button.click()
         anomalies.runbar.button.click()
     assert len(viewer.layers) == 2 and anomalies.runbar.button.isEnabled()
@@ -152,20 +152,20 @@ def test_cancelled_nothing_is_kept(anomalies, viewer, qtbot):
 
 def test_an_empty_liver_is_said_in_words(anomalies, viewer, qtbot):
     viewer.layers["case liver"].data[:] = 0
-    with qtbot.waitSignal(anomalies.finished, timeout=10_000):
+    with qtbot.waitSignal(anomalies.finished, timeout=60_000):
         anomalies.draw_whole()
     assert anomalies.messages.text.startswith("The liver mask is empty.")
 
 
-def test_the_preview_is_there_at_once(anomalies, qtbot, figure):
+def test_the_preview_is_there_at_once(anomalies, qtbot, figure, patience):
     times_ms = []
     for seed in range(100, 108):
         began = time.perf_counter()
-        with qtbot.waitSignal(anomalies.latest.returned, timeout=5000):
+        with qtbot.waitSignal(anomalies.latest.returned, timeout=30_000):
             anomalies.recipe.seed.setValue(seed)
         times_ms.append(1000 * (time.perf_counter() - began))
     figure("preview_ms", float(np.median(times_ms)))
-    assert np.median(times_ms) <= PREVIEW_MS * LOADED, f"a preview took {np.median(times_ms):.0f} ms"
+    assert np.median(times_ms) <= PREVIEW_MS * patience, f"a preview took {np.median(times_ms):.0f} ms"
 
 
 def test_the_panel_can_go_while_it_draws(viewer, sample, qtbot):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import numpy as np
@@ -50,16 +49,16 @@ def one_layer_s(viewer, data):
 
 
 @pytest.mark.parametrize("ending", ["result", "cancel"])
-def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, figure):
+def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, figure, patience):
     sample = make_sample((40, 256, 256), (3.0, 1.4, 1.4))
-    method.sample, method.steps, method.at_step, method.step_s = sample, 20, busy, 0
+    method.sample, method.at_step, method.step_s = sample, busy, 0
+    method.steps = 20 if ending == "result" else 2000
     viewer = make_napari_viewer(show=True)
     panel = make_panel(viewer)
     add(viewer, scan_layer(sample.volume))
     add(viewer, liver_layer(sample.liver, sample.volume))
     qtbot.wait(200)
-    crowded = hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1)
-    limit_s = max(LATE_S * (3 if crowded else 1), 2 * one_layer_s(viewer, sample.score) if ending == "result" else 0)
+    limit_s = max(LATE_S * patience, 2 * one_layer_s(viewer, sample.score) if ending == "result" else 0)
     heart, began = Heart(), time.perf_counter()
     if ending == "cancel":
         QTimer.singleShot(300, panel.runbar.button.click)
@@ -72,4 +71,4 @@ def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sa
     assert len(heart.late_s) >= 5
     assert max(heart.late_s) <= limit_s, f"the window was silent for {max(heart.late_s):.2f} s"
     if ending == "cancel":
-        assert ran_s < (5 if crowded else 1.3) and len(viewer.layers) == 2
+        assert ran_s < 1.3 * patience and len(viewer.layers) == 2

@@ -39,13 +39,13 @@ def drop(box, paths):
 def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, files, qtbot, run):
     panel = make_panel(viewer)
     scan, liver = files
-    with qtbot.waitSignal(panel.loaded, timeout=5000):
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
         assert drop(panel.opening, [scan]).isAccepted()
         assert not panel.opening.file.isEnabled()
     layer = panel.inputs.scan.layer
     assert np.array_equal(layer.data, sample.volume.voxels) and tag_of(layer).role is Role.SCAN
     assert panel.opening.file.isEnabled()
-    with qtbot.waitSignal(panel.loaded, timeout=5000):
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
         panel.open_liver(liver)
     assert np.array_equal(panel.inputs.liver.layer.data, sample.liver.voxels)
     assert panel.inputs.liver.layer.name == "scan liver" and panel.inputs.liver.layer.contour > 0
@@ -56,7 +56,7 @@ def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, 
 def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
     panel = make_panel(viewer)
     (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
-    with qtbot.waitSignal(panel.loading.ended, timeout=5000):
+    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
         panel.open([tmp_path / "broken.nii.gz"])
     assert panel.messages.text and not panel.messages.details and not viewer.layers
     assert panel.opening.file.isEnabled()
@@ -66,9 +66,9 @@ def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, fil
     panel = make_panel(viewer)
     other = make_sample((12, 48, 60))
     wrong = save(other.liver.voxels.astype(np.uint8), other.volume.geometry, tmp_path / "wrong.nii.gz")
-    with qtbot.waitSignal(panel.loaded, timeout=5000):
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
         panel.open([files[0]])
-    with qtbot.waitSignal(panel.loading.ended, timeout=5000):
+    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
         panel.open_liver(wrong)
     assert "not on the same grid" in panel.messages.text and len(viewer.layers) == 1
 
@@ -83,10 +83,10 @@ def test_export_does_not_write_over_what_was_read(make_panel, viewer, files, qtb
     inputs = []
     panel = make_panel(viewer, write=lambda result, folder, read: inputs.extend(read) or ())
     for open_, what in ((panel.open, [files[0]]), (panel.open_liver, files[1])):
-        with qtbot.waitSignal(panel.loaded, timeout=5000):
+        with qtbot.waitSignal(panel.loaded, timeout=30_000):
             open_(what)
     run(panel)
-    with qtbot.waitSignal(panel.writing.ended, timeout=5000):
+    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
         panel.write(files[0].parent)
     assert inputs == [str(path) for path in files]
 

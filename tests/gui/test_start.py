@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-OPEN_S, LOADED = 1.0, 3.0
+OPEN_S = 1.0
 
 PROGRAM = """
 import json, sys, time
@@ -27,14 +27,14 @@ print(json.dumps({{"seconds": time.perf_counter() - began, "heavy": heavy}}))
 
 
 @pytest.mark.parametrize(("room", "panel"), [("tumours", "TumourPanel"), ("anomalies", "AnomalyPanel")])
-def test_a_panel_opens_quickly_and_without_torch(room, panel, figure):
+def test_a_panel_opens_quickly_and_without_torch(room, panel, figure, patience):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(room=room, panel=panel)], capture_output=True, text=True, timeout=120, check=True
     )
     told = json.loads(done.stdout.splitlines()[-1])
     figure(f"open_{room}_s", told["seconds"])
     assert told["heavy"] == []
-    assert told["seconds"] <= OPEN_S * LOADED, f"the panel took {told['seconds']:.2f} s"
+    assert told["seconds"] <= OPEN_S * patience, f"the panel took {told['seconds']:.2f} s"
 
 
 def test_the_hooks_are_light():
@@ -42,3 +42,14 @@ def test_the_hooks_are_light():
     program = f"import sys; import napari_liver_anomaly.gui.hooks; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is simply imported")
+def test_torch_is_warmed_without_being_imported():
+    program = (
+        "import sys; from pathlib import Path; from napari_liver_anomaly.gui.warming import LIBRARY, warm_torch\n"
+        "print(warm_torch(), LIBRARY in Path('/proc/self/maps').read_text(), 'torch' in sys.modules)\n"
+        "import torch; print(torch.ones(2).sum().item(), warm_torch())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True", "True", "False", "2.0", "False"]

@@ -14,11 +14,10 @@ from napari_liver_anomaly.inference import Result, Segment
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 TICK_MS = 5.0
-LOADED = 3.0  # a busy machine may take this many times as long
 
 
 def settle(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.cutting.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.cutting.busy, timeout=30_000)
 
 
 def expected(sample, threshold, min_mm3=50.0):
@@ -81,7 +80,7 @@ def test_back_at_the_old_threshold_the_preview_ends(done, viewer, qtbot):
 
 def test_the_smallest_lesion_counts_too(done, viewer, sample, qtbot):
     done.model.rows.fields["min_lesion_mm3"].setValue(300)
-    qtbot.waitUntil(lambda: not done.cutting.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not done.cutting.busy, timeout=30_000)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.5, 300.0))
     assert done.threshold.count.text().startswith("1 lesion,")
 
@@ -129,7 +128,7 @@ def test_a_panel_opened_later_does_not_overwrite_either(done, viewer, make_panel
 
 def test_a_correction_is_counted(done, viewer, qtbot):
     paint(viewer.layers["case tumours"])
-    qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=5000)
+    qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=30_000)
     assert done.threshold.remark.text() == "Corrected by hand."
 
 
@@ -180,7 +179,7 @@ def large_result():
     )  # fmt: skip
 
 
-def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure):
+def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure, patience):
     """In a real window, with nothing but the score to draw."""
     result, viewer = large_result(), make_napari_viewer(show=True)
     panel = make_panel(viewer)
@@ -199,6 +198,6 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure)
     median_ms = statistics.median(ticks_ms)
     figure("tick_ms", median_ms)
     assert panel.cutting.preview.on
-    assert median_ms <= TICK_MS * LOADED, f"a tick took {median_ms:.1f} ms"
+    assert median_ms <= TICK_MS * patience, f"a tick took {median_ms:.1f} ms"
     panel.threshold.slider.setSliderDown(False)
     panel.cutting.follow(None)

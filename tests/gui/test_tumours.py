@@ -110,12 +110,12 @@ def test_cancel_at_every_step_leaves_nothing(panel, viewer, method, qtbot, step)
     def wait(now):
         if now == step:
             at.set()
-            goes.wait(5)
+            goes.wait(30)
 
     method.at_step = wait
-    with qtbot.waitSignal(panel.finished, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=30_000):
         panel.runbar.button.click()
-        at.wait(5)
+        at.wait(30)
         assert panel.runbar.button.text() == "Cancel"
         panel.runbar.button.click()
         assert panel.runbar.button.text() == "Stopping…" and not panel.runbar.button.isEnabled()
@@ -129,9 +129,9 @@ def test_cancel_at_every_step_leaves_nothing(panel, viewer, method, qtbot, step)
 
 def test_a_second_panel_is_told_to_wait(make_panel, sample, method, qtbot):
     goes = threading.Event()
-    method.at_step = lambda step: goes.wait(5)
+    method.at_step = lambda step: goes.wait(30)
     first, second = make_panel(ViewerModel(), sample), make_panel(ViewerModel(), sample)
-    with qtbot.waitSignal(first.finished, timeout=5000):
+    with qtbot.waitSignal(first.finished, timeout=30_000):
         first.segment()
         second.segment()
         assert second.messages.text == IN_PROGRESS and not second.segmenting.busy
@@ -144,12 +144,12 @@ def test_a_layer_deleted_during_the_run_does_not_lose_the_result(panel, viewer, 
 
     def wait(step):
         at.set()
-        goes.wait(5)
+        goes.wait(30)
 
     method.at_step = wait
-    with qtbot.waitSignal(panel.finished, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=30_000):
         panel.segment()
-        at.wait(5)
+        at.wait(30)
         viewer.layers.clear() if gone == "all" else viewer.layers.remove(gone)
         goes.set()
     assert names(viewer)[-4:] == RESULTS
@@ -202,7 +202,7 @@ def test_a_doubt_is_asked_once(make_panel, viewer, sample, run, qtbot):
     add(viewer, liver_layer(sample.liver, sample.volume))
     panel.segment()
     assert not panel.segmenting.busy and panel.messages.text.startswith("Left and right unknown.")
-    with qtbot.waitSignal(panel.finished, timeout=5000):
+    with qtbot.waitSignal(panel.finished, timeout=30_000):
         panel.messages.press("Segment anyway")
     run(panel)
     assert names(viewer)[-4:] == RESULTS
@@ -270,7 +270,7 @@ def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot,
     tumours = viewer.layers["case tumours"]
     tumours.selected_label = 9
     tumours.data_setitem((np.array([5]), np.array([20]), np.array([30])), 9)
-    with qtbot.waitSignal(panel.writing.ended, timeout=5000):
+    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
         panel.export.wanted.emit(tmp_path)
     ((result, folder),) = written
     assert folder == tmp_path and result.labels[5, 20, 30] == 9
@@ -285,7 +285,7 @@ def test_a_folder_that_cannot_be_written_is_said(make_panel, viewer, sample, run
 
     panel = make_panel(viewer, sample, write=refuse)
     run(panel)
-    with qtbot.waitSignal(panel.writing.ended, timeout=5000):
+    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
         panel.write(tmp_path)
     assert panel.messages.text == "Not written. Untouched. Choose another folder." and panel.export.button.isEnabled()
 
@@ -301,13 +301,13 @@ def test_a_panel_can_go_while_its_viewer_stays(panel, viewer, run, qtbot):
     qtbot.wait(50)
 
 
-def test_a_panel_that_goes_during_the_run_stops_it(panel, viewer, method, qtbot):
+def test_a_panel_that_goes_during_the_run_stops_it(panel, viewer, method, qtbot, patience):
     at = threading.Event()
     method.steps, method.step_s, method.at_step = 500, 0.01, lambda step: at.set()
     panel.segment()
-    at.wait(5)
+    at.wait(30)
     panel.deleteLater()
-    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "liver-anomaly"], timeout=1000)
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "liver-anomaly"], timeout=int(1000 * patience))
     assert names(viewer) == ["case", "case liver"]
 
 

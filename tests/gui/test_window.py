@@ -82,21 +82,21 @@ class ClosedByUser(QCloseEvent):
         return True
 
 
-def test_closing_asks_then_stops_the_run_at_once(panel, method, qtbot):
+def test_closing_asks_then_stops_the_run_at_once(panel, method, qtbot, patience):
     answers, at = [False, True], threading.Event()
     panel._guard = ClosingGuard(panel, panel.segmenting, ask=lambda _: answers.pop(0))
     method.steps, method.step_s, method.at_step = 500, 0.01, lambda step: at.set()
     panel.segment()
-    assert at.wait(5)
+    assert at.wait(30)
     assert panel._guard.eventFilter(panel.window(), ClosedByUser()) is True, "the user chose to stay"
     assert not panel.segmenting.stopping
     assert panel._guard.eventFilter(panel.window(), ClosedByUser()) is False
     assert panel.segmenting.stopping and not answers
-    qtbot.waitUntil(lambda: not panel.segmenting.busy, timeout=1000)
+    qtbot.waitUntil(lambda: not panel.segmenting.busy, timeout=int(1000 * patience))
     panel.segment()
     qtbot.wait(100)
     panel.viewer.close()
-    qtbot.waitUntil(lambda: not our_threads(), timeout=1000)
+    qtbot.waitUntil(lambda: not our_threads(), timeout=int(1000 * patience))
 
 
 def test_the_program_ends_during_a_run(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.pictures import Picture, mask_of, volume_of
 from napari_liver_anomaly.gui.results import checksum
+from napari_liver_anomaly.gui.warming import warm_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +93,7 @@ def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: S
     load, segment = engine.load, engine.segment
     job.at("Loading the model", 0, 1)
     if load is None:
+        warm_torch()
         from napari_liver_anomaly.methods import load
     if segment is None:
         from napari_liver_anomaly.inference import segment
