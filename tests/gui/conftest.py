@@ -147,7 +147,7 @@ def nothing_left(qapp: QApplication) -> Iterator[None]:
     """No thread of ours and no widget may outlive a test."""
     yield
     qapp.processEvents()
-    gc.collect()
+    gc.collect(1)
     qapp.processEvents()
     until = time.monotonic() + 30
     while any(t.name == "liver-anomaly" for t in threading.enumerate()) and time.monotonic() < until:
