@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.inference import Result, Segment
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -46,6 +47,7 @@ def test_while_it_moves_the_score_shows_exactly_the_voxels_that_count(done, view
         level = lesions.level_of(step / 100)
         assert level - 1 < low < high < level, "a whole number may not lie inside the edge"
         assert score.visible and score.colormap.name == "threshold"
+        assert not done.overlays.rows[Role.SCORE][0].isChecked(), "the switch says what the user chose"
     assert viewer.layers["case tumours"].data is labels, "no array is made while it moves"
 
 

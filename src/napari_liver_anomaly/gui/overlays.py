@@ -11,6 +11,8 @@ from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.listening import Listener
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Layer
 
 SWITCHES = {
@@ -26,12 +28,13 @@ class Overlays(QWidget):
 
     Parameters
     ----------
-    parent : QWidget, optional
-        The panel.
+    held : callable, optional
+        Says whether the score layer is lent to a preview, whose looks are not the user's.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, held: Callable[[], bool] = lambda: False) -> None:
+        super().__init__()
+        self._held = held
         self.rows: dict[Role, tuple[QCheckBox, QSlider]] = {}
         self._layers: dict[Role, Layer] = {}
         self._listener = Listener()
@@ -67,6 +70,8 @@ class Overlays(QWidget):
         self._show()
 
     def _show(self, _event: object = None) -> None:
+        if self._held():
+            return
         for role, (tick, strength) in self.rows.items():
             layer = self._layers.get(role)
             for widget in (tick, strength):

@@ -75,10 +75,10 @@ class TumourPanel(Panel):
         self.messages = Messages()
         self.threshold = Threshold(Segment().threshold)
         self.table = LesionTable()
-        self.overlays = Overlays()
         self.export = Export()
         self.loading, self.segmenting, self.writing = Run(self), Run(self, alone=True), Run(self)
         self.cutting = Cutting(self, self.viewer)
+        self.overlays = Overlays(held=lambda: self.cutting.preview.on)
         self._showing, self._adding = Steps(self), Steps(self)
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
