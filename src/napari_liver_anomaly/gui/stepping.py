@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-PAUSE_MS = 30  # between two steps: time for clicks, and for a picture
+PAUSE_MS = 60  # from the end of a step to the next: time for clicks, and for a picture
 
 
 class Steps(QObject):
@@ -31,7 +31,7 @@ class Steps(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._steps: Iterator[object] | None = None
-        self._timer = QTimer(self, interval=PAUSE_MS)
+        self._timer = QTimer(self, interval=PAUSE_MS, singleShot=True)
         self._timer.timeout.connect(self._step)
 
     @property
@@ -57,6 +57,7 @@ class Steps(QObject):
         try:
             if steps is not None:
                 next(steps)
+                self._timer.start()
                 return
         except StopIteration:
             self._end()
