@@ -57,8 +57,9 @@ class Option:
 
     @property
     def label(self) -> str:
-        """Name in the panel, for example ``Sigma (px)``; the unit is said once."""
-        words = self.name.removesuffix("_" + self.unit.replace("³", "3").lower()).replace("_", " ")
+        """Name in the panel, for example ``Sigma (px)``; the unit is said once, and a probability ``p_dark`` reads ``Share dark``."""
+        name = "share_" + self.name[2:] if self.name.startswith("p_") else self.name
+        words = name.removesuffix("_" + self.unit.replace("³", "3").lower()).replace("_", " ")
         return words[:1].upper() + words[1:] + (f" ({self.unit})" if self.unit else "")
 
 

@@ -24,9 +24,14 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def joined(block: str) -> list[str]:
+    """Lines of a block, those that end in a backslash together with the next."""
+    return block.replace("\\\n", " ").splitlines()
+
+
 def commands() -> list[tuple[str, list[str]]]:
     """Every ``liver-anomaly`` command of the documents, as words."""
-    lines = [(page.name, line) for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    lines = [(page.name, line) for page in PAGES for block in blocks(page, "bash") for line in joined(block)]
     split = [(name, shlex.split(line.split("||")[0], comments=True)) for name, line in lines if "liver-anomaly " in line]
     return [(name, words[1:]) for name, words in split if words[:1] == ["liver-anomaly"]]
 
