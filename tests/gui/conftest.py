@@ -18,6 +18,7 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui import stepping
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
@@ -106,12 +107,14 @@ def viewer(qapp: QApplication) -> ViewerModel:
 
 
 @pytest.fixture
-def make_panel(qtbot: Any, method: FakeMethod) -> Iterator[Callable[..., TumourPanel]]:
+def make_panel(qtbot: Any, method: FakeMethod, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TumourPanel]]:
     """Make a panel on a viewer, with the scan and liver of a sample when one is given."""
 
     made: list[TumourPanel] = []
 
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
+        if type(viewer) is ViewerModel:  # nobody looks, so nothing need be drawn between two layers
+            monkeypatch.setattr(stepping, "PAUSE_MS", 0)
         panel = TumourPanel(viewer, Engine(**{"segment": method, "load": lambda name: name, "names": ("compact",)} | engine))
         made.append(panel)
         if sample is not None:
