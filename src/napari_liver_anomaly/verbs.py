@@ -160,7 +160,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
         metrics=metrics,
         job=job,
     )
-    _say(f"Trained on {figures['slices']} slices of {len(scans)} scans: {args.out.name}.")
+    _say(f"Wrote {args.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")
 
 
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:

@@ -122,3 +122,13 @@ def test_equalisation_keeps_background_order_and_distance_from_it():
 def test_equalisation_leaves_an_empty_slice_alone():
     out, _ = equalise(np.zeros((8, 8), dtype=np.uint8))
     assert not out.any()
+
+
+@pytest.mark.parametrize("settings", [ROBUST, PAPER])
+def test_masks_are_neither_grown_nor_shrunk(settings):
+    """The paper's public code grows the truth: it resizes masks bicubically and keeps everything above 0.1."""
+    y, x = np.mgrid[:90, :120]
+    mask = ((y - 47) ** 2 + (x - 61) ** 2 < 26**2)[None]
+    frame = frame_of(np.ones_like(mask), SPACING, settings)
+    back = frame.back(frame.mask_there(mask).astype(np.float32)) >= 0.5
+    assert back.sum() / mask.sum() == pytest.approx(1, abs=0.03)
