@@ -1,13 +1,8 @@
-"""From Hounsfield units on the scan's grid to the network's slices, and exactly back.
-
-Two geometries: ``field`` resizes the whole field of view to a square, as the paper does; ``liver`` cuts the liver's box and resamples it to a fixed
-pixel size, so that a lesion of 10 mm looks the same in every patient. Two intensities: ``paper`` equalises each slice inside the liver, ``robust``
-measures Hounsfield units from the liver's median.
+"""Which part of a scan a network sees, at which pixel size, and the way back.
 
 References
 ----------
-Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synthesis", SASHIMI 2023, section 4.1 (256 × 256 axial slices, liver
-mask, histogram equalisation); the paper states no window, its public code uses -200 to 250 HU.
+Zhang, Deng, Li 2023, section 4.1 (the whole field at 256 × 256); the box of the liver at a fixed pixel size is ours.
 """
 
 from __future__ import annotations
@@ -21,14 +16,11 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
-DARKEST_ORGAN_GREY = 30
 MULTIPLE_PX = 32
 
 
@@ -175,84 +167,6 @@ class Frame:
         return ((self.rows, self.shape[1]), (self.columns, self.shape[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class Slices:
-    """A liver as a network sees it.
-
-    Attributes
-    ----------
-    images : ndarray, (n, H, W) float32
-        0 outside the organ, above 0 to 1 inside.
-    organ : ndarray, (n, H, W) bool
-        Where the liver is.
-    frame : Frame
-        Where the slices lie in the scan.
-    median_hu : float
-        Median of the liver.
-    settings : Prepare
-        How they were made.
-    tables : ndarray, (n, 256) float32, or None
-        ``paper`` intensity: equalised grey of each original grey, per slice; NaN for greys the slice does not hold.
-    """
-
-    images: Floats
-    organ: Bools
-    frame: Frame
-    median_hu: float
-    settings: Prepare
-    tables: Floats | None = None
-
-    def to_hu(self, images: Floats, first: int = 0) -> Floats:
-        """Turn network intensities back to Hounsfield units.
-
-        Parameters
-        ----------
-        images : ndarray, (k, H, W) float32
-            Intensities in 0…1, for the slices ``first`` to ``first + k``.
-        first : int
-            Index of the first of these slices.
-
-        Returns
-        -------
-        ndarray, (k, H, W) float32
-            Hounsfield units.
-        """
-        settings = self.settings
-        if self.tables is None:
-            return np.asarray(self.median_hu + (images - 0.5) * settings.hu_per_unit, dtype=np.float32)
-        low, step = settings.window_low_hu, settings.hu_per_unit / 255
-        hu = np.empty(images.shape, dtype=np.float32)
-        for k, image in enumerate(images):
-            # Equalisation merges grey levels: of those in the slice that share an equalised value, their mean stands for all.
-            table = self.tables[first + k]
-            levels = np.flatnonzero(np.isfinite(table))
-            values, which, count = np.unique(table[levels], return_inverse=True, return_counts=True)
-            hu[k] = low + step * np.interp(image * 255, values, np.bincount(which, levels) / count) if levels.size else low
-        return hu
-
-
-@dataclass(frozen=True, eq=False)
-class HealthySlices:
-    """Healthy slices ready for a network.
-
-    Attributes
-    ----------
-    images : sequence of ndarray, (H, W) float32
-        0…1, background 0. Sizes may differ between patients.
-    organs : sequence of ndarray, (H, W) bool
-        Where the liver is.
-    hu_per_unit : float
-        Hounsfield units between 0 and 1.
-    """
-
-    images: Sequence[NDArray[np.float32]]
-    organs: Sequence[NDArray[np.bool_]]
-    hu_per_unit: float
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
 def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Prepare) -> Frame:
     """Decide which part of a scan the network sees.
 
@@ -295,104 +209,6 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     size = (_pixels(rows, spacing_mm[1], settings), _pixels(columns, spacing_mm[2], settings))
     padded = (_round_up(size[0]), _round_up(size[1]))
     return Frame(liver.shape, planes, rows, columns, size, padded)
-
-
-def prepare(
-    hu: NDArray[np.int16],
-    liver: Bools,
-    spacing_mm: tuple[float, float, float],
-    settings: Prepare,
-    *,
-    median_hu: float | None = None,
-) -> Slices:
-    """Cut, resample and normalise a scan.
-
-    Parameters
-    ----------
-    hu : ndarray, (z, y, x) int16
-        Hounsfield units, canonical order.
-    liver : ndarray, (z, y, x) bool
-        Liver mask on the same grid.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-    settings : Prepare
-        Geometry and intensity.
-    median_hu : float, optional
-        Median of the whole liver, when only some of its planes are given.
-
-    Returns
-    -------
-    Slices
-        One slice for each plane that holds liver, with the way back.
-
-    Raises
-    ------
-    Refusal
-        When the mask is empty.
-    """
-    frame = frame_of(liver, spacing_mm, settings)
-    median = liver_median(hu, liver) if median_hu is None else median_hu
-    low, high = settings.window_low_hu, settings.window_high_hu
-    grey = frame.there(hu, (low, high))
-    organ = frame.mask_there(liver)
-    tables = None
-    if settings.intensity == "robust":
-        images = np.clip(0.5 + (grey - median) / settings.hu_per_unit, 0.02, 1)
-    else:
-        levels = np.rint((grey - low) / (high - low) * 255).astype(np.uint8)
-        made = [equalise(np.where(inside, np.maximum(plane, 1), 0)) for plane, inside in zip(levels, organ, strict=True)]
-        images = np.stack([image for image, _ in made]).astype(np.float32) / 255
-        there = np.stack([np.isin(np.arange(256), plane[inside]) for plane, inside in zip(levels, organ, strict=True)])
-        tables = np.where(there, np.stack([table for _, table in made]), np.nan).astype(np.float32)
-    return Slices(np.where(organ, images, 0).astype(np.float32), organ, frame, median, settings, tables)
-
-
-def liver_median(hu: NDArray[np.int16], liver: Bools) -> float:
-    """Median Hounsfield unit of the liver.
-
-    Parameters
-    ----------
-    hu : ndarray, (z, y, x) int16
-        Hounsfield units.
-    liver : ndarray, (z, y, x) bool
-        Where the liver is; not empty.
-
-    Returns
-    -------
-    float
-        HU.
-    """
-    return float(np.median(hu[liver]))
-
-
-def equalise(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Histogram equalisation inside the organ, keeping dark tissue away from the background.
-
-    Parameters
-    ----------
-    grey : ndarray, (H, W) uint8
-        Background exactly 0, organ 1…255.
-
-    Returns
-    -------
-    tuple of ndarray
-        The equalised slice (background 0, organ 30…255) and the table of 256 grey levels that made it. An empty slice comes back unchanged.
-
-    References
-    ----------
-    Public code of Zhang, Deng, Li 2023. Ours clamps the few darkest organ pixels to 30, where the code lets them fall to background.
-    """
-    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
-    counts[0] = 0
-    if not counts.any():
-        return grey, np.arange(256, dtype=np.uint8)
-    share = np.cumsum(counts)
-    table = np.floor(255 * (share / share[-1]))
-    dark = table < 150
-    table[dark] = np.floor(table[dark] / 150 * 120 + DARKEST_ORGAN_GREY)
-    table[0] = 0
-    final = table.astype(np.uint8)
-    return final[grey], final
 
 
 def _pixels(span: tuple[int, int], mm: float, settings: Prepare) -> int:
