@@ -54,7 +54,7 @@ def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, 
 
     job.at("Reading the scan", 0, 1)
     volume, findings = read(args.scan)
-    liver = read_mask(args.liver, volume)
+    liver = read_mask(args.liver, volume, "liver mask")
     for finding in findings:
         sys.stderr.write(f"note: {finding}\n")
     return volume, liver, findings
