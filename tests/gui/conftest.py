@@ -47,7 +47,8 @@ def _make_sample(
     affine = np.array([[-sx, 0, 0, 0], [0, -sy, 0, 0], [0, 0, -sz, 0], [0, 0, 0, 1]], float)
     geometry = Geometry((x, y, z), affine)
     grid = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij", sparse=True)
-    liver = sum(axis**2 for axis in grid) < 0.7
+    notch = (grid[0] > 0.3) & (grid[1] > 0.2) & (grid[2] < -0.2)  # so that no mirrored liver looks the same
+    liver = (sum(axis**2 for axis in grid) < 0.7) & ~notch
     rng = np.random.default_rng(seed)
     hu = np.where(liver, 110, -400).astype(np.float32) + 10 * rng.standard_normal(shape, dtype=np.float32)
     score = np.zeros(shape, np.float32)
