@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -11,7 +12,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
-from napari_liver_anomaly.errors import Level
+from napari_liver_anomaly.errors import Level, Refusal
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
 from napari_liver_anomaly.gui.cutting import Cutting, summary
@@ -36,7 +37,6 @@ from napari_liver_anomaly.inference import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from napari.layers import Layer
 
@@ -184,8 +184,6 @@ class TumourPanel(Panel):
     def _choose_liver(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load a liver mask", "", FILES)
         if name:
-            from pathlib import Path
-
             self.open_liver(Path(name))
 
     def _add(self, made: Fetched) -> Iterator[None]:
@@ -342,8 +340,6 @@ class TumourPanel(Panel):
         self._follow()
 
     def _picture(self, layer: Layer) -> Picture | None:
-        from napari_liver_anomaly.errors import Refusal
-
         try:
             return picture_of(layer)
         except Refusal as refusal:
