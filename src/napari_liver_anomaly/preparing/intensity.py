@@ -29,7 +29,10 @@ def liver_median(hu: NDArray[np.int16], liver: Bools) -> float:
     float
         HU.
     """
-    return float(np.median(hu[liver]))
+    # Counting is twice as quick as sorting, and a preview waits for it.
+    counts = np.cumsum(np.bincount(hu[liver].view(np.uint16) ^ 0x8000, minlength=65536))
+    middle = np.searchsorted(counts, [(counts[-1] + 1) // 2, counts[-1] // 2 + 1])
+    return float(middle.mean()) - 32768
 
 
 def equalise(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.preparing import Prepare, equalise, frame_of, prepare
+from napari_liver_anomaly.preparing import Prepare, equalise, frame_of, liver_median, prepare
 
 SPACING = (2.0, 0.8, 0.8)
 ROBUST = Prepare(geometry="liver", intensity="robust", pixel_mm=1.5)
@@ -132,3 +132,11 @@ def test_masks_are_neither_grown_nor_shrunk(settings):
     frame = frame_of(np.ones_like(mask), SPACING, settings)
     back = frame.back(frame.mask_there(mask).astype(np.float32)) >= 0.5
     assert back.sum() / mask.sum() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("count", [1, 2, 999, 1000])
+def test_liver_median_is_numpys(count):
+    hu = np.random.default_rng(count).integers(-2000, 2000, (1, 40, 40)).astype(np.int16)
+    liver = np.zeros(hu.shape, dtype=bool)
+    liver.flat[:count] = True
+    assert liver_median(hu, liver) == np.median(hu[liver])
