@@ -6,9 +6,10 @@ and ends, on a CPU, in the very same weights.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,11 +209,12 @@ def train_stage(
     job = job or Job()
     network = stage.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
-    done, losses, spent = _resume(state, stage, network, adam, seed) if state and state.exists() else (0, [], 0.0)
-    half, began, saved = has_bf16(device), time.monotonic(), time.monotonic()
+    unfinished = _Unfinished(state, _key(stage, data, recipe, schedule, seed), network, adam)
+    done, losses = unfinished.resume(), unfinished.losses
+    half, saved = has_bf16(device), time.monotonic()
     for update in range(done, stage.updates):
-        if job.cancelled and state:
-            _keep(state, stage, network, adam, seed, update, losses, spent + time.monotonic() - began)
+        if job.cancelled:
+            unfinished.keep(update)
         job.at(f"{stage.name} · loss {np.mean(losses[-50:]):.4f}" if losses else stage.name, update, stage.updates)
         if stage.fall:
             for group in adam.param_groups:
@@ -230,63 +232,78 @@ def train_stage(
                 "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",
                 "Train again with a smaller learning rate.",
             )  # fmt: skip
-        if state and time.monotonic() - saved > SAVE_EVERY_S:
-            _keep(state, stage, network, adam, seed, update + 1, losses, spent + time.monotonic() - began)
+        if time.monotonic() - saved > SAVE_EVERY_S:
+            unfinished.keep(update + 1)
             saved = time.monotonic()
     network.eval()
     job.at(stage.name, stage.updates, stage.updates)
-    if state and done < stage.updates:
-        _keep(state, stage, network, adam, seed, stage.updates, losses, spent + time.monotonic() - began)
+    if done < stage.updates:
+        unfinished.keep(stage.updates)
     return {
         "updates": stage.updates, "first_loss": float(np.mean(losses[:50])) if losses else None,
-        "last_loss": float(np.mean(losses[-50:])) if losses else None, "seconds": round(spent + time.monotonic() - began, 1), "bf16": half,
+        "last_loss": float(np.mean(losses[-50:])) if losses else None, "seconds": round(unfinished.seconds, 1), "bf16": half,
     }  # fmt: skip
 
 
-def _keep(
-    path: Path,
-    stage: Stage,
-    network: nn.Module,
-    adam: torch.optim.Adam,
-    seed: int,
-    update: int,
-    losses: list[float],
-    seconds: float,
-) -> None:
-    """Save everything a killed training needs to go on: weights, Adam's moments, and how far it was."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for index, moments in adam.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
-    card = {
-        "state": {
-            "stage": stage.number,
-            "of": stage.updates,
-            "seed": seed,
-            "update": update,
-            "losses": losses,
-            "seconds": seconds,
-        }
-    }
-    checkpoint.save(path, tensors, card)
+def _key(stage: Stage, data: HealthySlices, recipe: Recipe, schedule: Schedule, seed: int) -> dict[str, Any]:
+    """Everything that decides a stage's batches and steps, down to the slices: only a training with the same key may go on from a state."""
+    slices = hashlib.blake2b(digest_size=8)
+    for image, organ in zip(data.images, data.organs, strict=True):
+        slices.update(np.ascontiguousarray(image).tobytes() + np.ascontiguousarray(organ).tobytes())
+    return {
+        "stage": stage.number, "updates": stage.updates, "fall": stage.fall, "seed": seed, "slices": slices.hexdigest(),
+        "recipe": [type(recipe).__name__, recipe.to_dict()], "schedule": schedule.to_dict(),
+    }  # fmt: skip
 
 
-def _resume(path: Path, stage: Stage, network: nn.Module, adam: torch.optim.Adam, seed: int) -> tuple[int, list[float], float]:
-    """Go on from a saved state."""
-    about = checkpoint.read_card(path).get("state", {})
-    tensors = checkpoint.read_tensors(path)
-    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    fits = shapes == {name: value.shape for name, value in weights.items()}
-    if (about.get("stage"), about.get("of"), about.get("seed")) != (stage.number, stage.updates, seed) or not fits:
-        raise UnfitModel(
-            "state-other", f"The unfinished training in {path.name} has other settings.", "Going on would mix two trainings.",
-            "Remove that file, or train with the settings it was begun with.",
-        )  # fmt: skip
-    network.load_state_dict(weights)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("adam."):
-            _, index, what = name.split(".")
-            moments.setdefault(int(index), {})[what] = value
-    adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
-    return int(about["update"]), list(about["losses"]), float(about["seconds"])
+@dataclass(eq=False)
+class _Unfinished:
+    """A training in progress: what a killed one needs to go on, and where it is kept. Without a path nothing is kept."""
+
+    path: Path | None
+    key: dict[str, Any]
+    network: nn.Module
+    adam: torch.optim.Adam
+    losses: list[float] = field(default_factory=list)
+    spent_s: float = 0.0
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Time this training took so far, over all its runs."""
+        return self.spent_s + time.monotonic() - self.began_s
+
+    def keep(self, update: int) -> None:
+        """Save weights, Adam's moments, and how far it is."""
+        if self.path is None:
+            return
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for index, moments in self.adam.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        state = {"key": self.key, "update": update, "losses": self.losses, "seconds": self.seconds}
+        checkpoint.save(self.path, tensors, {"state": state})
+
+    def resume(self) -> int:
+        """Go on from what was kept, where there is something, and say how many updates are done."""
+        if self.path is None or not self.path.exists():
+            return 0
+        about = checkpoint.read_card(self.path).get("state", {})
+        tensors = checkpoint.read_tensors(self.path)
+        weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        shapes = {name: value.shape for name, value in self.network.state_dict().items()}
+        fits = shapes == {name: value.shape for name, value in weights.items()}
+        if about.get("key") != self.key or not fits:
+            raise UnfitModel(
+                "state-other", f"The unfinished training in {self.path.name} has other settings or scans.",
+                "Going on would mix two trainings.", "Remove that file, or train with the settings and scans it was begun with.",
+            )  # fmt: skip
+        self.network.load_state_dict(weights)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("adam."):
+                _, index, what = name.split(".")
+                moments.setdefault(int(index), {})[what] = value
+        self.adam.load_state_dict({"state": moments, "param_groups": self.adam.state_dict()["param_groups"]})
+        self.losses.extend(about["losses"])
+        self.spent_s = float(about["seconds"])
+        return int(about["update"])

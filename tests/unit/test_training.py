@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,11 +103,29 @@ def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
         assert torch.equal(value, weights(second)[name]), name
 
 
-def test_a_state_of_another_training_is_refused(data, tmp_path):
+def other_seed(data):
+    return data, RECIPE, SCHEDULE, 4
+
+
+def other_recipe(data):
+    return data, Blobs(scale=0.5, p_dark=0), SCHEDULE, 3
+
+
+def other_step(data):
+    return data, RECIPE, replace(SCHEDULE, learning_rate=2e-3), 3
+
+
+def other_slices(data):
+    return HealthySlices(data.images[1:], data.organs[1:], data.hu_per_unit), RECIPE, SCHEDULE, 3
+
+
+@pytest.mark.parametrize("other", [other_seed, other_recipe, other_step, other_slices])
+def test_a_state_of_another_training_is_refused(data, tmp_path, other):
     state = tmp_path / "state.safetensors"
     train_stage(stage(2), data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
+    slices, recipe, schedule, seed = other(data)
     with pytest.raises(UnfitModel, match="other settings"):
-        train_stage(stage(2), data, RECIPE, SCHEDULE, seed=4, device=CPU, state=state)
+        train_stage(stage(2), slices, recipe, schedule, seed=seed, device=CPU, state=state)
 
 
 def test_training_leaves_the_arithmetic_of_the_process_as_it_was(data):
