@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 import zlib
 from contextlib import contextmanager
 from math import prod
@@ -67,13 +67,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         ending = "".join(path.suffixes[-2:])
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=ending, dir=path.parent)
-        os.close(handle)
-        made = Path(name)
+        beside = path.parent / f".writing-{secrets.token_hex(8)}{ending}"
+        os.close(
+            os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        )  # the system takes the user's mask off these rights
+        made = beside
         yield made
         with open(made, "rb+") as stream:
             os.fsync(stream.fileno())
-        made.chmod(0o666 & ~_umask())
         os.replace(made, path)
         made = None
     except OSError as error:
@@ -85,13 +86,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         if made is not None:
             made.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Read the process's mask for new files, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def memory_budget() -> int:

@@ -217,3 +217,12 @@ def test_a_full_disk_keeps_the_old_file(tmp_path):
         signal.signal(signal.SIGXFSZ, before)
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["mask.nii"]
+
+
+def test_a_new_file_has_the_rights_the_user_gives_new_files(tmp_path, monkeypatch):
+    """And the process's mask is never touched: another thread may be making a file at that moment."""
+    (tmp_path / "plain").touch()
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the mask was set"))
+    with replacing(tmp_path / "ours.nii.gz") as beside:
+        beside.write_bytes(b"x")
+    assert (tmp_path / "ours.nii.gz").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -144,15 +144,15 @@ def test_all_or_nothing(sample, tmp_path, monkeypatch, fails):
     """The disk fills up at the nth file: every earlier file is as it was, and nothing is left beside them."""
     for name in NAMES:
         (tmp_path / name).write_bytes(b"before")
-    real, asked = storage.tempfile.mkstemp, []
+    real, asked = storage.os.open, []
 
-    def full(*args, **keywords):
-        asked.append(1)
-        if len(asked) == fails + 1:
+    def full(path, *args, **keywords):
+        asked.append(".writing-" in str(path))
+        if asked[-1] and sum(asked) == fails + 1:
             raise OSError(28, "No space left on device")
-        return real(*args, **keywords)
+        return real(path, *args, **keywords)
 
-    monkeypatch.setattr(storage.tempfile, "mkstemp", full)
+    monkeypatch.setattr(storage.os, "open", full)
     with pytest.raises(NotWritten):
         write(made(sample), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
