@@ -68,9 +68,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         ending = "".join(path.suffixes[-2:])
         beside = path.parent / f".writing-{secrets.token_hex(8)}{ending}"
-        os.close(
-            os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        )  # the system takes the user's mask off these rights
+        # The system takes the user's mask off these rights, so the file gets those of any new file.
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         made = beside
         yield made
         with open(made, "rb+") as stream:
