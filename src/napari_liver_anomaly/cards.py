@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_liver_anomaly.calibrating import calibrate
 from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
 from napari_liver_anomaly.healthy import slices_of
@@ -31,6 +32,7 @@ def fit_and_save(
     *,
     seed: int = 0,
     device: str = "auto",
+    title: str = "",
     about: str = "",
     command: str = "",
     metrics: dict[str, Any] | None = None,
@@ -50,6 +52,8 @@ def fit_and_save(
         Decides every random choice.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    title : str
+        One line for lists of models.
     about : str
         Origin and licence of the scans, for the card.
     command : str
@@ -78,9 +82,11 @@ def fit_and_save(
     where = choose(device)
     model = TwoStage(preset, seed=seed)
     states = path.with_name(f"{path.stem}.unfinished")
-    figures = model.fit(slices_of(scans, preset.prepare), device=where, state=states, job=job)
+    slices = slices_of(scans, preset.prepare)
+    figures = model.fit(slices, device=where, state=states, job=job)
     whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
     card = {
+        "title": title,
         "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
         "data": {
             "scans": [{"scan": s.scan, "name": s.name, "healthy_slices": int(s.healthy.sum())} for s in scans],
@@ -89,6 +95,7 @@ def fit_and_save(
             "about": about,
         },
         "training": figures,
+        "synthetic": calibrate(model, slices, preset.schedule, seed=seed),
         "command": command,
         "parameters": model.parameters,
         "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},

@@ -14,6 +14,7 @@ from napari_liver_anomaly.device import CHOICES
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Refusal, version
 from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.job import Job, Progress
+from napari_liver_anomaly.methods import DEFAULT, PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
@@ -122,7 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("scan", type=Path, help="CT: .nii, .nii.gz, .nrrd, .mha, a DICOM folder or one file of it.")
     verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
-    verb.add_argument("--model", default="compact", help="Name of a model, or a .safetensors file. Default compact.")
+    verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     add_options(verb, Segment)
 
@@ -146,9 +147,14 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
 
+    verb = _verb(verbs, "combine", "Put several trained models into one file: an ensemble.")
+    verb.add_argument("models", type=Path, nargs="+", help="Files made by 'train' with one preset and different seeds.")
+    verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
+    verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
+
     verb = _verb(verbs, "evaluate", "Measure a model on scans with tumour masks, beside a rule without learning.")
     verb.add_argument("--data", type=Path, required=True, help="Folder of NAME_ct, NAME_liver and NAME_tumour files.")
-    verb.add_argument("--model", default="compact", help="Name of a model, or a .safetensors file. Default compact.")
+    verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
     add_options(verb, Segment)
@@ -159,7 +165,11 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--fold", nargs="+", action="append", required=True, metavar="NAME", help="Cases measured together; repeat for each fold."
     )
-    verb.add_argument("--models", type=Path, required=True, help="Folder for the model of each fold.")
+    verb.add_argument("--models", type=Path, required=True, help="Folder for the models of each fold.")
+    verb.add_argument(
+        "--seeds", type=int, default=1, help="Models for each fold; more than one are measured together, too. Default 1."
+    )
+    verb.add_argument("--only", type=int, metavar="NUMBER", help="Train the models of this fold and measure nothing.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
 
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
@@ -168,6 +178,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "demo", "Open napari on the built-in sample and search it.")
     verb.add_argument("--screenshot", type=Path, help="Write a picture and close, instead of staying open.")
+
+    _verb(verbs, "models", "List the models that came with the program.")
 
     verb = _verb(verbs, "info", "List models, recipes, versions and devices.")
     verb.add_argument("--model", help="Show the whole card of one model.")
@@ -183,9 +195,10 @@ def _verb(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
 def _training_flags(verb: argparse.ArgumentParser) -> None:
     """Add the flags that train and cross-validate share."""
     verb.add_argument("--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare', or folders of cases.")
-    verb.add_argument("--preset", choices=("compact", "paper"), default="compact", help="Size of the model. Default compact.")
+    verb.add_argument("--preset", choices=PRESETS, default="standard", help="What the model is. Default standard.")
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument("--title", default="", metavar="TEXT", help="One line for lists of models, kept in the model's card.")
     verb.add_argument(
         "--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card."
     )

@@ -6,6 +6,7 @@ which planes may serve as healthy. Reading it back needs numpy alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import zipfile
 from dataclasses import dataclass
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = "napari-liver-anomaly healthy livers, version 1"
+    from napari_liver_anomaly.preparing import Slices
+
+FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
-AROUND_MM = 6.0
+AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
 
 
@@ -124,13 +127,11 @@ def pack_scan(
         raise Refusal(
             "liver-empty", "A liver mask is empty.", "The scan cannot be used for training.", "Leave it out or mend its mask."
         )
-    margin = [0, *(int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm[1:])]
+    margin = [int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm]
     low = np.maximum(where.min(axis=0) - margin, 0)
     high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    near = np.stack(
-        [distance_transform_edt(~plane, sampling=spacing_mm[1:]) <= AROUND_MM if plane.any() else plane for plane in liver[box]]
-    )
+    near = distance_transform_edt(~liver[box], sampling=spacing_mm) <= AROUND_MM
     grey = np.where(near, np.clip(np.rint((hu[box].astype(np.float32) - LOW_HU) / STEP_HU), 0, 255), 0).astype(np.uint8)
     healthy = liver[box].any(axis=(1, 2))
     if tumours is not None:
@@ -220,7 +221,8 @@ def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:
     Returns
     -------
     HealthySlices
-        One slice for each healthy plane with at least 100 pixels of liver.
+        Each healthy slice with at least 100 pixels of liver. Where a network sees neighbours or resampled planes, a slice is healthy when all
+        planes of the scan that it or its neighbours stand for are.
 
     Raises
     ------
@@ -229,19 +231,35 @@ def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:
     """
     images: list[NDArray[np.float32]] = []
     organs: list[NDArray[np.bool_]] = []
+    stacks: list[tuple[int, ...]] = []
+    reach = settings.neighbours
     for scan in scans:
         hu, liver, healthy = scan.whole()
         slices = prepare(hu, liver, scan.spacing_mm, settings)
-        for image, organ, plane in zip(slices.images, slices.organ, slices.frame.planes, strict=True):
-            if healthy[plane] and np.count_nonzero(organ) >= LEAST_ORGAN_PX:
-                images.append(image)
-                organs.append(organ)
-    if not images:
+        first, count = len(images), len(slices.images)
+        ill = _ill(slices, healthy | ~liver.any(axis=(1, 2)))
+        places = np.clip(np.arange(count)[:, None] + np.arange(-reach, reach + 1), 0, count - 1)
+        for place, organ in enumerate(slices.organ):
+            if np.count_nonzero(organ) >= LEAST_ORGAN_PX and not ill[places[place]].any():
+                stacks.append(tuple(int(first + index) for index in places[place]))
+        images.extend(slices.images)
+        organs.extend(slices.organ)
+    if not stacks:
         raise Refusal(
             "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
             "Add scans with liver masks and without tumours.",
         )  # fmt: skip
-    return HealthySlices(images, organs, settings.hu_per_unit)
+    spacing_mm = (settings.plane_mm or 3.0, settings.pixel_mm, settings.pixel_mm)
+    return HealthySlices(images, organs, settings.hu_per_unit, stacks, spacing_mm)
+
+
+def _ill(slices: Slices, healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which slices stand for a plane of the scan that is not healthy."""
+    frame = slices.frame
+    edges = np.linspace(0, len(frame.planes), frame.depth + 1)
+    return np.array([
+        not healthy[frame.planes[int(low) : max(int(np.ceil(high)), int(low) + 1)]].all() for low, high in itertools.pairwise(edges)
+    ])  # fmt: skip
 
 
 def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[HealthyScan]:

@@ -65,8 +65,8 @@ class SliceMethod(Protocol):
 
         Parameters
         ----------
-        images : ndarray, (B, H, W) float32
-            0…1, made with :attr:`prepare`.
+        images : ndarray, (B, C, H, W) float32
+            0…1, made with :attr:`prepare`: slices with their neighbours.
         organ : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -242,16 +242,17 @@ def _run(
 
     ladder = _Ladder(choose(device), batch)
     method.to(ladder.device)
-    count = len(slices.images)
+    wanted = np.flatnonzero(slices.organ.any(axis=(1, 2)))
+    count = len(wanted)
     share = np.zeros_like(slices.images)
     restored: NDArray[np.float32] | None = None
     done = 0
     try:
         while done < count:
             job.at("Searching the liver", done, count)
-            part = slice(done, min(done + ladder.batch, count))
+            part = wanted[done : done + ladder.batch]
             try:
-                found = method.score(slices.images[part], slices.organ[part])
+                found = method.score(slices.stack(part), slices.organ[part])
             except (MemoryError, RuntimeError) as error:
                 if not _is_memory(error):
                     raise
@@ -261,9 +262,9 @@ def _run(
             share[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.organ[part]
             if found.restored is not None:
                 _demand_numbers(found.restored)
-                restored = np.zeros_like(share) if restored is None else restored
+                restored = slices.images.copy() if restored is None else restored
                 restored[part] = found.restored
-            done = part.stop
+            done += len(part)
     finally:
         if ladder.device.type == "cuda":
             import torch

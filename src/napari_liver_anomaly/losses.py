@@ -37,6 +37,37 @@ def restoration_loss(restored: Tensor, healthy: Tensor, anomalous: Tensor, extra
     return ((restored - healthy).abs() * weight).mean()
 
 
+def overlap_loss(logits: Tensor, anomalous: Tensor, organ: Tensor) -> Tensor:
+    """Cross-entropy in the liver plus the soft Dice loss of the whole batch.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, 2, H, W)
+        Class 0 healthy, class 1 anomalous.
+    anomalous : Tensor, (B, H, W) bool
+        Truth.
+    organ : Tensor, (B, H, W) bool
+        Pixels that count.
+
+    Returns
+    -------
+    Tensor
+        A number, 0 or more.
+
+    References
+    ----------
+    Milletari et al., "V-Net", 3DV 2016 (soft Dice); the sum of both is the usual loss of Hu et al. 2023 and of nnU-Net.
+    """
+    margin = logits[:, 1].float() - logits[:, 0].float()
+    truth, counts = anomalous.float(), organ.float()
+    entropy = functional.binary_cross_entropy_with_logits(margin, truth, weight=counts, reduction="sum") / counts.sum().clamp(
+        min=1
+    )
+    share = margin.sigmoid() * counts
+    dice = 1 - (2 * (share * truth).sum() + 1) / (share.sum() + truth.sum() + 1)
+    return entropy + dice
+
+
 def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
     """Cross-entropy that weighs down what is already right, with weight 1 for *both* classes.
 

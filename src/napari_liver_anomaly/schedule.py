@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from napari_liver_anomaly.settings import Settings, setting
 
@@ -26,9 +27,20 @@ class Schedule(Settings):
     batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
     learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
     fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
+    segmenter_fall: bool = setting(False, help="The same for the segmenter.")
+    segmenter_loss: Literal["focal", "overlap"] = setting(
+        "focal", help="Loss of the segmenter: focal as in the paper, or cross-entropy with soft Dice."
+    )
     anomaly_weight: float = setting(0.0, low=0, high=100, help="Extra weight of anomalous pixels while the restorer is trained.")
     crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")
     augment: bool = setting(False, help="Flip slices and turn them by up to 10°.")
+    by_area: bool = setting(
+        False, help="Draw slices with a chance that grows with the root of their liver area, instead of each in turn."
+    )
+    jitter: bool = setting(
+        False,
+        help="Also vary size, contrast, noise, sharpness and the outline of the liver mask, as between scanners and readers.",
+    )
 
     def restorer_length(self, slices: int) -> int:
         """Count the updates of stage 1.

@@ -37,11 +37,12 @@ SAVE_EVERY_S = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Healthy slices, what was made of them, and where."""
+    """Healthy slices (B, 1, H, W), what was made of them and their neighbours (B, C, H, W), where, and where the liver is (B, H, W)."""
 
     healthy: Tensor
     anomalous: Tensor
     mask: Tensor
+    organ: Tensor
 
 
 def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tuple[int, int], update: int) -> Batch:
@@ -63,49 +64,103 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
     Returns
     -------
     Batch
-        (B, 1, H, W) float32 images and a (B, H, W) bool mask.
+        Float32 images and bool masks.
     """
-    per_epoch = -(-len(data) // schedule.batch)
-    epoch, place = divmod(update, per_epoch)
-    order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
-    chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
+    if schedule.by_area:
+        weights = np.sqrt(data.areas)
+        chosen = np.random.default_rng([*key, 0, update]).choice(len(data), schedule.batch, p=weights / weights.sum())
+    else:
+        per_epoch = -(-len(data) // schedule.batch)
+        epoch, place = divmod(update, per_epoch)
+        order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
+        chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
     rng = np.random.default_rng([*key, 1, update])
-    healthy, anomalous, masks = [], [], []
+    healthy, anomalous, masks, organs = [], [], [], []
     for index in map(int, chosen):
-        image, organ = _vary(data.images[index], data.organs[index], schedule, rng)
-        sample = recipe.draw(image, organ, data.hu_per_unit, rng)
-        healthy.append(image)
+        images, organ = _vary(*data.stack(index), schedule, rng)
+        sample = recipe.draw_stack(images, organ, data.hu_per_unit, rng, data.spacing_mm)
+        middle = len(images) // 2
+        healthy.append(images[middle])
         anomalous.append(sample.image)
-        masks.append(sample.mask)
+        masks.append(sample.mask[middle])
+        organs.append(_redrawn(organ[middle], rng) if schedule.jitter else organ[middle])
     return Batch(
         torch.from_numpy(np.stack(healthy)[:, None]),
-        torch.from_numpy(np.stack(anomalous)[:, None]),
+        torch.from_numpy(np.stack(anomalous)),
         torch.from_numpy(np.stack(masks)),
+        torch.from_numpy(np.stack(organs)),
     )
 
 
 def _vary(
-    image: NDArray[np.float32], organ: NDArray[np.bool_], schedule: Schedule, rng: Generator
+    images: NDArray[np.float32], organ: NDArray[np.bool_], schedule: Schedule, rng: Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Crop, flip and turn a slice."""
-    from scipy.ndimage import rotate
-
-    if schedule.augment:
-        if rng.random() < 0.5:
-            angle = rng.uniform(-10, 10)
-            organ = rotate(organ.view(np.uint8), angle, reshape=False, order=0).astype(bool)
-            # Outside the organ the image is 0: without filling, turning would draw a dark rim round every liver.
-            filled = np.where(image > 0, image, np.float32(0.5))
-            image = np.where(organ, rotate(filled, angle, reshape=False, order=1, mode="nearest"), 0).astype(np.float32)
-        for axis in (0, 1):
-            if rng.random() < 0.5:
-                image, organ = np.flip(image, axis), np.flip(organ, axis)
+    """Crop, flip and turn neighbouring slices (C, H, W) together; with jitter, also resize them and change contrast, noise and sharpness."""
     if schedule.crop_px:
-        for axis in (0, 1):
-            where = np.flatnonzero(organ.any(axis=1 - axis))
+        room = schedule.crop_px // 4 if schedule.augment else 0  # turned and resized corners are cut off at the end
+        for axis in (1, 2):
+            where = np.flatnonzero(organ[len(organ) // 2].any(axis=2 - axis))
             centre = int(where[rng.integers(where.size)]) if where.size else organ.shape[axis] // 2
-            image, organ = _crop(image, centre, schedule.crop_px, axis), _crop(organ, centre, schedule.crop_px, axis)
-    return np.ascontiguousarray(image), np.ascontiguousarray(organ)
+            size = schedule.crop_px + room
+            images, organ = _crop(images, centre, size, axis), _crop(organ, centre, size, axis)
+    if schedule.augment:
+        if rng.random() < (0.8 if schedule.jitter else 0.5):
+            images, organ = _turned(images, organ, rng.uniform(-10, 10), rng.uniform(0.85, 1.18) if schedule.jitter else 1.0)
+        for axis in (1, 2):
+            if rng.random() < 0.5:
+                images, organ = np.flip(images, axis), np.flip(organ, axis)
+    if schedule.crop_px:
+        inner = (slice(None), *(slice(room // 2, room // 2 + schedule.crop_px) for _ in range(2)))
+        images, organ = images[inner], organ[inner]
+    if schedule.jitter:
+        images = _rescanned(images, rng)
+    return np.ascontiguousarray(images), np.ascontiguousarray(organ)
+
+
+def _turned(
+    images: NDArray[np.float32], organ: NDArray[np.bool_], degrees: float, scale: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Turn and resize every slice about its middle."""
+    from scipy.ndimage import affine_transform
+
+    cos, sin = np.cos(np.deg2rad(degrees)) / scale, np.sin(np.deg2rad(degrees)) / scale
+    turn = np.array([[cos, sin], [-sin, cos]])
+    middle = (np.array(organ.shape[1:]) - 1) / 2
+    shift = middle - turn @ middle
+    inside = np.stack([affine_transform(plane.view(np.uint8), turn, shift, order=0) for plane in organ]).astype(bool)
+    # Black pixels are not tissue: without filling, turning would draw a dark rim round every liver.
+    seen = (
+        np.stack([affine_transform((plane > 0).view(np.uint8), turn, shift, order=0) for plane in images]).astype(bool) | inside
+    )
+    filled = np.where(images > 0, images, np.float32(0.5))
+    moved = np.stack([affine_transform(plane, turn, shift, order=1, mode="nearest") for plane in filled])
+    return np.where(seen, moved, 0).astype(np.float32), inside
+
+
+def _rescanned(images: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+    """Give tissue the contrast, noise and sharpness of another scanner."""
+    from scipy.ndimage import gaussian_filter
+
+    seen = images > 0
+    varied = 0.5 + (images - 0.5) * np.float32(rng.uniform(0.85, 1.2))
+    if rng.random() < 0.3:
+        sigma = rng.uniform(0.3, 0.8)
+        varied = gaussian_filter(np.where(seen, varied, np.float32(0.5)), (0, sigma, sigma))
+    if rng.random() < 0.5:
+        varied = varied + rng.standard_normal(images.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.04))
+    return np.where(seen, np.clip(varied, 0.02, 1), 0).astype(np.float32)
+
+
+def _redrawn(organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    """Draw the outline of an organ a little wider or tighter, as another reader or another segmenter would."""
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    kind = rng.random()
+    if kind < 0.5:
+        return organ
+    change = binary_dilation if kind < 0.75 else binary_erosion
+    redrawn: NDArray[np.bool_] = change(organ, iterations=int(rng.integers(1, 3)))
+    return redrawn
 
 
 def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any]:
@@ -113,7 +168,7 @@ def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any
     length = array.shape[axis]
     first = int(np.clip(centre - size // 2, 0, max(length - size, 0)))
     piece = np.take(array, range(first, min(first + size, length)), axis=axis)
-    room = [(0, 0), (0, 0)]
+    room = [(0, 0)] * array.ndim
     room[axis] = (0, size - piece.shape[axis])
     return np.pad(piece, room)
 
@@ -220,7 +275,7 @@ def train_stage(
             for group in adam.param_groups:
                 group["lr"] = schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * update / stage.updates))
         batch = make_batch(data, recipe, schedule, (seed, stage.number), update)
-        moved = Batch(batch.healthy.to(device), batch.anomalous.to(device), batch.mask.to(device))
+        moved = Batch(*(part.to(device) for part in (batch.healthy, batch.anomalous, batch.mask, batch.organ)))
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
             loss = stage.loss(moved)
         adam.zero_grad(set_to_none=True)
@@ -250,6 +305,7 @@ def _key(stage: Stage, data: HealthySlices, recipe: Recipe, schedule: Schedule, 
     slices = hashlib.blake2b(digest_size=8)
     for image, organ in zip(data.images, data.organs, strict=True):
         slices.update(np.ascontiguousarray(image).tobytes() + np.ascontiguousarray(organ).tobytes())
+    slices.update(repr(data.stacks).encode())
     return {
         "stage": stage.number, "updates": stage.updates, "fall": stage.fall, "seed": seed, "slices": slices.hexdigest(),
         "recipe": [type(recipe).__name__, recipe.to_dict()], "schedule": schedule.to_dict(),

@@ -155,12 +155,35 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
         args.out,
         seed=args.seed,
         device=args.device,
+        title=args.title,
         about=args.about_data,
         command=_command(args),
         metrics=metrics,
         job=job,
     )
     _say(f"Wrote {args.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")
+
+
+def run_combine(args: argparse.Namespace, job: Job) -> None:
+    """Put several trained models into one file."""
+    from napari_liver_anomaly.methods import combine
+
+    job.at("Putting models together", 0, 1)
+    combine(args.models, args.out, json.loads(args.metrics.read_text()) if args.metrics else None)
+    _say(f"Wrote {args.out.name} with {len(args.models)} models.")
+
+
+def run_models(args: argparse.Namespace, job: Job) -> None:
+    """List the models that came with the program."""
+    from napari_liver_anomaly.checkpoint import read_card
+    from napari_liver_anomaly.methods import DEFAULT, names, path_of
+
+    for name in names():
+        card = read_card(path_of(name))
+        size = path_of(name).stat().st_size / 1e6
+        default = " (default)" if name == DEFAULT else ""
+        _say(f"{name}{default}: {card.get('title') or card['key']} {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+    _say(NOT_A_MEDICAL_DEVICE)
 
 
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:
@@ -177,9 +200,11 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.evidence import cross_validate
 
     found = cross_validate(
-        _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, device=args.device,
-        about=args.about_data, job=job,
+        _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
+        only=args.only, device=args.device, about=args.about_data, job=job,
     )  # fmt: skip
+    if args.only is not None:
+        return _say(f"Trained the models of fold {args.only}.")
     _write_json(found, args.out)
 
 
@@ -234,6 +259,7 @@ def run_info(args: argparse.Namespace, job: Job) -> None:
 
 
 VERBS: dict[str, Callable[[Any, Any], None]] = {
-    "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "evaluate": run_evaluate,
+    "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
+    "evaluate": run_evaluate, "models": run_models,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info,
 }  # fmt: skip

@@ -13,14 +13,20 @@ from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.lesions import clean
 from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.reading import read, read_mask
+from napari_liver_anomaly.thresholds import auto_threshold
+from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_liver_anomaly.cases import Case
-    from napari_liver_anomaly.volume import Mask, Volume
+    from napari_liver_anomaly.volume import Volume
 
 REDUCTIONS = {
     "pooled": "all voxels of all scans counted together; large tumours dominate",
@@ -58,7 +64,13 @@ class Measured:
 
 
 def evaluate(
-    folder: str | Path, model: Any, settings: Segment | None = None, *, device: str = "auto", job: Job | None = None
+    folder: str | Path,
+    model: Any,
+    settings: Segment | None = None,
+    *,
+    find: Callable[[Volume], Mask] | None = None,
+    device: str = "auto",
+    job: Job | None = None,
 ) -> dict[str, Any]:
     """Measure a model, and beside it the rule without learning, on every case of a folder.
 
@@ -70,6 +82,8 @@ def evaluate(
         As given by ``methods.load``, or a rule with ``score_volume``.
     settings : Segment, optional
         Threshold and smallest lesion, the same for both.
+    find : callable, optional
+        From a scan to its liver as the program finds it; everything is then measured with that liver too.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -95,7 +109,7 @@ def evaluate(
     measured: list[Measured] = []
     for done, case in enumerate(cases):
         job.at("Measuring", done, len(cases))
-        found = measure_case(case, methods, settings, card=getattr(model, "card", {}), device=device, job=job)
+        found = measure_case(case, methods, settings, card=getattr(model, "card", {}), device=device, job=job, find=find)
         if isinstance(found, Measured):
             measured.append(found)
         else:
@@ -112,7 +126,14 @@ def evaluate(
 
 
 def measure_case(
-    case: Case, methods: dict[str, Any], settings: Segment, *, card: dict[str, Any], device: str = "auto", job: Job | None = None
+    case: Case,
+    methods: dict[str, Any],
+    settings: Segment,
+    *,
+    card: dict[str, Any],
+    device: str = "auto",
+    job: Job | None = None,
+    find: Callable[[Volume], Mask] | None = None,
 ) -> Measured | str:
     """Measure every method on one case.
 
@@ -130,12 +151,15 @@ def measure_case(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
         Progress and cancel.
+    find : callable, optional
+        From a scan to its liver as the program finds it. Every method is then measured a second time, searching there:
+        ``"<method>, found liver"``. Tumour outside the found liver counts as missed.
 
     Returns
     -------
     Measured or str
         The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
-        found nothing.
+        found nothing. For a trained method, ``"<method>, auto"`` is the same scores cut at the scan's automatic threshold.
     """
     if case.tumours is None:
         return "no tumour mask"
@@ -147,23 +171,44 @@ def measure_case(
         return str(refusal)
     facts = {"liver_ml": liver.ml, "tumour_ml": tumours.ml, "tumour_outside_liver_ml": _outside_ml(tumours, liver)}
     measured = Measured(case.name, volume.identity, seen_in_training(case.name, volume.identity, card), facts)
-    for name, method in methods.items():
-        measured.figures[name], measured.rows[name] = _measure(volume, liver, tumours, method, settings, device, job)
+    _measure(measured, "", volume, liver, tumours, methods, settings, device, job)
+    if find is not None:
+        try:
+            found = find(volume)
+        except Refusal:
+            found = Mask(np.zeros_like(liver.voxels), volume.geometry, volume.identity)
+        facts["found_liver_ml"] = found.ml
+        facts["found_liver_dice"] = dice(found.voxels, liver.voxels)
+        facts["tumour_outside_found_liver_ml"] = _outside_ml(tumours, found)
+        _measure(measured, ", found liver", volume, found, tumours, methods, settings, device, job)
     return measured
 
 
 def _measure(
-    volume: Volume, liver: Mask, tumours: Mask, method: Any, settings: Segment, device: str, job: Job | None
-) -> tuple[Figures, dict[str, Any]]:
-    """Measure one method; a refusal is the worst answer, not a missing one."""
-    try:
-        result = segment(volume, liver, method, settings, device=device, job=job)
-    except Refusal as refusal:
-        nothing = np.zeros(volume.voxels.shape, np.uint8)
-        figures = figures_of(nothing > 0, nothing, tumours, liver)
-        return figures, row(figures) | {"failed": str(refusal)}
-    figures = figures_of(result.labels > 0, result.score, tumours, liver)
-    return figures, row(figures) | {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
+    measured: Measured, suffix: str, volume: Volume, liver: Mask, tumours: Mask, methods: dict[str, Any], settings: Segment,
+    device: str, job: Job | None,
+) -> None:  # fmt: skip
+    """Measure methods in one liver; a refusal is the worst answer, not a missing one."""
+    counted = Mask(liver.voxels | tumours.voxels, volume.geometry, volume.identity) if suffix else liver
+
+    def note(name: str, labels: NDArray[np.uint16], score: NDArray[np.uint8], **more: Any) -> None:
+        figures = figures_of(labels > 0, score, tumours, counted)
+        measured.figures[name + suffix], measured.rows[name + suffix] = figures, row(figures) | more
+
+    for name, method in methods.items():
+        learned = getattr(method, "hash", "") or getattr(method, "card", None) is not None
+        try:
+            result = segment(volume, liver, method, settings, device=device, job=job)
+        except Refusal as refusal:
+            nothing = np.zeros(volume.voxels.shape, np.uint8)
+            for variant in (name, f"{name}, auto") if learned else (name,):
+                note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
+            continue
+        note(name, result.labels, result.score, seconds=result.timings_s["total"], ran_on=result.ran_on)
+        if learned:
+            threshold = auto_threshold(result.score, liver.voxels)
+            cut = clean(result.score, threshold, settings.min_lesion_mm3, volume.geometry)
+            note(f"{name}, auto", cut, result.score, threshold=threshold)
 
 
 def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:

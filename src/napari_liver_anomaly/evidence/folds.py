@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,18 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report
 from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.methods import load
 from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.methods.ensemble import Ensemble
+from napari_liver_anomaly.methods.two_stage import TwoStage
 from napari_liver_anomaly.reading import read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_liver_anomaly.cases import Case
     from napari_liver_anomaly.healthy import HealthyScan
     from napari_liver_anomaly.methods.two_stage import Preset
+    from napari_liver_anomaly.volume import Mask, Volume
 
 
 def cross_validate(
@@ -32,11 +35,14 @@ def cross_validate(
     *,
     models: str | Path,
     seed: int = 0,
+    seeds: int = 1,
+    only: int | None = None,
+    find: Callable[[Volume, str], Mask] | None = None,
     device: str = "auto",
     about: str = "",
     job: Job | None = None,
 ) -> dict[str, Any]:
-    """Train one model for each fold without the fold's patients, and measure it on them.
+    """Train one model or several for each fold without the fold's patients, and measure them on these.
 
     Parameters
     ----------
@@ -52,7 +58,13 @@ def cross_validate(
         Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and
         seed is not trained again.
     seed : int
-        Decides every random choice.
+        Decides every random choice; the second fold takes the next one.
+    seeds : int
+        Models for each fold, with seeds 100 apart. Of more than one, each is measured, and their ensemble.
+    only : int, optional
+        Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
+    find : callable, optional
+        From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     about : str
@@ -78,25 +90,28 @@ def cross_validate(
     left_out: list[dict[str, str]] = []
     trained = []
     for number, names in enumerate(folds, start=1):
-        path = Path(models) / f"fold-{number}.safetensors"
+        if only not in (None, number):
+            continue
         held_out = set(names) | {read(cases[name].ct)[0].identity for name in names}
         others = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
-        if not _is_trained(path, others, preset, seed + number - 1):
-            fit_and_save(others, preset, path, seed=seed + number - 1, device=device, about=about, job=job)
-        model = load(path)
-        trained.append(
-            {
-                "cases": list(names),
-                "model": model.name,
-                "hash": model.hash,
-                "trained_on": len(others),
-                "training": model.card["training"],
-            }
-        )
+        members = []
+        for extra in range(0, 100 * seeds, 100):
+            path = Path(models) / (f"fold-{number}.safetensors" if not extra else f"fold-{number}-seed-{extra}.safetensors")
+            if not _is_trained(path, others, preset, seed + number - 1 + extra):
+                fit_and_save(others, preset, path, seed=seed + number - 1 + extra, device=device, about=about, job=job)
+            members.append(TwoStage.load(path))
+            trained.append({
+                "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
+                "trained_on": len(others), "training": members[-1].card["training"],
+            })  # fmt: skip
+        if only is not None:
+            return {"folds": trained}
         for name in names:
             job.at("Measuring", len(measured) + len(left_out), len(cases))
-            methods = {model.key: model, DarkRule.name: DarkRule()}
-            found = measure_case(cases[name], methods, settings, card=model.card, device=device, job=job)
+            liver = partial(find, name=name) if find is not None else None
+            found = measure_case(
+                cases[name], _methods(members), settings, card=members[0].card, device=device, job=job, find=liver
+            )
             if not isinstance(found, Measured):
                 left_out.append({"case": name, "why": found})
                 continue
@@ -111,6 +126,15 @@ def cross_validate(
             "no-truth", "No case of these folds has a readable tumour mask.", "Nothing was measured.", "Add tumour masks."
         )
     return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
+
+
+def _methods(members: Sequence[TwoStage]) -> dict[str, Any]:
+    """Name what is measured: the model, or each of several and their ensemble; and the rule."""
+    if len(members) == 1:
+        named: dict[str, Any] = {members[0].key: members[0]}
+    else:
+        named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {"ensemble": Ensemble(members)}
+    return named | {DarkRule.name: DarkRule()}
 
 
 def _is_trained(path: Path, scans: Sequence[HealthyScan], preset: Preset, seed: int) -> bool:

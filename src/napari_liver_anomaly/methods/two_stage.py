@@ -16,13 +16,13 @@ import torch
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel, WrongSetting
-from napari_liver_anomaly.losses import focal_loss, restoration_loss
+from napari_liver_anomaly.losses import focal_loss, overlap_loss, restoration_loss
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.storage import hash_of
-from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules, NoiseStretchPaper, Recipe
 from napari_liver_anomaly.training import Batch, Stage, train_stage
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class Preset:
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
     recipe: Recipe = field(default_factory=NoiseStretchPaper)
     schedule: Schedule = field(default_factory=Schedule)
+
+    @property
+    def restores(self) -> bool:
+        """Whether there is a restorer; a segmenter that sees neither restoration nor residual needs none."""
+        return self.segmenter.restoration or self.segmenter.residual_gain > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a model's card.
@@ -81,6 +86,36 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(prepare=Prepare(geometry="field", intensity="paper")),
+    # The paper's small-machine twin: half the side, a quarter of the filters, noise and rounding scaled with the side.
+    "paper-small": Preset(
+        prepare=Prepare(geometry="field", size_px=128, intensity="paper"),
+        restorer=RestorerSettings(width=16),
+        segmenter=SegmenterSettings(width=16),
+        recipe=NoiseStretchPaper(sigma_px=7.5, round_px=5),
+    ),
+    # Ours: five slices 3 mm apart at 1.5 mm, HU around the liver's median inside a window that lies inside what 8-bit sources keep of a CT,
+    # tissue around the liver in sight, lesions drawn as bodies in space.
+    "standard": Preset(
+        prepare=Prepare(
+            geometry="liver", pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160
+        ),
+        restorer=RestorerSettings(width=16, planes=5),
+        segmenter=SegmenterSettings(width=16, planes=5, depth=4, organ=True, residual_gain=5),
+        recipe=Nodules(),
+        schedule=Schedule(
+            restorer_updates=500,
+            segmenter_updates=900,
+            learning_rate=1e-3,
+            fall=True,
+            segmenter_fall=True,
+            segmenter_loss="overlap",
+            anomaly_weight=4,
+            crop_px=96,
+            augment=True,
+            by_area=True,
+            jitter=True,
+        ),
+    ),
     "compact": Preset(
         # The window lies inside what 8-bit sources keep of a CT, so that they and true scans look alike to the networks.
         prepare=Prepare(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
@@ -128,7 +163,6 @@ class TwoStage:
     """
 
     key = KEY
-    has_restorer = True
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
         self.preset = preset
@@ -144,17 +178,27 @@ class TwoStage:
             self.segmenter = Segmenter(preset.segmenter).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """The networks in use, by name."""
+        return ({"restorer": self.restorer} if self.has_restorer else {}) | {"segmenter": self.segmenter}
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made."""
+        return self.preset.restores
+
+    @property
     def prepare(self) -> Prepare:
         """How a scan becomes slices for this model."""
         return self.preset.prepare
 
     @property
     def parameters(self) -> int:
-        """Number of weights in both networks."""
-        return sum(p.numel() for net in (self.restorer, self.segmenter) for p in net.parameters())
+        """Number of weights in the networks."""
+        return sum(p.numel() for net in self.networks.values() for p in net.parameters())
 
     def to(self, device: torch.device) -> TwoStage:
-        """Move both networks to a device.
+        """Move the networks to a device.
 
         Parameters
         ----------
@@ -166,8 +210,8 @@ class TwoStage:
         TwoStage
             This model.
         """
-        self.restorer.to(device)
-        self.segmenter.to(device)
+        for network in self.networks.values():
+            network.to(device)
         self.device = device
         return self
 
@@ -201,10 +245,12 @@ class TwoStage:
         )  # fmt: skip
         second = Stage(
             name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
-            updates=schedule.segmenter_length(len(data)),
+            updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
         )  # fmt: skip
         figures: dict[str, Any] = {"slices": len(data)}
         for stage, kept in zip((first, second), states, strict=True):
+            if stage is first and not self.has_restorer:
+                continue
             figures[f"stage_{stage.number}"] = train_stage(
                 stage, data, recipe, schedule, seed=self.seed, device=self.device, state=kept, job=job
             )
@@ -216,8 +262,11 @@ class TwoStage:
 
     def _segmentation_loss(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
-            restored = self.restorer(batch.anomalous)
-        return focal_loss(self.segmenter(restored, batch.anomalous), batch.mask)
+            restored = self.restorer(batch.anomalous) if self.has_restorer else None
+        logits = self.segmenter(restored, batch.anomalous, batch.organ.unsqueeze(1).float())
+        if self.preset.schedule.segmenter_loss == "overlap":
+            return overlap_loss(logits, batch.mask, batch.organ)
+        return focal_loss(logits, batch.mask)
 
     @torch.inference_mode()
     def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Scores:
@@ -225,8 +274,8 @@ class TwoStage:
 
         Parameters
         ----------
-        images : ndarray, (B, H, W) float32
-            0…1, made with this model's :attr:`prepare`.
+        images : ndarray, (B, C, H, W) float32
+            0…1, made with this model's :attr:`prepare`: the slice to score in the middle of its neighbours.
         organ : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -235,14 +284,16 @@ class TwoStage:
         Scores
             On the CPU. A slice's score does not depend on the others in the batch.
         """
-        height, width = images.shape[1:]
+        height, width = images.shape[2:]
         room = (0, -width % 32, 0, -height % 32)
-        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images[:, None])), room)
+        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
         x = x.to(device=self.device, memory_format=torch.channels_last)
-        restored = self.restorer(x)
-        share = torch.softmax(self.segmenter(restored, x).float(), dim=1)[:, 1]
+        inside = torch.nn.functional.pad(torch.from_numpy(organ[:, None].astype(np.float32)), room).to(self.device)
+        restored = self.restorer(x) if self.has_restorer else None
+        share = torch.softmax(self.segmenter(restored, x, inside).float(), dim=1)[:, 1]
         score = share.cpu().numpy()[:, :height, :width] * organ
-        return Scores(score.astype(np.float32), restored[:, 0, :height, :width].float().cpu().numpy())
+        healthy = None if restored is None else restored[:, 0, :height, :width].float().cpu().numpy()
+        return Scores(score.astype(np.float32), healthy)
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:
         """Write the weights and their card.
@@ -259,9 +310,17 @@ class TwoStage:
         str
             SHA-256 of the file.
         """
-        tensors = {f"restorer.{name}": value for name, value in self.restorer.state_dict().items()}
-        tensors |= {f"segmenter.{name}": value for name, value in self.segmenter.state_dict().items()}
-        return checkpoint.save(path, tensors, {"key": KEY, "settings": self.preset.to_dict(), "seed": self.seed, **card})
+        return checkpoint.save(path, self.tensors(), {"key": KEY, "settings": self.preset.to_dict(), "seed": self.seed, **card})
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Give the weights of the networks.
+
+        Returns
+        -------
+        dict
+            Name to tensor: ``restorer.…`` and ``segmenter.…``.
+        """
+        return {f"{part}.{name}": value for part, net in self.networks.items() for name, value in net.state_dict().items()}
 
     @classmethod
     def load(cls, path: str | Path) -> TwoStage:
@@ -283,29 +342,51 @@ class TwoStage:
             When the card is of another system or version, or a tensor is missing, extra or of another shape.
         """
         card, path = checkpoint.read_card(path), Path(path)
+        model = cls.rebuilt(card if card.get("key") == KEY else {}, checkpoint.read_tensors(path), path.name)
+        model.name, model.card, model.hash = path.stem, card, hash_of(path)
+        return model
+
+    @classmethod
+    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, torch.Tensor], file: str) -> TwoStage:
+        """Build a model from what a card says of it and from its tensors.
+
+        Parameters
+        ----------
+        about : dict
+            ``settings`` and ``seed``.
+        tensors : dict
+            As given by :meth:`tensors`.
+        file : str
+            Name of the file, for messages.
+
+        Returns
+        -------
+        TwoStage
+            Ready to score.
+
+        Raises
+        ------
+        UnfitModel
+            When they do not fit each other or this version.
+        """
         try:
-            if card["key"] != KEY:
-                raise KeyError("key")
-            model = cls(Preset.from_dict(card["settings"]), seed=int(card["seed"]))
-        except (KeyError, TypeError, WrongSetting) as error:
+            model = cls(Preset.from_dict(about["settings"]), seed=int(about["seed"]))
+        except (KeyError, TypeError, ValueError, WrongSetting) as error:
             raise UnfitModel(
-                "model-card", f"The card of {path.name} does not describe a model of this version.",
+                "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        tensors = checkpoint.read_tensors(path)
-        networks = {"restorer": model.restorer, "segmenter": model.segmenter}
-        wanted = {f"{part}.{name}": value.shape for part, net in networks.items() for name, value in net.state_dict().items()}
+        wanted = {name: value.shape for name, value in model.tensors().items()}
         odd = sorted(
             name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None)
         )
         if odd:
             raise UnfitModel(
-                "model-tensors", f"{len(odd)} tensors of {path.name} do not fit its card, first {odd[0]}.",
+                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0]}.",
                 "The weights belong to another network.", "Fetch or train the model again.",
             )  # fmt: skip
-        for part, network in networks.items():
+        for part, network in model.networks.items():
             network.load_state_dict(
-                {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(part)}
+                {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
             )
-        model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model

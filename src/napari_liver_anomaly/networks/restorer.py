@@ -22,6 +22,7 @@ class RestorerSettings(Settings):
     """Size of the restorer."""
 
     width: int = setting(64, unit="filters", low=4, high=256, help="Filters of the first block; each block down doubles them.")
+    planes: int = setting(1, unit="slices", low=1, high=17, help="Slices seen at once; the middle one is restored.")
     depth: int = setting(3, unit="halvings", low=1, high=5, help="How often the image is halved on the way down.")
     correction: bool = setting(
         False, help="Predict what to add to the image instead of the image: it starts as 'change nothing' and learns sooner."
@@ -97,7 +98,9 @@ class Restorer(nn.Module):
         super().__init__()
         self.settings = settings
         widths = [settings.width * 2**level for level in range(settings.depth + 1)]
-        self.down = nn.ModuleList(_block(inside, outside) for inside, outside in zip([1, *widths], widths, strict=False))
+        self.down = nn.ModuleList(
+            _block(inside, outside) for inside, outside in zip([settings.planes, *widths], widths, strict=False)
+        )
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in reversed(widths[:-1]))
         self.merge = nn.ModuleList(_block(2 * w, w) for w in reversed(widths[:-1]))
         self.head = nn.Conv2d(widths[0], 1, 1)
@@ -110,8 +113,8 @@ class Restorer(nn.Module):
 
         Parameters
         ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 2 to the power of the depth.
+        image : Tensor, (B, planes, H, W)
+            0…1, the slice to restore in the middle; H and W divisible by 2 to the power of the depth.
 
         Returns
         -------
@@ -125,4 +128,5 @@ class Restorer(nn.Module):
         for widen, block, skip in zip(self.up, self.merge, reversed(skips[:-1]), strict=True):
             x = block(torch.cat([widen(x), skip], dim=1))
         out: Tensor = self.head(x)
-        return image + out if self.settings.correction else out
+        middle = self.settings.planes // 2
+        return image[:, middle : middle + 1] + out if self.settings.correction else out

@@ -24,6 +24,10 @@ class SegmenterSettings(Settings):
     """Size and input of the segmenter."""
 
     width: int = setting(64, unit="filters", low=4, high=256, help="Filters of the first block.")
+    planes: int = setting(1, unit="slices", low=1, high=17, help="Slices seen at once; the middle one is segmented.")
+    depth: int = setting(5, unit="halvings", low=1, high=5, help="How often the image is halved on the way down.")
+    restoration: bool = setting(True, help="See the restored slice beside the image.")
+    organ: bool = setting(False, help="See where the liver is, as one more input channel.")
     residual_gain: float = setting(
         0.0, low=0, high=100, help="Above 0, the residual (image minus restoration) times this is a third input channel."
     )
@@ -49,8 +53,8 @@ class Segmenter(nn.Module):
     def __init__(self, settings: SegmenterSettings) -> None:
         super().__init__()
         self.settings = settings
-        widths = [settings.width * factor for factor in FACTORS]
-        channels = 3 if settings.residual_gain else 2
+        widths = [settings.width * factor for factor in FACTORS[: settings.depth + 1]]
+        channels = settings.planes + settings.restoration + bool(settings.residual_gain) + settings.organ
         self.down = nn.ModuleList(
             _convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False)
         )
@@ -62,22 +66,29 @@ class Segmenter(nn.Module):
             below = out
         self.head = nn.Conv2d(below, 2, 3, padding=1)
 
-    def forward(self, restored: Tensor, image: Tensor) -> Tensor:
+    def forward(self, restored: Tensor | None, image: Tensor, organ: Tensor | None = None) -> Tensor:
         """Compare a batch of slices with their restorations.
 
         Parameters
         ----------
-        restored, image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 32.
+        restored : Tensor, (B, 1, H, W), or None
+            0…1; H and W divisible by 2 to the power of the depth. None where the settings want neither restoration nor residual.
+        image : Tensor, (B, planes, H, W)
+            0…1, the slice to segment in the middle.
+        organ : Tensor, (B, 1, H, W), optional
+            1 in the liver, 0 elsewhere; needed where the settings say so.
 
         Returns
         -------
         Tensor, (B, 2, H, W)
             Logits of "healthy" and "anomalous".
         """
-        seen = [restored, image]
-        if self.settings.residual_gain:
-            seen.append((image - restored) * self.settings.residual_gain)
+        middle = self.settings.planes // 2
+        seen = [image] if restored is None or not self.settings.restoration else [restored, image]
+        if restored is not None and self.settings.residual_gain:
+            seen.append((image[:, middle : middle + 1] - restored) * self.settings.residual_gain)
+        if self.settings.organ and organ is not None:
+            seen.append(organ)
         x, skips = torch.cat(seen, dim=1), []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)

@@ -38,9 +38,21 @@ class Prepare(Settings):
     )
     window_low_hu: float = setting(-200.0, unit="HU", low=-1024, high=3071, help="Darker values are taken as this one.")
     window_high_hu: float = setting(250.0, unit="HU", low=-1024, high=3071, help="Brighter values are taken as this one.")
+    plane_mm: float = setting(
+        0.0, unit="mm", low=0, high=10, help="Distance of the network's slices in liver geometry; 0 takes the scan's own planes."
+    )
+    neighbours: int = setting(0, unit="slices", low=0, high=8, help="Slices seen on each side of the one that is scored.")
+    around_mm: float = setting(
+        0.0, unit="mm", low=0, high=50, help="Tissue kept in sight around the liver; 0 blacks out all but the liver."
+    )
     half_range_hu: float = setting(
         150.0, unit="HU", low=20, high=1000, help="Distance from the liver's median to black and to white in robust intensity."
     )
+
+    @property
+    def planes(self) -> int:
+        """Slices that a network sees at once: the one that is scored and its neighbours."""
+        return 2 * self.neighbours + 1
 
     @property
     def hu_per_unit(self) -> float:
@@ -57,7 +69,9 @@ class Frame:
     shape : tuple of int
         Shape (z, y, x) of the scan in canonical order.
     planes : ndarray of int
-        Axial index of each slice.
+        Axial indices of the scan's planes in the box.
+    depth : int
+        Slices they are resampled to; as many as planes when the scan's own planes are taken.
     rows, columns : tuple of int
         First and one past the last voxel of the box; may reach beyond the scan.
     size : tuple of int
@@ -68,6 +82,7 @@ class Frame:
 
     shape: tuple[int, int, int]
     planes: NDArray[np.intp]
+    depth: int
     rows: tuple[int, int]
     columns: tuple[int, int]
     size: tuple[int, int]
@@ -85,8 +100,8 @@ class Frame:
 
         Returns
         -------
-        ndarray, (n, rows, columns)
-            One plane for each slice, same type.
+        ndarray, (planes, rows, columns)
+            The scan's planes in the box, same type.
         """
         inside = array[self.planes, max(self.rows[0], 0) : self.rows[1], max(self.columns[0], 0) : self.columns[1]]
         border = [(max(-first, 0), max(last - size, 0)) for (first, last), size in self._axes()]
@@ -111,12 +126,12 @@ class Frame:
 
         low, high = window_hu
         box = np.clip(self.cut(hu, low), low, high).astype(np.float32)
-        smaller = any(have > want for have, want in zip(box.shape[1:], self.size, strict=True))
-        small = resize(box, (len(box), *self.size), order=1, mode="edge", anti_aliasing=smaller, preserve_range=True)
+        smaller = any(have > want for have, want in zip(box.shape, self._grid, strict=True))
+        small = resize(box, self._grid, order=1, mode="edge", anti_aliasing=smaller, preserve_range=True)
         return np.pad(small, self._room(), constant_values=low).astype(np.float32)
 
     def mask_there(self, mask: Bools) -> Bools:
-        """Bring a mask to the network's pixels: nearest voxel.
+        """Bring a mask to the network's pixels: nearest voxel; where planes are resampled, the larger half.
 
         Parameters
         ----------
@@ -131,7 +146,10 @@ class Frame:
         from skimage.transform import resize
 
         box = self.cut(mask)
-        small = resize(box, (len(box), *self.size), order=0, mode="edge", anti_aliasing=False)
+        if self.depth == len(self.planes):
+            small = resize(box, self._grid, order=0, mode="edge", anti_aliasing=False)
+        else:
+            small = resize(box.astype(np.float32), self._grid, order=1, mode="edge", anti_aliasing=False) >= 0.5
         return np.pad(small, self._room()).astype(bool)
 
     def back(self, slices: Floats) -> Floats:
@@ -159,6 +177,10 @@ class Frame:
         whole[self.planes, row : row + bottom - top, column : column + right - left] = box[:, top:bottom, left:right]
         return whole
 
+    @property
+    def _grid(self) -> tuple[int, int, int]:
+        return (self.depth, *self.size)
+
     def _room(self) -> list[tuple[int, int]]:
         """Pixels of background that fill the slice to its padded size."""
         return [(0, 0), (0, self.padded[0] - self.size[0]), (0, self.padded[1] - self.size[1])]
@@ -182,7 +204,7 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     Returns
     -------
     Frame
-        One slice for each plane that holds liver.
+        One slice for each plane that holds liver; or slices at a fixed distance, with room for neighbours on both sides.
 
     Raises
     ------
@@ -199,16 +221,21 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
         side = max(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         size = (settings.size_px, settings.size_px)
-        return Frame(liver.shape, planes, (top, top + side), (left, left + side), size, size)
+        return Frame(liver.shape, planes, len(planes), (top, top + side), (left, left + side), size, size)
     boxes = []
     for axis, length, mm in ((1, height, spacing_mm[1]), (2, width, spacing_mm[2])):
         where = np.flatnonzero(liver.any(axis=(0, 3 - axis)))
-        margin = int(np.ceil(2 * settings.pixel_mm / mm))
+        margin = int(np.ceil(max(2 * settings.pixel_mm, settings.around_mm) / mm))
         boxes.append((max(int(where[0]) - margin, 0), min(int(where[-1]) + 1 + margin, length)))
     rows, columns = boxes
     size = (_pixels(rows, spacing_mm[1], settings), _pixels(columns, spacing_mm[2], settings))
     padded = (_round_up(size[0]), _round_up(size[1]))
-    return Frame(liver.shape, planes, rows, columns, size, padded)
+    depth = len(planes)
+    if settings.plane_mm:
+        room = int(np.ceil(max(settings.neighbours, 1) * settings.plane_mm / spacing_mm[0]))
+        planes = np.arange(max(planes[0] - room, 0), min(planes[-1] + room + 1, liver.shape[0]))
+        depth = max(1, round(len(planes) * spacing_mm[0] / settings.plane_mm))
+    return Frame(liver.shape, planes, depth, rows, columns, size, padded)
 
 
 def _pixels(span: tuple[int, int], mm: float, settings: Prepare) -> int:

@@ -8,6 +8,7 @@ Zhang, Deng, Li 2023, section 4.1 (liver mask, equalised slices); Hounsfield uni
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ class Slices:
     Attributes
     ----------
     images : ndarray, (n, H, W) float32
-        0 outside the organ, above 0 to 1 inside.
+        Above 0 to 1 in the organ and where the settings keep tissue around it, 0 elsewhere.
     organ : ndarray, (n, H, W) bool
         Where the liver is.
     frame : Frame
@@ -50,6 +51,22 @@ class Slices:
     median_hu: float
     settings: Prepare
     tables: Floats | None = None
+
+    def stack(self, slices: NDArray[np.intp]) -> Floats:
+        """Give slices with their neighbours, as a network takes them.
+
+        Parameters
+        ----------
+        slices : ndarray of int, (k,)
+            Which.
+
+        Returns
+        -------
+        ndarray, (k, C, H, W) float32
+            C is ``settings.planes``; beyond the first and the last slice, these are repeated.
+        """
+        reach = self.settings.neighbours
+        return self.images[np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)]
 
     def to_hu(self, images: Floats, first: int = 0) -> Floats:
         """Turn network intensities back to Hounsfield units.
@@ -92,14 +109,42 @@ class HealthySlices:
         Where the liver is.
     hu_per_unit : float
         Hounsfield units between 0 and 1.
+    stacks : sequence of tuple of int, or None
+        For each healthy slice, the images that a network sees at once, the healthy one in the middle; None when each image stands alone.
+    spacing_mm : tuple of float
+        Distance (z, y, x) of slices and pixels in mm.
     """
 
     images: Sequence[NDArray[np.float32]]
     organs: Sequence[NDArray[np.bool_]]
     hu_per_unit: float
+    stacks: Sequence[tuple[int, ...]] | None = None
+    spacing_mm: tuple[float, float, float] = (3.0, 1.5, 1.5)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images if self.stacks is None else self.stacks)
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of the organ on each healthy slice."""
+        middles = range(len(self)) if self.stacks is None else [stack[len(stack) // 2] for stack in self.stacks]
+        return np.array([np.count_nonzero(self.organs[middle]) for middle in middles])
+
+    def stack(self, index: int) -> tuple[Floats, Bools]:
+        """Give a healthy slice with its neighbours.
+
+        Parameters
+        ----------
+        index : int
+            0 to the number of healthy slices.
+
+        Returns
+        -------
+        tuple of ndarray
+            Images (C, H, W) float32 and organ (C, H, W) bool.
+        """
+        places = (index,) if self.stacks is None else self.stacks[index]
+        return np.stack([self.images[place] for place in places]), np.stack([self.organs[place] for place in places])
 
 
 def prepare(
@@ -128,7 +173,7 @@ def prepare(
     Returns
     -------
     Slices
-        One slice for each plane that holds liver, with the way back.
+        The slices of the liver, with the way back.
 
     Raises
     ------
@@ -149,4 +194,14 @@ def prepare(
         images = np.stack([image for image, _ in made]).astype(np.float32) / 255
         there = np.stack([np.isin(np.arange(256), plane[inside]) for plane, inside in zip(levels, organ, strict=True)])
         tables = np.where(there, np.stack([table for _, table in made]), np.nan).astype(np.float32)
-    return Slices(np.where(organ, images, 0).astype(np.float32), organ, frame, median, settings, tables)
+    seen = _near(organ, settings) if settings.around_mm else organ
+    return Slices(np.where(seen, images, 0).astype(np.float32), organ, frame, median, settings, tables)
+
+
+def _near(organ: Bools, settings: Prepare) -> Bools:
+    """Pixels within a distance of the organ, counted on the network's grid, so that training and inference black out the very same."""
+    from scipy.ndimage import distance_transform_edt
+
+    spacing = (settings.plane_mm or settings.around_mm, settings.pixel_mm, settings.pixel_mm)
+    near: Bools = distance_transform_edt(~organ, sampling=spacing) <= settings.around_mm
+    return near

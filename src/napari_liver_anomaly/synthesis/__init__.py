@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from napari_liver_anomaly.synthesis.blobs import Blobs
 from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.nodules import Nodules
 from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
 
-RECIPES: dict[str, type[Recipe]] = {"blobs": Blobs, "noise-stretch": NoiseStretch, "noise-stretch-paper": NoiseStretchPaper}
+RECIPES: dict[str, type[Recipe]] = {
+    "nodules": Nodules,
+    "blobs": Blobs,
+    "noise-stretch": NoiseStretch,
+    "noise-stretch-paper": NoiseStretchPaper,
+}
 
-__all__ = ["RECIPES", "Anomalous", "Blobs", "NoiseStretch", "NoiseStretchPaper", "Recipe"]
+__all__ = ["RECIPES", "Anomalous", "Blobs", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Recipe"]

@@ -6,10 +6,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_liver_anomaly.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -20,9 +21,9 @@ class Anomalous:
 
     Attributes
     ----------
-    image : ndarray, (H, W) float32
+    image : ndarray, (H, W) or (C, H, W) float32
         0…1. Equal to the healthy image, bit for bit, where nothing was changed.
-    mask : ndarray, (H, W) bool
+    mask : ndarray, the same shape, bool
         True inside the anomaly; never outside the organ.
     """
 
@@ -64,3 +65,38 @@ class Recipe(Settings):
         Anomalous
             The changed slice and its mask; unchanged and empty when the recipe decides for a healthy sample.
         """
+
+    def draw_stack(
+        self,
+        images: NDArray[np.float32],
+        organ: NDArray[np.bool_],
+        hu_per_unit: float,
+        rng: Generator,
+        spacing_mm: tuple[float, float, float],
+    ) -> Anomalous:
+        """Make one sample of neighbouring slices. A flat recipe draws the same shape on each, so that it goes through them like a column.
+
+        Parameters
+        ----------
+        images : ndarray, (C, H, W) float32
+            Neighbouring healthy slices, 0…1.
+        organ : ndarray, (C, H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+        spacing_mm : tuple of float
+            Distance (z, y, x) of slices and pixels in mm.
+
+        Returns
+        -------
+        Anomalous
+            Image and mask (C, H, W).
+        """
+        seed = int(rng.integers(2**63))
+        drawn = [
+            self.draw(image, inside, hu_per_unit, np.random.default_rng(seed))
+            for image, inside in zip(images, organ, strict=True)
+        ]
+        return Anomalous(np.stack([one.image for one in drawn]), np.stack([one.mask for one in drawn]))

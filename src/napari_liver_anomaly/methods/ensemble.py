@@ -1,0 +1,176 @@
+"""Several models together: the mean of their scores and of their restorations, each also on the mirrored slice.
+
+References
+----------
+B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The segmenter's
+training is short on purpose, so single models scatter; their mean does much less.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_liver_anomaly import checkpoint
+from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.methods.two_stage import Scores, TwoStage
+from napari_liver_anomaly.storage import hash_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.preparing import Prepare
+
+KEY = "ensemble"
+
+
+class Ensemble:
+    """Two-stage models that see a scan in the same way.
+
+    Parameters
+    ----------
+    members : sequence of TwoStage
+        At least one; all with the same preparation.
+    mirror : bool
+        Score every slice also mirrored left to right, and take the mean.
+
+    Raises
+    ------
+    UnfitModel
+        When the members do not see a scan in the same way.
+    """
+
+    key = KEY
+
+    def __init__(self, members: Sequence[TwoStage], *, mirror: bool = True) -> None:
+        if not members or any(member.prepare != members[0].prepare for member in members):
+            raise UnfitModel(
+                "ensemble-mixed", "These models do not see a scan in the same way.", "Their scores cannot be averaged.",
+                "Train them with one preset.",
+            )  # fmt: skip
+        self.members = tuple(members)
+        self.mirror = mirror
+        self.name = "untrained"
+        self.hash = ""
+        self.card: dict[str, Any] = {}
+
+    @property
+    def prepare(self) -> Prepare:
+        """How a scan becomes slices for these models."""
+        return self.members[0].prepare
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made."""
+        return any(member.has_restorer for member in self.members)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in all networks."""
+        return sum(member.parameters for member in self.members)
+
+    def to(self, device: torch.device) -> Ensemble:
+        """Move all networks to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            ``cpu`` or ``cuda``.
+
+        Returns
+        -------
+        Ensemble
+            These models.
+        """
+        for member in self.members:
+            member.to(device)
+        return self
+
+    def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Scores:
+        """Score a batch of slices.
+
+        Parameters
+        ----------
+        images : ndarray, (B, C, H, W) float32
+            0…1, made with :attr:`prepare`.
+        organ : ndarray, (B, H, W) bool
+            Where the liver is.
+
+        Returns
+        -------
+        Scores
+            Means over members and mirror images.
+        """
+        found = [member.score(images, organ) for member in self.members]
+        if self.mirror:
+            flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(organ[..., ::-1])
+            turned = [member.score(flipped, mirrored) for member in self.members]
+            found += [Scores(one.score[..., ::-1], None if one.restored is None else one.restored[..., ::-1]) for one in turned]
+        restored = [one.restored for one in found if one.restored is not None]
+        score = np.mean([one.score for one in found], axis=0, dtype=np.float32)
+        return Scores(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
+
+    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+        """Write all weights in half precision, and their card.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.safetensors``.
+        card : dict
+            Data, figures, versions; key, settings and seeds are added here.
+
+        Returns
+        -------
+        str
+            SHA-256 of the file.
+        """
+        tensors = {}
+        for number, member in enumerate(self.members):
+            for name, value in member.tensors().items():
+                tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
+        about = [{"settings": member.preset.to_dict(), "seed": member.seed} for member in self.members]
+        return checkpoint.save(path, tensors, {"key": KEY, "members": about, "mirror": self.mirror, **card})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Ensemble:
+        """Read weights and check that they fit their card.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by :meth:`save`.
+
+        Returns
+        -------
+        Ensemble
+            Ready to score.
+
+        Raises
+        ------
+        UnfitModel
+            When the card is of another system or version, or a tensor is missing, extra or of another shape.
+        """
+        path = Path(path)
+        card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
+        abouts = card.get("members") if card.get("key") == KEY else None
+        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool):
+            raise UnfitModel(
+                "model-card", f"The card of {path.name} does not describe a model of this version.",
+                "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
+            )  # fmt: skip
+        parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
+        for name, value in tensors.items():
+            number, _, rest = name.partition(".")
+            place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
+            parts[place][rest] = value.float() if value.is_floating_point() else value
+        model = cls(
+            [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)], mirror=card["mirror"]
+        )
+        model.name, model.card, model.hash = path.stem, card, hash_of(path)
+        return model

@@ -1,0 +1,206 @@
+"""Lesions in space: soft, lumpy bodies of 2.5 to 40 mm radius that take the place of the tissue, vessels included.
+
+What a tumour does to a liver is not an added constant. It *replaces* parenchyma and the vessels in it, has an edge that is as soft as the scanner makes
+it, its own unevenness, sometimes another core or a bright rim, and the scan's noise goes on through it.
+
+References
+----------
+Hu et al., "Label-free liver tumor segmentation", CVPR 2023 (lesions as deformed ellipsoids in millimetres, soft edges, several sizes); here without their
+elastic deformation and textures, with replacement of the tissue, bright and isodense lesions, cores and rims, and contrasts down to what the noise lets see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Field = NDArray[np.float32]
+
+WAVES = 6
+LIVER = 0.5  # what preparing makes of the liver's median
+MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nodules(Recipe):
+    """Soft, lumpy lesions in space that replace the tissue and its vessels."""
+
+    radius_low_mm: float = setting(2.5, unit="mm", low=1, high=50, help="Radius of the smallest lesions.")
+    radius_high_mm: float = setting(
+        40.0, unit="mm", low=1, high=100, help="Radius of the largest lesions; sizes are even on a log scale."
+    )
+    p_empty: float = setting(0.25, low=0, high=1, help="Share of samples left healthy.")
+    p_many: float = setting(0.15, low=0, high=1, help="Share of samples with many small lesions.")
+    lumpy: float = setting(0.4, low=0, high=1, help="Strongest unevenness of the outline, as a share of the radius.")
+    edge_low_mm: float = setting(0.5, unit="mm", low=0.1, high=20, help="Sharpest edge.")
+    edge_high_mm: float = setting(5.0, unit="mm", low=0.1, high=20, help="Softest edge.")
+    p_bright: float = setting(0.06, low=0, high=1, help="Share of lesions brighter than the liver.")
+    p_isodense: float = setting(
+        0.04, low=0, high=1, help="Share of lesions as bright as the liver, seen only by what they replace."
+    )
+    dark_low_hu: float = setting(10.0, unit="HU", low=1, high=300, help="Faintest dark contrast.")
+    dark_high_hu: float = setting(110.0, unit="HU", low=1, high=300, help="Strongest dark contrast.")
+    bright_high_hu: float = setting(70.0, unit="HU", low=1, high=300, help="Strongest bright contrast.")
+    p_replace: float = setting(
+        0.7, low=0, high=1, help="Share of lesions that replace the vessels in them; the others only shift the tissue."
+    )
+    texture: float = setting(0.4, low=0, high=1, help="Strongest unevenness inside, as a share of the contrast.")
+    p_core: float = setting(0.25, low=0, high=1, help="Share of lesions with another core.")
+    p_rim: float = setting(0.08, low=0, high=1, help="Share of lesions with a bright rim.")
+    visible: float = setting(
+        5.0,
+        low=0,
+        high=100,
+        help="Contrast over noise, times the root of the number of voxels, below which a lesion is not drawn.",
+    )
+
+    def draw(self, image: Field, organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+        """Make one sample on a single slice.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            A healthy slice, 0…1.
+        organ : ndarray, (H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+
+        Returns
+        -------
+        Anomalous
+            The changed slice and its mask.
+        """
+        made = self.draw_stack(image[None], organ[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
+        return Anomalous(made.image[0], made.mask[0])
+
+    def draw_stack(
+        self,
+        images: Field,
+        organ: NDArray[np.bool_],
+        hu_per_unit: float,
+        rng: Generator,
+        spacing_mm: tuple[float, float, float],
+    ) -> Anomalous:
+        """Make one sample of neighbouring slices, with lesions that go through them as bodies in space.
+
+        Parameters
+        ----------
+        images : ndarray, (C, H, W) float32
+            Neighbouring healthy slices, 0…1. Every lesion meets the middle one.
+        organ : ndarray, (C, H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+        spacing_mm : tuple of float
+            Distance (z, y, x) of slices and pixels in mm.
+
+        Returns
+        -------
+        Anomalous
+            Image and mask (C, H, W).
+        """
+        made, mask = images.copy(), np.zeros(organ.shape, dtype=bool)
+        places = np.argwhere(organ[len(organ) // 2])
+        if not len(places) or rng.random() < self.p_empty:
+            return Anomalous(made, mask)
+        many = rng.random() < self.p_many
+        noise = _noise_of(images, organ)
+        for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
+            high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
+            radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(max(high, self.radius_low_mm)))))
+            self._add(made, mask, organ, places[rng.integers(len(places))], radius, noise, hu_per_unit, rng, spacing_mm)
+        return Anomalous(made, mask)
+
+    def _add(
+        self, made: Field, mask: NDArray[np.bool_], organ: NDArray[np.bool_], place: NDArray[np.intp], radius_mm: float,
+        noise: float, hu_per_unit: float, rng: Generator, spacing_mm: tuple[float, float, float],
+    ) -> None:  # fmt: skip
+        """Put one lesion into a stack, in place."""
+        centre_mm = np.array([rng.uniform(-0.8, 0.8) * radius_mm, 0, 0]) + np.array([len(made) // 2, *place]) * spacing_mm
+        box = tuple(
+            slice(max(int((c - 1.7 * radius_mm) / mm), 0), min(int((c + 1.7 * radius_mm) / mm) + 2, n))
+            for c, mm, n in zip(centre_mm, spacing_mm, made.shape, strict=True)
+        )
+        away = np.meshgrid(*(np.arange(part.start, part.stop) * mm - c for part, mm, c in zip(box, spacing_mm, centre_mm, strict=True)),
+                           indexing="ij")  # fmt: skip
+        depth = self._depth_mm(np.stack(away).astype(np.float32), radius_mm, rng)
+        edge = rng.uniform(self.edge_low_mm, min(self.edge_high_mm, max(radius_mm, self.edge_low_mm)))
+        weight = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * organ[box]
+        contrast, replaced = self._contrast_hu(rng)
+        inside = weight > 0.5
+        if abs(contrast) * np.sqrt(np.count_nonzero(inside)) < self.visible * noise * hu_per_unit and not (
+            replaced == 1 and abs(contrast) < self.dark_low_hu and radius_mm > 8
+        ):
+            return
+        change = self._unevenness(depth, radius_mm, contrast, rng) / np.float32(hu_per_unit)
+        healthy = made[box]
+        grain = rng.standard_normal(healthy.shape, dtype=np.float32) * np.float32(noise)
+        plain = (1 - np.float32(replaced)) * healthy + np.float32(replaced) * (np.float32(LIVER) + grain)
+        top = max(float(healthy.max()), LIVER)
+        lesion = np.clip(plain + change, 0.02, min(top, 1.0))
+        made[box] = np.where(weight > 0, healthy + weight * (lesion - healthy), healthy)
+        mask[box] |= inside
+
+    def _contrast_hu(self, rng: Generator) -> tuple[float, float]:
+        """Draw a lesion's contrast in HU, and how much of the tissue it replaces."""
+        kind = rng.random()
+        replaced = float(rng.uniform(0.4, 1)) if rng.random() < self.p_replace else 0.0
+        if kind < self.p_isodense:
+            return float(rng.uniform(-8, 8)), 1.0
+        if kind < self.p_isodense + self.p_bright:
+            return float(rng.uniform(self.dark_low_hu, self.bright_high_hu)), replaced
+        return -float(self.dark_low_hu + (self.dark_high_hu - self.dark_low_hu) * rng.random() ** 1.6), replaced
+
+    def _depth_mm(self, away_mm: Field, radius_mm: float, rng: Generator) -> Field:
+        """Distance to a lumpy ellipsoid's surface in mm, above 0 inside: an ellipsoid whose radius swings with a few waves."""
+        axes = radius_mm * rng.uniform(0.7, 1.3, 3)
+        turn = rng.uniform(0, np.pi)
+        z, y, x = away_mm
+        y, x = np.cos(turn) * y - np.sin(turn) * x, np.sin(turn) * y + np.cos(turn) * x
+        far = np.sqrt((z / axes[0]) ** 2 + (y / axes[1]) ** 2 + (x / axes[2]) ** 2)
+        swing = np.zeros_like(far)
+        lumpy = rng.uniform(0, self.lumpy)
+        for _ in range(WAVES):
+            k = rng.normal(0, 2.0 / radius_mm, 3)
+            swing += np.cos(k[0] * away_mm[0] + k[1] * away_mm[1] + k[2] * away_mm[2] + rng.uniform(0, 2 * np.pi))
+        depth: Field = ((1 - far + lumpy * swing / np.sqrt(WAVES)) * radius_mm).astype(np.float32)
+        return depth
+
+    def _unevenness(self, depth_mm: Field, radius_mm: float, contrast: float, rng: Generator) -> Field:
+        """HU to add at every voxel: the contrast, with texture, core and rim."""
+        from scipy.ndimage import zoom
+
+        factor = np.ones(depth_mm.shape, dtype=np.float32)
+        if self.texture and min(depth_mm.shape[1:]) > 3:
+            coarse = rng.standard_normal(
+                [n if axis == 0 else max(2, -(-n // int(rng.integers(2, 6)))) for axis, n in enumerate(depth_mm.shape)]
+            )
+            smooth = zoom(coarse, [n / c for n, c in zip(depth_mm.shape, coarse.shape, strict=True)], order=1)
+            factor += np.float32(rng.uniform(0, self.texture)) * smooth.astype(np.float32)
+        if radius_mm > 5 and rng.random() < self.p_core:
+            factor = np.where(depth_mm > rng.uniform(0.2, 0.6) * radius_mm, factor * np.float32(rng.uniform(0.3, 2)), factor)
+        change = np.float32(contrast) * factor
+        if radius_mm > 4 and rng.random() < self.p_rim:
+            change = np.where(depth_mm < rng.uniform(0.1, 0.3) * radius_mm, np.float32(rng.uniform(5, 40)), change)
+        return change.astype(np.float32)
+
+
+def _noise_of(images: Field, organ: NDArray[np.bool_]) -> float:
+    """Standard deviation of the pixel noise in the organ, from differences of neighbouring pixels."""
+    pairs = organ[:, :, 1:] & organ[:, :, :-1]
+    apart = (images[:, :, 1:] - images[:, :, :-1])[pairs]
+    return float(MAD_TO_SD * np.median(np.abs(apart)) / np.sqrt(2)) if apart.size else 0.0

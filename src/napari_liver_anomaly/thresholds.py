@@ -1,0 +1,70 @@
+"""A threshold without a label: from the scan's own scores, or from healthy livers.
+
+References
+----------
+Z. Lipton, C. Elkan, B. Naryanaswamy, "Optimal thresholding of classifiers to maximize F1 measure", ECML PKDD 2014: where scores are probabilities, the best
+cut for the expected Dice follows from the scores alone. Healthy quantile: METHODS of ASC-Net and Kascenas et al. 2022 use the same idea.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+LOWEST, HIGHEST = 0.2, 0.8
+DEFAULT = 0.5
+
+
+def auto_threshold(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> float:
+    """Choose the threshold of one scan so that the Dice expected from its own scores, read as probabilities, is largest.
+
+    Parameters
+    ----------
+    score : ndarray, (z, y, x) uint8
+        Anomaly score, 0…255 for 0…1.
+    liver : ndarray, (z, y, x) bool
+        Where it was searched.
+
+    Returns
+    -------
+    float
+        0.2 to 0.8, in steps of 0.01. 0.5 when no voxel scores 0.2 or more, so that there is nothing to choose by.
+    """
+    counts = np.bincount(score[liver].ravel(), minlength=256).astype(np.float64)
+    levels = np.arange(256) / 255
+    called = counts[::-1].cumsum()[::-1]  # voxels at least as suspicious as each level
+    hits = (counts * levels)[::-1].cumsum()[::-1]  # of which this many are expected to be tumour
+    expected = 2 * hits / np.maximum(called + hits[0], 1e-9)
+    allowed = np.flatnonzero((levels >= LOWEST) & (levels <= HIGHEST))
+    if not called[allowed[0]]:
+        return DEFAULT
+    return float(round(float(levels[allowed[int(expected[allowed].argmax())]]), 2))
+
+
+def healthy_threshold(scores: Iterable[tuple[NDArray[np.uint8], NDArray[np.bool_]]], false_positive_rate: float = 0.001) -> float:
+    """Choose the threshold that calls at most a given share of healthy liver tumour.
+
+    Parameters
+    ----------
+    scores : iterable of (score, liver)
+        Of scans without tumours: (z, y, x) uint8 and (z, y, x) bool.
+    false_positive_rate : float
+        Share of liver voxels, 0 to 1.
+
+    Returns
+    -------
+    float
+        Smallest such threshold, 1/255 to 1.
+    """
+    counts = np.zeros(256)
+    for score, liver in scores:
+        counts += np.bincount(score[liver].ravel(), minlength=256)
+    above = counts[::-1].cumsum()[::-1] / max(counts.sum(), 1)
+    fits = np.flatnonzero(above <= false_positive_rate)
+    return float(max(int(fits[0]), 1) / 255) if fits.size else 1.0
