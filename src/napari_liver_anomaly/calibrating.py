@@ -2,7 +2,7 @@
 
 References
 ----------
-Many Tasks (Baugh et al. 2023) and METHODS: judge by a held-out family of anomalies, never by the family that was trained on.
+M. Baugh et al., "Many tasks make light work", MICCAI 2023: judge by a held-out family of anomalies, never by the family that was trained on.
 """
 
 from __future__ import annotations

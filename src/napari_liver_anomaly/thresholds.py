@@ -2,8 +2,8 @@
 
 References
 ----------
-Z. Lipton, C. Elkan, B. Naryanaswamy, "Optimal thresholding of classifiers to maximize F1 measure", ECML PKDD 2014: where scores are probabilities, the best
-cut for the expected Dice follows from the scores alone. Healthy quantile: METHODS of ASC-Net and Kascenas et al. 2022 use the same idea.
+Z. Lipton, C. Elkan, B. Naryanaswamy, "Optimal thresholding of classifiers to maximize F1 measure", ECML PKDD 2014: where scores are
+probabilities, the best cut for the expected Dice follows from the scores alone.
 """
 
 from __future__ import annotations

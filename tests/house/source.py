@@ -14,9 +14,9 @@ HOUSE = REPOSITORY / "src" / PACKAGE
 LEVELS = {
     0: {"__init__", "errors"},
     1: {"volume", "settings", "job", "storage", "device"},
-    2: {"reading", "liver", "preparing", "synthesis", "schedule", "networks", "losses", "metrics", "lesions", "phantom", "cases"},
+    2: {"reading", "liver", "preparing", "synthesis", "schedule", "networks", "losses", "metrics", "lesions", "thresholds", "phantom", "cases"},
     3: {"training", "checkpoint", "healthy", "synthesising"},
-    4: {"methods", "inference", "cards"},
+    4: {"methods", "inference", "calibrating", "cards"},
     5: {"writing", "evidence", "cohort"},
     6: {"cli", "verbs", "gui", "__main__"},
 }

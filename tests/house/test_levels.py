@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DRAWN = {
     ("training", "checkpoint"),
     ("inference", "methods"),
+    ("cards", "calibrating"),
     ("cards", "methods"),
     ("cli", "verbs"),
     ("verbs", "gui"),

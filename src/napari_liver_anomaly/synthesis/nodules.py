@@ -5,8 +5,9 @@ it, its own unevenness, sometimes another core or a bright rim, and the scan's n
 
 References
 ----------
-Hu et al., "Label-free liver tumor segmentation", CVPR 2023 (lesions as deformed ellipsoids in millimetres, soft edges, several sizes); here without their
-elastic deformation and textures, with replacement of the tissue, bright and isodense lesions, cores and rims, and contrasts down to what the noise lets see.
+Hu et al., "Label-free liver tumor segmentation", CVPR 2023 (lesions as deformed ellipsoids in millimetres, soft edges, several
+sizes); here without their elastic deformation and textures, with replacement of the tissue, bright and isodense lesions, cores and rims, and contrasts
+down to what the noise lets see.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Nodules(Recipe):
     edge_high_mm: float = setting(5.0, unit="mm", low=0.1, high=20, help="Softest edge.")
     p_bright: float = setting(0.06, low=0, high=1, help="Share of lesions brighter than the liver.")
     p_isodense: float = setting(
-        0.04, low=0, high=1, help="Share of lesions as bright as the liver, seen only by what they replace."
+        0.06, low=0, high=1, help="Share of lesions as bright as the liver, seen only by what they replace."
     )
     dark_low_hu: float = setting(10.0, unit="HU", low=1, high=300, help="Faintest dark contrast.")
     dark_high_hu: float = setting(110.0, unit="HU", low=1, high=300, help="Strongest dark contrast.")
@@ -200,7 +201,7 @@ class Nodules(Recipe):
 
 
 def _noise_of(images: Field, organ: NDArray[np.bool_]) -> float:
-    """Standard deviation of the pixel noise in the organ, from differences of neighbouring pixels."""
+    """Estimate the standard deviation of the pixel noise in the organ from differences of neighbouring pixels."""
     pairs = organ[:, :, 1:] & organ[:, :, :-1]
     apart = (images[:, :, 1:] - images[:, :, :-1])[pairs]
     return float(MAD_TO_SD * np.median(np.abs(apart)) / np.sqrt(2)) if apart.size else 0.0
