@@ -6,7 +6,7 @@ When memory runs out the batch is halved, again and again, then the CPU takes ov
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import Lesion, clean, measure
 from napari_liver_anomaly.preparing import prepare
 from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,7 @@ class Segment(Settings):
     """How tumours are cut from the anomaly score."""
 
     threshold: float = setting(0.5, low=0, high=1, help="Smallest anomaly score that counts as tumour.")
+    auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
     batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
 
@@ -97,7 +99,7 @@ class Result:
     lesions : tuple of Lesion
         The lesions, largest first.
     settings : Segment
-        Threshold and smallest lesion.
+        Threshold that was used, chosen or given, and smallest lesion.
     model, model_hash : str
         Name of the model, and SHA-256 of its weights (empty for a rule without weights).
     device, ran_on : str
@@ -218,6 +220,8 @@ def segment(
             residual = _residual(slices, healthy, liver)
             restored = volume.voxels - residual
     job.at("Measuring lesions", 0, 1)
+    if settings.auto_threshold:
+        settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
     labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
     lesions = measure(labels, volume, liver)
     timings["total"] = _since(began)

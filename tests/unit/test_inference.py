@@ -11,7 +11,9 @@ import torch
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, Refusal, WrongGrid
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.lesions import clean
 from napari_liver_anomaly.preparing import Prepare
+from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 LESION = (slice(3, 6), slice(20, 32), slice(30, 44))
@@ -181,6 +183,20 @@ def test_a_liver_at_the_edge_is_noted(scan):
     cut[0] = cut[1]
     found = segment(volume, Mask(cut, volume.geometry), Flat()).findings
     assert [finding.code for finding in found] == ["liver-at-edge"]
+
+
+def test_the_threshold_is_chosen_from_the_scores_when_asked_for(scan):
+    volume, liver = scan
+    rule = SimpleNamespace(
+        name="rule", score_volume=lambda v, m: np.where(m.voxels, (v.voxels < 80) * 60 + 20, 0).astype(np.uint8)
+    )
+    given, chosen = (segment(volume, liver, rule, Segment(auto_threshold=auto)) for auto in (False, True))
+    assert len(given.lesions) == 0
+    assert given.settings.threshold == 0.5
+    best = auto_threshold(chosen.score, liver.voxels)
+    assert chosen.settings == Segment(threshold=best, auto_threshold=True), "what was used is what is written down"
+    assert np.array_equal(chosen.labels, clean(chosen.score, best, 50.0, volume.geometry))
+    assert len(chosen.lesions) == 1
 
 
 def test_a_rule_without_restorer_gives_no_residual(scan):
