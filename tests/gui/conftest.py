@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
 from napari_liver_anomaly.inference import Result, Segment
+from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QApplication
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.job import Job
 
 SHAPE = (12, 48, 64)
@@ -77,6 +80,8 @@ class FakeMethod:
             self.at_step(step)
             time.sleep(self.step_s)
         score = self.sample.score.copy()
+        if settings.auto_threshold:
+            settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
         labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
         return Result(
@@ -85,6 +90,27 @@ class FakeMethod:
             device="cpu", ran_on="Ran on CPU.",
             timings_s={"total": 0.1}, findings=(),
         )  # fmt: skip
+
+
+class FakeFinder:
+    """Stands for the search for the liver: finds that of its sample, and says what it is told to say."""
+
+    def __init__(self, sample: SimpleNamespace, findings: tuple[Finding, ...] = ()) -> None:
+        self.voxels, self.findings = sample.liver.voxels.copy(), findings
+        self.at_step: Callable[[], object] = lambda: None
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, volume: Volume, *, device: str = "auto", job: Job | None = None) -> tuple[Mask, tuple[Finding, ...]]:
+        self.calls.append({"volume": volume, "device": device})
+        job.at("Finding the liver", 0, 1)
+        self.at_step()
+        job.at("Finding the liver", 1, 1)
+        return Mask(self.voxels.copy(), volume.geometry, volume.identity), self.findings
+
+
+@pytest.fixture
+def finder(sample: SimpleNamespace) -> FakeFinder:
+    return FakeFinder(sample)
 
 
 @pytest.fixture
@@ -108,7 +134,9 @@ def viewer(qapp: QApplication) -> ViewerModel:
 
 
 @pytest.fixture
-def make_panel(qtbot: Any, method: FakeMethod, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TumourPanel]]:
+def make_panel(
+    qtbot: Any, method: FakeMethod, finder: FakeFinder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., TumourPanel]]:
     """Make a panel on a viewer, with the scan and liver of a sample when one is given."""
 
     made: list[TumourPanel] = []
@@ -116,7 +144,8 @@ def make_panel(qtbot: Any, method: FakeMethod, monkeypatch: pytest.MonkeyPatch) 
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
         if type(viewer) is ViewerModel:  # nobody looks, so nothing need be drawn between two layers
             monkeypatch.setattr(stepping, "PAUSE_MS", 0)
-        panel = TumourPanel(viewer, Engine(**{"segment": method, "load": lambda name: name, "names": ("compact",)} | engine))
+        fakes = {"segment": method, "find_liver": finder, "load": lambda name: name, "names": ("compact",)}
+        panel = TumourPanel(viewer, Engine(**fakes | engine))
         made.append(panel)
         if sample is not None:
             add(viewer, scan_layer(sample.volume))

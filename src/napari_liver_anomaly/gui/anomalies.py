@@ -68,7 +68,8 @@ class AnomalyPanel(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.inputs = Inputs(self.viewer)
-        self.inputs.load.setVisible(False)
+        for button in (self.inputs.find, self.inputs.load):
+            button.setVisible(False)
         self.recipe = RecipeChooser(RECIPES)
         self.follow = QCheckBox("Preview on the slice on screen")
         self.follow.setToolTip("Draw at once on the axial slice you look at; the two preview layers go when this is switched off")

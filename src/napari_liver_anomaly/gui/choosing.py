@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.listening import Listener
 from napari_liver_anomaly.gui.look import form
+from napari_liver_anomaly.gui.opening import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,26 +96,40 @@ class Inputs(QWidget):
     """
 
     scan_chosen = Signal()
-    load_liver = Signal()
+    load_liver = Signal(object)  # path
+    find_liver = Signal()
 
     def __init__(self, viewer: Any, more: dict[str, QWidget] | None = None) -> None:
         super().__init__()
         self._viewer = viewer
         self.scan = LayerChooser(viewer, is_scan, "No scan loaded yet")
         self.scan.setToolTip("The CT scan to search")
-        self.liver = LayerChooser(viewer, self._is_liver, "No liver mask yet")
+        self.liver = LayerChooser(viewer, self._is_liver, "None yet")
         self.liver.setToolTip("A Labels layer on the same voxels as the scan; every label above 0 counts as liver")
+        self.find = QPushButton("Find liver")
+        self.find.setToolTip(
+            "Let the program find the liver, as a Labels layer that you can correct by hand; also done when you segment without one"
+        )
+        self.find.clicked.connect(self.find_liver)
         self.load = QPushButton("Load…")
         self.load.setToolTip("Open a mask file drawn on this scan; every value above 0 counts as liver")
-        self.load.clicked.connect(self.load_liver)
+        self.load.clicked.connect(self._ask_file)
         liver = QHBoxLayout()
         liver.setSpacing(4)
         liver.addWidget(self.liver, stretch=1)
-        liver.addWidget(self.load)
+        for button in (self.find, self.load):
+            button.setProperty("kind", "choice")  # narrow, so that the name beside them can be read
+            button.setMinimumWidth(button.sizeHint().width())
+            liver.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form({"Scan": self.scan, "Liver": liver} | (more or {})))
         self.scan.chosen.connect(self._follow)
+
+    def _ask_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load a liver mask", "", FILES)
+        if name:
+            self.load_liver.emit(Path(name))
 
     def _follow(self) -> None:
         """List the livers of the scan that was chosen, its own first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.preview import Preview
 from napari_liver_anomaly.gui.results import Shown, checksum
 from napari_liver_anomaly.gui.running import Latest
+from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import Result
+    from napari_liver_anomaly.inference import Result, Segment
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion
 
@@ -38,6 +39,7 @@ class Cut:
     lesions: tuple[Lesion, ...]
     sum: int
     corrected: bool
+    auto: bool
 
 
 class Cutting(QObject):
@@ -52,7 +54,7 @@ class Cutting(QObject):
     """
 
     changed = Signal()  # other lesions, or other measures
-    kept = Signal(str)  # name of a corrected layer that was left alone
+    kept = Signal(str)  # that a corrected layer was left alone
     refused = Signal(object)
     failed = Signal(str, str)
 
@@ -100,18 +102,17 @@ class Cutting(QObject):
         if self.shown is not None and Role.SCORE in self.shown.layers:
             self.preview.show(self.shown.layers[Role.SCORE], lesions.level_of(threshold))
 
-    def settle(self, threshold: float, min_lesion_mm3: float) -> None:
+    def settle(self, settings: Segment) -> None:
         """Cut, clean and measure in a worker, then show the lesions.
 
         Parameters
         ----------
-        threshold : float
-            0 to 1.
-        min_lesion_mm3 : float
-            Smaller lesions are dropped.
+        settings : Segment
+            Threshold, or that the scan chooses it; and the smallest lesion.
         """
         if self.shown is None:
             return self.preview.end()
+        threshold, min_lesion_mm3 = None if settings.auto_threshold else settings.threshold, settings.min_lesion_mm3
         if (threshold, min_lesion_mm3) == (self.shown.threshold, self.shown.min_lesion_mm3) and not self._latest.busy:
             return self.preview.end()
         now = self.shown.tumours.data if self.shown.tumours is not None else None
@@ -122,11 +123,11 @@ class Cutting(QObject):
         if shown is not self.shown:
             return
         name = shown.tumours.name if shown.tumours is not None else ""
-        shown.threshold, shown.min_lesion_mm3 = cut.threshold, cut.min_lesion_mm3
+        shown.threshold, shown.min_lesion_mm3, shown.auto = cut.threshold, cut.min_lesion_mm3, cut.auto
         if cut.labels is shown.labels:
             shown.lesions = cut.lesions
         elif shown.put_labels(cut.labels, cut.lesions, cut.sum, new=cut.corrected):
-            self.kept.emit(name)
+            self.kept.emit(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
         self.preview.end()
         self.changed.emit()
 
@@ -164,18 +165,23 @@ def summary(shown: Shown) -> str:
     return f"{len(found)} lesion{'s' if len(found) > 1 else ''}, {total_ml:,.1f} ml in all"
 
 
-def _cut(shown: Shown, result: Result, now: Any, written: int, threshold: float, min_lesion_mm3: float, job: Job) -> Cut:
+def _cut(shown: Shown, result: Result, now: Any, written: int, threshold: float | None, min_lesion_mm3: float, job: Job) -> Cut:
     """Cut, clean and measure; and look whether the labels on screen are still those we wrote."""
     job.at("Measuring lesions", 0, 2)
+    auto = threshold is None
+    if auto:
+        threshold = auto_threshold(result.score, result.liver.voxels)
+        if now is not None and (threshold, min_lesion_mm3) == (shown.threshold, shown.min_lesion_mm3):
+            return replace(_measure(shown, result, now, job), auto=True)
     labels = lesions.clean(result.score, threshold, min_lesion_mm3, result.volume.geometry)
     job.at("Measuring lesions", 1, 2)
     found = lesions.measure(labels, result.volume, result.liver)
     corrected = now is not None and checksum(now) != written
-    return Cut(shown, threshold, min_lesion_mm3, labels, found, checksum(labels), corrected)
+    return Cut(shown, threshold, min_lesion_mm3, labels, found, checksum(labels), corrected, auto)
 
 
 def _measure(shown: Shown, result: Result, labels: Any, job: Job) -> Cut:
     """Measure labels that the user painted, leaving them as they are."""
     job.at("Measuring lesions", 0, 1)
     found = lesions.measure(labels, result.volume, result.liver)
-    return Cut(shown, shown.threshold, shown.min_lesion_mm3, labels, found, shown.sum, corrected=True)
+    return Cut(shown, shown.threshold, shown.min_lesion_mm3, labels, found, shown.sum, corrected=True, auto=shown.auto)

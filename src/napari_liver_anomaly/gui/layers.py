@@ -202,6 +202,25 @@ def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:
     return {"name": name, "colormap": colours, "opacity": 0.8, "metadata": {KEY: tag}}
 
 
+def free_name(viewer: Any, name: str) -> str:
+    """Find a name nobody has: the second and later layers of a kind are numbered.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers.
+    name : str
+        The name of the first.
+
+    Returns
+    -------
+    str
+        "case liver", "case liver 2" and so on.
+    """
+    taken = {layer.name for layer in viewer.layers}
+    return next(n for n in (name, *(f"{name} {k}" for k in range(2, 1000))) if n not in taken)
+
+
 def add(viewer: Any, layer_data: tuple[Any, dict[str, Any], str]) -> Layer:
     """Add a layer of ours to a viewer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QFormLayout, QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QFormLayout, QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.gui.listening import Listener
@@ -13,8 +13,10 @@ from napari_liver_anomaly.gui.listening import Listener
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from qtpy.QtGui import QResizeEvent
+
 WIDTH_PX = 330
-LABEL_PX = 52
+LABEL_PX, COLUMN_GAP_PX = 52, 8
 BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
 
 SHEET = """
@@ -105,6 +107,15 @@ class Panel(QScrollArea):
         """
         return QSize(WIDTH_PX + 20, self.widget().sizeHint().height())
 
+    def bring_forward(self) -> None:
+        """Show the dock, in front of others it shares its place with."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.show()
+            dock.raise_()
+
     def _fill(self, sections: Iterable[QWidget]) -> None:
         for section in sections:
             self._column.addWidget(section)
@@ -149,6 +160,44 @@ def small(text: str = "") -> QLabel:
     return label
 
 
+class OneLine(QLabel):
+    """Small faint text on one line, cut with "…" where it is too long; the whole is its tool tip. Hidden when empty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setProperty("kind", "small")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """Show another text.
+
+        Parameters
+        ----------
+        text : str
+            A short sentence; empty hides it.
+        """
+        self._whole = text
+        self.setToolTip(text)
+        self.setVisible(bool(text))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut the text anew.
+
+        Parameters
+        ----------
+        event : QResizeEvent
+            What Qt says.
+        """
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.contentsRect().width()))
+
+
 def line() -> QFrame:
     """Thin line between two sections.
 
@@ -184,7 +233,7 @@ def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
             label.setToolTip(field.toolTip())
         layout.addRow(label, field)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.setHorizontalSpacing(8)
+    layout.setHorizontalSpacing(COLUMN_GAP_PX)
     layout.setVerticalSpacing(4)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

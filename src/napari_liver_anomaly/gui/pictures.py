@@ -166,19 +166,20 @@ def mask_of(picture: Picture, scan: Picture, volume: Volume, what: str) -> Mask:
     WrongGrid
         When the two layers do not cover each other voxel by voxel, or the mask belongs to another scan.
     """
+    ours = picture.own and not scan.own  # our own layer over the scan of another reader, whose axes may run the other way
     shape, wanted = tuple(picture.data.shape), tuple(scan.data.shape)
     corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in wanted), 1]]).T
-    if shape != wanted or not np.allclose(picture.matrix @ corners, scan.matrix @ corners, atol=0.01):
+    if shape != wanted or not (ours or np.allclose(picture.matrix @ corners, scan.matrix @ corners, atol=0.01)):
         raise WrongGrid(
             "mask-grid", f"The {what} '{picture.name}' and the scan '{scan.name}' are not on the same grid.",
             "The mask would lie beside the organ.", f"Use a {what} drawn on this very scan.",
         )  # fmt: skip
     voxels = np.asarray(picture.data) > 0
-    voxels = voxels if scan.own else volume.geometry.to_canonical(voxels)
+    voxels = voxels if scan.own or ours else volume.geometry.to_canonical(voxels)
     owner = picture.tag.scan if picture.tag is not None and picture.tag.scan else None
     if owner is not None and scan.tag is not None and owner == scan.tag.scan:
         owner = volume.identity  # the scan may have been edited since it was loaded; it is still this one
-    return Mask(voxels, volume.geometry, owner).of(volume, what)
+    return Mask(voxels, picture.geometry if ours else volume.geometry, owner).of(volume, what)
 
 
 def _assumed(picture: Picture) -> Geometry:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Finding, Level
-from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, outlined, tag_of
+from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, free_name, outlined, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +45,7 @@ class Shown:
         self.viewer, self.result, self.name = viewer, result, name
         self.lesions: tuple[Lesion, ...] = result.lesions
         self.threshold, self.min_lesion_mm3 = result.settings.threshold, result.settings.min_lesion_mm3
+        self.auto = result.settings.auto_threshold  # whether the scan chose the threshold
         self.layers: dict[Role, Layer] = {}
         self.painted: Callable[[], object] = lambda: None  # told when the user paints
         self._place = place
@@ -146,13 +147,25 @@ class Shown:
             if tumours is not None:
                 tumours.events.paint.disconnect(self._paint)
             tag = Tag(Role.TUMOURS, self.scan, self.result.volume.geometry)
-            look = outlined(self._free_name(f"{self.name} {Role.TUMOURS}"), RED, tag)
+            look = outlined(free_name(self.viewer, f"{self.name} {Role.TUMOURS}"), RED, tag)
             self._watch(add(self.viewer, (labels, look | self._place, "labels")))
         else:
             tumours.data = labels
         self._written, self._sum, self._touched, self.lesions = labels, sum_, False, lesions
         self.tumours.features = _features(lesions)
         return kept
+
+    def turn_to(self, lesion: Lesion) -> None:
+        """Turn to the middle of a lesion; in space, only the sliders move.
+
+        Parameters
+        ----------
+        lesion : Lesion
+            One of this result.
+        """
+        layer, dims = self.tumours or self.layers.get(Role.SCORE), self.viewer.dims
+        if layer is not None:
+            dims.set_point(range(dims.ndim - 3, dims.ndim), layer.data_to_world(lesion.centroid_index))
 
     def forget(self, layer: Layer) -> None:
         """Note that a layer was deleted.
@@ -174,7 +187,9 @@ class Shown:
         Result
             With today's threshold and lesions, and a note when they were corrected by hand. To be measured again by the caller.
         """
-        settings = dataclasses.replace(self.result.settings, threshold=self.threshold, min_lesion_mm3=self.min_lesion_mm3)
+        settings = dataclasses.replace(
+            self.result.settings, threshold=self.threshold, min_lesion_mm3=self.min_lesion_mm3, auto_threshold=self.auto
+        )
         labels = np.array(self.labels)
         if not self.corrected:
             return dataclasses.replace(self.result, labels=labels, lesions=self.lesions, settings=settings)
@@ -184,7 +199,7 @@ class Shown:
         layer = find(self.viewer, role, self.scan)
         if layer is None or tuple(layer.data.shape) != data.shape:
             tag = Tag(role, self.scan, self.result.volume.geometry)
-            kwargs = {"name": self._free_name(f"{self.name} {role}"), "metadata": {KEY: tag}, "interpolation2d": "nearest"}
+            kwargs = {"name": free_name(self.viewer, f"{self.name} {role}"), "metadata": {KEY: tag}, "interpolation2d": "nearest"}
             layer = add(self.viewer, (data, kwargs | look | self._place, "image"))
         else:
             layer.data = data
@@ -198,11 +213,6 @@ class Shown:
     def _paint(self, _event: object = None) -> None:
         self._touched = True
         self.painted()
-
-    def _free_name(self, name: str) -> str:
-        """Find a name nobody has: the second and later layers of a kind are numbered."""
-        taken = {layer.name for layer in self.viewer.layers}
-        return next(n for n in (name, *(f"{name} {k}" for k in range(2, 1000))) if n not in taken)
 
 
 BY_HAND = Finding(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, Level
+from napari_liver_anomaly.errors import Finding, Level, Refusal
+from napari_liver_anomaly.gui.locating import AUTOMATIC, Located, locate_in
 from napari_liver_anomaly.gui.pictures import Picture, mask_of, volume_of
 from napari_liver_anomaly.gui.results import checksum
 from napari_liver_anomaly.gui.warming import warm_torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.inference import Result, Segment
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.volume import Mask
 
 EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
@@ -32,16 +34,19 @@ class Engine:
     load: Callable[[str], Any] | None = None
     names: Sequence[str] | None = None
     write: Callable[..., Any] | None = None
+    find_liver: Callable[..., tuple[Mask, tuple[Finding, ...]]] | None = None
+    card: Callable[[str], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a run brings back to the panel; ``sum`` is the checksum of the result's labels."""
+    """What a run brings back to the panel; ``sum`` is the checksum of the result's labels, ``liver`` one that the run found."""
 
     result: Result
     scan: Picture
     findings: tuple[Finding, ...]
     sum: int
+    liver: Located | None = None
 
 
 def packaged(engine: Engine) -> Sequence[str]:
@@ -64,15 +69,55 @@ def packaged(engine: Engine) -> Sequence[str]:
     return names()
 
 
-def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: Segment, device: str, job: Job) -> Found:
-    """Search a liver for tumours.
+def title(engine: Engine, name: str | None) -> str:
+    """Say in a line what a model is, from its card.
+
+    Parameters
+    ----------
+    engine : Engine
+        May read another card.
+    name : str or None
+        Name of a packaged model, or path of a file.
+
+    Returns
+    -------
+    str
+        Empty when the card says nothing, or there is none.
+    """
+    if name is None:
+        return ""
+    try:
+        if engine.card is not None:
+            card = engine.card(name)
+        else:
+            from napari_liver_anomaly.checkpoint import read_card
+            from napari_liver_anomaly.methods import path_of
+
+            card = read_card(path_of(name))
+    except Refusal:  # said when the model is used
+        return ""
+    return str(card.get("title") or "")
+
+
+def search(
+    engine: Engine,
+    scan: Picture,
+    liver: Picture | None,
+    name: str,
+    settings: Segment,
+    device: str,
+    job: Job,
+    *,
+    written: int | None = None,
+) -> Found:
+    """Search a liver for tumours; find the liver first when none is given.
 
     Parameters
     ----------
     engine : Engine
         What does it.
     scan, liver : Picture
-        Of the two layers; copied first, so that later edits do not reach the run.
+        Of the two layers; copied first, so that later edits do not reach the run. No liver is one that is to be found.
     name : str
         Name of a packaged model, or path of a file.
     settings : Segment
@@ -81,6 +126,8 @@ def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: S
         "auto", "cpu" or "cuda".
     job : Job
         Progress and cancel.
+    written : int, optional
+        Checksum of the liver as the program found it, if it did; the result tells when it is still that.
 
     Returns
     -------
@@ -89,7 +136,8 @@ def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: S
     """
     job.at("Preparing the scan", 0, 1)
     volume, findings = volume_of(scan)
-    mask = mask_of(liver, scan, volume, "liver mask")
+    mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
+    automatic = liver is None or (written is not None and checksum(liver.data) == written)
     load, segment = engine.load, engine.segment
     job.at("Loading the model", 0, 1)
     if load is None:
@@ -97,10 +145,24 @@ def search(engine: Engine, scan: Picture, liver: Picture, name: str, settings: S
         from napari_liver_anomaly.methods import load
     if segment is None:
         from napari_liver_anomaly.inference import segment
-    result = segment(volume, mask, load(name), settings, device=device, job=job)
-    notes = [finding for finding in (*findings, *result.findings) if finding.level is not Level.ASK]
+    method = load(name)  # before the liver is looked for: a model that cannot be used is said at once
+    located = locate_in(volume, engine, scan, device, job) if mask is None else None
+    about_liver = located.findings if located is not None else ()
+    mask = located.mask if located is not None else mask
+    result = segment(volume, mask, method, settings, device=device, job=job)
+    notes = [finding for finding in _once((*about_liver, *findings, *result.findings)) if finding.level is not Level.ASK]
+    if automatic:
+        result = replace(result, findings=_once((*(about_liver or (AUTOMATIC,)), *result.findings)))
     now, _ = volume_of(scan, copy=False)
-    mask_now = mask_of(liver, scan, now, "liver mask")
+    mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
     if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
         notes.append(EDITED)
-    return Found(result, scan, tuple(notes), checksum(result.labels))
+    return Found(result, scan, tuple(notes), checksum(result.labels), located)
+
+
+def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Keep the first of each kind: both the liver's and the run's may say it."""
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.code, finding)
+    return tuple(first.values())

@@ -1,18 +1,20 @@
-"""The threshold: a slider with a number box, and what it leaves: how many lesions, how much volume."""
+"""The threshold: a slider with a number box, a tick that lets the scan choose, and what it leaves: how many lesions, how much."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.look import small
 
 STEPS = 100
 SETTLE_MS = 250
+BOX_PX = 72
+AUTO = False  # whether a new panel lets each scan choose its threshold
 
 
 class Threshold(QWidget):
-    """Slider and number box for a score of 0.01 to 1.
+    """Slider and number box for a score of 0.01 to 1, and "Auto", which a move by hand switches off.
 
     Parameters
     ----------
@@ -22,6 +24,7 @@ class Threshold(QWidget):
 
     moved = Signal(float)  # at every tick
     settled = Signal(float)  # a moment after the last tick, when the slider is let go
+    switched = Signal(bool)  # Auto was switched, with a click or by moving the slider
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -32,7 +35,11 @@ class Threshold(QWidget):
         self.box = QDoubleSpinBox(decimals=2, singleStep=0.01, keyboardTracking=False)
         self.box.setRange(1 / STEPS, 1.0)
         self.box.setToolTip(tip)
-        self.box.setMaximumWidth(96)
+        self.box.setMaximumWidth(BOX_PX)
+        self.auto = QCheckBox("Auto", checked=AUTO)
+        self.auto.setToolTip(
+            "Chooses for each scan the threshold at which the overlap (Dice) expected from its own scores is largest; no label is used"
+        )
         self.count = QLabel()
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
@@ -43,6 +50,7 @@ class Threshold(QWidget):
         row.addWidget(QLabel("Threshold"))
         row.addWidget(self.slider, stretch=1)
         row.addWidget(self.box)
+        row.addWidget(self.auto)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
@@ -53,6 +61,7 @@ class Threshold(QWidget):
         self.slider.valueChanged.connect(lambda step: self._tick(step / STEPS))
         self.box.valueChanged.connect(self._tick)
         self.slider.sliderReleased.connect(self._settle.start)
+        self.auto.toggled.connect(self.switched)
         self.tell("")
 
     @property
@@ -74,6 +83,29 @@ class Threshold(QWidget):
             widget.blockSignals(False)
         self._settle.stop()
 
+    def set_auto(self, on: bool) -> None:
+        """Show whether the scan chooses, without telling anybody.
+
+        Parameters
+        ----------
+        on : bool
+            True for Auto.
+        """
+        self.auto.blockSignals(True)
+        self.auto.setChecked(on)
+        self.auto.blockSignals(False)
+
+    def allow(self, on: bool) -> None:
+        """Let the threshold be moved or not. Auto can be chosen before there is anything to move.
+
+        Parameters
+        ----------
+        on : bool
+            True when there is a result.
+        """
+        self.slider.setEnabled(on)
+        self.box.setEnabled(on)
+
     def tell(self, count: str, remark: str = "") -> None:
         """Say what the threshold leaves.
 
@@ -89,6 +121,7 @@ class Threshold(QWidget):
             label.setVisible(bool(text))
 
     def _tick(self, value: float) -> None:
+        self.auto.setChecked(False)
         self.set_value(value)
         self.moved.emit(self.value)
         self._settle.start()

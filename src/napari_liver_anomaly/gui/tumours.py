@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDockWidget, QFileDialog
 
-from napari_liver_anomaly.errors import Level, Refusal
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui import locating
+from napari_liver_anomaly.gui.asking import Doubts
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
 from napari_liver_anomaly.gui.cutting import Cutting, summary
@@ -22,13 +22,13 @@ from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs
 from napari_liver_anomaly.gui.look import Panel, heading, line
 from napari_liver_anomaly.gui.messages import Messages
 from napari_liver_anomaly.gui.model import Model
-from napari_liver_anomaly.gui.opening import FILES, OpenBox
+from napari_liver_anomaly.gui.opening import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.pictures import Picture, picture_of
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
-from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search
+from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search, title
 from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
@@ -36,15 +36,18 @@ from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from napari.layers import Layer
 
     from napari_liver_anomaly.gui.fetching import Fetched
-    from napari_liver_anomaly.lesions import Lesion
+    from napari_liver_anomaly.gui.locating import Located
+    from napari_liver_anomaly.job import Job
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
+NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
 
 
@@ -66,13 +69,13 @@ class TumourPanel(Panel):
         super().__init__(napari_viewer)
         self._engine = engine or Engine()
         self.shown: dict[str, Shown] = {}
-        self._agreed: set[str] = set()
         self.opening = OpenBox()
         self.windows = Windows()
         self.inputs = Inputs(self.viewer, {"Window": self.windows})
-        self.model = Model(packaged(self._engine), Segment)
+        self.model = Model(packaged(self._engine), Segment, partial(title, self._engine))
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
+        self._doubts = Doubts(self.messages)
         self.threshold = Threshold(Segment().threshold)
         self.table = LesionTable()
         self.export = Export()
@@ -108,32 +111,25 @@ class TumourPanel(Panel):
         wanted = getattr(viewer, "__wrapped__", viewer)
         return next((p for p in _panels if isalive(p) and p.viewer is wanted), None)
 
-    def bring_forward(self) -> None:
-        """Show the dock, in front of others it shares its place with."""
-        dock = self.parentWidget()
-        while dock is not None and not isinstance(dock, QDockWidget):
-            dock = dock.parentWidget()
-        if dock is not None:
-            dock.show()
-            dock.raise_()
-
     def _wire(self) -> None:
         self.opening.opened.connect(self.open)
         self.opening.sampled.connect(self.open_sample)
         self.inputs.scan_chosen.connect(self._follow)
-        self.inputs.load_liver.connect(self._choose_liver)
+        self.inputs.load_liver.connect(self.open_liver)
+        self.inputs.find_liver.connect(self.find_liver)
         self.windows.picked.connect(self._window)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.threshold.moved.connect(self.cutting.move)
         self.threshold.settled.connect(self._cut)
+        self.threshold.switched.connect(self._switch)
         self.model.rows.changed.connect(self._cut)
-        self.table.picked.connect(self._go_to)
+        self.table.picked.connect(lambda lesion: self.cutting.shown is not None and self.cutting.shown.turn_to(lesion))
         self.export.wanted.connect(self.write)
         self.cutting.changed.connect(self._tell)
-        self.cutting.kept.connect(self._say_kept)
+        self.cutting.kept.connect(self.messages.note)
         self.segmenting.progressed.connect(self.runbar.show_progress)
-        self.segmenting.returned.connect(lambda found: self._showing.begin(self._show(found)))
+        self.segmenting.returned.connect(self._show_what)
         self.segmenting.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
         self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
         self.loading.ended.connect(lambda: self.opening.set_busy(False))
@@ -156,15 +152,11 @@ class TumourPanel(Panel):
         paths : sequence of Path
             Files or folders.
         """
-        if self.loading.start(partial(read_scans, list(paths))):
-            self.messages.clear()
-            self.opening.set_busy(True)
+        self._load(partial(read_scans, list(paths)))
 
     def open_sample(self) -> None:
         """Make the phantom with tumours in a worker and show it."""
-        if self.loading.start(make_sample):
-            self.messages.clear()
-            self.opening.set_busy(True)
+        self._load(make_sample)
 
     def open_liver(self, path: Path) -> None:
         """Read the liver mask of the chosen scan in a worker and show it.
@@ -177,14 +169,13 @@ class TumourPanel(Panel):
         scan = self.inputs.scan.layer
         if scan is None:
             self.messages.note("Load the scan first, then its liver mask.")
-        elif (picture := self._picture(scan)) is not None and self.loading.start(partial(read_liver, path, picture)):
+        elif (picture := self._picture(scan)) is not None:
+            self._load(partial(read_liver, path, picture))
+
+    def _load(self, work: Callable[[Job], Fetched]) -> None:
+        if self.loading.start(work):
             self.messages.clear()
             self.opening.set_busy(True)
-
-    def _choose_liver(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Load a liver mask", "", FILES)
-        if name:
-            self.open_liver(Path(name))
 
     def _add(self, made: Fetched) -> Iterator[None]:
         """Show what was read, layer by layer; the last of each kind is chosen."""
@@ -201,50 +192,65 @@ class TumourPanel(Panel):
 
     def _window(self, name: str) -> None:
         """Apply a window to the scan and its restored twin."""
-        scan = self.inputs.scan.layer
-        shown = self._now()
+        scan, shown = self.inputs.scan.layer, self._now()
         for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
             if layer is not None:
                 apply(name, layer)
 
+    def find_liver(self) -> None:
+        """Start to look for the liver of the chosen scan, or say what is missing."""
+        self.messages.clear()
+        scan = self.inputs.scan.layer
+        if scan is None:
+            return self.messages.note(NO_SCAN)
+        picture = self._picture(scan)
+        if picture is None or self._doubts.waits(picture, "Find it anyway", self.find_liver):
+            return None
+        return self._begin(partial(locating.locate, self._engine, picture, self.model.device.currentData()))
+
     def segment(self) -> None:
-        """Start the run on the chosen scan and liver, or say what is missing."""
+        """Start the run on the chosen scan and liver, which is found first where none is chosen; or say what is missing."""
         self.messages.clear()
         scan, liver, name = self.inputs.scan.layer, self.inputs.liver.layer, self.model.name
         if scan is None:
-            return self.messages.note("Choose a scan first: drop one above, or load it.")
-        if liver is None:
-            return self.messages.note("Choose the liver first: load its mask, or draw it in a Labels layer on this scan.")
+            return self.messages.note(NO_SCAN)
         if name is None:
             return self.messages.note("Choose a model first: pick 'From file…' and open a .safetensors file.")
-        picture, mask = self._picture(scan), self._picture(liver)
-        if picture is None or mask is None or self._asked(picture):
+        picture, mask = self._picture(scan), self._picture(liver) if liver is not None else None
+        lost = picture is None or (mask is None and liver is not None)
+        if lost or self._doubts.waits(picture, "Segment anyway", self.segment):
             return None
-        settings = self.model.rows.value(threshold=self.threshold.value)
-        work = partial(search, self._engine, picture, mask, name, settings, self.model.device.currentData())
+        device, written = self.model.device.currentData(), locating.written(liver)
+        return self._begin(partial(search, self._engine, picture, mask, name, self._settings(), device, written=written))
+
+    def _begin(self, work: Callable[[Job], Any]) -> None:
+        """Start work of which there may be one at a time, unless there is some."""
         if self._showing.busy or not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
+        self.inputs.find.setEnabled(False)
         return self.runbar.run()
 
-    def _asked(self, picture: Picture) -> bool:
-        """Put the reader's questions about a scan to the user, once; true while one waits for its answer."""
-        doubts = [finding for finding in (picture.tag.findings if picture.tag else ()) if finding.level is Level.ASK]
-        key = picture.tag.scan if picture.tag else ""
-        if not doubts or key in self._agreed:
-            return False
+    def _show_what(self, found: Found | Located) -> None:
+        self._showing.begin(self._show(found) if isinstance(found, Found) else self._show_liver(found))
 
-        def go_on() -> None:
-            self._agreed.add(key)
-            self.segment()
-
-        self.messages.ask(" ".join(str(doubt) for doubt in doubts), {"Segment anyway": go_on, "Leave it": self.messages.clear})
-        return True
+    def _show_liver(self, found: Located) -> Iterator[None]:
+        """Show the liver that was looked for; without its scan it is of no use."""
+        if locating.scan_of(found, self.viewer) is None:
+            self.messages.note("The scan was removed while its liver was looked for. Nothing was kept.")
+            return self._rest("")
+        locating.show(found, self.viewer, self.inputs)
+        yield
+        self.messages.note(" ".join(map(str, found.findings)))
+        return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
 
     def _show(self, found: Found) -> Iterator[None]:
         """Show what a run found, layer by layer, also when the scan's layer is gone by now."""
         result, scan = found.result, found.scan
         self.cutting.follow(None)
+        if found.liver is not None:
+            locating.show(found.liver, self.viewer, self.inputs)
+            yield
         shown = Shown(self.viewer, result, scan.place, scan.name)
         earlier, self.shown[shown.scan] = self.shown.get(shown.scan), shown
         layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
@@ -264,6 +270,7 @@ class TumourPanel(Panel):
     def _rest(self, text: str) -> None:
         """End the run, in whichever way."""
         self.runbar.rest(text)
+        self.inputs.find.setEnabled(True)
         self.finished.emit()
 
     def write(self, folder: Path) -> None:
@@ -278,11 +285,8 @@ class TumourPanel(Panel):
         if shown is None:
             return
         result = shown.now()
-        if self.writing.start(
-            partial(
-                write_all, result, result.findings != shown.result.findings, folder, inputs_of(self.viewer), self._engine.write
-            )
-        ):
+        again = result.findings != shown.result.findings
+        if self.writing.start(partial(write_all, result, again, folder, inputs_of(self.viewer), self._engine.write)):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
 
@@ -296,18 +300,20 @@ class TumourPanel(Panel):
         shown = shown or self._now()
         if shown is not self.cutting.shown:
             self.cutting.follow(shown)
-        self.threshold.setEnabled(shown is not None)
+        self.threshold.allow(shown is not None)
         if shown is not None:
             self.threshold.set_value(shown.threshold)
+            self.threshold.set_auto(shown.auto)
         self._tell()
 
     def _tell(self) -> None:
         """Say what was found, and switch what is there."""
         shown = self.cutting.shown
+        if shown is not None and shown.auto:
+            self.threshold.set_value(shown.threshold)
+            self.threshold.set_auto(True)
         by_hand = "Corrected by hand." if shown is not None and shown.touched else ""
-        self.threshold.tell(
-            summary(shown) if shown is not None else "", by_hand if shown is not None else "Segment a scan to move the threshold."
-        )
+        self.threshold.tell(*(summary(shown), by_hand) if shown is not None else ("", "Segment a scan to move the threshold."))
         self.table.show_lesions(shown.lesions if shown is not None else ())
         self.overlays.follow(shown.layers if shown is not None else {})
         self._follow_export()
@@ -317,19 +323,16 @@ class TumourPanel(Panel):
 
     def _cut(self, _value: object = None) -> None:
         if self.cutting.shown is not None:
-            self.cutting.settle(self.threshold.value, self.model.rows.value(threshold=self.threshold.value).min_lesion_mm3)
+            self.cutting.settle(self._settings())
 
-    def _go_to(self, lesion: Lesion) -> None:
-        """Turn to the middle of a lesion; in space, only the sliders move."""
-        shown = self.cutting.shown
-        layer = shown.tumours or shown.layers.get(Role.SCORE) if shown is not None else None
-        if layer is not None:
-            self.viewer.dims.set_point(
-                range(self.viewer.dims.ndim - 3, self.viewer.dims.ndim), layer.data_to_world(lesion.centroid_index)
-            )
+    def _settings(self) -> Segment:
+        return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
 
-    def _say_kept(self, name: str) -> None:
-        self.messages.note(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
+    def _switch(self, auto: bool) -> None:
+        """Let the scan choose its threshold, or no longer; it chooses once its lesions are cut."""
+        if self.cutting.shown is not None:
+            self.cutting.shown.auto &= auto
+        self._cut()
 
     def _forget(self, event: Any) -> None:
         """Let go of a layer that was deleted, and of a result that has none left."""
@@ -343,5 +346,4 @@ class TumourPanel(Panel):
         try:
             return picture_of(layer)
         except Refusal as refusal:
-            self.messages.find(refusal.finding)
-            return None
+            return self.messages.find(refusal.finding)
