@@ -119,7 +119,6 @@ class Inputs(QWidget):
         liver.addWidget(self.liver, stretch=1)
         for button in (self.find, self.load):
             button.setProperty("kind", "choice")  # narrow, so that the name beside them can be read
-            button.setMinimumWidth(button.sizeHint().width())
             liver.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

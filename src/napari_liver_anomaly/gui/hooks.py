@@ -132,7 +132,7 @@ def phantom_with_tumours() -> list[LayerData]:
 
 
 def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
-    """Open the panel, and start the run when a scan and its liver are there.
+    """Open the panel, and start the run when a scan is there.
 
     Parameters
     ----------
