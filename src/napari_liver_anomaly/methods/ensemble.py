@@ -2,8 +2,8 @@
 
 References
 ----------
-B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The segmenter's
-training is short on purpose, so single models scatter; their mean does much less.
+B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The
+segmenter's training is short on purpose, so single models scatter; their mean does much less.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
@@ -22,6 +21,7 @@ from napari_liver_anomaly.storage import hash_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.preparing import Prepare
