@@ -58,7 +58,7 @@ def calibrate(model: Any, data: HealthySlices, schedule: Schedule, *, seed: int 
         found = model.score(batch.anomalous.numpy(), organ)
         grey = np.rint(found.score * 255).astype(np.uint8)
         ranking = ranking + Ranking.of(grey, mask, organ)
-        still = ~mask.any(axis=(1, 2))
+        still = np.asarray(~mask.any(axis=(1, 2)))
         clean.append((grey[still], organ[still]))
         if found.restored is not None:
             error = np.abs(found.restored - healthy)
