@@ -49,7 +49,7 @@ def calibrate(model: Any, data: HealthySlices, schedule: Schedule, *, seed: int 
         liver pixel in a thousand on the same slices without anomalies. ``restoration`` (for a model that restores), mean absolute errors in HU:
         ``healthy_hu`` on healthy slices, ``anomaly_hu`` inside anomalies against the true healthy pixels, ``before_hu`` the same before restoring.
     """
-    ranking: Ranking | None = None
+    ranking = Ranking.of(np.zeros(0, np.uint8), np.zeros(0, bool))
     clean: list[tuple[Any, Any]] = []
     changes = np.zeros((3, 2))  # sum and number of pixels: healthy, in anomalies, in anomalies before
     for update in range(BATCHES):
@@ -57,9 +57,8 @@ def calibrate(model: Any, data: HealthySlices, schedule: Schedule, *, seed: int 
         organ, mask, healthy = batch.organ.numpy(), batch.mask.numpy(), batch.healthy.numpy()[:, 0]
         found = model.score(batch.anomalous.numpy(), organ)
         grey = np.rint(found.score * 255).astype(np.uint8)
-        here = Ranking.of(grey, mask, organ)
-        ranking = here if ranking is None else ranking + here
-        still = ~mask.any(axis=(1, 2))
+        ranking = ranking + Ranking.of(grey, mask, organ)
+        still = np.asarray(~mask.any(axis=(1, 2)))
         clean.append((grey[still], organ[still]))
         if found.restored is not None:
             error = np.abs(found.restored - healthy)
@@ -71,8 +70,6 @@ def calibrate(model: Any, data: HealthySlices, schedule: Schedule, *, seed: int 
                 [error[inside].sum(), inside.sum()],
                 [before[inside].sum(), inside.sum()],
             ]
-    if ranking is None:
-        raise ValueError("BATCHES is at least 1")
     best, level = ranking.best_dice()
     made: dict[str, Any] = {
         "held_out_family": {"threshold": round(level / 255, 3), "dice": round(best, 4)},

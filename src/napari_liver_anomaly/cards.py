@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.calibrating import calibrate
 from napari_liver_anomaly.device import choose
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, version
 from napari_liver_anomaly.healthy import slices_of
 from napari_liver_anomaly.methods.two_stage import TwoStage
 
@@ -31,6 +31,7 @@ def fit_and_save(
     path: str | Path,
     *,
     seed: int = 0,
+    restorer: str | Path | None = None,
     device: str = "auto",
     title: str = "",
     about: str = "",
@@ -50,6 +51,8 @@ def fit_and_save(
         Ends in ``.safetensors``. An unfinished training is kept beside it and gone on with.
     seed : int
         Decides every random choice.
+    restorer : path-like, optional
+        A two-stage model trained on the same scans with the same preset, whose restorer is taken; only the segmenter is trained.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     title : str
@@ -71,7 +74,7 @@ def fit_and_save(
     Raises
     ------
     Refusal
-        When there is no healthy slice, or the device is not there.
+        When there is no healthy slice, the device is not there, or the restorer is of another training.
     Cancelled
         When the job was cancelled; the unfinished training is kept.
     """
@@ -83,7 +86,10 @@ def fit_and_save(
     model = TwoStage(preset, seed=seed)
     states = path.with_name(f"{path.stem}.unfinished")
     slices = slices_of(scans, preset.prepare)
-    figures = model.fit(slices, device=where, state=states, job=job)
+    taken = _restorer_of(restorer, preset, scans) if restorer is not None else None
+    figures = model.fit(slices, restorer=taken.restorer if taken else None, device=where, state=states, job=job)
+    if taken:
+        figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
     whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
     card = {
         "title": title,
@@ -106,3 +112,15 @@ def fit_and_save(
     for stage in (1, 2):
         Path(f"{states}.stage{stage}.safetensors").unlink(missing_ok=True)
     return figures
+
+
+def _restorer_of(path: str | Path, preset: Preset, scans: Sequence[HealthyScan]) -> TwoStage:
+    """Load the model whose restorer is to be shared, and make sure that it may be."""
+    model = TwoStage.load(path)
+    learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
+    if model.preset.to_dict() != preset.to_dict() or learned != [scan.scan for scan in scans]:
+        raise UnfitModel(
+            "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans.",
+            "Sharing it would mix what the two models have seen.", "Give a model of the same preset and the same scans.",
+        )  # fmt: skip
+    return model

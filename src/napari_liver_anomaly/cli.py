@@ -143,6 +143,12 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "train", "Train a model on healthy livers.")
     _training_flags(verb)
+    verb.add_argument(
+        "--restorer",
+        type=Path,
+        metavar="FILE",
+        help="Take the restorer of this model, of the same preset and scans; train the segmenter.",
+    )
     verb.add_argument("--without", nargs="*", default=[], metavar="NAME", help="Cases to leave out, by name or identity.")
     verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")

@@ -127,11 +127,10 @@ def _turned(
     turn = np.array([[cos, sin], [-sin, cos]])
     middle = (np.array(organ.shape[1:]) - 1) / 2
     shift = middle - turn @ middle
-    inside = np.stack([affine_transform(plane.view(np.uint8), turn, shift, order=0) for plane in organ]).astype(bool)
+    kinds = organ.astype(np.uint8) + 2 * (images > 0).astype(np.uint8)  # both masks in one pass
+    turned = np.stack([affine_transform(plane, turn, shift, order=0) for plane in kinds])
+    inside, seen = turned % 2 == 1, turned > 0
     # Black pixels are not tissue: without filling, turning would draw a dark rim round every liver.
-    seen = (
-        np.stack([affine_transform((plane > 0).view(np.uint8), turn, shift, order=0) for plane in images]).astype(bool) | inside
-    )
     filled = np.where(images > 0, images, np.float32(0.5))
     moved = np.stack([affine_transform(plane, turn, shift, order=1, mode="nearest") for plane in filled])
     return np.where(seen, moved, 0).astype(np.float32), inside

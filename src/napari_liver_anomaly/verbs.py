@@ -133,6 +133,7 @@ def _command(args: argparse.Namespace) -> str:
         str(args.seed),
     ]
     words += ["--without", *args.without] if args.without else []
+    words += ["--restorer", args.restorer.name] if getattr(args, "restorer", None) else []
     return shlex.join([*words, *flags, "--out", args.out.name])
 
 
@@ -154,6 +155,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
         _preset(args),
         args.out,
         seed=args.seed,
+        restorer=args.restorer,
         device=args.device,
         title=args.title,
         about=args.about_data,

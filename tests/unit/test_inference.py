@@ -49,6 +49,7 @@ class Flat:
     def score(self, images, organ):
         self.fail(images, self.device)
         self.batches.append(len(images))
+        images = images[:, images.shape[1] // 2]
         restored = np.where(organ, np.float32(0.5), 0).astype(np.float32)
         return SimpleNamespace(score=(np.abs(images - restored) * 6 * organ).clip(0, 1).astype(np.float32), restored=restored)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.evidence.curves import curve_of
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.job import Job
@@ -204,7 +205,10 @@ def _measure(
             for variant in (name, f"{name}, auto") if learned else (name,):
                 note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
             continue
-        note(name, result.labels, result.score, seconds=result.timings_s["total"], ran_on=result.ran_on)
+        more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
+        if learned and not name.startswith("seed-"):
+            more["curve"] = curve_of(result.score, tumours, counted, settings.min_lesion_mm3)
+        note(name, result.labels, result.score, **more)
         if learned:
             threshold = auto_threshold(result.score, liver.voxels)
             cut = clean(result.score, threshold, settings.min_lesion_mm3, volume.geometry)

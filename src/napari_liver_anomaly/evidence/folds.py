@@ -60,7 +60,7 @@ def cross_validate(
     seed : int
         Decides every random choice; the second fold takes the next one.
     seeds : int
-        Models for each fold, with seeds 100 apart. Of more than one, each is measured, and their ensemble.
+        Models for each fold, with seeds 100 apart, which share the restorer of the first. Each is measured, and their ensemble.
     only : int, optional
         Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
     find : callable, optional
@@ -98,7 +98,10 @@ def cross_validate(
         for extra in range(0, 100 * seeds, 100):
             path = Path(models) / (f"fold-{number}.safetensors" if not extra else f"fold-{number}-seed-{extra}.safetensors")
             if not _is_trained(path, others, preset, seed + number - 1 + extra):
-                fit_and_save(others, preset, path, seed=seed + number - 1 + extra, device=device, about=about, job=job)
+                shared = Path(models) / f"fold-{number}.safetensors" if extra and preset.restores else None
+                fit_and_save(
+                    others, preset, path, seed=seed + number - 1 + extra, restorer=shared, device=device, about=about, job=job
+                )
             members.append(TwoStage.load(path))
             trained.append({
                 "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
@@ -108,7 +111,7 @@ def cross_validate(
             return {"folds": trained}
         for name in names:
             job.at("Measuring", len(measured) + len(left_out), len(cases))
-            liver = partial(find, name=name) if find is not None else None
+            liver = partial(_found_by, find, name) if find is not None else None
             found = measure_case(
                 cases[name], _methods(members), settings, card=members[0].card, device=device, job=job, find=liver
             )
@@ -126,6 +129,11 @@ def cross_validate(
             "no-truth", "No case of these folds has a readable tumour mask.", "Nothing was measured.", "Add tumour masks."
         )
     return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
+
+
+def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
+    """Find the liver of a named case."""
+    return find(volume, name)
 
 
 def _methods(members: Sequence[TwoStage]) -> dict[str, Any]:

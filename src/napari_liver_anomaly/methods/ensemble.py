@@ -2,8 +2,8 @@
 
 References
 ----------
-B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The segmenter's
-training is short on purpose, so single models scatter; their mean does much less.
+B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The
+segmenter's training is short on purpose, so single models scatter; their mean does much less.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.methods.two_stage import Scores, TwoStage
+from napari_liver_anomaly.methods.two_stage import Scores, TwoStage, score_together
 from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.preparing import Prepare
 
 KEY = "ensemble"
+
+
+def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether two networks of one kind hold the same weights."""
+    return all((a == b).all() for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 class Ensemble:
@@ -54,6 +59,9 @@ class Ensemble:
                 "Train them with one preset.",
             )  # fmt: skip
         self.members = tuple(members)
+        for member in self.members[1:]:  # seeds of a segmenter usually share their restorer: it then runs once
+            if member.preset.restorer == members[0].preset.restorer and _same(member.restorer, members[0].restorer):
+                member.restorer = members[0].restorer
         self.mirror = mirror
         self.name = "untrained"
         self.hash = ""
@@ -106,13 +114,13 @@ class Ensemble:
         Scores
             Means over members and mirror images.
         """
-        found = [member.score(images, organ) for member in self.members]
+        found = score_together(self.members, images, organ)
         if self.mirror:
             flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(organ[..., ::-1])
-            turned = [member.score(flipped, mirrored) for member in self.members]
+            turned = score_together(self.members, flipped, mirrored)
             found += [Scores(one.score[..., ::-1], None if one.restored is None else one.restored[..., ::-1]) for one in turned]
         restored = [one.restored for one in found if one.restored is not None]
-        score = np.mean([one.score for one in found], axis=0, dtype=np.float32)
+        score = np.asarray(np.mean([one.score for one in found], axis=0, dtype=np.float32))
         return Scores(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:

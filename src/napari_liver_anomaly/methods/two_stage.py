@@ -26,6 +26,8 @@ from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules, NoiseStretch
 from napari_liver_anomaly.training import Batch, Stage, train_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.job import Job
@@ -104,7 +106,7 @@ PRESETS: dict[str, Preset] = {
         recipe=Nodules(),
         schedule=Schedule(
             restorer_updates=500,
-            segmenter_updates=900,
+            segmenter_updates=700,
             learning_rate=1e-3,
             fall=True,
             segmenter_fall=True,
@@ -216,7 +218,13 @@ class TwoStage:
         return self
 
     def fit(
-        self, data: HealthySlices, *, device: torch.device | None = None, state: Path | None = None, job: Job | None = None
+        self,
+        data: HealthySlices,
+        *,
+        restorer: Restorer | None = None,
+        device: torch.device | None = None,
+        state: Path | None = None,
+        job: Job | None = None,
     ) -> dict[str, Any]:
         """Train the restorer; freeze it; train the segmenter briefly.
 
@@ -224,6 +232,8 @@ class TwoStage:
         ----------
         data : HealthySlices
             Slices without anomalies, made with this model's :attr:`prepare`.
+        restorer : Restorer, optional
+            One that is trained already, of the same settings and slices: only the segmenter is trained then.
         device : torch.device, optional
             Where to compute; the CPU when nothing is said.
         state : Path, optional
@@ -248,8 +258,11 @@ class TwoStage:
             updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
         )  # fmt: skip
         figures: dict[str, Any] = {"slices": len(data)}
+        if restorer is not None:
+            self.restorer.load_state_dict(restorer.state_dict())
+            self.restorer.requires_grad_(False)
         for stage, kept in zip((first, second), states, strict=True):
-            if stage is first and not self.has_restorer:
+            if stage is first and (restorer is not None or not self.has_restorer):
                 continue
             figures[f"stage_{stage.number}"] = train_stage(
                 stage, data, recipe, schedule, seed=self.seed, device=self.device, state=kept, job=job
@@ -268,7 +281,6 @@ class TwoStage:
             return overlap_loss(logits, batch.mask, batch.organ)
         return focal_loss(logits, batch.mask)
 
-    @torch.inference_mode()
     def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Scores:
         """Score a batch of slices.
 
@@ -284,16 +296,7 @@ class TwoStage:
         Scores
             On the CPU. A slice's score does not depend on the others in the batch.
         """
-        height, width = images.shape[2:]
-        room = (0, -width % 32, 0, -height % 32)
-        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
-        x = x.to(device=self.device, memory_format=torch.channels_last)
-        inside = torch.nn.functional.pad(torch.from_numpy(organ[:, None].astype(np.float32)), room).to(self.device)
-        restored = self.restorer(x) if self.has_restorer else None
-        share = torch.softmax(self.segmenter(restored, x, inside).float(), dim=1)[:, 1]
-        score = share.cpu().numpy()[:, :height, :width] * organ
-        healthy = None if restored is None else restored[:, 0, :height, :width].float().cpu().numpy()
-        return Scores(score.astype(np.float32), healthy)
+        return score_together([self], images, organ)[0]
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:
         """Write the weights and their card.
@@ -390,3 +393,40 @@ class TwoStage:
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
             )
         return model
+
+
+@torch.inference_mode()
+def score_together(models: Sequence[TwoStage], images: NDArray[np.float32], organ: NDArray[np.bool_]) -> list[Scores]:
+    """Score one batch with several models that see a scan in the same way; a restorer that they share runs once.
+
+    Parameters
+    ----------
+    models : sequence of TwoStage
+        On one device.
+    images : ndarray, (B, C, H, W) float32
+        0…1, made with the models' ``prepare``.
+    organ : ndarray, (B, H, W) bool
+        Where the liver is.
+
+    Returns
+    -------
+    list of Scores
+        One for each model.
+    """
+    height, width = images.shape[2:]
+    room, device = (0, -width % 32, 0, -height % 32), models[0].device
+    x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
+    x = x.to(device=device, memory_format=torch.channels_last)
+    inside = torch.nn.functional.pad(torch.from_numpy(organ[:, None].astype(np.float32)), room).to(device)
+    restored: dict[int, torch.Tensor] = {}
+    found = []
+    for model in models:
+        key = id(model.restorer)
+        if model.has_restorer and key not in restored:
+            restored[key] = model.restorer(x)
+        healthy = restored[key] if model.has_restorer else None
+        share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
+        score = share.cpu().numpy()[:, :height, :width] * organ
+        image = None if healthy is None else healthy[:, 0, :height, :width].float().cpu().numpy()
+        found.append(Scores(score.astype(np.float32), image))
+    return found

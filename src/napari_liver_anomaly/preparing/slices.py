@@ -66,7 +66,8 @@ class Slices:
             C is ``settings.planes``; beyond the first and the last slice, these are repeated.
         """
         reach = self.settings.neighbours
-        return self.images[np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)]
+        places = np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)
+        return np.asarray(self.images[places], dtype=np.float32)
 
     def to_hu(self, images: Floats, first: int = 0) -> Floats:
         """Turn network intensities back to Hounsfield units.

@@ -1,13 +1,13 @@
 """Lesions in space: soft, lumpy bodies of 2.5 to 40 mm radius that take the place of the tissue, vessels included.
 
-What a tumour does to a liver is not an added constant. It *replaces* parenchyma and the vessels in it, has an edge that is as soft as the scanner makes
-it, its own unevenness, sometimes another core or a bright rim, and the scan's noise goes on through it.
+What a tumour does to a liver is not an added constant. It *replaces* parenchyma and the vessels in it, has an edge that is as soft as the scanner
+makes it, its own unevenness, sometimes another core or a bright rim, and the scan's noise goes on through it.
 
 References
 ----------
 Hu et al., "Label-free liver tumor segmentation", CVPR 2023 (lesions as deformed ellipsoids in millimetres, soft edges, several
-sizes); here without their elastic deformation and textures, with replacement of the tissue, bright and isodense lesions, cores and rims, and contrasts
-down to what the noise lets see.
+sizes); here without their elastic deformation and textures, with replacement of the tissue, bright and isodense lesions, cores and rims, and
+contrasts down to what the noise lets see.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def found(samples, folder):
 def test_it_is_plain_data(found):
     text = json.dumps(found, allow_nan=False)
     assert json.loads(text) == found
-    assert list(found["summary"]) == ["oracle", "dark-rule"], "the rule without learning is always there"
+    assert list(found["summary"]) == ["oracle", "oracle, auto", "dark-rule"], "the rule without learning is always there"
     assert found["model"] == {"name": "oracle", "hash": "00", "key": "oracle"}
     assert found["settings"] == Segment().to_dict() and "medical device" in found["notice"]
 

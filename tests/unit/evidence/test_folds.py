@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from napari_liver_anomaly.errors import Refusal
@@ -12,6 +13,7 @@ from napari_liver_anomaly.evidence import folds as room
 from napari_liver_anomaly.healthy import pack_folder
 from napari_liver_anomaly.methods.two_stage import PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.volume import Mask
 from napari_liver_anomaly.writing import write_sample
 
 
@@ -43,9 +45,35 @@ def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp
     assert [case["case"] for case in found["cases"]] == ["a", "b", "c"]
     assert [case["seen_in_training"] for case in found["cases"]] == [False] * 3
     assert [fold["trained_on"] for fold in found["folds"]] == [2, 1]
-    assert list(found["summary"]) == ["two-stage", "dark-rule"]
+    assert list(found["summary"]) == ["two-stage", "two-stage, auto", "dark-rule"]
     assert found["summary"]["two-stage"]["not_seen_in_training"]["scans"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors"]
+
+
+def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path):
+    scans = pack_folder(folder, keep_names=True)
+    cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, only=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-2-seed-100.safetensors", "fold-2.safetensors"]
+    livers = []
+
+    def find(volume, name):
+        livers.append(name)
+        half = np.zeros(volume.voxels.shape, bool)
+        half[:, :, : half.shape[2] // 2] = True
+        return Mask(half, volume.geometry, volume.identity)
+
+    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, find=find)
+    assert livers == ["a", "b"]
+    assert [fold["seed"] for fold in found["folds"]] == [0, 100, 1, 101]
+    given = ["seed-1", "seed-1, auto", "seed-2", "seed-2, auto", "ensemble", "ensemble, auto", "dark-rule"]
+    assert list(found["summary"]) == given + [f"{name}, found liver" for name in given]
+    for case in found["cases"]:
+        rows = case["methods"]
+        assert 0.2 <= rows["ensemble, auto"]["threshold"] <= 0.8
+        assert len(rows["ensemble"]["curve"]["thresholds"]) == 9
+        assert "curve" not in rows["seed-1"]
+        assert rows["ensemble"]["auroc_in_liver"] != rows["seed-1"]["auroc_in_liver"]
+        assert case["found_liver_dice"] < 1
 
 
 def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, monkeypatch):

@@ -82,7 +82,7 @@ def test_segmenter_finds_held_out_anomalies(trained):
     truth, score = [], []
     for batch in held_out(data):
         organ = (batch.healthy[:, 0] > 0).numpy()
-        found = model.score(batch.anomalous[:, 0].numpy(), organ).score
+        found = model.score(batch.anomalous.numpy(), organ).score
         truth.append(batch.mask.numpy()[organ])
         score.append(found[organ])
     assert roc_auc_score(np.concatenate(truth), np.concatenate(score)) > 0.9
@@ -98,8 +98,8 @@ def test_restorer_is_frozen_bit_for_bit_in_stage_two(trained):
 def test_a_slice_does_not_depend_on_its_batch(trained):
     model, data, _, _ = trained
     images, organ = np.stack(data.images[:5]), np.stack(data.organs[:5])
-    together = model.score(images, organ)
-    alone = model.score(images[2:3], organ[2:3])
+    together = model.score(images[:, None], organ)
+    alone = model.score(images[2:3, None], organ[2:3])
     np.testing.assert_allclose(together.score[2], alone.score[0], atol=1e-5)
     np.testing.assert_allclose(together.restored[2], alone.restored[0], atol=1e-5)
 
@@ -124,7 +124,7 @@ def test_scores_are_zero_outside_the_organ_and_any_size_works(trained):
     image = np.random.default_rng(0).random((2, 41, 67)).astype(np.float32)
     organ = np.zeros(image.shape, dtype=bool)
     organ[:, 5:30, 5:50] = True
-    found = model.score(image, organ)
+    found = model.score(image[:, None], organ)
     assert found.score.shape == found.restored.shape == image.shape
     assert not found.score[~organ].any()
     assert found.score.max() <= 1
@@ -137,10 +137,10 @@ def test_save_and_load_give_the_same_bits(trained, tmp_path):
     images, organ = np.stack(data.images[:3]), np.stack(data.organs[:3])
     for tensor, value in model.segmenter.state_dict().items():
         assert torch.equal(value, again.segmenter.state_dict()[tensor])
-    first, second = again.score(images, organ), methods.load(tmp_path / "tiny.safetensors").score(images, organ)
+    first, second = again.score(images[:, None], organ), methods.load(tmp_path / "tiny.safetensors").score(images[:, None], organ)
     assert np.array_equal(first.score, second.score)
     # The trained model still holds its tensors in the memory layout of training, which adds in another order.
-    np.testing.assert_allclose(model.score(images, organ).score, first.score, atol=1e-5)
+    np.testing.assert_allclose(model.score(images[:, None], organ).score, first.score, atol=1e-5)
     assert (again.hash, again.name, again.preset) == (digest, "tiny", TINY)
     assert again.card["training"]["slices"] == 16
 

@@ -1,0 +1,53 @@
+"""One scan's scores at many thresholds: what FROC, size and calibration curves are drawn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.lesions import box_of, clean
+from napari_liver_anomaly.metrics import Counts, find_lesions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Mask
+
+THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))
+BINS = 20
+
+
+def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, min_lesion_mm3: float) -> dict[str, Any]:
+    """Count voxels and lesions at many thresholds.
+
+    Parameters
+    ----------
+    score : ndarray, (z, y, x) uint8
+        Anomaly score, 0…255 for 0…1.
+    tumours, liver : Mask
+        The truth, and where was searched.
+    min_lesion_mm3 : float
+        Smaller lesions are dropped.
+
+    Returns
+    -------
+    dict
+        ``thresholds``: for 0.1 to 0.9 the voxels hit, false and missed, the lesions of the truth found in each class of size, and the false lesions.
+        ``bins``: for 20 equal bins of the score, voxels of the liver, and how many of them are tumour.
+    """
+    inside = liver.voxels
+    box = box_of(inside | tumours.voxels) or (slice(0, 0),) * 3
+    truth, part = tumours.voxels[box], score[box]
+    points = []
+    for threshold in THRESHOLDS:
+        guess = clean(part, threshold, min_lesion_mm3, liver.geometry) > 0
+        counts, found = Counts.of(guess, truth), find_lesions(guess, truth, liver.geometry)
+        points.append({
+            "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,
+            "found": {name: list(pair) for name, pair in found.by_size().items()}, "false_lesions": found.false,
+        })  # fmt: skip
+    place = np.minimum(part.astype(np.int64) * BINS // 255, BINS - 1)
+    voxels = np.bincount(place[inside[box]], minlength=BINS)
+    hits = np.bincount(place[inside[box] & truth], minlength=BINS)
+    return {"thresholds": points, "bins": {"voxels": voxels.tolist(), "tumour": hits.tolist()}}

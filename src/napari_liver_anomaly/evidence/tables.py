@@ -1,0 +1,169 @@
+"""Tables and curves of stored measurements, in Markdown and as pictures: made from JSON alone, so that anyone can make them again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+NONE = "–"
+SIZE_WORDS = {"under_10_mm": "under 10 mm", "10_to_20_mm": "10 to 20 mm", "over_20_mm": "over 20 mm"}
+HEAD = (
+    "what", "Dice, pooled", "case mean ± SD", "slice mean", "best Dice, pooled (oracle)", "AUROC, mean", "≥ 10 mm touched", "< 10 mm touched",
+    "false per scan ± SD", "false, scans without tumour",
+)  # fmt: skip
+
+
+def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, words: dict[str, str] | None = None) -> str:
+    """Compare methods over all scans of a report.
+
+    Parameters
+    ----------
+    report : dict
+        As written by ``cross-validate`` or ``evaluate``.
+    methods : sequence of str, optional
+        Which, in this order; all when nothing is said.
+    words : dict, optional
+        What to call them.
+
+    Returns
+    -------
+    str
+        A Markdown table.
+    """
+    wanted = methods or list(report["summary"])
+    return _table(HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]])
+
+
+def seeds_line(report: dict[str, Any]) -> str:
+    """Say how much the figures scatter over seeds.
+
+    Parameters
+    ----------
+    report : dict
+        A cross-validation with several seeds.
+
+    Returns
+    -------
+    str
+        One sentence; empty when there are fewer than two seeds.
+    """
+    import numpy as np
+
+    seeds = [report["summary"][name]["all"] for name in report["summary"] if name.startswith("seed-") and "," not in name]
+    if len(seeds) < 2:
+        return ""
+    parts = []
+    for word, values in (
+        ("pooled Dice", [s["dice"]["pooled"] for s in seeds]),
+        ("case mean", [s["dice"]["case_mean"]["mean"] for s in seeds]),
+        ("slice mean", [s["dice"]["slice_mean"]["mean"] for s in seeds]),
+        ("AUROC", [s["auroc_in_liver"]["case_mean"]["mean"] for s in seeds]),
+        ("false lesions per scan", [s["lesions"]["false_per_scan"]["mean"] for s in seeds]),
+    ):
+        parts.append(f"{word} {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
+    return f"Single models, mean ± SD over {len(seeds)} seeds: {', '.join(parts)}."
+
+
+def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
+    """Compare methods scan by scan.
+
+    Parameters
+    ----------
+    report : dict
+        As written by ``cross-validate`` or ``evaluate``.
+    methods : sequence of str
+        Which.
+
+    Returns
+    -------
+    str
+        A Markdown table: tumour volume, then Dice, AUROC, lesions touched and false lesions of each method.
+    """
+    head = ["scan", "tumour, ml", *(f"{what}, {name}" for what in ("Dice", "AUROC", "touched", "false") for name in methods)]
+    rows = []
+    for case in report["cases"]:
+        found = [case["methods"][name] for name in methods]
+        cells = [case["case"], f"{case['tumour_ml']:.1f}"]
+        cells += [_number(row["dice"], 2) for row in found] + [_number(row["auroc_in_liver"], 2) for row in found]
+        cells += [f"{row['lesions']['found']} of {row['lesions']['of']}" if row["lesions"]["of"] else NONE for row in found]
+        rows.append(cells + [str(row["lesions"]["false"]) for row in found])
+    return _table(head, rows)
+
+
+def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
+    """Draw FROC, sensitivity by size, and calibration of the scores.
+
+    Parameters
+    ----------
+    report : dict
+        A report whose cases hold curves of this method.
+    method : str
+        Which.
+    path : path-like
+        Picture to write, ``.svg`` or ``.png``.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    curves = [case["methods"][method]["curve"] for case in report["cases"] if "curve" in case["methods"].get(method, {})]
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    froc, size, sure = figure.subplots(1, 3)
+    thresholds = [point["threshold"] for point in curves[0]["thresholds"]]
+    false = [np.mean([curve["thresholds"][k]["false_lesions"] for curve in curves]) for k in range(len(thresholds))]
+    found = {
+        name: [_share(curve["thresholds"][k]["found"][name] for curve in curves) for k in range(len(thresholds))]
+        for name in SIZE_WORDS
+    }
+    for name, words in SIZE_WORDS.items():
+        froc.plot(false, found[name], "o-", markersize=3, label=words)
+        size.plot(thresholds, found[name], "o-", markersize=3, label=words)
+    froc.set(
+        xlabel="false lesions per scan", ylabel="share of lesions touched", title="FROC by equivalent diameter", ylim=(0, 1.02)
+    )
+    size.set(xlabel="threshold", ylabel="share of lesions touched", title="Sensitivity and threshold", ylim=(0, 1.02))
+    voxels = np.sum([curve["bins"]["voxels"] for curve in curves], axis=0)
+    tumour = np.sum([curve["bins"]["tumour"] for curve in curves], axis=0)
+    middle = (np.arange(len(voxels)) + 0.5) / len(voxels)
+    sure.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    sure.plot(middle[voxels > 0], (tumour / np.maximum(voxels, 1))[voxels > 0], "o-", markersize=3)
+    sure.set(xlabel="score", ylabel="share of voxels that are tumour", title="Calibration of the score", xlim=(0, 1), ylim=(0, 1))
+    for axes in (froc, size):
+        axes.legend(fontsize=8)
+    for axes in (froc, size, sure):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+
+
+def _row(report: dict[str, Any], name: str) -> list[str]:
+    """Give the cells of one method."""
+    all_ = report["summary"][name]["all"]
+    dice, lesions = all_["dice"], all_["lesions"]
+    sizes = lesions["by_size"]
+    large = [sizes[size] for size in ("10_to_20_mm", "over_20_mm")]
+    without = [str(case["methods"][name]["lesions"]["false"]) for case in report["cases"] if not case["tumour_ml"]]
+    case, false = dice["case_mean"], lesions["false_per_scan"]
+    return [
+        _number(dice["pooled"], 3), f"{_number(case['mean'], 3)} ± {_number(case['sd'], 3)}", _number(dice["slice_mean"]["mean"], 3),
+        _number(all_["best_dice"]["pooled"], 3), _number(all_["auroc_in_liver"]["case_mean"]["mean"], 3),
+        f"{sum(s['found'] for s in large)} of {sum(s['of'] for s in large)}",
+        f"{sizes['under_10_mm']['found']} of {sizes['under_10_mm']['of']}",
+        f"{_number(false['mean'], 1)} ± {_number(false['sd'], 1)}", ", ".join(without) or NONE,
+    ]  # fmt: skip
+
+
+def _share(pairs: Iterable[Sequence[int]]) -> float:
+    """Share of lesions found, over many scans."""
+    found, of = (sum(column) for column in zip(*pairs, strict=True))
+    return found / of if of else float("nan")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
