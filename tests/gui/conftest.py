@@ -70,6 +70,7 @@ class FakeMethod:
 
     def __init__(self, sample: SimpleNamespace, steps: int = 4, step_s: float = 0.01) -> None:
         self.sample, self.steps, self.step_s = sample, steps, step_s
+        self.findings: tuple[Finding, ...] = ()
         self.at_step: Callable[[int], object] = lambda _: None
         self.calls: list[dict[str, Any]] = []
 
@@ -88,7 +89,7 @@ class FakeMethod:
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
             lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
             device="cpu", ran_on="Ran on CPU.",
-            timings_s={"total": 0.1}, findings=(),
+            timings_s={"total": 0.1}, findings=self.findings,
         )  # fmt: skip
 
 
