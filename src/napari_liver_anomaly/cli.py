@@ -130,7 +130,9 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "synthesise", "Put synthetic anomalies on a scan.")
     verb.add_argument("scan", type=Path, help="CT, as for segment.")
     verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
-    verb.add_argument("--recipe", default="blobs", help="Family of anomalies; 'liver-anomaly info' lists them. Default blobs.")
+    verb.add_argument(
+        "--recipe", default="nodules", help="Family of anomalies; 'liver-anomaly info' lists them. Default nodules."
+    )
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
 

@@ -79,7 +79,7 @@ def check_outputs(out: Path, scan: Path) -> dict:
 
 def test_segment_the_sample(sample, segmented):
     report = check_outputs(segmented, sample / "phantom_ct.nii.gz")
-    assert report["model"] == "compact"
+    assert report["model"] == "standard"
     assert len(report["model_hash"]) == 64
     assert report["timings_s"]["total"] > 0
 
@@ -130,7 +130,7 @@ def refuse(words: list[str], capsys, out: Path) -> str:
 
 @pytest.mark.parametrize("fault", ["cut", "missing", "other grid", "empty liver", "text", "model", "no liver file"])
 def test_refusals(sample, tmp_path, capsys, fault):
-    scan, liver, out, model = sample / "phantom_ct.nii.gz", sample / "phantom_liver.nii.gz", tmp_path / "out", "compact"
+    scan, liver, out, model = sample / "phantom_ct.nii.gz", sample / "phantom_liver.nii.gz", tmp_path / "out", "standard"
     if fault == "cut":
         scan = tmp_path / "cut.nii.gz"
         scan.write_bytes((sample / "phantom_ct.nii.gz").read_bytes()[:20000])
@@ -170,7 +170,7 @@ def test_out_of_range_is_refused(sample, tmp_path, capsys):
 
 def test_synthesise_changes_only_the_liver(sample, tmp_path):
     words = ["synthesise", f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--seed", "7"]
-    for recipe in ("blobs", "noise-stretch"):
+    for recipe in ("nodules", "noise-stretch"):
         out = tmp_path / recipe
         assert main([*words, "--recipe", recipe, "--out", str(out)]) == 0
         before, after, mask = (
@@ -208,7 +208,7 @@ def test_info_and_quiet_without_a_terminal(capfd):
     done = subprocess.run(
         [sys.executable, "-m", "napari_liver_anomaly", "info"], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "compact" in done.stdout
+    assert "standard" in done.stdout
     assert "blobs" in done.stdout
     assert done.stderr == ""
 

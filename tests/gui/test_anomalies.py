@@ -73,12 +73,12 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
     viewer.dims.set_point(0, 4 * 3.0)
     settle(qtbot, anomalies)
     assert image is viewer.layers["case preview"] and image.data_to_world((0, 0, 0))[0] == pytest.approx(12.0)
-    recipe = RECIPES["blobs"]()
+    recipe = RECIPES["nodules"]()
     seed = seed_with(sample, recipe, 4)
     anomalies.recipe.seed.setValue(seed)
     settle(qtbot, anomalies)
     assert np.array_equal(image.data[0], synthesise_slice(sample.volume, sample.liver, 4, recipe, seed)[0])
-    anomalies.recipe.rows["blobs"].fields["p_empty"].setValue(1.0)
+    anomalies.recipe.rows["nodules"].fields["p_empty"].setValue(1.0)
     settle(qtbot, anomalies)
     assert anomalies.said.text() == HEALTHY and np.array_equal(image.data[0], sample.volume.voxels[4])
     viewer.dims.set_point(0, 0)
@@ -129,7 +129,7 @@ def test_the_whole_volume_is_a_scan_of_its_own_that_can_be_searched(anomalies, v
     with qtbot.waitSignal(anomalies.finished, timeout=60_000):
         anomalies.runbar.button.click()
     settle(qtbot, anomalies)
-    volume, mask = synthesise(sample.volume, sample.liver, RECIPES["blobs"](), 3)
+    volume, mask = synthesise(sample.volume, sample.liver, RECIPES["nodules"](), 3)
     scan, liver, drawn = (viewer.layers[f"case anomalous{kind}"] for kind in ("", " liver", " mask"))
     assert np.array_equal(scan.data, volume.voxels) and np.array_equal(drawn.data, mask.voxels)
     assert tag_of(scan).scan == tag_of(liver).scan == tag_of(drawn).scan == volume.identity != sample.volume.identity
