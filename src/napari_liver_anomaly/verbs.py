@@ -171,7 +171,8 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.methods import combine
 
     job.at("Putting models together", 0, 1)
-    combine(args.models, args.out, json.loads(args.metrics.read_text()) if args.metrics else None)
+    metrics = json.loads(args.metrics.read_text()) if args.metrics else None
+    combine(args.models, args.out, title=args.title, mirror=args.mirror, metrics=metrics)
     _say(f"Wrote {args.out.name} with {len(args.models)} models.")
 
 

@@ -80,7 +80,9 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
     return Ensemble.load(path) if read_card(path).get("key") == KEY else TwoStage.load(path)
 
 
-def combine(paths: Sequence[str | Path], out: str | Path, metrics: dict[str, Any] | None = None) -> None:
+def combine(
+    paths: Sequence[str | Path], out: str | Path, *, title: str = "", mirror: bool = False, metrics: dict[str, Any] | None = None
+) -> None:
     """Put several trained two-stage models into one file, as an ensemble.
 
     Parameters
@@ -89,6 +91,10 @@ def combine(paths: Sequence[str | Path], out: str | Path, metrics: dict[str, Any
         ``.safetensors`` files of two-stage models that see a scan in the same way.
     out : path-like
         Ends in ``.safetensors``.
+    title : str
+        One line for lists of models; that of the members when they share one.
+    mirror : bool
+        Score every slice mirrored, too: a little better, and twice as slow.
     metrics : dict, optional
         An evaluation, whose summary is kept in the card.
 
@@ -101,9 +107,21 @@ def combine(paths: Sequence[str | Path], out: str | Path, metrics: dict[str, Any
     from napari_liver_anomaly.methods.two_stage import TwoStage
 
     members = [TwoStage.load(path) for path in paths]
-    ensemble = Ensemble(members)
-    same = {key: value for key, value in members[0].card.items() if all(member.card.get(key) == value for member in members)}
-    own = {"training": [member.card.get("training") for member in members], "commands": [m.card.get("command") for m in members]}
+    ensemble = Ensemble(members, mirror=mirror)
+    cards = [member.card for member in members]
+    same = {key: value for key, value in cards[0].items() if all(card.get(key) == value for card in cards)}
     kept = {key: value for key, value in same.items() if key not in ("key", "format", "settings", "seed", "training", "command")}
+    own = {name: [card.get(name) for card in cards] for name in ("training", "synthetic", "command")}
     figures = {"metrics": metrics.get("summary", {})} if metrics else {}
-    ensemble.save(out, kept | own | {"parameters": ensemble.parameters} | figures)
+    said = {"title": title} if title else {}
+    ensemble.save(out, kept | own | {"data": _data_of(cards), "parameters": ensemble.parameters} | figures | said)
+
+
+def _data_of(cards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Say what several models learned from, all together: every scan that any of them has seen."""
+    datas = [card.get("data", {}) for card in cards]
+    scans = {entry["scan"]: entry for data in datas for entry in data.get("scans", ())}
+    without = sorted({name for data in datas for name in data.get("scans_without_tumour_label", ())})
+    learned = [[entry["name"] or entry["scan"] for entry in data.get("scans", ())] for data in datas]
+    words = {key: datas[0][key] for key in ("chosen", "about") if key in datas[0]}
+    return {"scans": list(scans.values()), "scans_without_tumour_label": without, "members_learned_from": learned} | words

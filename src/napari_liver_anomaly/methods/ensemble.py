@@ -59,9 +59,15 @@ class Ensemble:
                 "Train them with one preset.",
             )  # fmt: skip
         self.members = tuple(members)
-        for member in self.members[1:]:  # seeds of a segmenter usually share their restorer: it then runs once
-            if member.preset.restorer == members[0].preset.restorer and _same(member.restorer, members[0].restorer):
-                member.restorer = members[0].restorer
+        for place, member in enumerate(
+            self.members
+        ):  # seeds of a segmenter usually share their restorer: it is then kept and run once
+            same = (
+                m
+                for m in self.members[:place]
+                if m.preset.restorer == member.preset.restorer and _same(m.restorer, member.restorer)
+            )
+            member.restorer = next(same, member).restorer
         self.mirror = mirror
         self.name = "untrained"
         self.hash = ""
@@ -79,8 +85,9 @@ class Ensemble:
 
     @property
     def parameters(self) -> int:
-        """Number of weights in all networks."""
-        return sum(member.parameters for member in self.members)
+        """Number of weights in all networks; a shared restorer counts once."""
+        networks = {id(network): network for member in self.members for network in member.networks.values()}
+        return sum(p.numel() for network in networks.values() for p in network.parameters())
 
     def to(self, device: torch.device) -> Ensemble:
         """Move all networks to a device.
@@ -138,11 +145,13 @@ class Ensemble:
         str
             SHA-256 of the file.
         """
-        tensors = {}
+        tensors, about, restorers = {}, [], [member.restorer for member in self.members]
         for number, member in enumerate(self.members):
+            owner = restorers.index(member.restorer)
+            about.append({"settings": member.preset.to_dict(), "seed": member.seed, "restorer_of": owner})
             for name, value in member.tensors().items():
-                tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
-        about = [{"settings": member.preset.to_dict(), "seed": member.seed} for member in self.members]
+                if owner == number or not name.startswith("restorer."):
+                    tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
         return checkpoint.save(path, tensors, {"key": KEY, "members": about, "mirror": self.mirror, **card})
 
     @classmethod
@@ -177,6 +186,10 @@ class Ensemble:
             number, _, rest = name.partition(".")
             place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
             parts[place][rest] = value.float() if value.is_floating_point() else value
+        for number, about in enumerate(abouts):
+            owner = about.get("restorer_of", number) if isinstance(about, dict) else number
+            if owner in range(number):
+                parts[number] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
             [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)], mirror=card["mirror"]
         )

@@ -81,11 +81,17 @@ def test_combining_files(batch, tmp_path):
     paths = []
     for seed in range(2):
         paths.append(tmp_path / f"{seed}.safetensors")
-        TwoStage(TINY, seed=seed).save(paths[-1], {"title": "t", "training": {"slices": seed}, "command": f"seed {seed}"})
-    methods.combine(paths, tmp_path / "all.safetensors", {"summary": {"x": 1}})
+        data = {"scans": [{"scan": "both", "name": ""}, {"scan": f"only{seed}", "name": f"n{seed}"}], "about": "phantoms"}
+        card = {"title": "t", "training": {"slices": seed}, "command": f"seed {seed}", "data": data}
+        TwoStage(TINY, seed=seed).save(paths[-1], card)
+    methods.combine(paths, tmp_path / "all.safetensors", metrics={"summary": {"x": 1}})
     made = methods.load(tmp_path / "all.safetensors")
     assert made.card["title"] == "t"
-    assert made.card["commands"] == ["seed 0", "seed 1"]
+    assert made.card["command"] == ["seed 0", "seed 1"]
+    assert sorted(entry["scan"] for entry in made.card["data"]["scans"]) == ["both", "only0", "only1"]
+    assert made.card["data"]["members_learned_from"] == [["both", "n0"], ["both", "n1"]]
+    assert made.card["data"]["about"] == "phantoms"
+    assert made.mirror is False
     assert made.card["training"] == [{"slices": 0}, {"slices": 1}]
     assert made.card["metrics"] == {"x": 1}
 
@@ -104,3 +110,24 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path, spoil):
     checkpoint.save(path, tensors, {k: v for k, v in card.items() if k != "format"})
     with pytest.raises(UnfitModel):
         methods.load(path)
+
+
+def test_a_shared_restorer_is_kept_and_run_once(batch, tmp_path, monkeypatch):
+    images, organ = batch
+    members = [TwoStage(TINY, seed=seed) for seed in range(3)]
+    members[1].restorer.load_state_dict(members[0].restorer.state_dict())
+    alone = [member.score(images, organ).score for member in members]
+    made = Ensemble(members, mirror=False)
+    np.testing.assert_allclose(made.score(images, organ).score, np.mean(alone, axis=0), atol=1e-6)
+    own = sum(p.numel() for p in members[0].restorer.parameters())
+    assert made.parameters == sum(m.parameters for m in members) - own
+    made.save(tmp_path / "x.safetensors", {})
+    again = methods.load(tmp_path / "x.safetensors")
+    assert [entry["restorer_of"] for entry in again.card["members"]] == [0, 0, 2]
+    assert again.members[1].restorer is again.members[0].restorer is not again.members[2].restorer
+    np.testing.assert_allclose(again.score(images, organ).score, made.score(images, organ).score, atol=1 / 255)
+    calls = []
+    forward = type(members[0].restorer).forward
+    monkeypatch.setattr(type(members[0].restorer), "forward", lambda self, x: calls.append(1) or forward(self, x))
+    again.score(images, organ)
+    assert len(calls) == 2
