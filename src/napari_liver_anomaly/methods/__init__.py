@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT = "standard"
 PRESETS = (
     "standard",
+    "direct",
     "compact",
     "paper",
     "paper-small",

@@ -7,7 +7,7 @@ Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,13 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
 }
+
+# The same segmenter without a restorer (Hu et al. 2023 train so): what the restoration adds is measured against it.
+PRESETS["direct"] = replace(
+    PRESETS["standard"],
+    segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
+    schedule=replace(PRESETS["standard"].schedule, segmenter_updates=900),
+)
 
 
 @dataclass(frozen=True, slots=True)
