@@ -166,6 +166,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--data", type=Path, required=True, help="Folder of NAME_ct, NAME_liver and NAME_tumour files.")
     verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument("--find-liver", action="store_true", help="Measure in the liver that the program finds, too.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
     add_options(verb, Segment)
 
@@ -179,8 +180,27 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--seeds", type=int, default=1, help="Models for each fold; more than one are measured together, too. Default 1."
     )
+    verb.add_argument(
+        "--livers",
+        type=Path,
+        metavar="DIR",
+        help="Liver models of the same folds (cross-validate-liver): measure in the found liver, too.",
+    )
+    verb.add_argument(
+        "--also", type=Path, metavar="DIR", help="Models of another preset for the same folds, measured alone and fused."
+    )
     verb.add_argument("--only", type=int, metavar="NUMBER", help="Train the models of this fold and measure nothing.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
+
+    verb = _verb(verbs, "tables", "Make tables and curves from a stored evaluation.")
+    verb.add_argument("report", type=Path, help="JSON made by 'evaluate' or 'cross-validate'.")
+    verb.add_argument(
+        "--cases", nargs="*", metavar="METHOD", help="Methods compared scan by scan; curves are those of the first."
+    )
+    verb.add_argument(
+        "--curves", type=Path, help="Picture of FROC, size and calibration curves (.svg or .png); needs matplotlib."
+    )
+    verb.add_argument("--out", type=Path, required=True, help="Markdown file to write.")
 
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
     verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")

@@ -192,10 +192,22 @@ def run_models(args: argparse.Namespace, job: Job) -> None:
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     """Measure a model on a folder of cases."""
     from napari_liver_anomaly.evidence import evaluate
+    from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
-    found = evaluate(args.data, load(args.model), settings_from(args, Segment()), device=args.device, job=job)
+    find = (lambda volume: find_liver(volume, device=args.device)[0]) if args.find_liver else None
+    found = evaluate(args.data, load(args.model), settings_from(args, Segment()), find=find, device=args.device, job=job)
     _write_json(found, args.out)
+
+
+def _fold_livers(args: argparse.Namespace) -> Callable[[Volume, str], Mask]:
+    """Find livers with the liver model of each case's own fold, which never saw its patient."""
+    from napari_liver_anomaly.liver import find_liver
+
+    weights = {
+        name: args.livers / f"liver-fold-{number}.safetensors" for number, fold in enumerate(args.fold, start=1) for name in fold
+    }
+    return lambda volume, name: find_liver(volume, weights=weights[name], device=args.device)[0]
 
 
 def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
@@ -204,7 +216,8 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
 
     found = cross_validate(
         _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
-        only=args.only, device=args.device, about=args.about_data, job=job,
+        only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
+        about=args.about_data, job=job,
     )  # fmt: skip
     if args.only is not None:
         return _say(f"Trained the models of fold {args.only}.")
@@ -215,6 +228,21 @@ def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     _say(f"Wrote {path.name}.")
+
+
+def run_tables(args: argparse.Namespace, job: Job) -> None:
+    """Make tables and curves from stored measurements."""
+    from napari_liver_anomaly.evidence.tables import case_table, draw_curves, method_table, seeds_line
+
+    job.at("Making tables", 0, 1)
+    report = json.loads(args.report.read_text())
+    parts = [method_table(report), seeds_line(report), case_table(report, args.cases or list(report["summary"])[:1])]
+    with replacing(args.out) as beside:
+        beside.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    _say(f"Wrote {args.out.name}.")
+    if args.curves:
+        draw_curves(report, (args.cases or list(report["summary"]))[0], args.curves)
+        _say(f"Wrote {args.curves.name}.")
 
 
 def run_phantom(args: argparse.Namespace, job: Job) -> None:
@@ -263,6 +291,6 @@ def run_info(args: argparse.Namespace, job: Job) -> None:
 
 VERBS: dict[str, Callable[[Any, Any], None]] = {
     "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
-    "evaluate": run_evaluate, "models": run_models,
+    "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info,
 }  # fmt: skip

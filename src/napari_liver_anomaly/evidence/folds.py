@@ -10,7 +10,7 @@ from napari_liver_anomaly.cards import fit_and_save
 from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report
+from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report, seen_in_training
 from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.controls import DarkRule
@@ -37,6 +37,7 @@ def cross_validate(
     seed: int = 0,
     seeds: int = 1,
     only: int | None = None,
+    also: str | Path | None = None,
     find: Callable[[Volume, str], Mask] | None = None,
     device: str = "auto",
     about: str = "",
@@ -63,6 +64,9 @@ def cross_validate(
         Models for each fold, with seeds 100 apart, which share the restorer of the first. Each is measured, and their ensemble.
     only : int, optional
         Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
+    also : path-like, optional
+        Folder with trained models of another preset for the same folds (``fold-1.safetensors`` and so on): each is measured alone as
+        ``"direct"``, and in an ensemble with the others as ``"fused"``.
     find : callable, optional
         From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
     device : str
@@ -109,16 +113,17 @@ def cross_validate(
             })  # fmt: skip
         if only is not None:
             return {"folds": trained}
+        other = TwoStage.load(Path(also) / f"fold-{number}.safetensors") if also is not None else None
         for name in names:
             job.at("Measuring", len(measured) + len(left_out), len(cases))
             liver = partial(_found_by, find, name) if find is not None else None
             found = measure_case(
-                cases[name], _methods(members), settings, card=members[0].card, device=device, job=job, find=liver
+                cases[name], _methods(members, other), settings, card=members[0].card, device=device, job=job, find=liver
             )
             if not isinstance(found, Measured):
                 left_out.append({"case": name, "why": found})
                 continue
-            if found.seen:
+            if found.seen or (other is not None and seen_in_training(name, found.scan, other.card)):
                 raise Refusal(
                     "split-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
                     "Check the names of the folds.",
@@ -136,12 +141,14 @@ def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) ->
     return find(volume, name)
 
 
-def _methods(members: Sequence[TwoStage]) -> dict[str, Any]:
-    """Name what is measured: the model, or each of several and their ensemble; and the rule."""
+def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, Any]:
+    """Name what is measured: the model, or each of several and their ensemble; another preset's; and the rule."""
     if len(members) == 1:
         named: dict[str, Any] = {members[0].key: members[0]}
     else:
         named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {"ensemble": Ensemble(members)}
+    if other is not None:
+        named |= {"direct": other, "fused": Ensemble([*members, other])}
     return named | {DarkRule.name: DarkRule()}
 
 
