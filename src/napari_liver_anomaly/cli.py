@@ -159,6 +159,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "train-liver", "Train a liver finder on scans with liver masks.")
     _liver_training_flags(verb)
     verb.add_argument("--without", nargs="*", default=[], metavar="NAME", help="Cases to leave out, by name.")
+    verb.add_argument("--start", type=Path, help="Weights of a liver finder to go on from, instead of from nothing.")
     verb.add_argument("--metrics", type=Path, help="JSON of a cross-validation, whose summary is kept in the card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
 

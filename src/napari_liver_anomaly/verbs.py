@@ -137,8 +137,10 @@ def run_train_liver(args: argparse.Namespace, job: Job) -> None:
 
     words = ["liver-anomaly", "train-liver", "--data", args.data.name, "--seed", str(args.seed)]
     words += ["--without", *args.without] if args.without else []
+    words += ["--start", args.start.name] if args.start else []
+    words += [f"{o.flag}={getattr(args, o.name)}" for o in options(LiverSchedule) if getattr(args, o.name) != o.default]
     card = train_liver(
-        args.data, args.out, without=args.without, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
+        args.data, args.out, without=args.without, start=args.start, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
         about=args.about_data, command=shlex.join([*words, "--out", args.out.name]),
         metrics=json.loads(args.metrics.read_text()) if args.metrics else None, job=job,
     )  # fmt: skip

@@ -48,7 +48,7 @@ def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(tmp_path, caps
     scan = np.full((64, 64, 24), -1000, np.int16)
     image = nibabel.Nifti1Image(scan, np.diag([-4.0, -4.0, 5.0, 1.0]))
     image.header.set_xyzt_units("mm")
-    scan[20:40, 20:40] = 20
+    scan[20:26, 20:26, 8:14] = 20
     nibabel.save(image, tmp_path / "scan.nii.gz")
     assert main(["segment", str(tmp_path / "scan.nii.gz"), "--device", "cpu", "--out", str(tmp_path / "out")]) == 3
     assert "No liver was found" in capsys.readouterr().err

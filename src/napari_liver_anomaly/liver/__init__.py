@@ -23,6 +23,7 @@ __all__ = ["find_liver", "packaged_weights"]
 
 WHOLE_ML = 100.0
 PART_ML = 10.0
+LARGEST_ML = 8000.0
 
 
 def packaged_weights() -> Path:
@@ -91,10 +92,10 @@ def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
     Raises
     ------
     Refusal
-        Code ``liver-not-found``: nothing was found, or less than 100 ml that do not touch the edge of the scan, or less than 10 ml.
+        Code ``liver-not-found``: nothing was found, or less than 100 ml that do not touch the edge of the scan, less than 10 ml, or more than 8 litres.
     """
     findings = about_the_edge(liver)
-    if liver.ml < (PART_ML if findings else WHOLE_ML):
+    if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
         raise Refusal(
             "liver-not-found", "No liver was found in this scan.",
             "It may show another part of the body, lie otherwise than its file says, or be no CT in Hounsfield units.",

@@ -11,7 +11,7 @@ from torch.nn import functional
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
-from napari_liver_anomaly.liver.samples import NEIGHBOURS
+from napari_liver_anomaly.liver.samples import SEEN
 from napari_liver_anomaly.networks.liver import LiverNet, LiverNetSettings
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 KEY = "liver-finder"
-MARGIN_MM = 20.0
+MARGIN_MM = 60.0  # around the coarse liver, which may lack a lobe
+LOOKS = 2  # the second fine look starts from the first instead of the coarse answer
+DOUBTFUL = 0.3  # pieces are told apart at this share, before the answer is cut at one half
+SHARPNESS = 9.0  # the coarse answer that the fine network learned with has edges about this steep
+SMOOTH_MM = 2.8  # across slices, which are answered one by one
 BATCH = 8
 PHASE = "Finding the liver"
-COARSE_NET = LiverNetSettings(axes=3, channels=1, fold=1, width=8, widest=64, depth=3)
-FINE_NET = LiverNetSettings(axes=2, channels=2 * NEIGHBOURS + 2, fold=2, width=24, widest=96, depth=3)
+COARSE_NET = LiverNetSettings(axes=3, channels=1, folding=1, width=8, widest=64, depth=3)
+FINE_NET = LiverNetSettings(axes=2, channels=SEEN + 1, folding=2, width=24, widest=96, depth=3)
 
 
 class Finder:
@@ -148,7 +152,7 @@ class Finder:
         Cancelled
             When the job was cancelled.
         """
-        from scipy.ndimage import zoom
+        from scipy.ndimage import gaussian_filter1d
 
         spacing = volume.geometry.spacing_mm
         job.at(PHASE, 0, 10)
@@ -160,17 +164,16 @@ class Finder:
             return np.zeros(volume.voxels.shape, bool)
         job.at(PHASE, 3, 10)
         box = _box(rough, image.shape)
-        near = _near(low, rough)
-        guess = np.clip(
-            zoom(near, [n / m for n, m in zip(image.shape, near.shape, strict=True)], order=1, grid_mode=True, mode="nearest"),
-            0,
-            1,
-        )
-        answer = self.look_fine(image[box], guess[box], job)
+        guess = _raised(_near(low, rough), image.shape)
+        for look in range(LOOKS):
+            answer = np.zeros(image.shape, np.float32)
+            answer[box] = self.look_fine(image[box], guess[box], job, (look, LOOKS))
+            answer = np.where(largest(answer > DOUBTFUL), answer, 0).astype(np.float32)
+            guess = _raised(_sharpened(resample(answer, FINE_MM, COARSE_MM, COARSE_MM)), image.shape)
         job.at(PHASE, 9, 10)
-        answer = np.where(largest(answer > 0.3), answer, 0).astype(np.float32)
         start = (box[0].start, box[1].start, box[2].start)
-        return whole(spread(answer, start, FINE_MM, volume.voxels.shape, spacing))
+        smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
+        return whole(spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing))
 
     def look_coarse(self, image: Floats) -> Floats:
         """Say roughly where the liver is.
@@ -191,7 +194,7 @@ class Finder:
             answer = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
         return np.asarray(answer[tuple(slice(n) for n in low.shape)])
 
-    def look_fine(self, image: Floats, guess: Floats, job: Job) -> Floats:
+    def look_fine(self, image: Floats, guess: Floats, job: Job, look: tuple[int, int] = (0, 1)) -> Floats:
         """Say exactly where the liver is, slice by slice.
 
         Parameters
@@ -200,6 +203,8 @@ class Finder:
             A box of the scan and the coarse answer, 0…1, at 4 × 2.5 × 2.5 mm.
         job : Job
             Progress and cancel.
+        look : tuple of int
+            Which look it is, from 0, and of how many.
 
         Returns
         -------
@@ -207,12 +212,12 @@ class Finder:
             0…1.
         """
         count = len(image)
-        around = np.clip(np.arange(count)[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1), 0, count - 1)
+        seen = np.clip(np.arange(count)[:, None] + np.arange(-(SEEN // 2), SEEN // 2 + 1), 0, count - 1)
         answer = np.zeros(image.shape, np.float32)
         for first in range(0, count, BATCH):
-            job.at(PHASE, 3 + 6 * first // count, 10)
+            job.at(PHASE, 3 + 6 * (look[0] * count + first) // (look[1] * count), 10)
             part = slice(first, first + BATCH)
-            stack = np.concatenate([image[around[part]], guess[part, None]], axis=1)
+            stack = np.concatenate([image[seen[part]], guess[part, None]], axis=1)
             with torch.inference_mode():
                 batch = _padded(torch.from_numpy(stack), self.fine.multiple)
                 found = self.fine(batch.to(self.device)).sigmoid().cpu().numpy()[:, 0]
@@ -245,6 +250,19 @@ def _near(low: Floats, rough: NDArray[np.bool_]) -> Floats:
     from scipy.ndimage import binary_dilation
 
     return np.where(binary_dilation(rough, iterations=2), low, 0).astype(np.float32)
+
+
+def _raised(low: Floats, shape: tuple[int, ...]) -> Floats:
+    """Bring a coarse answer to the fine grid."""
+    from scipy.ndimage import zoom
+
+    factors = [n / m for n, m in zip(shape, low.shape, strict=True)]
+    return np.asarray(np.clip(zoom(low, factors, order=1, grid_mode=True, mode="nearest"), 0, 1), dtype=np.float32)
+
+
+def _sharpened(share: Floats) -> Floats:
+    """Make a share of liver look like an answer of the coarse network."""
+    return np.asarray(1 / (1 + np.exp(-(share - 0.5) * SHARPNESS)), dtype=np.float32)
 
 
 def largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

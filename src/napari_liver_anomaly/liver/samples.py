@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask, Volume
 
 BLOCK = (24, 32, 40)
-WINDOW = (96, 112)
-NEIGHBOURS = 2
+WINDOW = (80, 96)
+SEEN = 5  # slices that the fine network sees; it answers for the one in the middle
+MIDDLE = slice(SEEN // 2, SEEN // 2 + 1)
 HALF_MM = (5.0, 5.0, 5.0)
 HU = 205.0
 
@@ -39,14 +40,17 @@ class Lesson:
         Image 0…1, and how much of each voxel is liver, at 4 × 2.5 × 2.5 mm.
     coarse : Tensor, (2, z, y, x) float32
         The same, averaged as for 10 mm but kept every 5 mm, so that it can be turned and shifted.
+    weight : float
+        How often it is drawn, beside the others.
     """
 
     name: str
     fine: Tensor
     coarse: Tensor
+    weight: float = 1.0
 
 
-def lesson(name: str, volume: Volume, liver: Mask) -> Lesson:
+def lesson(name: str, volume: Volume, liver: Mask, weight: float = 1.0) -> Lesson:
     """Bring a scan and its liver to the grids of training.
 
     Parameters
@@ -57,6 +61,8 @@ def lesson(name: str, volume: Volume, liver: Mask) -> Lesson:
         HU.
     liver : Mask
         Tumours included, on the scan's grid.
+    weight : float
+        How often it is drawn, beside the others.
 
     Returns
     -------
@@ -67,7 +73,13 @@ def lesson(name: str, volume: Volume, liver: Mask) -> Lesson:
     image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
     organ = resample(liver.voxels, spacing, FINE_MM, FINE_MM)
     low = [resample(block, FINE_MM, HALF_MM, COARSE_MM) for block in (image, organ)]
-    return Lesson(name, torch.from_numpy(np.stack([image, organ])), torch.from_numpy(np.stack(low)))
+    return Lesson(name, torch.from_numpy(np.stack([image, organ])), torch.from_numpy(np.stack(low)), weight)
+
+
+def _choose(lessons: list[Lesson], rng: np.random.Generator) -> Lesson:
+    """Draw a lesson; one with little weight is drawn seldom."""
+    weights = np.array([one.weight for one in lessons])
+    return lessons[int(rng.choice(len(lessons), p=weights / weights.sum()))]
 
 
 def _points(
@@ -99,22 +111,22 @@ def _turn(rng: np.random.Generator, degrees: float, *, flat: bool) -> NDArray[np
     turn = turn @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     c, s = np.cos(about_x), np.sin(about_x)
     turn = turn @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    scale = rng.uniform(0.85, 1.18) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.94, 1.06)])
-    if rng.random() < 0.1:
+    scale = rng.uniform(0.88, 1.14) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.94, 1.06)])
+    if rng.random() < 0.05:
         scale[2] = -scale[2]
     return np.asarray(turn * scale)
 
 
 def _weather(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
     """Change brightness, contrast phase, lesions, noise and sharpness of an image 0…1; ``organ`` is where the liver is."""
-    if rng.random() < 0.7:
+    if rng.random() < 0.5:
         image = image + organ * float(rng.uniform(-40, 40) / HU)
     if rng.random() < 0.4:
         image = _lesions(image, organ, places, rng)
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
         middle = float(rng.uniform(0.3, 0.6))
-        image = (image - middle) * float(rng.uniform(0.6, 1.3)) + middle
-    if rng.random() < 0.5:
+        image = (image - middle) * float(rng.uniform(0.7, 1.25)) + middle
+    if rng.random() < 0.4:
         image = image + float(rng.uniform(-20, 20) / HU)
     if rng.random() < 0.5:
         image = image + torch.randn(image.shape, generator=torch_rng) * float(rng.uniform(0, 25) / HU)
@@ -152,7 +164,7 @@ def coarse_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: to
     Tensor, (1, 24, 32, 40) float32
         How much of each voxel is liver.
     """
-    block = lessons[int(rng.integers(len(lessons)))].coarse
+    block = _choose(lessons, rng).coarse
     size = np.array(block.shape[1:]) * HALF_MM
     wide = np.array(BLOCK) * COARSE_MM
     middle = size / 2 + rng.uniform(-0.5, 0.5, 3) * (np.maximum(wide - size, 0) * (0.9, 0.9, 0.9) + 24)
@@ -181,7 +193,7 @@ def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng
 
 
 def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw a slice with its neighbours and a coarse answer that is wrong here and there.
+    """Draw neighbouring slices and a coarse answer that is wrong here and there.
 
     Parameters
     ----------
@@ -192,12 +204,12 @@ def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torc
 
     Returns
     -------
-    Tensor, (6, 96, 112) float32
-        Five slices, 0…1, and the coarse answer, 0…1.
-    Tensor, (1, 96, 112) float32
-        How much of each voxel of the middle slice is liver.
+    Tensor, (6, 80, 96) float32
+        Five slices, 0…1, and the coarse answer for the middle one, 0…1.
+    Tensor, (1, 80, 96) float32
+        How much of each voxel of the middle one is liver.
     """
-    chosen = lessons[int(rng.integers(len(lessons)))]
+    chosen = _choose(lessons, rng)
     block = chosen.fine
     size = np.array(block.shape[1:]) * FINE_MM
     filled = torch.nonzero(block[1].amax(dim=(1, 2)) > 0.5).numpy().ravel() * FINE_MM[0]
@@ -207,18 +219,17 @@ def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torc
         depth = rng.uniform(filled[0], filled[-1] + FINE_MM[0])
     where = torch.nonzero(chosen.coarse[1].amax(dim=0) > 0.5).numpy() * HALF_MM[1:]
     first, last = where.min(axis=0), where.max(axis=0)
-    middle = np.array([depth, *((first + last) / 2 + rng.uniform(-45, 45, 2))])
-    planes = 2 * NEIGHBOURS + 1
-    places = _points((planes, *WINDOW), np.array(FINE_MM), _turn(rng, 12, flat=True), middle)
+    middle = np.array([depth, *((first + last) / 2 + rng.uniform(-60, 60, 2))])
+    places = _points((SEEN, *WINDOW), np.array(FINE_MM), _turn(rng, 12, flat=True), middle)
     limits = (FINE_MM[0] / 2, size[0] - FINE_MM[0] / 2)
     if rng.random() < 0.15:
         limits = (max(limits[0], depth - rng.uniform(0, 8)), limits[1])
     if rng.random() < 0.15:
         limits = (limits[0], min(limits[1], depth + rng.uniform(0, 8)))
     image, organ = _look(block, FINE_MM, places, limits)
-    guess = _guess(chosen, places[NEIGHBOURS], rng, torch_rng)
+    guess = _guess(chosen, places[MIDDLE], rng, torch_rng)
     image = _blurred(_weather(image, organ, places, rng, torch_rng), rng)
-    return torch.cat([image, guess[None]]), organ[NEIGHBOURS : NEIGHBOURS + 1]
+    return torch.cat([image, guess]), organ[MIDDLE]
 
 
 def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
@@ -233,7 +244,7 @@ def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
 def _guess(chosen: Lesson, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
     """Draw a coarse answer as a network might give it: shifted, leaking, with holes."""
     shift = torch.from_numpy(rng.normal(0, 4, 3).astype(np.float32))
-    organ = _look(chosen.coarse[1:], HALF_MM, (places + shift)[None])[0, 0]
+    organ = _look(chosen.coarse[1:], HALF_MM, places + shift)[0]
     noise = torch.randn((1, 1, int(rng.integers(4, 9)), int(rng.integers(4, 9))), generator=torch_rng)
-    noise = functional.interpolate(noise, size=organ.shape, mode="bicubic", align_corners=False)[0, 0]
+    noise = functional.interpolate(noise, size=organ.shape[1:], mode="bicubic", align_corners=False)[0, 0]
     return torch.sigmoid((organ - 0.5 + noise * float(rng.uniform(0, 0.4))) * float(rng.uniform(5, 14)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Draw = Callable[[list[Lesson], np.random.Generator, torch.Generator], tuple[Tensor, Tensor]]
 
 PHANTOM_SEEDS = (101, 102, 103)
+PHANTOM_WEIGHT = 1 / 3
 KEPT = 0.98
 
 
@@ -64,11 +65,13 @@ def lessons_from(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHAN
     for seed in phantoms:
         job.at("Reading the scans", len(made), total)
         sample = make_phantom(PhantomSettings(seed=seed, size_px=144))
-        made.append(lesson(f"phantom {seed}", sample.volume, sample.liver))
+        made.append(lesson(f"phantom {seed}", sample.volume, sample.liver, PHANTOM_WEIGHT))
     return made
 
 
-def train_finder(lessons: list[Lesson], schedule: LiverSchedule, *, seed: int, job: Job) -> tuple[Finder, dict[str, Any]]:
+def train_finder(
+    lessons: list[Lesson], schedule: LiverSchedule, *, seed: int, job: Job, start: Finder | None = None
+) -> tuple[Finder, dict[str, Any]]:
     """Train a liver finder.
 
     Parameters
@@ -81,6 +84,8 @@ def train_finder(lessons: list[Lesson], schedule: LiverSchedule, *, seed: int, j
         Decides every random choice.
     job : Job
         Progress and cancel.
+    start : Finder, optional
+        Goes on from this one, which is changed, instead of from nothing.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def train_finder(lessons: list[Lesson], schedule: LiverSchedule, *, seed: int, j
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        finder = Finder()
+        finder = start or Finder()
     coarse = _fit(
         finder.coarse, lessons, coarse_sample, (schedule.coarse_updates, schedule.coarse_batch, schedule.rate), (seed, 1), job
     )
@@ -129,7 +134,8 @@ def _fit(
         losses.append(float(loss.detach()))
         share = min(KEPT, step / (step + 10))
         for name, value in net.state_dict().items():
-            mean[name].lerp_(value, 1 - share)
+            if value.is_floating_point():
+                mean[name].lerp_(value, 1 - share)
     net.load_state_dict(mean)
     net.eval()
     return [round(float(np.mean(part)), 4) for part in np.array_split(losses, min(10, updates))]

@@ -32,6 +32,7 @@ def train_liver(
     path: str | Path,
     *,
     without: Sequence[str] = (),
+    start: str | Path | None = None,
     schedule: LiverSchedule | None = None,
     seed: int = 0,
     about: str = "",
@@ -49,6 +50,8 @@ def train_liver(
         Ends in ``.safetensors``.
     without : sequence of str
         Cases to leave out.
+    start : path-like, optional
+        A liver finder to go on from, instead of from nothing; what it learned from is kept in the new card.
     schedule : LiverSchedule, optional
         How long.
     seed : int
@@ -80,17 +83,20 @@ def train_liver(
     kept = [case for name, case in cases.items() if name not in without]
     if not kept:
         raise Refusal("no-cases", "No case is left to learn from.", "Nothing was trained.", "Leave fewer out.")
-    return _train(lessons_from(kept, job), path, schedule or LiverSchedule(), seed, about, command, metrics, job)
+    return _train(lessons_from(kept, job), path, schedule or LiverSchedule(), seed, about, command, metrics, job, start)
 
 
 def _train(
     lessons: list[Lesson], path: str | Path, schedule: LiverSchedule, seed: int, about: str, command: str,
-    metrics: dict[str, Any] | None, job: Job,
+    metrics: dict[str, Any] | None, job: Job, start: str | Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train on lessons and write weights and card."""
     import torch
 
-    finder, figures = train_finder(lessons, schedule, seed=seed, job=job)
+    from napari_liver_anomaly.liver.finder import Finder
+
+    before = {key: read_card(start)[key] for key in ("data", "schedule", "seed")} if start else {}
+    finder, figures = train_finder(lessons, schedule, seed=seed, job=job, start=Finder.load(start) if start else None)
     card = {
         "title": TITLE,
         "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
@@ -101,6 +107,7 @@ def _train(
         },
         "seed": seed,
         "schedule": schedule.to_dict(),
+        "started_from": before,
         "training": figures,
         "command": command,
         "parameters": finder.parameters,

@@ -6,7 +6,7 @@ same resolution.
 References
 ----------
 Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; Çiçek et al., "3D U-Net", MICCAI 2016; Shi et al., "Sub-pixel convolution", CVPR
-2016; Wu and He, "Group normalization", ECCV 2018.
+2016; Ioffe and Szegedy, "Batch normalization", ICML 2015.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from torch.nn import functional
 
 from napari_liver_anomaly.settings import Settings, setting
 
-GROUPS = 4
+FIRST_ANSWER = -2.5  # in logits: most voxels of a block are no liver, and it need not be learned
+MOMENTUM = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiverNetSettings(Settings):
     """Size of a network of the liver finder."""
 
-    axes: int = setting(2, unit="axes", low=2, high=3, help="2 for slices with their neighbours, 3 for blocks.")
+    axes: int = setting(2, unit="axes", low=2, high=3, help="Two for slices with their neighbours, three for blocks.")
     channels: int = setting(6, low=1, high=32, help="Images seen at once: neighbouring slices and the coarse answer.")
-    fold: int = setting(2, unit="px", low=1, high=4, help="Pixels a side of a slice that become channels; 1 for blocks.")
+    folding: int = setting(2, unit="px", low=1, high=4, help="Pixels a side of a slice that become channels; 1 for blocks.")
     width: int = setting(24, unit="filters", low=4, high=64, help="Filters of the first block; two blocks down double them.")
     widest: int = setting(96, unit="filters", low=4, high=512, help="No block has more filters.")
     depth: int = setting(3, unit="halvings", low=1, high=5, help="How often the image is halved on the way down.")
@@ -48,7 +49,7 @@ class LiverNet(nn.Module):
         super().__init__()
         self.settings = settings
         widths = [min(settings.width * 2**level, settings.widest) for level in range(settings.depth + 1)]
-        self.fold = settings.fold if settings.axes == 2 else 1
+        self.fold = settings.folding if settings.axes == 2 else 1
         channels = settings.channels * self.fold**2
         self.down = nn.ModuleList(
             _block(settings.axes, inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False)
@@ -56,6 +57,8 @@ class LiverNet(nn.Module):
         pairs = reversed(list(pairwise(widths)))
         self.up = nn.ModuleList(_block(settings.axes, here + below, here) for here, below in pairs)
         self.head = (nn.Conv2d if settings.axes == 2 else nn.Conv3d)(widths[0], self.fold**2, 1)
+        if settings.axes == 3:
+            nn.init.constant_(self.head.bias, FIRST_ANSWER)  # type: ignore[arg-type]
 
     @property
     def multiple(self) -> int:
@@ -87,9 +90,9 @@ class LiverNet(nn.Module):
 
 
 def _block(axes: int, inside: int, outside: int) -> nn.Sequential:
-    """Twice: convolution with 3 voxels a side, group normalisation, rectifier."""
-    conv = nn.Conv2d if axes == 2 else nn.Conv3d
+    """Twice: convolution with 3 voxels a side, batch normalisation, rectifier."""
+    conv, norm = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
     layers: list[nn.Module] = []
     for first in (inside, outside):
-        layers += [conv(first, outside, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, outside), nn.ReLU(inplace=True)]
+        layers += [conv(first, outside, 3, padding=1, bias=False), norm(outside, momentum=MOMENTUM), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -17,7 +17,7 @@ from napari_liver_anomaly.volume import Geometry, Volume
 
 @pytest.fixture
 def volume() -> Volume:
-    return Volume(np.zeros((10, 30, 30), np.int16), Geometry((30, 30, 10), np.diag([5.0, 5.0, 5.0, 1.0])))
+    return Volume(np.zeros((10, 30, 30), np.int16), Geometry((30, 30, 10), np.diag([10.0, 10.0, 10.0, 1.0])))
 
 
 class Fake:
