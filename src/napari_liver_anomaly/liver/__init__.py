@@ -92,7 +92,8 @@ def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
     Raises
     ------
     Refusal
-        Code ``liver-not-found``: nothing was found, or less than 100 ml that do not touch the edge of the scan, less than 10 ml, or more than 8 litres.
+        Code ``liver-not-found``: nothing was found, less than 100 ml that do not touch the edge of the scan, less than 10 ml, or
+        more than 8 litres.
     """
     findings = about_the_edge(liver)
     if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
