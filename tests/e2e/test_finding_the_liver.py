@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import dice
 
 
@@ -30,8 +31,9 @@ def test_the_liver_is_written(sample, tmp_path, capsys) -> None:
     assert "ml of liver" in capsys.readouterr().out
 
 
-def test_segment_without_a_liver_and_with_one(sample, tmp_path) -> None:
-    words = ["segment", f"{sample}/phantom_ct.nii.gz", "--device", "cpu", "--model", "compact", "--out"]
+def test_segment_without_a_liver_and_with_one(sample, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
+    words = ["segment", f"{sample}/phantom_ct.nii.gz", "--device", "cpu", "--out"]
     assert main([*words, str(tmp_path / "found")]) == 0
     assert main([*words, str(tmp_path / "given"), "--liver", f"{sample}/phantom_liver.nii.gz"]) == 0
     for where in ("found", "given"):
@@ -44,11 +46,13 @@ def test_synthesise_without_a_liver(sample, tmp_path) -> None:
     assert load(tmp_path / "out/anomalies.nii.gz").any()
 
 
-def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(tmp_path, capsys) -> None:
+def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
     scan = np.full((64, 64, 24), -1000, np.int16)
     image = nibabel.Nifti1Image(scan, np.diag([-4.0, -4.0, 5.0, 1.0]))
     image.header.set_xyzt_units("mm")
-    scan[20:26, 20:26, 8:14] = 20
+    scan[20:26, 20:26, 8:14] = np.arange(-60, 156)[:, None].reshape(6, 6, 6)
+    scan[30:33, 30:33] = 700
     nibabel.save(image, tmp_path / "scan.nii.gz")
     assert main(["segment", str(tmp_path / "scan.nii.gz"), "--device", "cpu", "--out", str(tmp_path / "out")]) == 3
     assert "No liver was found" in capsys.readouterr().err

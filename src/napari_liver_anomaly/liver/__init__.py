@@ -10,6 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_liver_anomaly.doubts import about_the_edge
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
@@ -24,6 +26,7 @@ __all__ = ["find_liver", "packaged_weights"]
 WHOLE_ML = 100.0
 PART_ML = 10.0
 LARGEST_ML = 8000.0
+SMOOTHEST_HU, GRAINIEST_HU = 1.0, 80.0  # standard deviation in the window from -45 to 160 HU
 
 
 def packaged_weights() -> Path:
@@ -71,7 +74,10 @@ def find_liver(
     from napari_liver_anomaly.liver.finder import Finder
 
     finder = Finder.load(weights or packaged_weights()).to(choose(device))
-    return checked(Mask(finder.find(volume, job or Job()), volume.geometry, volume.identity))
+    found = finder.find(volume, job or Job())
+    if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
+        found = np.zeros_like(found)  # water or noise, not tissue
+    return checked(Mask(found, volume.geometry, volume.identity))
 
 
 def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
