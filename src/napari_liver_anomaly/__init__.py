@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.inference import Result, segment
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion, measure
+    from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
     from napari_liver_anomaly.phantom import make_phantom
     from napari_liver_anomaly.reading import read, read_mask
@@ -33,6 +34,7 @@ _ROOMS = {
     "Refusal": "errors",
     "Result": "inference",
     "Volume": "volume",
+    "find_liver": "liver",
     "load": "methods",
     "make_phantom": "phantom",
     "measure": "lesions",
@@ -44,7 +46,7 @@ _ROOMS = {
 }
 
 __all__ = [  # noqa: RUF022 - the same order as the imports above
-    "Cancelled", "Finding", "Refusal", "Result", "segment", "Job", "Lesion", "measure", "load",
+    "Cancelled", "Finding", "Refusal", "Result", "segment", "Job", "Lesion", "measure", "find_liver", "load",
     "make_phantom", "read", "read_mask", "synthesise", "Geometry", "Mask", "Volume", "write",
 ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from napari_liver_anomaly.device import CHOICES
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Refusal, version
 from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.job import Job, Progress
+from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.schedule import Schedule
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE, REFUSED, STOPPED = 0, 3, 130
+FINDERS = ("own", "totalsegmentator")
+FIND_WITH = "What finds the liver: our own networks, or TotalSegmentator where it is installed with its weights. Default own."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "segment", "Search a scan for tumours and write what was found.")
     verb.add_argument("scan", type=Path, help="CT: .nii, .nii.gz, .nrrd, .mha, a DICOM folder or one file of it.")
-    verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
+    _liver_flags(verb)
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
     verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
@@ -129,12 +132,18 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "synthesise", "Put synthetic anomalies on a scan.")
     verb.add_argument("scan", type=Path, help="CT, as for segment.")
-    verb.add_argument("--liver", type=Path, required=True, help="Liver mask on the scan's grid.")
+    _liver_flags(verb)
     verb.add_argument(
         "--recipe", default="nodules", help="Family of anomalies; 'liver-anomaly info' lists them. Default nodules."
     )
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
+
+    verb = _verb(verbs, "liver", "Find the liver in a scan and write its mask.")
+    verb.add_argument("scan", type=Path, help="CT, as for segment.")
+    verb.add_argument("--find-with", choices=FINDERS, default="own", help=FIND_WITH)
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .nii.gz.")
 
     verb = _verb(verbs, "prepare", "Pack healthy livers into one small file to train from.")
     verb.add_argument("folders", type=Path, nargs="+", help="Folders of NAME_ct, NAME_liver and, where known, NAME_tumour files.")
@@ -154,6 +163,22 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--without", nargs="*", default=[], metavar="NAME", help="Cases to leave out, by name or identity.")
     verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
+
+    verb = _verb(verbs, "train-liver", "Train a liver finder on scans with liver masks.")
+    _liver_training_flags(verb)
+    verb.add_argument("--without", nargs="*", default=[], metavar="NAME", help="Cases to leave out, by name.")
+    verb.add_argument("--start", type=Path, help="Weights of a liver finder to go on from, instead of from nothing.")
+    verb.add_argument("--metrics", type=Path, help="JSON of a cross-validation, whose summary is kept in the card.")
+    verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")
+
+    verb = _verb(verbs, "cross-validate-liver", "Train the liver finder on some patients, measure on the others, in turn.")
+    _liver_training_flags(verb)
+    verb.add_argument(
+        "--fold", nargs="+", action="append", required=True, metavar="NAME", help="Cases measured together; repeat for each fold."
+    )
+    verb.add_argument("--models", type=Path, required=True, help="Folder for the finder of each fold; what is there is kept.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where the liver is searched. Default auto.")
+    verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
 
     verb = _verb(verbs, "combine", "Put several trained models into one file: an ensemble.")
     verb.add_argument("models", type=Path, nargs="+", help="Files made by 'train' with one preset, other seeds or other scans.")
@@ -233,6 +258,20 @@ def _training_flags(verb: argparse.ArgumentParser) -> None:
         "--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card."
     )
     add_options(verb, Schedule, overrides=True)
+
+
+def _liver_flags(verb: argparse.ArgumentParser) -> None:
+    """Add the flags that say where the liver comes from."""
+    verb.add_argument("--liver", type=Path, help="Liver mask on the scan's grid; without it the liver is found.")
+    verb.add_argument("--find-with", choices=FINDERS, default="own", help=FIND_WITH)
+
+
+def _liver_training_flags(verb: argparse.ArgumentParser) -> None:
+    """Add the flags that train-liver and cross-validate-liver share."""
+    verb.add_argument("--data", type=Path, required=True, help="Folder of NAME_ct and NAME_liver files.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
+    verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the card.")
+    add_options(verb, LiverSchedule)
 
 
 def _seed(word: str) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, InvalidNumbers, Level, OutOfMemory
+from napari_liver_anomaly.doubts import about_the_edge
+from napari_liver_anomaly.errors import InvalidNumbers, OutOfMemory
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import Lesion, clean, measure
 from napari_liver_anomaly.preparing import prepare
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.preparing import Prepare, Slices
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -108,6 +110,8 @@ class Result:
         Seconds for each part.
     findings : tuple of Finding
         Doubts to show and store.
+    liver_from : str
+        ``"given"`` by the user, or ``"found"`` by the program.
     """
 
     volume: Volume
@@ -124,6 +128,7 @@ class Result:
     ran_on: str
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
+    liver_from: Literal["given", "found"] = "given"
 
 
 @dataclass(slots=True)
@@ -228,7 +233,7 @@ def segment(
     return Result(
         volume=volume, liver=liver, restored=restored, residual=residual, score=score, labels=labels, lesions=lesions,
         settings=settings, model=method.name, model_hash=getattr(method, "hash", ""), device=where, ran_on=ran_on,
-        timings_s={name: round(seconds, 3) for name, seconds in timings.items()}, findings=_doubts(liver),
+        timings_s={name: round(seconds, 3) for name, seconds in timings.items()}, findings=about_the_edge(liver),
     )  # fmt: skip
 
 
@@ -302,17 +307,3 @@ def _demand_numbers(array: NDArray[np.float32]) -> None:
             "score-invalid", "The model produced invalid numbers.", "No mask was made, so nothing is known about tumours.",
             "Run again on the CPU, or with another model.",
         )  # fmt: skip
-
-
-def _doubts(liver: Mask) -> tuple[Finding, ...]:
-    """Doubts about a result that its numbers do not show."""
-    voxels = liver.voxels
-    faces = [face for axis in range(3) for face in (voxels.take(0, axis), voxels.take(-1, axis))]
-    if not any(face.any() for face in faces):
-        return ()
-    return (
-        Finding(
-            level=Level.NOTE, code="liver-at-edge", what="The liver touches the edge of the scan.",
-            meaning="Part of it may be missing; volumes are lower limits.", action="Use a scan of the whole liver if there is one.",
-        ),
-    )  # fmt: skip

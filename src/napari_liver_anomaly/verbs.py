@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
@@ -49,15 +50,36 @@ def _say(words: str) -> None:
 
 
 def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, ...]]:
-    """Read the scan and the liver that a verb names; findings go to stderr."""
+    """Read the scan and the liver that a verb names, or find the liver; findings go to stderr."""
     from napari_liver_anomaly.reading import read, read_mask
 
     job.at("Reading the scan", 0, 1)
     volume, findings = read(args.scan)
-    liver = read_mask(args.liver, volume, "liver mask")
-    for finding in findings:
+    doubts: tuple[Any, ...] = ()
+    if args.liver:
+        liver = read_mask(args.liver, volume, "liver mask")
+    else:
+        liver, doubts = _find_liver(args, volume, job)
+    for finding in (*findings, *doubts):
         sys.stderr.write(f"note: {finding}\n")
     return volume, liver, findings
+
+
+def _find_liver(args: argparse.Namespace, volume: Volume, job: Job) -> tuple[Mask, tuple[Any, ...]]:
+    """Find the liver with what ``--find-with`` says."""
+    device = getattr(args, "device", "auto")
+    if args.find_with == "totalsegmentator":
+        from napari_liver_anomaly.liver.totalsegmentator import find_with_totalsegmentator
+
+        return find_with_totalsegmentator(volume, device=device, job=job)
+    from napari_liver_anomaly.liver import find_liver
+
+    return find_liver(volume, device=device, job=job)
+
+
+def _inputs(args: argparse.Namespace) -> tuple[Path, ...]:
+    """Files that were read, which no result may replace."""
+    return (args.scan, args.liver) if args.liver else (args.scan,)
 
 
 def run_segment(args: argparse.Namespace, job: Job) -> None:
@@ -69,9 +91,9 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     method = load(args.model)
     volume, liver, findings = _read(args, job)
     result = segment(volume, liver, method, settings, device=args.device, job=job)
-    result = dataclasses.replace(result, findings=(*findings, *result.findings))
+    result = dataclasses.replace(result, findings=(*findings, *result.findings), liver_from="given" if args.liver else "found")
     job.at("Writing", 0, 1)
-    write(result, args.out, inputs=(args.scan, args.liver))
+    write(result, args.out, inputs=_inputs(args))
     report = json.loads((args.out / "report.json").read_text())
     _say(f"{report['summary']} {result.ran_on} {result.timings_s['total']:.1f} s.")
     _say(NOT_A_MEDICAL_DEVICE)
@@ -89,9 +111,51 @@ def run_synthesise(args: argparse.Namespace, job: Job) -> None:
         )
     volume, liver, _ = _read(args, job)
     anomalous, mask = synthesise(volume, liver, RECIPES[args.recipe](), args.seed, job)
-    write_image(anomalous.voxels, volume.geometry, args.out / "anomalous.nii.gz", inputs=(args.scan, args.liver))
-    write_image(mask.voxels.astype("uint8"), volume.geometry, args.out / "anomalies.nii.gz", inputs=(args.scan, args.liver))
+    write_image(anomalous.voxels, volume.geometry, args.out / "anomalous.nii.gz", inputs=_inputs(args))
+    write_image(mask.voxels.astype("uint8"), volume.geometry, args.out / "anomalies.nii.gz", inputs=_inputs(args))
     _say(f"Wrote anomalous.nii.gz and anomalies.nii.gz ({mask.ml:.1f} ml of synthetic anomalies).")
+
+
+def run_liver(args: argparse.Namespace, job: Job) -> None:
+    """Find the liver and write its mask."""
+    from napari_liver_anomaly.reading import read
+    from napari_liver_anomaly.writing import write_image
+
+    job.at("Reading the scan", 0, 1)
+    volume, findings = read(args.scan)
+    liver, doubts = _find_liver(args, volume, job)
+    for finding in (*findings, *doubts):
+        sys.stderr.write(f"note: {finding}\n")
+    write_image(liver.voxels.astype("uint8"), volume.geometry, args.out, inputs=(args.scan,))
+    _say(f"Wrote {args.out.name}: {liver.ml:,.0f} ml of liver. Check its outline before you rely on it.")
+    _say(NOT_A_MEDICAL_DEVICE)
+
+
+def run_train_liver(args: argparse.Namespace, job: Job) -> None:
+    """Train a liver finder and write its weights with a card."""
+    from napari_liver_anomaly.liver.validate import train_liver
+
+    words = ["liver-anomaly", "train-liver", "--data", args.data.name, "--seed", str(args.seed)]
+    words += ["--without", *args.without] if args.without else []
+    words += ["--start", args.start.name] if args.start else []
+    words += [f"{o.flag}={getattr(args, o.name)}" for o in options(LiverSchedule) if getattr(args, o.name) != o.default]
+    card = train_liver(
+        args.data, args.out, without=args.without, start=args.start, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
+        about=args.about_data, command=shlex.join([*words, "--out", args.out.name]),
+        metrics=json.loads(args.metrics.read_text()) if args.metrics else None, job=job,
+    )  # fmt: skip
+    _say(f"Wrote {args.out.name}, trained on {len(card['data']['scans'])} scans.")
+
+
+def run_cross_validate_liver(args: argparse.Namespace, job: Job) -> None:
+    """Train and measure the liver finder, fold by fold."""
+    from napari_liver_anomaly.liver.validate import cross_validate_liver
+
+    found = cross_validate_liver(
+        args.data, args.fold, models=args.models, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
+        about=args.about_data, device=args.device, job=job,
+    )  # fmt: skip
+    _write_json(found, args.out)
 
 
 def run_prepare(args: argparse.Namespace, job: Job) -> None:
@@ -292,5 +356,6 @@ def run_info(args: argparse.Namespace, job: Job) -> None:
 VERBS: dict[str, Callable[[Any, Any], None]] = {
     "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
     "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
+    "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info,
 }  # fmt: skip

@@ -16,7 +16,7 @@ LEVELS = {
     1: {"volume", "settings", "job", "storage", "device"},
     2: {
         "reading",
-        "liver",
+        "doubts",
         "preparing",
         "synthesis",
         "schedule",
@@ -29,7 +29,7 @@ LEVELS = {
         "cases",
     },
     3: {"training", "checkpoint", "healthy", "synthesising"},
-    4: {"methods", "inference", "calibrating", "cards"},
+    4: {"methods", "inference", "liver", "calibrating", "cards"},
     5: {"writing", "evidence", "cohort"},
     6: {"cli", "verbs", "gui", "__main__"},
 }

@@ -87,6 +87,7 @@ def report(result: Result) -> dict[str, Any]:
         "number_of_lesions": len(result.lesions),
         "tumour_ml": round(_tumour_ml(result), 3),
         "liver_ml": round(result.liver.ml, 3),
+        "liver_from": result.liver_from,
         "scan": result.volume.identity,
         "grid": str(geometry),
         "model": result.model,

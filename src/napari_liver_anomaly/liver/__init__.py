@@ -1,0 +1,111 @@
+"""Find the liver in a CT scan: small networks of our own, trained on development scans, that need no help and no network.
+
+A coarse network looks at the whole scan at 10 mm, a fine one at the slices around what that found, and the answer comes back to the
+scan's own grid. Works on any orientation and spacing; HU are clipped to -45…160 first, so that scans stored that way look the same.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.doubts import about_the_edge
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.volume import Mask
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.volume import Volume
+
+__all__ = ["find_liver", "packaged_weights"]
+
+WHOLE_ML = 100.0
+PART_ML = 10.0
+LARGEST_ML = 8000.0
+SMOOTHEST_HU, GRAINIEST_HU = 1.0, 80.0  # standard deviation in the window from -45 to 160 HU
+
+
+def packaged_weights() -> Path:
+    """Tell where the liver finder that came with the package lies.
+
+    Returns
+    -------
+    Path
+        A ``.safetensors`` file.
+    """
+    return Path(str(resources.files("napari_liver_anomaly") / "weights" / "liver" / "liver.safetensors"))
+
+
+def find_liver(
+    volume: Volume, *, weights: str | Path | None = None, device: str = "auto", job: Job | None = None
+) -> tuple[Mask, tuple[Finding, ...]]:
+    """Find the liver, tumours included.
+
+    Parameters
+    ----------
+    volume : Volume
+        A CT scan in HU of any orientation, voxel size and field of view, real or clipped to -45…160.
+    weights : path-like, optional
+        A file made by ``liver-anomaly train-liver``; the one that came with the package when nothing is given.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    Mask
+        One piece on the scan's grid, that knows its scan.
+    tuple of Finding
+        ``liver-at-edge`` when part of the liver may lie outside the scan.
+
+    Raises
+    ------
+    Refusal
+        Code ``liver-not-found`` when there is no plausible liver; also when the weights are unfit or the device is not there.
+    Cancelled
+        When the job was cancelled.
+    """
+    from napari_liver_anomaly.device import choose
+    from napari_liver_anomaly.liver.finder import Finder
+
+    finder = Finder.load(weights or packaged_weights()).to(choose(device))
+    found = finder.find(volume, job or Job())
+    if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
+        found = np.zeros_like(found)  # water or noise, not tissue
+    return checked(Mask(found, volume.geometry, volume.identity))
+
+
+def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
+    """Refuse what is no plausible liver, and say what is doubtful about one that is.
+
+    Parameters
+    ----------
+    liver : Mask
+        As found by a program.
+
+    Returns
+    -------
+    Mask
+        The same.
+    tuple of Finding
+        ``liver-at-edge``, or nothing.
+
+    Raises
+    ------
+    Refusal
+        Code ``liver-not-found``: nothing was found, less than 100 ml that do not touch the edge of the scan, less than 10 ml, or
+        more than 8 litres.
+    """
+    findings = about_the_edge(liver)
+    if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
+        raise Refusal(
+            "liver-not-found", "No liver was found in this scan.",
+            "It may show another part of the body, lie otherwise than its file says, or be no CT in Hounsfield units.",
+            "Check the scan, or give a liver mask.",
+        )  # fmt: skip
+    return liver, findings

@@ -1,0 +1,313 @@
+"""The liver finder: a coarse look at the whole scan, a fine look where the liver seems to be, and back to the scan's grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
+from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
+from napari_liver_anomaly.liver.samples import SEEN
+from napari_liver_anomaly.networks.liver import LiverNet, LiverNetSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.volume import Volume
+
+    Floats = NDArray[np.float32]
+
+KEY = "liver-finder"
+MARGIN_MM = 60.0  # around the coarse liver, which may lack a lobe
+LOOKS = 2  # the second fine look starts from the first instead of the coarse answer
+DOUBTFUL = 0.3  # pieces are told apart at this share, before the answer is cut at one half
+SHARPNESS = 9.0  # the coarse answer that the fine network learned with has edges about this steep
+SMOOTH_MM = 2.8  # across slices, which are answered one by one
+BATCH = 8
+PHASE = "Finding the liver"
+COARSE_NET = LiverNetSettings(axes=3, channels=1, folding=1, width=8, widest=64, depth=3)
+FINE_NET = LiverNetSettings(axes=2, channels=SEEN + 1, folding=2, width=24, widest=96, depth=3)
+
+
+class Finder:
+    """Two small networks, and how they are used.
+
+    Parameters
+    ----------
+    coarse, fine : LiverNetSettings
+        Sizes of the networks.
+    """
+
+    def __init__(self, coarse: LiverNetSettings = COARSE_NET, fine: LiverNetSettings = FINE_NET) -> None:
+        self.coarse, self.fine = LiverNet(coarse).eval(), LiverNet(fine).eval()
+        self.device = torch.device("cpu")
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for net in (self.coarse, self.fine) for p in net.parameters())
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            ``cpu`` or ``cuda``.
+
+        Returns
+        -------
+        Finder
+            The same.
+        """
+        self.device = device
+        self.coarse.to(device)
+        self.fine.to(device)
+        return self
+
+    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+        """Write weights, as 16-bit numbers, and card.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.safetensors``.
+        card : dict
+            What the weights are.
+
+        Returns
+        -------
+        str
+            SHA-256 of the file.
+        """
+        nets = {"coarse": self.coarse, "fine": self.fine}
+        tensors = {f"{name}.{key}": value.half() for name, net in nets.items() for key, value in net.state_dict().items()}
+        sizes = {name: net.settings.to_dict() for name, net in nets.items()}
+        return save(path, tensors, {"key": KEY, "networks": sizes, **card})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Finder:
+        """Read a liver finder.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by :meth:`save`.
+
+        Returns
+        -------
+        Finder
+            On the CPU.
+
+        Raises
+        ------
+        UnfitModel
+            When the file is missing, unsafe, damaged, or no liver finder.
+        """
+        card = read_card(path)
+        if card.get("key") != KEY:
+            raise UnfitModel(
+                "model-kind", "These weights are not a liver finder.", "The liver cannot be found with them.",
+                "Give a file made by 'liver-anomaly train-liver'.",
+            )  # fmt: skip
+        tensors = read_tensors(path)
+        try:
+            made = cls(*(LiverNetSettings.from_dict(card["networks"][name]) for name in ("coarse", "fine")))
+            for name, net in (("coarse", made.coarse), ("fine", made.fine)):
+                part = {
+                    key.removeprefix(f"{name}."): value.float() for key, value in tensors.items() if key.startswith(f"{name}.")
+                }
+                net.load_state_dict(part)
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise UnfitModel(
+                "model-shape", "These liver weights do not fit their own card.", "The liver cannot be found with them.",
+                "Fetch or train them again.",
+            ) from error  # fmt: skip
+        return made
+
+    def find(self, volume: Volume, job: Job) -> NDArray[np.bool_]:
+        """Find the liver.
+
+        Parameters
+        ----------
+        volume : Volume
+            A CT scan.
+        job : Job
+            Progress and cancel.
+
+        Returns
+        -------
+        ndarray, (z, y, x) bool
+            One piece without holes on the scan's grid; empty when there is none.
+
+        Raises
+        ------
+        Cancelled
+            When the job was cancelled.
+        """
+        from scipy.ndimage import gaussian_filter1d
+
+        spacing = volume.geometry.spacing_mm
+        job.at(PHASE, 0, 10)
+        image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
+        job.at(PHASE, 2, 10)
+        low = self.look_coarse(image)
+        rough = largest(low > 0.5)
+        if not rough.any():
+            return np.zeros(volume.voxels.shape, bool)
+        job.at(PHASE, 3, 10)
+        box = _box(rough, image.shape)
+        guess = _raised(_near(low, rough), image.shape)
+        for look in range(LOOKS):
+            answer = np.zeros(image.shape, np.float32)
+            answer[box] = self.look_fine(image[box], guess[box], job, (look, LOOKS))
+            answer = np.where(largest(answer > DOUBTFUL), answer, 0).astype(np.float32)
+            guess = _raised(_sharpened(resample(answer, FINE_MM, COARSE_MM, COARSE_MM)), image.shape)
+        job.at(PHASE, 9, 10)
+        start = (box[0].start, box[1].start, box[2].start)
+        smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
+        return whole(spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing))
+
+    def look_coarse(self, image: Floats) -> Floats:
+        """Say roughly where the liver is.
+
+        Parameters
+        ----------
+        image : ndarray, (z, y, x) float32
+            0…1 at 4 × 2.5 × 2.5 mm.
+
+        Returns
+        -------
+        ndarray, (z', y', x') float32
+            0…1 at 10 mm.
+        """
+        low = resample(image, FINE_MM, COARSE_MM, COARSE_MM)
+        with torch.inference_mode():
+            block = _padded(torch.from_numpy(low)[None, None], self.coarse.multiple)
+            answer = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
+        return np.asarray(answer[tuple(slice(n) for n in low.shape)])
+
+    def look_fine(self, image: Floats, guess: Floats, job: Job, look: tuple[int, int] = (0, 1)) -> Floats:
+        """Say exactly where the liver is, slice by slice.
+
+        Parameters
+        ----------
+        image, guess : ndarray, (z, y, x) float32
+            A box of the scan and the coarse answer, 0…1, at 4 × 2.5 × 2.5 mm.
+        job : Job
+            Progress and cancel.
+        look : tuple of int
+            Which look it is, from 0, and of how many.
+
+        Returns
+        -------
+        ndarray, (z, y, x) float32
+            0…1.
+        """
+        count = len(image)
+        seen = np.clip(np.arange(count)[:, None] + np.arange(-(SEEN // 2), SEEN // 2 + 1), 0, count - 1)
+        answer = np.zeros(image.shape, np.float32)
+        for first in range(0, count, BATCH):
+            job.at(PHASE, 3 + 6 * (look[0] * count + first) // (look[1] * count), 10)
+            part = slice(first, first + BATCH)
+            stack = np.concatenate([image[seen[part]], guess[part, None]], axis=1)
+            with torch.inference_mode():
+                batch = _padded(torch.from_numpy(stack), self.fine.multiple)
+                found = self.fine(batch.to(self.device)).sigmoid().cpu().numpy()[:, 0]
+            answer[part] = found[:, : image.shape[1], : image.shape[2]]
+        return answer
+
+
+def _padded(block: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Add air behind each axis until its size can be halved often enough."""
+    padding: list[int] = []
+    for size in reversed(block.shape[2:]):
+        padding += [0, -size % multiple]
+    return functional.pad(block, padding)
+
+
+def _box(rough: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+    """Cut the part of the fine grid that holds the coarse liver and a margin."""
+    from scipy.ndimage import find_objects
+
+    found = find_objects(rough.astype(np.uint8))[0]
+    sides = []
+    for part, coarse, fine, count in zip(found, COARSE_MM, FINE_MM, shape, strict=True):
+        low, high = part.start * coarse - MARGIN_MM, part.stop * coarse + MARGIN_MM
+        sides.append(slice(max(0, int(low // fine)), min(count, int(np.ceil(high / fine)))))
+    return (sides[0], sides[1], sides[2])
+
+
+def _near(low: Floats, rough: NDArray[np.bool_]) -> Floats:
+    """Keep the coarse answer in and around its largest piece only."""
+    from scipy.ndimage import binary_dilation
+
+    return np.where(binary_dilation(rough, iterations=2), low, 0).astype(np.float32)
+
+
+def _raised(low: Floats, shape: tuple[int, ...]) -> Floats:
+    """Bring a coarse answer to the fine grid."""
+    from scipy.ndimage import zoom
+
+    factors = [n / m for n, m in zip(shape, low.shape, strict=True)]
+    return np.asarray(np.clip(zoom(low, factors, order=1, grid_mode=True, mode="nearest"), 0, 1), dtype=np.float32)
+
+
+def _sharpened(share: Floats) -> Floats:
+    """Make a share of liver look like an answer of the coarse network."""
+    return np.asarray(1 / (1 + np.exp(-(share - 0.5) * SHARPNESS)), dtype=np.float32)
+
+
+def largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest piece of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray, (z, y, x) bool
+        Any number of pieces that touch by faces.
+
+    Returns
+    -------
+    ndarray, (z, y, x) bool
+        One piece, or none.
+    """
+    from scipy.ndimage import label
+
+    labels, count = label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())
+
+
+def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest piece and fill what it encloses, slice by slice.
+
+    Parameters
+    ----------
+    mask : ndarray, (z, y, x) bool
+        On the scan's grid.
+
+    Returns
+    -------
+    ndarray, (z, y, x) bool
+        One piece without holes in any slice.
+    """
+    from scipy.ndimage import binary_fill_holes, find_objects
+
+    found = find_objects(mask.astype(np.uint8))
+    if not found:
+        return mask
+    part = mask[found[0]]
+    kept = largest(part)
+    filled = np.zeros_like(mask)
+    filled[found[0]] = np.stack([binary_fill_holes(plane) for plane in kept])
+    return filled

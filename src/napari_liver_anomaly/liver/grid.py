@@ -1,0 +1,153 @@
+"""Grids of the liver finder: a scan of any spacing becomes blocks of fixed spacing, and the answer comes back to the scan.
+
+Places are in mm from the outer corner of the first voxel, so voxel ``i`` of spacing ``s`` lies at ``(i + 0.5) s``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Three = tuple[float, float, float]
+
+DARKEST_HU, BRIGHTEST_HU = -45, 160
+FINE_MM: Three = (4.0, 2.5, 2.5)
+COARSE_MM: Three = (10.0, 10.0, 10.0)
+
+
+def unit(voxels: NDArray[np.generic]) -> Floats:
+    """Bring HU to 0…1 over the window from -45 to 160 HU.
+
+    Parameters
+    ----------
+    voxels : ndarray
+        HU, any shape; values outside the window count as its ends.
+
+    Returns
+    -------
+    ndarray, float32
+        Same shape, 0…1.
+    """
+    clipped: Floats = np.clip(voxels, DARKEST_HU, BRIGHTEST_HU).astype(np.float32)
+    clipped -= DARKEST_HU
+    clipped /= BRIGHTEST_HU - DARKEST_HU
+    return clipped
+
+
+def shape_for(shape: tuple[int, ...], spacing: Three, step: Three) -> tuple[int, int, int]:
+    """Count the voxels of another spacing that cover a block.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels of the block (z, y, x).
+    spacing, step : tuple of float
+        Its voxel size and the other one, mm.
+
+    Returns
+    -------
+    tuple of int
+        At least 1 along each axis.
+    """
+    z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, step, strict=True))
+    return (z, y, x)
+
+
+def mixing(count: int, spacing: float, wanted: int, step: float, reach: float) -> Floats:
+    """Say how much each voxel along one axis gives to each voxel of another spacing.
+
+    Parameters
+    ----------
+    count, spacing : int, float
+        Voxels that there are, and their size in mm.
+    wanted, step : int, float
+        Voxels to make, and their size in mm; the first corner is the same.
+    reach : float
+        Half width of the triangle over which values are averaged, mm; never less than ``spacing``, which is linear interpolation.
+
+    Returns
+    -------
+    ndarray, (wanted, count) float32
+        Every row sums to 1. Beyond the ends the last value goes on.
+    """
+    have = (np.arange(count) + 0.5) * spacing
+    want = np.clip((np.arange(wanted) + 0.5) * step, have[0], have[-1])
+    share = np.maximum(0, 1 - np.abs(want[:, None] - have[None, :]) / max(reach, spacing))
+    return np.asarray(share / share.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def resample(block: NDArray[np.generic], spacing: Three, step: Three, reach: Three, *, hu: bool = False) -> Floats:
+    """Bring a block to another spacing, averaged so that nothing between the new voxels is lost.
+
+    Parameters
+    ----------
+    block : ndarray, (z, y, x)
+        Values, any kind of number.
+    spacing, step, reach : tuple of float
+        Its voxel size, the new one, and half width of the averaging, mm.
+    hu : bool
+        Whether the values are HU that are to become 0…1 first.
+
+    Returns
+    -------
+    ndarray, (z', y', x') float32
+        Shape as :func:`shape_for` says.
+    """
+    wanted = shape_for(block.shape, spacing, step)
+    deep, down, across = (mixing(n, s, w, t, r) for n, s, w, t, r in zip(block.shape, spacing, wanted, step, reach, strict=True))
+    planes = np.empty((block.shape[0], *wanted[1:]), np.float32)
+    for index, plane in enumerate(block):
+        values = unit(plane) if hu else plane.astype(np.float32)
+        planes[index] = down @ (values @ across.T)
+    return np.asarray(np.tensordot(deep, planes, axes=1), dtype=np.float32)
+
+
+def spread(
+    answer: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
+) -> NDArray[np.bool_]:
+    """Bring an answer for a box back to the scan's grid and cut it at one half.
+
+    Parameters
+    ----------
+    answer : ndarray, (z', y', x') float32
+        0…1 on a box of the finer grid.
+    start : tuple of int
+        First voxel of the box on that grid.
+    step : tuple of float
+        Voxel size of that grid, mm.
+    shape, spacing : tuple
+        The scan's grid.
+
+    Returns
+    -------
+    ndarray, (z, y, x) bool
+        Where the interpolated answer is above one half; False outside the box.
+    """
+    whole = np.zeros(shape, bool)
+    parts = [_span(*axis) for axis in zip(shape, spacing, start, answer.shape, step, strict=True)]
+    deep, down, across = (_between(*axis) for axis in zip(parts, spacing, start, answer.shape, step, strict=True))
+    _, rows, columns = parts
+    for index, weights in zip(range(parts[0].start, parts[0].stop), deep, strict=True):
+        used = np.flatnonzero(weights)
+        plane = np.tensordot(weights[used], answer[used], axes=1)
+        whole[index, rows, columns] = (down @ plane @ across.T) > 0.5
+    return whole
+
+
+def _span(count: int, spacing: float, start: int, wanted: int, step: float) -> slice:
+    """Voxels of the scan whose middle lies in the box."""
+    first = int(np.ceil(start * step / spacing - 0.5))
+    last = int(np.floor((start + wanted) * step / spacing - 0.5))
+    return slice(max(0, first), min(count, last + 1) if (start + wanted) * step < count * spacing - step else count)
+
+
+def _between(part: slice, spacing: float, start: int, count: int, step: float) -> Floats:
+    """Weights of linear interpolation from the box to the scan's voxels along one axis."""
+    place = np.clip(((np.arange(part.start, part.stop) + 0.5) * spacing) / step - 0.5 - start, 0, count - 1)
+    share = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)[None, :]))
+    return np.asarray(share, dtype=np.float32)

@@ -1,0 +1,250 @@
+"""What the liver finder learns from: scans on fixed grids, changed at random every time they are seen.
+
+Nothing here is tuned to a scan: each change stands for something that scanners, patients and people who crop scans do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_liver_anomaly.volume import Mask, Volume
+
+BLOCK = (24, 32, 40)
+WINDOW = (80, 96)
+SEEN = 5  # slices that the fine network sees; it answers for the one in the middle
+MIDDLE = slice(SEEN // 2, SEEN // 2 + 1)
+HALF_MM = (5.0, 5.0, 5.0)
+HU = 205.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One scan with its liver on the grids of training.
+
+    Attributes
+    ----------
+    name : str
+        The case.
+    fine : Tensor, (2, z, y, x) float32
+        Image 0…1, and how much of each voxel is liver, at 4 × 2.5 × 2.5 mm.
+    coarse : Tensor, (2, z, y, x) float32
+        The same, averaged as for 10 mm but kept every 5 mm, so that it can be turned and shifted.
+    weight : float
+        How often it is drawn, beside the others.
+    """
+
+    name: str
+    fine: Tensor
+    coarse: Tensor
+    weight: float = 1.0
+
+
+def lesson(name: str, volume: Volume, liver: Mask, weight: float = 1.0) -> Lesson:
+    """Bring a scan and its liver to the grids of training.
+
+    Parameters
+    ----------
+    name : str
+        What the case is called.
+    volume : Volume
+        HU.
+    liver : Mask
+        Tumours included, on the scan's grid.
+    weight : float
+        How often it is drawn, beside the others.
+
+    Returns
+    -------
+    Lesson
+        Both grids.
+    """
+    spacing = volume.geometry.spacing_mm
+    image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
+    organ = resample(liver.voxels, spacing, FINE_MM, FINE_MM)
+    low = [resample(block, FINE_MM, HALF_MM, COARSE_MM) for block in (image, organ)]
+    return Lesson(name, torch.from_numpy(np.stack([image, organ])), torch.from_numpy(np.stack(low)), weight)
+
+
+def _choose(lessons: list[Lesson], rng: np.random.Generator) -> Lesson:
+    """Draw a lesson; one with little weight is drawn seldom."""
+    weights = np.array([one.weight for one in lessons])
+    return lessons[int(rng.choice(len(lessons), p=weights / weights.sum()))]
+
+
+def _points(
+    shape: tuple[int, int, int], step: NDArray[np.float64], turn: NDArray[np.float64], middle: NDArray[np.float64]
+) -> Tensor:
+    """Places in mm of a block around a point, turned; (z, y, x, 3) with z, y, x last."""
+    axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, step, strict=True)]
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ turn.T + middle
+    return torch.from_numpy(places.astype(np.float32))
+
+
+def _look(
+    block: Tensor, spacing: tuple[float, float, float], places: Tensor, limits: tuple[float, float] | None = None
+) -> Tensor:
+    """Interpolate a block (C, z, y, x) at places in mm; beyond the ends the last value goes on. Gives (C, ...)."""
+    size = torch.tensor([n * s for n, s in zip(block.shape[1:], spacing, strict=True)])
+    if limits is not None:
+        places = torch.cat([places[..., :1].clamp(*limits), places[..., 1:]], dim=-1)
+    grid = (2 * places / size - 1).flip(-1)[None]
+    return functional.grid_sample(block[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
+def _turn(rng: np.random.Generator, degrees: float, *, flat: bool) -> NDArray[np.float64]:
+    """Draw a small random rotation, about the body's axis only when ``flat``, with scale and, rarely, mirrored left to right."""
+    about_z, about_y, about_x = rng.uniform(-degrees, degrees, 3) * np.pi / 180 * (1, not flat, not flat)
+    c, s = np.cos(about_z), np.sin(about_z)
+    turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    c, s = np.cos(about_y), np.sin(about_y)
+    turn = turn @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    c, s = np.cos(about_x), np.sin(about_x)
+    turn = turn @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    scale = rng.uniform(0.88, 1.14) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.94, 1.06)])
+    if rng.random() < 0.05:
+        scale[2] = -scale[2]
+    return np.asarray(turn * scale)
+
+
+def _weather(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+    """Change brightness, contrast phase, lesions, noise and sharpness of an image 0…1; ``organ`` is where the liver is."""
+    if rng.random() < 0.5:
+        image = image + organ * float(rng.uniform(-40, 40) / HU)
+    if rng.random() < 0.4:
+        image = _lesions(image, organ, places, rng)
+    if rng.random() < 0.3:
+        middle = float(rng.uniform(0.3, 0.6))
+        image = (image - middle) * float(rng.uniform(0.7, 1.25)) + middle
+    if rng.random() < 0.4:
+        image = image + float(rng.uniform(-20, 20) / HU)
+    if rng.random() < 0.5:
+        image = image + torch.randn(image.shape, generator=torch_rng) * float(rng.uniform(0, 25) / HU)
+    return image.clamp(0, 1)
+
+
+def _lesions(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
+    """Draw ellipsoids that are darker, seldom brighter, than the liver; they stay liver."""
+    inside = torch.nonzero(organ > 0.5)
+    if len(inside) == 0:
+        return image
+    for _ in range(int(rng.integers(1, 6))):
+        at = places[tuple(inside[int(rng.integers(len(inside)))])]
+        radius = torch.from_numpy((rng.uniform(4, 45) * rng.uniform(0.6, 1.4, 3)).astype(np.float32))
+        body = torch.sigmoid((1 - ((places - at) / radius).norm(dim=-1)) * float(rng.uniform(4, 20)))
+        depth = rng.uniform(-110, -20) if rng.random() < 0.85 else rng.uniform(10, 60)
+        image = image + body * organ * float(depth / HU)
+    return image
+
+
+def coarse_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a block at 10 mm: a scan turned, scaled, cut to a random field of view, and changed.
+
+    Parameters
+    ----------
+    lessons : list of Lesson
+        What to choose from.
+    rng, torch_rng : generators
+        Decide everything.
+
+    Returns
+    -------
+    Tensor, (1, 24, 32, 40) float32
+        Image 0…1, 0 outside the field of view.
+    Tensor, (1, 24, 32, 40) float32
+        How much of each voxel is liver.
+    """
+    block = _choose(lessons, rng).coarse
+    size = np.array(block.shape[1:]) * HALF_MM
+    wide = np.array(BLOCK) * COARSE_MM
+    middle = size / 2 + rng.uniform(-0.5, 0.5, 3) * (np.maximum(wide - size, 0) * (0.9, 0.9, 0.9) + 24)
+    places = _points(BLOCK, np.array(COARSE_MM), _turn(rng, 8, flat=False), middle)
+    image, organ = _look(block, HALF_MM, places)
+    image = _weather(image, organ, places, rng, torch_rng)
+    seen = _field_of_view(places, block, size, rng)
+    return (image * seen)[None], (organ * seen)[None]
+
+
+def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
+    """Where the scan is: sometimes all of it and more above and below, sometimes cut close to the liver or through it."""
+    low, high = np.zeros(3), size.copy()
+    if rng.random() < 0.4:
+        low[0], high[0] = -rng.uniform(0, 100), size[0] + rng.uniform(0, 100)
+    if rng.random() < 0.5:
+        filled = torch.nonzero(block[1] > 0.5).numpy() * HALF_MM
+        first, last = filled.min(axis=0), filled.max(axis=0)
+        for axis in range(3):
+            if rng.random() < 0.6:
+                low[axis] = max(low[axis], first[axis] - rng.uniform(-25, 80))
+            if rng.random() < 0.6:
+                high[axis] = min(high[axis], last[axis] + rng.uniform(-25, 80))
+    inside = (places >= torch.from_numpy(low)) & (places <= torch.from_numpy(high))
+    return inside.all(dim=-1).float()
+
+
+def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw neighbouring slices and a coarse answer that is wrong here and there.
+
+    Parameters
+    ----------
+    lessons : list of Lesson
+        What to choose from.
+    rng, torch_rng : generators
+        Decide everything.
+
+    Returns
+    -------
+    Tensor, (6, 80, 96) float32
+        Five slices, 0…1, and the coarse answer for the middle one, 0…1.
+    Tensor, (1, 80, 96) float32
+        How much of each voxel of the middle one is liver.
+    """
+    chosen = _choose(lessons, rng)
+    block = chosen.fine
+    size = np.array(block.shape[1:]) * FINE_MM
+    filled = torch.nonzero(block[1].amax(dim=(1, 2)) > 0.5).numpy().ravel() * FINE_MM[0]
+    if rng.random() < 0.15:
+        depth = rng.uniform(filled[0] - 24, filled[-1] + 24)
+    else:
+        depth = rng.uniform(filled[0], filled[-1] + FINE_MM[0])
+    where = torch.nonzero(chosen.coarse[1].amax(dim=0) > 0.5).numpy() * HALF_MM[1:]
+    first, last = where.min(axis=0), where.max(axis=0)
+    middle = np.array([depth, *((first + last) / 2 + rng.uniform(-60, 60, 2))])
+    places = _points((SEEN, *WINDOW), np.array(FINE_MM), _turn(rng, 12, flat=True), middle)
+    limits = (FINE_MM[0] / 2, size[0] - FINE_MM[0] / 2)
+    if rng.random() < 0.15:
+        limits = (max(limits[0], depth - rng.uniform(0, 8)), limits[1])
+    if rng.random() < 0.15:
+        limits = (limits[0], min(limits[1], depth + rng.uniform(0, 8)))
+    image, organ = _look(block, FINE_MM, places, limits)
+    guess = _guess(chosen, places[MIDDLE], rng, torch_rng)
+    image = _blurred(_weather(image, organ, places, rng, torch_rng), rng)
+    return torch.cat([image, guess]), organ[MIDDLE]
+
+
+def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Sometimes as thick slices would look, sometimes as a soft kernel would."""
+    if rng.random() < 0.15:
+        image = functional.avg_pool3d(functional.pad(image[None], (0, 0, 0, 0, 1, 1), mode="replicate"), (3, 1, 1), stride=1)[0]
+    if rng.random() < 0.15:
+        image = functional.avg_pool2d(functional.pad(image[None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)[0]
+    return image
+
+
+def _guess(chosen: Lesson, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+    """Draw a coarse answer as a network might give it: shifted, leaking, with holes."""
+    shift = torch.from_numpy(rng.normal(0, 4, 3).astype(np.float32))
+    organ = _look(chosen.coarse[1:], HALF_MM, places + shift)[0]
+    noise = torch.randn((1, 1, int(rng.integers(4, 9)), int(rng.integers(4, 9))), generator=torch_rng)
+    noise = functional.interpolate(noise, size=organ.shape[1:], mode="bicubic", align_corners=False)[0, 0]
+    return torch.sigmoid((organ - 0.5 + noise * float(rng.uniform(0, 0.4))) * float(rng.uniform(5, 14)))
