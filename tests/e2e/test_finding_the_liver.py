@@ -46,13 +46,11 @@ def test_synthesise_without_a_liver(sample, tmp_path) -> None:
     assert load(tmp_path / "out/anomalies.nii.gz").any()
 
 
-def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(tmp_path, capsys, monkeypatch) -> None:
+def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(sample, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
-    scan = np.full((64, 64, 24), -1000, np.int16)
-    image = nibabel.Nifti1Image(scan, np.diag([-4.0, -4.0, 5.0, 1.0]))
-    image.header.set_xyzt_units("mm")
-    scan[20:26, 20:26, 8:14] = np.arange(-60, 156)[:, None].reshape(6, 6, 6)
-    scan[30:33, 30:33] = 700
+    real = nibabel.load(sample / "phantom_ct.nii.gz")
+    shuffled = np.random.default_rng(0).permutation(np.asanyarray(real.dataobj).ravel()).reshape(real.shape)
+    image = nibabel.Nifti1Image(shuffled, real.affine, real.header)
     nibabel.save(image, tmp_path / "scan.nii.gz")
     assert main(["segment", str(tmp_path / "scan.nii.gz"), "--device", "cpu", "--out", str(tmp_path / "out")]) == 3
     assert "No liver was found" in capsys.readouterr().err
