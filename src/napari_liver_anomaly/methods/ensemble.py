@@ -186,10 +186,10 @@ class Ensemble:
             number, _, rest = name.partition(".")
             place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
             parts[place][rest] = value.float() if value.is_floating_point() else value
-        for number, about in enumerate(abouts):
-            owner = about.get("restorer_of", number) if isinstance(about, dict) else number
-            if owner in range(number):
-                parts[number] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
+        for place, about in enumerate(abouts):
+            owner = about.get("restorer_of", place) if isinstance(about, dict) else place
+            if owner in range(place):
+                parts[place] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
             [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)], mirror=card["mirror"]
         )
