@@ -214,6 +214,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--also", type=Path, metavar="DIR", help="Models of another preset for the same folds, measured alone and fused."
     )
+    verb.add_argument("--jobs", type=int, default=1, help="Cases measured at once. Default 1.")
     verb.add_argument("--only", type=int, metavar="NUMBER", help="Train the models of this fold and measure nothing.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
 

@@ -281,7 +281,7 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     found = cross_validate(
         _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
         only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
-        about=args.about_data, job=job,
+        jobs=args.jobs, about=args.about_data, job=job,
     )  # fmt: skip
     if args.only is not None:
         return _say(f"Trained the models of fold {args.only}.")

@@ -153,14 +153,14 @@ def measure_case(
     job : Job, optional
         Progress and cancel.
     find : callable, optional
-        From a scan to its liver as the program finds it. Every method is then measured a second time, searching there:
+        From a scan to its liver as the program finds it. Every method but single seeds is then measured a second time, searching there:
         ``"<method>, found liver"``. Tumour outside the found liver counts as missed.
 
     Returns
     -------
     Measured or str
         The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
-        found nothing. For a trained method, ``"<method>, auto"`` is the same scores cut at the scan's automatic threshold.
+        found nothing. For a trained method that is no single seed, ``"<method>, auto"`` is the same scores cut at the scan's automatic threshold.
     """
     if case.tumours is None:
         return "no tumour mask"
@@ -181,7 +181,8 @@ def measure_case(
         facts["found_liver_ml"] = found.ml
         facts["found_liver_dice"] = dice(found.voxels, liver.voxels)
         facts["tumour_outside_found_liver_ml"] = _outside_ml(tumours, found)
-        _measure(measured, ", found liver", volume, found, tumours, methods, settings, device, job)
+        whole = {name: method for name, method in methods.items() if not name.startswith("seed-")}
+        _measure(measured, ", found liver", volume, found, tumours, whole, settings, device, job)
     return measured
 
 
@@ -197,7 +198,7 @@ def _measure(
         measured.figures[name + suffix], measured.rows[name + suffix] = figures, row(figures) | more
 
     for name, method in methods.items():
-        learned = getattr(method, "hash", "") or getattr(method, "card", None) is not None
+        learned = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None) and not name.startswith("seed-")
         try:
             result = segment(volume, liver, method, settings, device=device, job=job)
         except Refusal as refusal:
@@ -206,7 +207,7 @@ def _measure(
                 note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
             continue
         more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
-        if learned and not name.startswith("seed-"):
+        if learned:
             more["curve"] = curve_of(result.score, tumours, counted, settings.min_lesion_mm3)
         note(name, result.labels, result.score, **more)
         if learned:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly import metrics
+from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.metrics import SIZES, Counts, LesionsFound, Mean, Ranking
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
     Figures
         Everything that is needed to report and to pool.
     """
-    truth, inside = tumours.voxels, liver.voxels
+    total = guess.size
+    box = box_of(liver.voxels | tumours.voxels | guess) or (slice(0, 0),) * 3
+    guess, score, truth, inside = guess[box], score[box], tumours.voxels[box], liver.voxels[box]
     counts, everywhere = Counts.of(guess, truth, inside), Counts.of(guess, truth)
     ranking = Ranking.of(score, truth, inside)
     outside = int(np.count_nonzero(truth & ~inside))
@@ -95,7 +98,7 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
         slices=tuple(slices),
         slices_filled=tuple(metrics.filled(guess[planes], slices)),
         ranking=ranking,
-        whole=ranking.with_lowest(outside, truth.size - int(np.count_nonzero(inside)) - outside),
+        whole=ranking.with_lowest(outside, total - int(np.count_nonzero(inside)) - outside),
         lesions=metrics.find_lesions(guess, truth, liver.geometry),
         slice_scores=tuple(float(s) for s in metrics.slice_score(score, inside)[planes]),
         slice_truths=tuple(bool(plane.any()) for plane in truth[planes]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def cross_validate(
     only: int | None = None,
     also: str | Path | None = None,
     find: Callable[[Volume, str], Mask] | None = None,
+    jobs: int = 1,
     device: str = "auto",
     about: str = "",
     job: Job | None = None,
@@ -69,6 +71,8 @@ def cross_validate(
         ``"direct"``, and in an ensemble with the others as ``"fused"``.
     find : callable, optional
         From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
+    jobs : int
+        Cases measured at once.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     about : str
@@ -93,6 +97,8 @@ def cross_validate(
     measured: list[Measured] = []
     left_out: list[dict[str, str]] = []
     trained = []
+    tasks: dict[str, Callable[[], Measured | str]] = {}
+    others_seen: dict[str, dict[str, Any]] = {}
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
             continue
@@ -114,16 +120,27 @@ def cross_validate(
         if only is not None:
             return {"folds": trained}
         other = TwoStage.load(Path(also) / f"fold-{number}.safetensors") if also is not None else None
+        methods = _methods(members, other)
         for name in names:
-            job.at("Measuring", len(measured) + len(left_out), len(cases))
             liver = partial(_found_by, find, name) if find is not None else None
-            found = measure_case(
-                cases[name], _methods(members, other), settings, card=members[0].card, device=device, job=job, find=liver
+            tasks[name] = partial(
+                measure_case,
+                cases[name],
+                methods,
+                settings,
+                card=members[0].card,
+                device=device,
+                job=job,
+                find=liver,
             )
+            others_seen[name] = other.card if other is not None else {}
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
+            job.at("Measuring", len(measured) + len(left_out), len(cases))
             if not isinstance(found, Measured):
                 left_out.append({"case": name, "why": found})
                 continue
-            if found.seen or (other is not None and seen_in_training(name, found.scan, other.card)):
+            if found.seen or seen_in_training(name, found.scan, others_seen[name]):
                 raise Refusal(
                     "split-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
                     "Check the names of the folds.",
@@ -146,9 +163,11 @@ def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, A
     if len(members) == 1:
         named: dict[str, Any] = {members[0].key: members[0]}
     else:
-        named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {"ensemble": Ensemble(members)}
+        named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {
+            "ensemble": Ensemble(members, mirror=False)
+        }
     if other is not None:
-        named |= {"direct": other, "fused": Ensemble([*members, other])}
+        named |= {"direct": other, "fused": Ensemble([*members, other], mirror=False)}
     return named | {DarkRule.name: DarkRule()}
 
 
