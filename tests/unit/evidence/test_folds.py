@@ -62,11 +62,16 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
         half[:, :, : half.shape[2] // 2] = True
         return Mask(half, volume.geometry, volume.identity)
 
-    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, find=find)
-    assert livers == ["a", "b"]
+    direct = dataclasses.replace(preset, segmenter=dataclasses.replace(preset.segmenter, restoration=False, residual_gain=0.0))
+    also = tmp_path / "also"
+    for number in (1, 2):
+        cross_validate(scans, folder, [["a"], ["b"]], direct, models=also, only=number)
+    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, also=also, find=find, jobs=2)
+    assert sorted(livers) == ["a", "b"]
     assert [fold["seed"] for fold in found["folds"]] == [0, 100, 1, 101]
-    given = ["seed-1", "seed-1, auto", "seed-2", "seed-2, auto", "ensemble", "ensemble, auto", "dark-rule"]
-    assert list(found["summary"]) == given + [f"{name}, found liver" for name in given]
+    whole = ["ensemble", "ensemble, auto", "direct", "direct, auto", "fused", "fused, auto", "dark-rule"]
+    assert list(found["summary"]) == ["seed-1", "seed-2", *whole, *(f"{name}, found liver" for name in whole)]
+    assert [case["case"] for case in found["cases"]] == ["a", "b"]
     for case in found["cases"]:
         rows = case["methods"]
         assert 0.2 <= rows["ensemble, auto"]["threshold"] <= 0.8
