@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_liver_anomaly.losses import focal_loss, restoration_loss
+from napari_liver_anomaly.losses import focal_loss, overlap_loss, restoration_loss
 
 
 def test_restoration_is_compared_with_the_healthy_image():
@@ -46,3 +46,25 @@ def test_arithmetic_by_hand():
     """One pixel, probability of the right class 0.8: (1 - 0.8)² · -ln 0.8 = 0.04 · 0.22314."""
     logits = torch.log(torch.tensor([0.2, 0.8])).view(1, 2, 1, 1)
     assert float(focal_loss(logits, torch.tensor([[[True]]]))) == pytest.approx(0.04 * 0.22314, rel=1e-4)
+
+
+def test_overlap_loss_counts_in_the_organ_alone_and_falls_to_nothing():
+    truth = torch.zeros(2, 8, 8, dtype=torch.bool)
+    truth[0, 2:5, 2:5] = True
+    organ = torch.ones_like(truth)
+    organ[:, :, 6:] = False
+    right = torch.stack([-20.0 * truth, 20.0 * truth - 20.0 * ~truth], 1)
+    assert float(overlap_loss(right, truth, organ)) < 1e-3
+    assert float(overlap_loss(-right, truth, organ)) > 10
+    outside = right.clone()
+    outside[:, 1, :, 6:] = 50.0  # called tumour, but outside the liver
+    assert torch.equal(overlap_loss(outside, truth, organ), overlap_loss(right, truth, organ))
+    flat = torch.zeros(2, 2, 8, 8, requires_grad=True)
+    overlap_loss(flat, truth, organ).backward()
+    assert (flat.grad[:, 1][truth & organ] < 0).all()
+    assert (flat.grad[:, 1][~truth & organ] > 0).all()
+    assert not flat.grad[:, 1][~organ].any()
+    nothing = overlap_loss(
+        torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
+    )
+    assert torch.isfinite(nothing)

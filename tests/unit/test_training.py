@@ -147,3 +147,25 @@ def test_lengths_of_the_paper(slices, restorer, segmenter):
     """200 epochs, then one epoch but never under 200 updates."""
     assert Schedule().restorer_length(slices) == restorer
     assert Schedule().segmenter_length(slices) == segmenter
+
+
+def test_stacks_are_varied_together_and_black_stays_black():
+    """Neighbouring slices keep their order and place; tissue is never drawn where there was none, nor 0 put inside it."""
+    y, x = np.ogrid[:60, :60]
+    organ = ((y - 30) / 20) ** 2 + ((x - 28) / 22) ** 2 < 1
+    images = [np.where(organ, np.float32(0.4 + 0.04 * plane), 0).astype(np.float32) for plane in range(5)]
+    data = HealthySlices(images, [organ] * 5, 300, stacks=[(0, 1, 2), (1, 2, 3), (2, 3, 4)])
+    schedule = Schedule(batch=6, crop_px=40, augment=True, jitter=True, by_area=True)
+    empty = Blobs(p_empty=1.0)
+    for update in range(4):
+        batch = make_batch(data, empty, schedule, (0, 2), update)
+        assert batch.healthy.shape == (6, 1, 40, 40) and batch.anomalous.shape == (6, 3, 40, 40)
+        assert torch.equal(batch.anomalous[:, 1:2], batch.healthy) and not batch.mask.any()
+        for one in batch.anomalous.numpy():
+            seen = one > 0
+            assert (seen[0] == seen[1]).all() and (seen[1] == seen[2]).all()
+            inner = seen[1]
+            assert one[0][inner].mean() < one[1][inner].mean() < one[2][inner].mean()
+            assert one[seen].min() >= 0.02
+    wide = [float(make_batch(data, empty, schedule, (0, 2), u).organ.float().mean()) for u in range(6)]
+    assert len(set(wide)) > 1
