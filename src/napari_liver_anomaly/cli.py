@@ -183,6 +183,9 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "combine", "Put several trained models into one file: an ensemble.")
     verb.add_argument("models", type=Path, nargs="+", help="Files made by 'train' with one preset, other seeds or other scans.")
     verb.add_argument("--title", default="", metavar="TEXT", help="One line for lists of models, kept in the model's card.")
+    verb.add_argument(
+        "--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card."
+    )
     verb.add_argument("--mirror", action="store_true", help="Score every slice mirrored, too: a little better, twice as slow.")
     verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")

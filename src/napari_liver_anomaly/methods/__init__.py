@@ -82,7 +82,13 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
 
 
 def combine(
-    paths: Sequence[str | Path], out: str | Path, *, title: str = "", mirror: bool = False, metrics: dict[str, Any] | None = None
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    title: str = "",
+    about: str = "",
+    mirror: bool = False,
+    metrics: dict[str, Any] | None = None,
 ) -> None:
     """Put several trained two-stage models into one file, as an ensemble.
 
@@ -94,6 +100,8 @@ def combine(
         Ends in ``.safetensors``.
     title : str
         One line for lists of models; that of the members when they share one.
+    about : str
+        Origin and licence of the scans, and how the members were trained; what the first member says when it is left empty.
     mirror : bool
         Score every slice mirrored, too: a little better, and twice as slow.
     metrics : dict, optional
@@ -115,7 +123,8 @@ def combine(
     own = {name: [card.get(name) for card in cards] for name in ("training", "synthetic", "command")}
     figures = {"metrics": metrics.get("summary", {})} if metrics else {}
     said = {"title": title} if title else {}
-    ensemble.save(out, kept | own | {"data": _data_of(cards), "parameters": ensemble.parameters} | figures | said)
+    data = _data_of(cards) | ({"about": about} if about else {})
+    ensemble.save(out, kept | own | {"data": data, "parameters": ensemble.parameters} | figures | said)
 
 
 def _data_of(cards: Sequence[dict[str, Any]]) -> dict[str, Any]:
