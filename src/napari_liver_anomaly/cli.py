@@ -186,6 +186,14 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the model's card."
     )
+    verb.add_argument(
+        "--restore-with",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="Models that only restore, for the eye; they do not score.",
+    )
     verb.add_argument("--mirror", action="store_true", help="Score every slice mirrored, too: a little better, twice as slow.")
     verb.add_argument("--metrics", type=Path, help="JSON of an evaluation, whose summary is kept in the model's card.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .safetensors.")

@@ -236,8 +236,16 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
 
     job.at("Putting models together", 0, 1)
     metrics = json.loads(args.metrics.read_text()) if args.metrics else None
-    combine(args.models, args.out, title=args.title, about=args.about_data, mirror=args.mirror, metrics=metrics)
-    _say(f"Wrote {args.out.name} with {len(args.models)} models.")
+    combine(
+        args.models,
+        args.out,
+        shown=args.restore_with,
+        title=args.title,
+        about=args.about_data,
+        mirror=args.mirror,
+        metrics=metrics,
+    )
+    _say(f"Wrote {args.out.name} with {len(args.models) + len(args.restore_with)} models.")
 
 
 def run_models(args: argparse.Namespace, job: Job) -> None:

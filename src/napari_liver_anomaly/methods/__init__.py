@@ -85,6 +85,7 @@ def combine(
     paths: Sequence[str | Path],
     out: str | Path,
     *,
+    shown: Sequence[str | Path] = (),
     title: str = "",
     about: str = "",
     mirror: bool = False,
@@ -98,6 +99,8 @@ def combine(
         ``.safetensors`` files of two-stage models that see a scan in the same way.
     out : path-like
         Ends in ``.safetensors``.
+    shown : sequence of path-like
+        Models that give their restoration for the eye and have no say in the score.
     title : str
         One line for lists of models; that of the members when they share one.
     about : str
@@ -115,8 +118,8 @@ def combine(
     from napari_liver_anomaly.methods.ensemble import Ensemble
     from napari_liver_anomaly.methods.two_stage import TwoStage
 
-    members = [TwoStage.load(path) for path in paths]
-    ensemble = Ensemble(members, mirror=mirror)
+    members = [TwoStage.load(path) for path in (*paths, *shown)]
+    ensemble = Ensemble(members, mirror=mirror, shown=len(shown))
     cards = [member.card for member in members]
     same = {key: value for key, value in cards[0].items() if all(card.get(key) == value for card in cards)}
     kept = {key: value for key, value in same.items() if key not in ("key", "format", "settings", "seed", "training", "command")}

@@ -43,6 +43,8 @@ class Ensemble:
         At least one; all with the same preparation.
     mirror : bool
         Score every slice also mirrored left to right, and take the mean.
+    shown : int
+        The last so many members give their restoration only, for the eye, and have no say in the score.
 
     Raises
     ------
@@ -52,16 +54,19 @@ class Ensemble:
 
     key = KEY
 
-    def __init__(self, members: Sequence[TwoStage], *, mirror: bool = True) -> None:
-        if not members or any(member.prepare != members[0].prepare for member in members):
+    def __init__(self, members: Sequence[TwoStage], *, mirror: bool = True, shown: int = 0) -> None:
+        if (
+            shown not in range(max(len(members), 1))
+            or not members
+            or any(member.prepare != members[0].prepare for member in members)
+        ):
             raise UnfitModel(
                 "ensemble-mixed", "These models do not see a scan in the same way.", "Their scores cannot be averaged.",
                 "Train them with one preset.",
             )  # fmt: skip
         self.members = tuple(members)
-        for place, member in enumerate(
-            self.members
-        ):  # seeds of a segmenter usually share their restorer: it is then kept and run once
+        # Seeds of a segmenter usually share their restorer: it is then kept and run once.
+        for place, member in enumerate(self.members):
             same = (
                 m
                 for m in self.members[:place]
@@ -69,6 +74,7 @@ class Ensemble:
             )
             member.restorer = next(same, member).restorer
         self.mirror = mirror
+        self.scorers = self.members[: len(self.members) - shown]
         self.name = "untrained"
         self.hash = ""
         self.card: dict[str, Any] = {}
@@ -121,13 +127,14 @@ class Ensemble:
         Scores
             Means over members and mirror images.
         """
-        found = score_together(self.members, images, organ)
+        found = score_together(self.members, images, organ, self.scorers)
         if self.mirror:
             flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(organ[..., ::-1])
-            turned = score_together(self.members, flipped, mirrored)
+            turned = score_together(self.members, flipped, mirrored, self.scorers)
             found += [Scores(one.score[..., ::-1], None if one.restored is None else one.restored[..., ::-1]) for one in turned]
         restored = [one.restored for one in found if one.restored is not None]
-        score = np.asarray(np.mean([one.score for one in found], axis=0, dtype=np.float32))
+        places = [place for place in range(len(found)) if place % len(self.members) < len(self.scorers)]
+        score = np.asarray(np.mean([found[place].score for place in places], axis=0, dtype=np.float32))
         return Scores(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:
@@ -152,7 +159,8 @@ class Ensemble:
             for name, value in member.tensors().items():
                 if owner == number or not name.startswith("restorer."):
                     tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
-        return checkpoint.save(path, tensors, {"key": KEY, "members": about, "mirror": self.mirror, **card})
+        parts = {"members": about, "mirror": self.mirror, "shown": len(self.members) - len(self.scorers)}
+        return checkpoint.save(path, tensors, {"key": KEY, **parts, **card})
 
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:
@@ -191,7 +199,9 @@ class Ensemble:
             if owner in range(place):
                 parts[place] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
-            [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)], mirror=card["mirror"]
+            [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)],
+            mirror=card["mirror"],
+            shown=int(card.get("shown", 0)),
         )
         model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model

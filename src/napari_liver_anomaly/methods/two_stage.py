@@ -403,7 +403,9 @@ class TwoStage:
 
 
 @torch.inference_mode()
-def score_together(models: Sequence[TwoStage], images: NDArray[np.float32], organ: NDArray[np.bool_]) -> list[Scores]:
+def score_together(
+    models: Sequence[TwoStage], images: NDArray[np.float32], organ: NDArray[np.bool_], scorers: Sequence[TwoStage] | None = None
+) -> list[Scores]:
     """Score one batch with several models that see a scan in the same way; a restorer that they share runs once.
 
     Parameters
@@ -414,6 +416,8 @@ def score_together(models: Sequence[TwoStage], images: NDArray[np.float32], orga
         0…1, made with the models' ``prepare``.
     organ : ndarray, (B, H, W) bool
         Where the liver is.
+    scorers : sequence of TwoStage, optional
+        Only these score; the others only restore, and their score is 0. All score when nothing is said.
 
     Returns
     -------
@@ -432,8 +436,10 @@ def score_together(models: Sequence[TwoStage], images: NDArray[np.float32], orga
         if model.has_restorer and key not in restored:
             restored[key] = model.restorer(x)
         healthy = restored[key] if model.has_restorer else None
-        share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
-        score = share.cpu().numpy()[:, :height, :width] * organ
+        score = np.zeros(organ.shape, dtype=np.float32)
+        if scorers is None or model in scorers:
+            share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
+            score = share.cpu().numpy()[:, :height, :width] * organ
         image = None if healthy is None else healthy[:, 0, :height, :width].float().cpu().numpy()
         found.append(Scores(score.astype(np.float32), image))
     return found

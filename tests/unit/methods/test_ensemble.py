@@ -131,3 +131,18 @@ def test_a_shared_restorer_is_kept_and_run_once(batch, tmp_path, monkeypatch):
     monkeypatch.setattr(type(members[0].restorer), "forward", lambda self, x: calls.append(1) or forward(self, x))
     again.score(images, organ)
     assert len(calls) == 2
+
+
+def test_members_that_are_only_shown_have_no_say_in_the_score(batch, tmp_path):
+    images, organ = batch
+    direct, two_stage = TwoStage(DIRECT, seed=3), TwoStage(TINY, seed=4)
+    made = Ensemble([direct, two_stage], mirror=True, shown=1)
+    alone = Ensemble([direct], mirror=True)
+    np.testing.assert_allclose(made.score(images, organ).score, alone.score(images, organ).score, atol=1e-6)
+    np.testing.assert_allclose(made.score(images, organ).restored, Ensemble([two_stage]).score(images, organ).restored, atol=1e-6)
+    made.save(tmp_path / "x.safetensors", {})
+    again = methods.load(tmp_path / "x.safetensors")
+    assert [m.seed for m in again.scorers] == [3]
+    np.testing.assert_allclose(again.score(images, organ).score, made.score(images, organ).score, atol=1 / 255)
+    with pytest.raises(UnfitModel):
+        Ensemble([direct], shown=1)
