@@ -232,16 +232,14 @@ def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:
     images: list[NDArray[np.float32]] = []
     organs: list[NDArray[np.bool_]] = []
     stacks: list[tuple[int, ...]] = []
-    reach = settings.neighbours
     for scan in scans:
         hu, liver, healthy = scan.whole()
         slices = prepare(hu, liver, scan.spacing_mm, settings)
-        first, count = len(images), len(slices.images)
+        first = len(images)
         ill = _ill(slices, healthy | ~liver.any(axis=(1, 2)))
-        places = np.clip(np.arange(count)[:, None] + np.arange(-reach, reach + 1), 0, count - 1)
-        for place, organ in enumerate(slices.organ):
-            if np.count_nonzero(organ) >= LEAST_ORGAN_PX and not ill[places[place]].any():
-                stacks.append(tuple(int(first + index) for index in places[place]))
+        for seen, organ in zip(slices.seen_with(np.arange(len(slices.images))), slices.organ, strict=True):
+            if np.count_nonzero(organ) >= LEAST_ORGAN_PX and not ill[seen].any():
+                stacks.append(tuple(int(first + place) for place in seen))
         images.extend(slices.images)
         organs.extend(slices.organ)
     if not stacks:

@@ -65,9 +65,23 @@ class Slices:
         ndarray, (k, C, H, W) float32
             C is ``settings.planes``; beyond the first and the last slice, these are repeated.
         """
+        return np.asarray(self.images[self.seen_with(slices)], dtype=np.float32)
+
+    def seen_with(self, slices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Tell which slices a network sees together with others.
+
+        Parameters
+        ----------
+        slices : ndarray of int, (k,)
+            Which.
+
+        Returns
+        -------
+        ndarray of int, (k, C)
+            C is ``settings.planes``; the slice itself in the middle. Beyond the first and the last slice, these are repeated.
+        """
         reach = self.settings.neighbours
-        places = np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)
-        return np.asarray(self.images[places], dtype=np.float32)
+        return np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)
 
     def to_hu(self, images: Floats, first: int = 0) -> Floats:
         """Turn network intensities back to Hounsfield units.
