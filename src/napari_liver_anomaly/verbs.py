@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
@@ -235,7 +236,7 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.methods import combine
 
     job.at("Putting models together", 0, 1)
-    metrics = json.loads(args.metrics.read_text()) if args.metrics else None
+    metrics = _read_report(args.metrics) if args.metrics else None
     combine(
         args.models,
         args.out,
@@ -302,18 +303,49 @@ def _write_json(found: dict[str, Any], path: Path) -> None:
     _say(f"Wrote {path.name}.")
 
 
+def _read_report(path: Path) -> dict[str, Any]:
+    """Read a stored evaluation."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
+            raise ValueError("no evaluation")
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
+            "Give a JSON file made by 'evaluate' or 'cross-validate'.",
+        ) from error  # fmt: skip
+    return report
+
+
 def run_tables(args: argparse.Namespace, job: Job) -> None:
     """Make tables and curves from stored measurements."""
     from napari_liver_anomaly.evidence.tables import case_table, draw_curves, method_table, seeds_line
 
     job.at("Making tables", 0, 1)
-    report = json.loads(args.report.read_text())
-    parts = [method_table(report), seeds_line(report), case_table(report, args.cases or list(report["summary"])[:1])]
+    report = _read_report(args.report)
+    chosen = args.cases or list(report["summary"])[:1]
+    if unknown := [name for name in chosen if name not in report["summary"]]:
+        raise Refusal(
+            "method-unknown", f"{args.report.name} holds no method called {', '.join(unknown)}.", "No table was made.",
+            f"Choose of {', '.join(report['summary'])}.",
+        )  # fmt: skip
+    if args.curves and find_spec("matplotlib") is None:
+        raise Refusal(
+            "matplotlib-missing", "matplotlib is not installed.", "Curves cannot be drawn; tables can be made without it.",
+            "Install napari-liver-anomaly[evidence], or leave --curves out.",
+        )  # fmt: skip
+    if args.curves and not any("curve" in case["methods"][chosen[0]] for case in report["cases"]):
+        raise Refusal(
+            "curves-missing", f"{args.report.name} holds no curves of {chosen[0]}.",
+            "They are kept for models and ensembles, not for rules and single seeds.",
+            "Name another method first in --cases, or leave --curves out.",
+        )  # fmt: skip
+    parts = [method_table(report), seeds_line(report), case_table(report, chosen)]
     with replacing(args.out) as beside:
         beside.write_text("\n".join(part for part in parts if part), encoding="utf-8")
     _say(f"Wrote {args.out.name}.")
     if args.curves:
-        draw_curves(report, (args.cases or list(report["summary"]))[0], args.curves)
+        draw_curves(report, chosen[0], args.curves)
         _say(f"Wrote {args.curves.name}.")
 
 
@@ -329,8 +361,6 @@ def run_phantom(args: argparse.Namespace, job: Job) -> None:
 
 def run_demo(args: argparse.Namespace, job: Job) -> None:
     """Open napari on the built-in sample."""
-    from importlib.util import find_spec
-
     if find_spec("napari") is None:
         raise Refusal(
             "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",

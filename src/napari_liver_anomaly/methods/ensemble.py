@@ -49,17 +49,18 @@ class Ensemble:
     Raises
     ------
     UnfitModel
-        When the members do not see a scan in the same way.
+        When the members do not see a scan in the same way, or none is left that scores.
     """
 
     key = KEY
 
     def __init__(self, members: Sequence[TwoStage], *, mirror: bool = True, shown: int = 0) -> None:
-        if (
-            shown not in range(max(len(members), 1))
-            or not members
-            or any(member.prepare != members[0].prepare for member in members)
-        ):
+        if shown not in range(len(members)):
+            raise UnfitModel(
+                "ensemble-empty", "No model is left that scores.", "No tumour could be found with it.",
+                "Give at least one model that is not for restoration only.",
+            )  # fmt: skip
+        if any(member.prepare != members[0].prepare for member in members):
             raise UnfitModel(
                 "ensemble-mixed", "These models do not see a scan in the same way.", "Their scores cannot be averaged.",
                 "Train them with one preset.",
@@ -184,7 +185,8 @@ class Ensemble:
         path = Path(path)
         card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
         abouts = card.get("members") if card.get("key") == KEY else None
-        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool):
+        shown = card.get("shown", 0)
+        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or not isinstance(shown, int):
             raise UnfitModel(
                 "model-card", f"The card of {path.name} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
@@ -201,7 +203,7 @@ class Ensemble:
         model = cls(
             [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)],
             mirror=card["mirror"],
-            shown=int(card.get("shown", 0)),
+            shown=shown,
         )
         model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model

@@ -81,7 +81,7 @@ class Slices:
             C is ``settings.planes``; the slice itself in the middle. Beyond the first and the last slice, these are repeated.
         """
         reach = self.settings.neighbours
-        return np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1)
+        return np.asarray(np.clip(slices[:, None] + np.arange(-reach, reach + 1), 0, len(self.images) - 1), dtype=np.intp)
 
     def to_hu(self, images: Floats, first: int = 0) -> Floats:
         """Turn network intensities back to Hounsfield units.

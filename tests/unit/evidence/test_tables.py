@@ -68,3 +68,28 @@ def test_the_command_writes_table_and_curves(stored, tmp_path):
     assert "| ensemble |" in out.read_text()
     assert "Single models, mean ± SD over 2 seeds" in out.read_text()
     assert curves.read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("report", "more", "words"),
+    [
+        (None, [], "not a readable evaluation"),
+        ("nothing", [], "not a readable evaluation"),
+        ("good", ["--cases", "best"], "no method called best"),
+        ("good", ["--cases", "seed-1", "--curves", "c.svg"], "no curves of seed-1"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_and_nothing_written(stored, tmp_path, capsys, report, more, words):
+    pytest.importorskip("matplotlib", reason="curves need the extra 'evidence'")
+    path = stored if report == "good" else tmp_path / "other.json"
+    if report == "nothing":
+        path.write_text("[]")
+    if report == "good":
+        made = json.loads(stored.read_text())
+        for case in made["cases"]:
+            del case["methods"]["seed-1"]["curve"]
+        stored.write_text(json.dumps(made))
+    out = tmp_path / "t.md"
+    assert main(["tables", str(path), "--out", str(out), *more]) == 3
+    assert words in capsys.readouterr().err
+    assert not out.exists()

@@ -73,7 +73,7 @@ def test_members_that_see_differently_are_refused():
     other = dataclasses.replace(TINY, prepare=dataclasses.replace(TINY.prepare, pixel_mm=2))
     with pytest.raises(UnfitModel, match="same way"):
         Ensemble([TwoStage(TINY), TwoStage(other)])
-    with pytest.raises(UnfitModel):
+    with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([])
 
 
@@ -96,7 +96,7 @@ def test_combining_files(batch, tmp_path):
     assert made.card["metrics"] == {"x": 1}
 
 
-@pytest.mark.parametrize("spoil", ["members", "mirror", "tensor"])
+@pytest.mark.parametrize("spoil", ["members", "mirror", "tensor", "shown"])
 def test_a_card_that_does_not_fit_is_refused(tmp_path, spoil):
     from napari_liver_anomaly import checkpoint
 
@@ -105,6 +105,8 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path, spoil):
     card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
     if spoil == "tensor":
         tensors["0.segmenter.head.weight"] = tensors["0.segmenter.head.weight"][:1]
+    elif spoil == "shown":
+        card["shown"] = "many"
     else:
         card.pop(spoil)
     checkpoint.save(path, tensors, {k: v for k, v in card.items() if k != "format"})
@@ -144,5 +146,5 @@ def test_members_that_are_only_shown_have_no_say_in_the_score(batch, tmp_path):
     again = methods.load(tmp_path / "x.safetensors")
     assert [m.seed for m in again.scorers] == [3]
     np.testing.assert_allclose(again.score(images, organ).score, made.score(images, organ).score, atol=1 / 255)
-    with pytest.raises(UnfitModel):
+    with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([direct], shown=1)
