@@ -1,6 +1,7 @@
 """The same verbs in a terminal: ``liver-anomaly segment``, ``train``, ``evaluate`` and the rest.
 
-Exit codes: 0 done, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 130 stopped by the user.
+Exit codes: 0 done, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 4 a question needs an answer (it and
+the flags that answer it on stderr, nothing written), 130 stopped by the user.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import CHOICES
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Refusal, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, version
 from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings
+from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.verbs import VERBS
@@ -24,7 +26,7 @@ from napari_liver_anomaly.verbs import VERBS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, REFUSED, STOPPED = 0, 3, 130
+DONE, REFUSED, ASKED, STOPPED = 0, 3, 4, 130
 FINDERS = ("own", "totalsegmentator")
 FIND_WITH = "What finds the liver: our own networks, or TotalSegmentator where it is installed with its weights. Default own."
 
@@ -50,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         bar.close()
         sys.stderr.write(f"liver-anomaly: {refusal}\n")
-        return REFUSED
+        for answer in refusal.finding.answers:
+            sys.stderr.write(f"  {answer.flag:24} {answer.words}\n")
+        return ASKED if isinstance(refusal, Question) else REFUSED
     except (Cancelled, KeyboardInterrupt):
         bar.close()
         sys.stderr.write("liver-anomaly: stopped; no result was written.\n")
@@ -124,6 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "segment", "Search a scan for tumours and write what was found.")
     verb.add_argument("scan", type=Path, help="CT: .nii, .nii.gz, .nrrd, .mha, a DICOM folder or one file of it.")
+    add_options(verb, Answers)
     _liver_flags(verb)
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
     verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
@@ -132,6 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "synthesise", "Put synthetic anomalies on a scan.")
     verb.add_argument("scan", type=Path, help="CT, as for segment.")
+    add_options(verb, Answers)
     _liver_flags(verb)
     verb.add_argument(
         "--recipe", default="nodules", help="Family of anomalies; 'liver-anomaly info' lists them. Default nodules."
@@ -141,6 +147,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "liver", "Find the liver in a scan and write its mask.")
     verb.add_argument("scan", type=Path, help="CT, as for segment.")
+    add_options(verb, Answers)
     verb.add_argument("--find-with", choices=FINDERS, default="own", help=FIND_WITH)
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--out", type=Path, required=True, help="File to write, ends in .nii.gz.")

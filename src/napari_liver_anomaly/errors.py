@@ -37,6 +37,30 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One way to settle a doubt.
+
+    Attributes
+    ----------
+    words : str
+        For a button or a line in a terminal, for example ``"Series 2: 120 slices, 1.0 mm"``.
+    option : str
+        The field of ``reading.answers.Answers`` that it sets.
+    value : str or int
+        What it is set to.
+    """
+
+    words: str
+    option: str
+    value: str | int
+
+    @property
+    def flag(self) -> str:
+        """What it is on the command line, for example ``--series 2``."""
+        return f"--{self.option.replace('_', '-')} {self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One doubt about an input or a result, in three short sentences for a radiologist.
 
@@ -48,6 +72,8 @@ class Finding:
         Stable, lower-case, words joined by hyphens, for example ``"file-truncated"``.
     what, meaning, action : str
         What is wrong, what it means, what to do. Each a sentence ending in a full stop. Never a patient's name, id or date, nor a path.
+    answers : tuple of Answer
+        Ways to settle it and read on, where there are any.
     """
 
     level: Level
@@ -55,6 +81,7 @@ class Finding:
     what: str
     meaning: str
     action: str
+    answers: tuple[Answer, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.what} {self.meaning} {self.action}"
@@ -75,15 +102,26 @@ class Refusal(LiverAnomalyError):
     ----------
     code, what, meaning, action : str
         The parts of the :class:`Finding`.
+    answers : tuple of Answer
+        Ways to settle it, where there are any.
     """
 
-    def __init__(self, code: str, what: str, meaning: str, action: str) -> None:
-        self.finding = Finding(level=Level.REFUSE, code=code, what=what, meaning=meaning, action=action)
+    level = Level.REFUSE
+
+    def __init__(self, code: str, what: str, meaning: str, action: str, answers: tuple[Answer, ...] = ()) -> None:
+        self.finding = Finding(level=self.level, code=code, what=what, meaning=meaning, action=action, answers=answers)
         super().__init__(str(self.finding))
 
-    def __reduce__(self) -> tuple[type[Refusal], tuple[str, str, str, str]]:
+    def __reduce__(self) -> tuple[type[Refusal], tuple[str, str, str, str, tuple[Answer, ...]]]:
         # A refusal in a worker process must arrive as one, with its finding.
-        return type(self), (self.finding.code, self.finding.what, self.finding.meaning, self.finding.action)
+        finding = self.finding
+        return type(self), (finding.code, finding.what, finding.meaning, finding.action, finding.answers)
+
+
+class Question(Refusal):
+    """Only the user can decide this; the finding holds the answers there are."""
+
+    level = Level.ASK
 
 
 class UnreadableFile(Refusal):

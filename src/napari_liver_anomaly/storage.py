@@ -187,6 +187,22 @@ class BoundedReader:
             )  # fmt: skip
         return taken
 
+    def skip(self, count: int) -> None:
+        """Pass over the next bytes without keeping them.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+
+        Raises
+        ------
+        UnreadableFile
+            When the file ends early or its packing is damaged.
+        """
+        while count > 0:
+            count -= len(self.read(min(PIECE, count)))
+
     def finish(self) -> None:
         """Make sure that nothing is left, and that the checksum of a packed file is right.
 

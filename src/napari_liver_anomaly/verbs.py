@@ -13,6 +13,7 @@ from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.storage import replacing
@@ -55,7 +56,7 @@ def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, 
     from napari_liver_anomaly.reading import read, read_mask
 
     job.at("Reading the scan", 0, 1)
-    volume, findings = read(args.scan)
+    volume, findings = read(args.scan, settings_from(args, Answers()))
     doubts: tuple[Any, ...] = ()
     if args.liver:
         liver = read_mask(args.liver, volume, "liver mask")
@@ -123,7 +124,7 @@ def run_liver(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.writing import write_image
 
     job.at("Reading the scan", 0, 1)
-    volume, findings = read(args.scan)
+    volume, findings = read(args.scan, settings_from(args, Answers()))
     liver, doubts = _find_liver(args, volume, job)
     for finding in (*findings, *doubts):
         sys.stderr.write(f"note: {finding}\n")

@@ -34,10 +34,13 @@ class Geometry:
         Shape of the array in the source's own axis order (x, y, z for NIfTI and DICOM).
     source_affine : ndarray, (4, 4) float64
         Source voxel index to patient position in mm, RAS+ (x to the right, y to the front, z to the head), as in NIfTI.
+    oriented : bool
+        Whether the source says where left and right are. When it does not, the affine is a guess, and exports say nothing either.
     """
 
     source_shape: tuple[int, int, int]
     source_affine: NDArray[np.float64]
+    oriented: bool = True
 
     def __post_init__(self) -> None:
         affine = np.array(self.source_affine, dtype=np.float64)

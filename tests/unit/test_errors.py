@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from napari_liver_anomaly import errors
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, Refusal, WrongGrid, WrongSetting, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, Question, Refusal, WrongGrid, WrongSetting, version
 
 REFUSALS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Refusal)]
 WORDS = ("file-truncated", "The file ends early.", "Slices are missing.", "Copy it again.")
@@ -19,7 +19,8 @@ WORDS = ("file-truncated", "The file ends early.", "Slices are missing.", "Copy 
 def test_a_refusal_reads_as_three_sentences_and_keeps_its_parts(kind: type[Refusal]) -> None:
     refusal = kind(*WORDS)
     assert str(refusal) == "The file ends early. Slices are missing. Copy it again."
-    assert refusal.finding == Finding(level=Level.REFUSE, code=WORDS[0], what=WORDS[1], meaning=WORDS[2], action=WORDS[3])
+    level = Level.ASK if kind is Question else Level.REFUSE
+    assert refusal.finding == Finding(level=level, code=WORDS[0], what=WORDS[1], meaning=WORDS[2], action=WORDS[3])
     assert str(refusal.finding) == str(refusal)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, Level, Refusal, UnreadableFile
+from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, Level, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.reading.answers import ASK_ALL, Answers
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ KINDS: dict[str, type[Refusal]] = {
 }
 
 
-def read(path: str | Path) -> tuple[Volume, tuple[Finding, ...]]:
+def read(path: str | Path, answers: Answers | None = None) -> tuple[Volume, tuple[Finding, ...]]:
     """Read a CT.
 
     Parameters
@@ -41,16 +42,20 @@ def read(path: str | Path) -> tuple[Volume, tuple[Finding, ...]]:
     path : path-like
         A ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file, a folder that holds one DICOM series, or any one
         file of a series.
+    answers : Answers, optional
+        What the user decided about doubts; every open question is asked when nothing is given.
 
     Returns
     -------
     volume : Volume
         Hounsfield units, int16, (z, y, x). Its name is the file's or folder's, for the screen only.
     findings : tuple of Finding
-        Notes to show and store.
+        Notes to show and store, decisions of the user among them.
 
     Raises
     ------
+    Question
+        For a doubt that only the user can decide; its finding holds the answers there are.
     UnreadableFile
         When it is damaged, truncated, or of a kind that is not read.
     ImpossibleGeometry
@@ -59,18 +64,16 @@ def read(path: str | Path) -> tuple[Volume, tuple[Finding, ...]]:
         When values are no numbers, or not Hounsfield units.
     OutOfMemory
         When it would not fit into memory.
-    Refusal
-        For every other doubt that only the user can decide.
     """
     from napari_liver_anomaly.reading.hounsfield import air_for_padding, plausible, to_hounsfield
 
-    path = Path(path)
-    source = _source(path)
+    path, answers = Path(path), answers or ASK_ALL
+    source = _source(path, answers)
     notes = _settled(source.findings)
     stored = to_hounsfield(source.load(), source.slope, source.intercept)
-    geometry = Geometry(source.shape, source.affine)
+    geometry = Geometry(source.shape, source.affine, source.oriented)
     padding = air_for_padding(stored)
-    notes += _settled(plausible(stored))
+    notes += _settled(plausible(stored, answers.values))
     volume = Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path))
     return volume, (*notes, *((padding,) if padding else ()))
 
@@ -112,9 +115,15 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
         raise UnreadableFile(
             "mask-dicom", f"A {what} is not read from DICOM.", "Nothing was read.", "Save it as .nii.gz, .nrrd or .mha.",
         )  # fmt: skip
-    source = _source(path)
-    _settled(source.findings)
-    geometry = Geometry(source.shape, source.affine)
+    # A mask of a scan without orientation has none, either.
+    source = _source(path, Answers(orientation="ask" if volume.geometry.oriented else "unverified"))
+    try:
+        _settled(source.findings)
+    except Question as question:
+        finding = question.finding  # these questions have no answer for a mask
+        raise UnreadableFile(f"mask-{finding.code}", f"The {what} leaves a question open. {finding.what}", finding.meaning,
+                             "Save it again on the scan's own grid.") from None  # fmt: skip
+    geometry = Geometry(source.shape, source.affine, source.oriented)
     voxels = geometry.to_canonical(to_mask(source.load(), source.slope, source.intercept))
     mask = Mask(voxels.astype(np.bool_, copy=False), geometry).of(volume, what)
     if not may_be_empty and not voxels.any():
@@ -167,7 +176,7 @@ def name_of(path: str | Path) -> str:
     return (path if path.is_dir() else path.absolute().parent).resolve().name or "scan"
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, answers: Answers) -> Source:
     """Open a path with the room that knows its format."""
     if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
         raise UnreadableFile(
@@ -178,15 +187,15 @@ def _source(path: Path) -> Source:
     if kind == "nifti":
         from napari_liver_anomaly.reading.nifti import open_nifti
 
-        return open_nifti(path)
+        return open_nifti(path, answers)
     if kind in ("nrrd", "metaimage"):
         from napari_liver_anomaly.reading.itk import open_metaimage, open_nrrd
 
-        return open_nrrd(path) if kind == "nrrd" else open_metaimage(path)
+        return (open_nrrd if kind == "nrrd" else open_metaimage)(path, answers)
     if kind == "dicom":
         from napari_liver_anomaly.reading.dicom import open_dicom
 
-        return open_dicom(path)
+        return open_dicom(path, answers)
     raise UnreadableFile(
         "file-kind", "Files of this kind are not read.", "Nothing was opened.",
         "Choose a .nii, .nii.gz, .nrrd or .mha file, or a folder of DICOM files.",
@@ -219,6 +228,6 @@ def _settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     grave = [finding for level in (Level.REFUSE, Level.ASK) for finding in findings if finding.level == level]
     if grave:
         first = grave[0]
-        kind = KINDS.get(first.code.partition("-")[0], UnreadableFile if first.level == Level.REFUSE else Refusal)
-        raise kind(first.code, first.what, first.meaning, first.action)
+        kind = Question if first.level == Level.ASK else KINDS.get(first.code.partition("-")[0], UnreadableFile)
+        raise kind(first.code, first.what, first.meaning, first.action, first.answers)
     return findings

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.errors import Answer
 from napari_liver_anomaly.reading.findings import ask, found, note, refuse
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ SMALLEST_MM, LARGEST_MM = 0.05, 20.0
 APART_MM = 0.1
 TURNED_DEG = 5.0
 SIZES_DIFFER = 0.01  # of the voxel size
+MOST_LISTED = 24
+UNORIENTED = np.diag([-1.0, 1.0, 1.0, 1.0])  # what nibabel assumes, and Analyze did: axes to the left, the front, the head
+POSITIONS = tuple(
+    Answer(words=f"Use the {place} ({name})", option="position", value=name)
+    for name, place in (("sform", "first position"), ("qform", "second position"))
+)
 PER_MM = {"mm": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001}
 
 
@@ -105,40 +112,74 @@ def _flat(shape: tuple[int, int, int]) -> Finding | None:
     )  # fmt: skip
 
 
-def one_volume(further: Sequence[int]) -> Finding | None:
+def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
     """Whether the file holds more than one volume.
 
     Parameters
     ----------
     further : sequence of int
         Sizes of the axes beyond the third.
+    chosen : int
+        Number of the volume that the user chose, from 1; 0 for none.
 
     Returns
     -------
     Finding or None
-        A question, with the number of volumes.
+        A question, with the number of volumes; a note when one was chosen.
     """
     count = int(np.prod([int(n) for n in further], dtype=object)) if len(further) else 1
     if count == 1:
         return None
+    if 1 <= chosen <= count:
+        return note(
+            "volume-chosen", f"Volume {chosen} of {count} in this file is shown.", "You chose it; the others were left out."
+        )
     return ask(
         "many-volumes", f"This file holds {count} volumes (phases, time points or channels).",
-        "Which one is meant is not known.", "Export the one phase you want as a file of its own.",
+        "Which one is meant is not known.", "Choose one, or export it as a file of its own.",
+        *(Answer(words=f"Volume {n}", option="volume", value=n) for n in range(1, min(count, MOST_LISTED) + 1)),
     )  # fmt: skip
 
 
-def unknown_orientation() -> Finding:
+def unknown_orientation(answer: str) -> Finding:
     """State that nothing says where left, right, front and back are.
+
+    Parameters
+    ----------
+    answer : str
+        ``"ask"``, or ``"unverified"`` when the user wants to go on.
 
     Returns
     -------
     Finding
-        A question.
+        A question, or a note that marks every result.
     """
+    if answer == "unverified":
+        return note(
+            "orientation-unverified", "Left and right are unverified: the file does not say how the patient lies.",
+            "Sides could be swapped.", "Do not rely on left and right in any result.",
+        )  # fmt: skip
     return ask(
         "orientation-unknown", "Left and right are unknown: this file does not say how the patient lies.",
         "Programs guess differently; sides could be swapped.", "Export the scan again with its orientation.",
+        Answer(words="Go on; mark sides as unverified", option="orientation", value="unverified"),
     )  # fmt: skip
+
+
+def position_chosen(name: str) -> Finding:
+    """State which of two positions counts, after the user decided.
+
+    Parameters
+    ----------
+    name : str
+        ``"sform"`` or ``"qform"``.
+
+    Returns
+    -------
+    Finding
+        A note.
+    """
+    return note("position-chosen", f"Two positions in this file disagree; the {name} is used.", "You chose it.")
 
 
 def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) -> Finding | None:
@@ -166,7 +207,7 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
         return ask(
             "orientation-disagrees", f"Two positions in this file disagree: its axes run {one}, or {other}.",
             "Left and right may be swapped.",
-            "Export the scan again, or remove the wrong one (sform or qform).",
+            "Choose one, or export the scan again.", *POSITIONS,
         )  # fmt: skip
     sizes = [np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) for affine in (first, second)]
     if (np.abs(sizes[0] - sizes[1]) > SIZES_DIFFER * sizes[0]).any():
@@ -175,7 +216,7 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
         return ask(
             "orientation-disagrees", f"Two positions in this file disagree: they are turned by {turned:.2g}°.",
             "One of them is wrong.",
-            "Export the scan again, or remove the wrong one (sform or qform).",
+            "Choose one, or export the scan again.", *POSITIONS,
         )  # fmt: skip
     return note(
         "positions-differ", f"Two positions in this file lie up to {apart:.1f} mm apart (sform and qform).",
@@ -183,13 +224,17 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
     )  # fmt: skip
 
 
-def sizes_disagree(first: NDArray[np.float64], second: NDArray[np.float64]) -> Finding | None:
+def sizes_disagree(
+    first: NDArray[np.float64], second: NDArray[np.float64], answers: tuple[Answer, ...] = POSITIONS
+) -> Finding | None:
     """Compare two statements of the voxel size in one file.
 
     Parameters
     ----------
     first, second : ndarray, (3,) float64
         Voxel sizes, mm.
+    answers : tuple of Answer
+        What can be chosen.
 
     Returns
     -------
@@ -201,7 +246,7 @@ def sizes_disagree(first: NDArray[np.float64], second: NDArray[np.float64]) -> F
     told = [" × ".join(f"{size:.4g}" for size in sizes) for sizes in (first, second)]
     return ask(
         "spacing-disagrees", f"The file names two voxel sizes: {told[0]} mm and {told[1]} mm.",
-        "Volumes would differ between programs.", "Export the scan again from its source.",
+        "Volumes would differ between programs.", "Choose one, or export the scan again from its source.", *answers,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import UnreadableFile
+from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.reading.findings import ask, found, note, refuse
 from napari_liver_anomaly.reading.pixels import hounsfield, undecodable
 from napari_liver_anomaly.reading.slices import Slice, header_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.answers import Answers
 
 MOST_ENTRIES = 20_000
 KNOWN = {
@@ -52,13 +54,15 @@ HOUNSFIELD_TYPES = {"", "HU", "US"}
 PREAMBLE = 128
 
 
-def open_dicom(path: Path) -> Source:
+def open_dicom(path: Path, answers: Answers = ASK_ALL) -> Source:
     """Find the one CT series of a folder, or the series of one file, and read its headers.
 
     Parameters
     ----------
     path : Path
         A folder, or any one file of a series.
+    answers : Answers
+        Which series and acquisition, and whether to straighten, fill gaps, or take values as HU.
 
     Returns
     -------

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from napari_liver_anomaly.errors import Finding, Level
+from napari_liver_anomaly.errors import Answer, Finding, Level
 
 
-def refuse(code: str, what: str, meaning: str, action: str) -> Finding:
+def refuse(code: str, what: str, meaning: str, action: str, *answers: Answer) -> Finding:
     """Make a finding that ends the reading.
 
     Parameters
     ----------
     code, what, meaning, action : str
         As in :class:`~napari_liver_anomaly.errors.Finding`; no names, no paths.
+    *answers : Answer
+        What would mend it, where something would.
 
     Returns
     -------
     Finding
         Of level refuse.
     """
-    return Finding(level=Level.REFUSE, code=code, what=what, meaning=meaning, action=action)
+    return Finding(level=Level.REFUSE, code=code, what=what, meaning=meaning, action=action, answers=answers)
 
 
-def ask(code: str, what: str, meaning: str, action: str) -> Finding:
+def ask(code: str, what: str, meaning: str, action: str, *answers: Answer) -> Finding:
     """Make a finding that only the user can decide.
 
     Parameters
     ----------
     code, what, meaning, action : str
         As in :class:`~napari_liver_anomaly.errors.Finding`; no names, no paths.
+    *answers : Answer
+        What can be chosen.
 
     Returns
     -------
     Finding
         Of level ask.
     """
-    return Finding(level=Level.ASK, code=code, what=what, meaning=meaning, action=action)
+    return Finding(level=Level.ASK, code=code, what=what, meaning=meaning, action=action, answers=answers)
 
 
 def note(code: str, what: str, meaning: str, action: str = "Nothing needs to be done.") -> Finding:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import InvalidNumbers
+from napari_liver_anomaly.errors import Answer, InvalidNumbers
 from napari_liver_anomaly.reading.findings import ask, note
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ DENSE_HU, MOST_DENSE = 500, 0.25  # bone and metal never fill a quarter of a sca
 NO_AIR_HU = -500
 PILE, PILED, NEAR_HU = 0.001, 5.0, 10  # clipping: a pile on the highest value, far above the values just below it
 FEW_VALUES = 20
+TAKE_AS_HOUNSFIELD = Answer(words="Take them as Hounsfield units", option="values", value="hounsfield")
 
 
 def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
@@ -128,13 +129,15 @@ def air_for_padding(hounsfield: Voxels) -> Finding | None:
     )  # fmt: skip
 
 
-def plausible(hounsfield: Voxels) -> tuple[Finding, ...]:
+def plausible(hounsfield: Voxels, answer: str = "ask") -> tuple[Finding, ...]:
     """Judge whether values look like Hounsfield units.
 
     Parameters
     ----------
     hounsfield : ndarray, int16
         HU, without padding.
+    answer : str
+        ``"ask"``, or ``"hounsfield"`` when the user says that they are.
 
     Returns
     -------
@@ -147,7 +150,7 @@ def plausible(hounsfield: Voxels) -> tuple[Finding, ...]:
     soft = np.count_nonzero((sample > SOFT_TISSUE_HU[0]) & (sample < SOFT_TISSUE_HU[1])) / sample.size
     dense = np.count_nonzero(sample > DENSE_HU) / sample.size
     if low >= 0 or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE or dense > MOST_DENSE:
-        return (_unlike(low, high),)
+        return (taken_as_hounsfield() if answer == "hounsfield" else _unlike(low, high),)
     on_top = np.count_nonzero(sample == high)
     piled = (
         on_top > PILE * sample.size and on_top > PILED * np.count_nonzero((sample < high) & (sample >= high - NEAR_HU)) / NEAR_HU
@@ -160,7 +163,21 @@ def _unlike(low: int, high: int) -> Finding:
     meaning = "It may be a mask." if mask else "It may be another kind of picture, or a CT whose values were changed."
     return ask(
         "values-not-hu", f"Values from {low} to {high} do not look like the Hounsfield units of a CT.",
-        meaning, "Choose the original CT.",
+        meaning, "Choose the original CT.", TAKE_AS_HOUNSFIELD,
+    )  # fmt: skip
+
+
+def taken_as_hounsfield() -> Finding:
+    """State that the user takes unlikely values for Hounsfield units.
+
+    Returns
+    -------
+    Finding
+        A note.
+    """
+    return note(
+        "values-taken-as-hu", "The values do not look like Hounsfield units, and are taken for such.",
+        "You chose it; results may mean nothing.", "Compare with the original CT.",
     )  # fmt: skip
 
 

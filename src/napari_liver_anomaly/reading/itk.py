@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import UnreadableFile
 from napari_liver_anomaly.reading import checks
+from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.reading.findings import found
 from napari_liver_anomaly.reading.source import LPS_TO_RAS, Source, affine_of, array_from
 from napari_liver_anomaly.storage import BoundedReader, opened, voxel_bytes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.answers import Answers
 
     Packing = Literal["none", "gzip", "zlib"]
 
@@ -46,13 +48,15 @@ META_KINDS = {
 }  # fmt: skip
 
 
-def open_nrrd(path: Path) -> Source:
+def open_nrrd(path: Path, answers: Answers = ASK_ALL) -> Source:
     """Read the header of a NRRD file, with its voxels in the same file or beside it.
 
     Parameters
     ----------
     path : Path
         The ``.nrrd`` or ``.nhdr`` file.
+    answers : Answers
+        Which volume, and whether to go on without an orientation.
 
     Returns
     -------
@@ -77,21 +81,25 @@ def open_nrrd(path: Path) -> Source:
     kind = np.dtype(names[0]).newbyteorder(_nrrd_order(fields, names[0]))
     if len(sizes) != fields.get("dimension"):
         _unusual("NRRD")
-    if len(sizes) > 3:
-        return _several(sizes, path)
-    shape = _three(sizes, kind)
-    affine, doubts = _nrrd_position(fields)
+    if len(sizes) > 3 and not _volumes_last(fields):
+        raise _many_values(prod(sizes) // prod(sorted(sizes)[-3:]))
+    shape = _three(sizes[:3], kind)
+    affine, doubts = _nrrd_position(fields, answers)
     data = (path, start) if name is None else (_beside(path, str(name)), 0)
-    return _source(shape, affine, doubts, data, packing, kind)
+    return _source(
+        shape, affine, (*doubts, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
+    )
 
 
-def open_metaimage(path: Path) -> Source:
+def open_metaimage(path: Path, answers: Answers = ASK_ALL) -> Source:
     """Read the header of a MetaImage file, with its voxels in the same file or beside it.
 
     Parameters
     ----------
     path : Path
         The ``.mha`` or ``.mhd`` file.
+    answers : Answers
+        Which volume, and whether to go on without an orientation.
 
     Returns
     -------
@@ -113,38 +121,42 @@ def open_metaimage(path: Path) -> Source:
     kind = np.dtype(code).newbyteorder(">" if big else "<")
     sizes = [int(n) for n in _numbers(fields, "DimSize")]
     channels = int(_numbers(fields, "ElementNumberOfChannels", [1])[0])
-    if channels != 1 or len(sizes) > 3:
-        return _several([channels, *sizes] if channels != 1 else sizes, path)
-    shape = _three(sizes, kind)
-    affine, doubts = _meta_position(fields)
+    if channels != 1:
+        raise _many_values(channels)
+    shape = _three(sizes[:3], kind)
+    affine, doubts = _meta_position(fields, len(sizes), answers)
     name = fields["ElementDataFile"]
     data = (path, start) if name == "LOCAL" else (_beside(path, name), 0)
-    return _source(shape, affine, doubts, data, "zlib" if fields.get("CompressedData") == "True" else "none", kind)
+    packing: Packing = "zlib" if fields.get("CompressedData") == "True" else "none"
+    return _source(
+        shape, affine, (*doubts, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
+    )
 
 
 def _source(
     shape: tuple[int, int, int], affine: NDArray[np.float64], doubts: tuple[Finding, ...],
-    data: tuple[Path, int], packing: Packing, kind: np.dtype[Any],
+    data: tuple[Path, int], packing: Packing, kind: np.dtype[Any], volume: tuple[int, int],
 ) -> Source:  # fmt: skip
     def load() -> NDArray[np.generic]:
         with opened(data[0]) as stream:
             stream.seek(data[1])
-            return array_from(BoundedReader(stream, packing), shape, kind)
+            return array_from(BoundedReader(stream, packing), shape, kind, volume)
 
-    return Source(shape=shape, affine=affine, findings=(*doubts, *checks.geometry(affine, shape)), load=load)
+    oriented = "orientation-unverified" not in {doubt.code for doubt in doubts}
+    findings = (*doubts, *checks.geometry(affine, shape))
+    return Source(shape=shape, affine=affine, findings=findings, load=load, oriented=oriented)
 
 
-def _several(sizes: list[int], path: Path) -> Source:
+def _several(sizes: list[int], answers: Answers) -> tuple[Finding, ...]:
     """Ask which volume of a file with more axes than three is meant."""
     voxel_bytes(sizes, 1)
-    doubt = checks.one_volume([prod(sizes) // prod(sorted(sizes)[-3:])])
-    if doubt is None:
-        _unusual(path.suffix[1:].upper())
+    return found(checks.one_volume(sizes[3:], answers.volume))
 
-    def load() -> NoReturn:
-        _unusual("")
 
-    return Source(shape=(1, 1, 1), affine=np.eye(4), findings=(doubt,), load=load)
+def _volumes_last(fields: dict[str, Any]) -> bool:
+    """Whether the first three axes of a NRRD file are those in space, so that whole volumes follow each other."""
+    steps = np.asarray(fields.get("space directions", np.full((0, 3), np.nan)), dtype=np.float64)
+    return steps.shape[0] > 3 and bool(np.isfinite(steps[:3]).all()) and not bool(np.isfinite(steps[3:]).any())
 
 
 def _three(sizes: list[int], kind: np.dtype[Any]) -> tuple[int, int, int]:
@@ -180,15 +192,15 @@ def _nrrd_order(fields: dict[str, Any], code: str) -> Literal["<", ">"]:
     return ">" if order == "big" else "<"
 
 
-def _nrrd_position(fields: dict[str, Any]) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
+def _nrrd_position(fields: dict[str, Any], answers: Answers) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
     """Affine (RAS, mm) and the doubts about it."""
     signs = NRRD_SIGNS.get(str(fields.get("space")).lower())
-    steps = np.asarray(fields.get("space directions", np.full((3, 3), np.nan)), dtype=np.float64)
+    steps = np.asarray(fields.get("space directions", np.full((3, 3), np.nan)), dtype=np.float64)[:3]
     if signs is None or steps.shape != (3, 3):
         sizes = np.asarray(fields.get("spacings", [np.nan] * 3), dtype=np.float64)
         if steps.shape == (3, 3) and np.isfinite(steps).all():
             sizes = np.sqrt((steps**2).sum(axis=1))
-        return np.diag([*np.resize(sizes, 3), 1.0]), (checks.unknown_orientation(),)
+        return checks.UNORIENTED @ np.diag([*np.resize(sizes, 3), 1.0]), (checks.unknown_orientation(answers.orientation),)
     units = {str(name).strip().lower() for name in fields.get("space units", ["mm"])}
     factor, doubt = checks.unit(_unit_name(units.pop()) if len(units) == 1 else "mixed")
     origin = np.asarray(fields.get("space origin", [np.nan] * 3), dtype=np.float64)
@@ -219,15 +231,16 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
     return fields, start
 
 
-def _meta_position(fields: dict[str, str]) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
+def _meta_position(fields: dict[str, str], dimensions: int, answers: Answers) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
     """Affine (RAS, mm) and the doubts about it. MetaImage positions are LPS, row i of its matrix is the direction of axis i."""
-    spacing = _first(fields, ("ElementSpacing", "ElementSize"), 3)
-    matrix = _first(fields, ("TransformMatrix", "Orientation", "Rotation"), 9)
-    origin = _first(fields, ("Offset", "Position", "Origin"), 3)
-    sizes = np.array(spacing or [np.nan] * 3)
+    count = max(3, dimensions)
+    spacing = _first(fields, ("ElementSpacing", "ElementSize"), count)
+    matrix = _first(fields, ("TransformMatrix", "Orientation", "Rotation"), count**2)
+    origin = _first(fields, ("Offset", "Position", "Origin"), count)
+    sizes = np.array((spacing or [np.nan] * 3)[:3])
     if matrix is None or origin is None:
-        return np.diag([*sizes, 1.0]), (checks.unknown_orientation(),)
-    axes = np.reshape(matrix, (3, 3)).T
+        return checks.UNORIENTED @ np.diag([*sizes, 1.0]), (checks.unknown_orientation(answers.orientation),)
+    axes, origin = np.reshape(matrix, (count, count))[:3, :3].T, origin[:3]
     if not np.allclose((axes**2).sum(axis=0), 1, atol=1e-3) or not (sizes > 0).all():
         sizes = np.full(3, np.nan)
     with np.errstate(all="ignore"):
@@ -265,6 +278,13 @@ def _beside(path: Path, name: str) -> Path:
             "Nothing was read.", "Put both files into one folder, or save the scan as a single file.",
         )  # fmt: skip
     return other
+
+
+def _many_values(count: int) -> UnreadableFile:
+    return UnreadableFile(
+        "colour", f"Every voxel of this file holds {count} values, as a colour picture does.",
+        "Colours are not Hounsfield units.", "Choose the CT itself, or save each channel as a file of its own.",
+    )  # fmt: skip
 
 
 def _not(kind: str) -> UnreadableFile:

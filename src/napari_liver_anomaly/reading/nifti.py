@@ -5,12 +5,14 @@ nibabel alone does not notice a wrong checksum, and allocates what a header clai
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import UnreadableFile
+from napari_liver_anomaly.errors import Level, UnreadableFile
 from napari_liver_anomaly.reading import checks
+from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.reading.findings import found, refuse
 from napari_liver_anomaly.reading.source import Source, array_from
 from napari_liver_anomaly.storage import unpacking, voxel_bytes
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.answers import Answers
 
     Affine = NDArray[np.float64]
 
@@ -30,13 +33,15 @@ KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 76
 COLOURS = {128, 2304}
 
 
-def open_nifti(path: Path) -> Source:
+def open_nifti(path: Path, answers: Answers = ASK_ALL) -> Source:
     """Read the header of a NIfTI-1 or NIfTI-2 file, packed with gzip or not, of either byte order.
 
     Parameters
     ----------
     path : Path
         The file.
+    answers : Answers
+        Which volume, which position, and whether to go on without an orientation.
 
     Returns
     -------
@@ -60,15 +65,19 @@ def open_nifti(path: Path) -> Source:
     offset = _offset(header, size)
     slope, intercept = _scaling(header)
     with np.errstate(all="ignore"):  # infinite sizes are found by the checks
-        affine, findings = _position(header, sizes)
+        affine, findings = _position(header, sizes, answers)
+    volumes = prod(further)
 
     def load() -> NDArray[np.generic]:
         with unpacking(path) as reader:
             reader.read(offset)
-            return array_from(reader, sizes, kind)
+            return array_from(reader, sizes, kind, (answers.volume or 1, volumes))
 
-    doubts = found(checks.one_volume(further), *findings)
-    return Source(shape=sizes, affine=affine, findings=doubts, load=load, slope=slope, intercept=intercept)
+    doubts = found(checks.one_volume(further, answers.volume), *findings)
+    oriented = "orientation-unverified" not in {doubt.code for doubt in doubts}
+    return Source(
+        shape=sizes, affine=affine, findings=doubts, load=load, slope=slope, intercept=intercept, oriented=oriented
+    )  # fmt: skip
 
 
 def _version(first: bytes) -> tuple[int, Literal["<", ">"]]:
@@ -148,8 +157,8 @@ def _scaling(header: Any) -> tuple[float, float]:
     return slope, intercept
 
 
-def _position(header: Any, shape: tuple[int, int, int]) -> tuple[Affine, list[Finding | None]]:
-    """Affine in mm and the doubts about it. The sform counts when both are there, as everywhere else."""
+def _position(header: Any, shape: tuple[int, int, int], answers: Answers) -> tuple[Affine, list[Finding | None]]:
+    """Affine in mm and the doubts about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
     factor, unit_doubt = checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
     scale = np.diag([factor, factor, factor, 1.0])
     sizes_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
@@ -161,13 +170,18 @@ def _position(header: Any, shape: tuple[int, int, int]) -> tuple[Affine, list[Fi
     if sform is not None:
         doubts: list[Finding | None] = [unit_doubt, *checks.geometry(sform, shape)]
         if len(doubts) == 1 and qform is not None:
-            doubts += checks.geometry(qform, shape) or (checks.two_positions(sform, qform, shape),)
+            doubt = checks.geometry(qform, shape) or found(checks.two_positions(sform, qform, shape))
+            if answers.position != "ask" and doubt and doubt[0].level is Level.ASK:
+                return sform if answers.position == "sform" else qform, [unit_doubt, checks.position_chosen(answers.position)]
+            doubts += doubt
         elif len(doubts) == 1:
-            doubts.append(checks.sizes_disagree(np.sqrt((sform[:3, :3] ** 2).sum(axis=0)), sizes_mm))
+            sizes_of_it = np.sqrt((sform[:3, :3] ** 2).sum(axis=0))
+            disagree = checks.sizes_disagree(sizes_of_it, sizes_mm, checks.POSITIONS[:1])
+            doubts.append(checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
         return sform, doubts
     if qform is not None:
         return qform, [unit_doubt, *checks.geometry(qform, shape)]
-    return np.diag([*sizes_mm, 1.0]), [unit_doubt, checks.unknown_orientation()]
+    return checks.UNORIENTED @ np.diag([*sizes_mm, 1.0]), [unit_doubt, checks.unknown_orientation(answers.orientation)]
 
 
 def _sform(header: Any) -> Affine:

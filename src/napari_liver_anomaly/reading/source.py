@@ -38,6 +38,8 @@ class Source:
         Gives the stored values in source order, shape ``shape``.
     slope, intercept : float
         HU = slope · stored + intercept.
+    oriented : bool
+        Whether the file says where left and right are.
     """
 
     shape: tuple[int, int, int]
@@ -46,6 +48,7 @@ class Source:
     load: Callable[[], Array]
     slope: float = 1.0
     intercept: float = 0.0
+    oriented: bool = True
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +72,7 @@ def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> N
     return affine
 
 
-def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLike) -> Array:
+def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLike, volume: tuple[int, int] = (1, 1)) -> Array:
     """Take an array whose first axis runs fastest, to the very end of its file.
 
     Parameters
@@ -80,6 +83,8 @@ def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLi
         Voxels along x, y, z.
     kind : dtype
         As stored, with byte order.
+    volume : tuple of int
+        Which of how many volumes that follow each other, from 1.
 
     Returns
     -------
@@ -94,6 +99,9 @@ def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLi
         When the array is larger than the memory there is for it.
     """
     stored = np.dtype(kind)
-    taken = reader.read(voxel_bytes(shape, stored.itemsize))
+    count, (chosen, volumes) = voxel_bytes(shape, stored.itemsize), volume
+    reader.skip((chosen - 1) * count)
+    taken = reader.read(count)
+    reader.skip((volumes - chosen) * count)
     reader.finish()
     return np.frombuffer(taken, stored).reshape(shape, order="F")

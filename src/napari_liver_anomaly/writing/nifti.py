@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KINDS = ("uint8", "uint16", "int16", "int32", "float32")
 ENDINGS = (".nii.gz", ".nii")
+UNKNOWN = 0
 SCANNER = 1  # the code of "position in the scanner"
 QUICK = 1  # gzip's level: the higher ones take ten times as long for a tenth less
 
@@ -135,8 +136,10 @@ def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
 
         image = Nifti1Image(geometry.to_source(array), geometry.source_affine, dtype=array.dtype)
         image.header.set_xyzt_units("mm")
-        image.set_sform(geometry.source_affine, SCANNER)
-        image.set_qform(geometry.source_affine, SCANNER)
+        # Where the source does not say how the patient lies, no code says so here, and every program guesses alike for scan and result.
+        code = SCANNER if geometry.oriented else UNKNOWN
+        image.set_sform(geometry.source_affine if geometry.oriented else None, code)
+        image.set_qform(geometry.source_affine, code)
         with open(path, "wb") as file, ExitStack() as stack:
             if path.name.endswith(".gz"):
                 # No name and no time in the gzip header: the same result gives the same bytes, and says nothing about its maker.

@@ -11,8 +11,9 @@ import pytest
 from builders import ct
 from builders import metaimage_file as meta
 from builders import nrrd_file as nrrd
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.reading import read
+from napari_liver_anomaly.reading.answers import Answers
 
 
 def refused(path) -> str:
@@ -92,12 +93,26 @@ def test_sheared_and_singular(tmp_path):
 
 def test_more_than_one_volume(tmp_path):
     channels = {"dimension": "4", "sizes": "3 16 16 11", "space_directions": "none (0.7,0,0) (0,0.8,0) (0,0,2)", "kinds": None}
-    with pytest.raises(Refusal, match="holds 3 volumes"):
+    with pytest.raises(Refusal, match="holds 3 values"):
         read(nrrd(tmp_path / "a.nrrd", **channels))
-    with pytest.raises(Refusal, match="holds 5 volumes"):
-        read(meta(tmp_path / "a.mha", NDims="4", DimSize="16 16 11 5"))
-    with pytest.raises(Refusal, match="holds 3 volumes"):
+    with pytest.raises(Refusal, match="holds 3 values"):
         read(meta(tmp_path / "a.mha", ElementNumberOfChannels="3"))
+
+
+@pytest.mark.parametrize("volume", [1, 2, 3])
+def test_one_of_several_volumes(tmp_path, volume):
+    data = b"".join((ct() + 10 * n).astype("<i2").tobytes(order="F") for n in range(3))
+    wide = {"NDims": "4", "DimSize": "16 16 11 3", "ElementSpacing": "0.7 0.8 2 1", "Offset": "0 0 0 0"}
+    matrix = " ".join(str(n) for n in np.eye(4, dtype=int).ravel())
+    steps = {"dimension": "4", "sizes": "16 16 11 3", "space_directions": "(0.7,0,0) (0,0.8,0) (0,0,2) none", "kinds": None}
+    for path in (nrrd(tmp_path / "a.nrrd", data, **steps), meta(tmp_path / "a.mha", data, **wide, TransformMatrix=matrix)):
+        with pytest.raises(Question) as error:
+            read(path)
+        assert [answer.flag for answer in error.value.finding.answers] == ["--volume 1", "--volume 2", "--volume 3"]
+        chosen, findings = read(path, Answers(volume=volume))
+        assert "volume-chosen" in {finding.code for finding in findings}
+        np.testing.assert_allclose(chosen.geometry.spacing_mm, (2, 0.8, 0.7))
+        np.testing.assert_array_equal(chosen.geometry.to_source(chosen.voxels), ct() + 10 * (volume - 1))
 
 
 @pytest.mark.parametrize("sizes", ["0 16 11", "-16 16 11", "4097 16 11", "4096 4096 4096", "1e30 1 1", "nan 16 11"])

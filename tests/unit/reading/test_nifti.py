@@ -7,8 +7,10 @@ import pytest
 
 from builders import PLAIN_AFFINE, ct, nifti_file
 from napari_liver_anomaly import storage
-from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, OutOfMemory, Refusal
+from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, OutOfMemory, Question, Refusal
 from napari_liver_anomaly.reading import read
+from napari_liver_anomaly.reading.answers import Answers
+from napari_liver_anomaly.writing import write_image
 
 NAN, INF = float("nan"), float("inf")
 
@@ -108,9 +110,7 @@ def turned(degrees: float) -> np.ndarray:
 
 def test_two_positions_that_disagree(tmp_path):
     mirrored = PLAIN_AFFINE * [[-1], [1], [1], [1]]
-    with pytest.raises(
-        ImpossibleGeometry, match="to the left, to the back, to the head, or to the right, to the back, to the head"
-    ):
+    with pytest.raises(Question, match="to the left, to the back, to the head, or to the right, to the back, to the head"):
         read(nifti_file(tmp_path / "a.nii", qform=mirrored))
     assert refused(nifti_file(tmp_path / "a.nii", qform=turned(8) @ PLAIN_AFFINE)) == "orientation-disagrees"
     assert refused(nifti_file(tmp_path / "a.nii", qform=PLAIN_AFFINE * [1, 1, 1.5, 1])) == "spacing-disagrees"
@@ -129,8 +129,72 @@ def test_voxel_size_of_the_header_against_the_position(tmp_path):
     assert refused(nifti_file(tmp_path / "a.nii", codes=(1, 0), header={"pixdim": pixdim})) == "spacing-disagrees"
 
 
+def asked(path) -> list[str]:
+    with pytest.raises(Question) as error:
+        read(path)
+    return [answer.flag for answer in error.value.finding.answers]
+
+
+@pytest.mark.parametrize("position", ["sform", "qform"])
+def test_the_user_decides_between_two_positions(tmp_path, position):
+    mirrored = PLAIN_AFFINE * [[-1], [1], [1], [1]]
+    path = nifti_file(tmp_path / "a.nii", qform=mirrored)
+    assert asked(path) == ["--position sform", "--position qform"]
+    volume, findings = read(path, Answers(position=position))
+    assert [finding.code for finding in findings] == ["position-chosen"]
+    np.testing.assert_allclose(volume.geometry.source_affine, {"sform": PLAIN_AFFINE, "qform": mirrored}[position], atol=1e-6)
+
+
+def test_a_voxel_size_that_disagrees_can_be_settled(tmp_path):
+    path = nifti_file(tmp_path / "a.nii", codes=(1, 0), header={"pixdim": np.ones(8)})
+    assert asked(path) == ["--position sform"]
+    assert read(path, Answers(position="sform"))[0].geometry.spacing_mm == pytest.approx((2, 0.8, 0.7))
+
+
+def test_an_answer_to_a_question_that_is_not_asked_changes_nothing(tmp_path):
+    answers = Answers(position="qform", orientation="unverified", values="hounsfield", volume=1, series=1)
+    volume, findings = read(nifti_file(tmp_path / "a.nii"), answers)
+    assert findings == ()
+    assert volume.geometry.oriented
+
+
 def test_unknown_orientation_is_a_question(tmp_path):
-    assert refused(nifti_file(tmp_path / "a.nii", codes=(0, 0))) == "orientation-unknown"
+    path = nifti_file(tmp_path / "a.nii", codes=(0, 0))
+    assert asked(path) == ["--orientation unverified"]
+
+
+def test_unverified_sides_are_marked_and_stay_unsaid_in_what_is_written(tmp_path):
+    volume, findings = read(nifti_file(tmp_path / "a.nii", codes=(0, 0)), Answers(orientation="unverified"))
+    assert [finding.code for finding in findings] == ["orientation-unverified"]
+    assert not volume.geometry.oriented
+    written = write_image(volume.voxels, volume.geometry, tmp_path / "b.nii.gz")
+    import nibabel
+
+    header = nibabel.load(written).header
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (0, 0)
+    np.testing.assert_array_equal(nibabel.load(written).dataobj, ct())
+    np.testing.assert_allclose(nibabel.load(written).affine[:3, :3], nibabel.load(tmp_path / "a.nii").affine[:3, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("volume", [1, 2, 3])
+def test_one_of_several_volumes(tmp_path, volume, name):
+    path = nifti_file(tmp_path / name, np.stack([ct() + 10 * n for n in range(3)], axis=3))
+    assert asked(path) == ["--volume 1", "--volume 2", "--volume 3"]
+    chosen, findings = read(path, Answers(volume=volume))
+    assert [finding.code for finding in findings] == ["volume-chosen"]
+    np.testing.assert_array_equal(chosen.geometry.to_source(chosen.voxels), ct() + 10 * (volume - 1))
+    path.write_bytes(path.read_bytes()[:-9])  # damage behind the chosen volume is still damage
+    with pytest.raises(Refusal, match="ends early"):
+        read(path, Answers(volume=volume))
+    with pytest.raises(Question):
+        read(nifti_file(tmp_path / name, np.stack([ct()] * 3, axis=3)), Answers(volume=4))
+
+
+def test_values_that_are_no_hu_can_be_taken_for_such(tmp_path):
+    path = nifti_file(tmp_path / "a.nii", np.clip(ct() + 1000, 0, 255))
+    assert asked(path) == ["--values hounsfield"]
+    assert [finding.code for finding in read(path, Answers(values="hounsfield"))[1]] == ["values-taken-as-hu"]
 
 
 def test_singular_and_sheared(tmp_path):

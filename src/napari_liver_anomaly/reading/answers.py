@@ -1,0 +1,35 @@
+"""What the user decided about a scan that leaves something open: one field for each question that reading can ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_liver_anomaly.settings import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers(Settings):
+    """Answers to what reading can ask; each question is asked while its field has the value it begins with."""
+
+    series: int = setting(0, low=0, high=100000, help="Number of the DICOM series to read, when a folder holds several; 0 asks.")
+    acquisition: int = setting(
+        0, low=0, high=100000, help="Number of the acquisition (phase) to read, when a series holds several; 0 asks."
+    )
+    volume: int = setting(0, low=0, high=100000, help="Number of the volume to read, when a file holds several; 0 asks.")
+    position: Literal["ask", "sform", "qform"] = setting(
+        "ask", help="Which of two positions in a NIfTI file counts when they disagree."
+    )
+    orientation: Literal["ask", "unverified"] = setting(
+        "ask", help="Whether to read a file that does not say where left and right are; results are then marked unverified."
+    )
+    values: Literal["ask", "hounsfield"] = setting(
+        "ask", help="Whether values that do not look like Hounsfield units are taken for such."
+    )
+    tilt: Literal["ask", "straighten"] = setting(
+        "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
+    )
+    gaps: Literal["ask", "fill"] = setting("ask", help="Whether missing slices are filled in from their neighbours.")
+
+
+ASK_ALL = Answers()
