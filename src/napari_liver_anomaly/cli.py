@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import CHOICES
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, version
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
@@ -133,7 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, required=True, help="Folder for the results.")
     verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
-    add_options(verb, Segment)
+    add_options(verb, BY_THE_SCAN, overrides=True)
 
     verb = _verb(verbs, "synthesise", "Put synthetic anomalies on a scan.")
     verb.add_argument("scan", type=Path, help="CT, as for segment.")
@@ -211,7 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--find-liver", action="store_true", help="Measure in the liver that the program finds, too.")
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
-    add_options(verb, Segment)
+    add_options(verb, BY_THE_SCAN, overrides=True)
 
     verb = _verb(verbs, "cross-validate", "Train on some patients, measure on the others, in turn.")
     _training_flags(verb)

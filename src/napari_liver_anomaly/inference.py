@@ -34,10 +34,17 @@ MEDIAN_PX = 3
 class Segment(Settings):
     """How tumours are cut from the anomaly score."""
 
-    threshold: float = setting(0.5, low=0, high=1, help="Smallest anomaly score that counts as tumour.")
+    threshold: float = setting(
+        0.5, low=0, high=1, help="Smallest anomaly score that counts as tumour; giving it switches Auto off."
+    )
     auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
+    peak: float = setting(0.8, low=0, high=1, help="A lesion is dropped when its score is nowhere as high as this.")
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
     batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
+
+
+# What the panel and the command line begin with: the scan chooses its threshold until the user sets one.
+BY_THE_SCAN = Segment(auto_threshold=True)
 
 
 class SliceMethod(Protocol):
@@ -184,7 +191,7 @@ def segment(
     method : object
         A trained model of ``methods.load``, or a rule with ``score_volume(volume, liver)``.
     settings : Segment, optional
-        Threshold, smallest lesion, batch.
+        Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -204,7 +211,7 @@ def segment(
     Cancelled
         When the job was cancelled.
     """
-    settings, job, began = settings or Segment(), job or Job(), time.perf_counter()
+    settings, job, began = settings or BY_THE_SCAN, job or Job(), time.perf_counter()
     liver = liver.of(volume, "liver mask")
     timings: dict[str, float] = {}
     restored = residual = None
@@ -227,7 +234,7 @@ def segment(
     job.at("Measuring lesions", 0, 1)
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-    labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
+    labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
     lesions = measure(labels, volume, liver)
     timings["total"] = _since(began)
     return Result(

@@ -90,8 +90,10 @@ def level_of(threshold: float) -> int:
     return max(1, math.ceil(255 * threshold - 1e-6))
 
 
-def clean(score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry) -> NDArray[np.uint16]:
-    """Cut scores at a threshold, drop specks, and number what is left.
+def clean(
+    score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry, peak: float = 0.0
+) -> NDArray[np.uint16]:
+    """Cut scores at a threshold, drop specks and what is nowhere convincing, and number what is left.
 
     Parameters
     ----------
@@ -103,11 +105,18 @@ def clean(score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geo
         26-connected pieces smaller than this are dropped; 0 keeps all.
     geometry : Geometry
         Grid of the scan.
+    peak : float
+        0 to 1: a piece whose highest score is less than this is dropped (hysteresis: a low threshold draws the outline, a high one decides whether
+        there is a lesion). Of no effect at or below ``threshold``.
 
     Returns
     -------
     ndarray, (z, y, x) uint16
         0 outside, lesions numbered from 1 by falling volume.
+
+    References
+    ----------
+    Canny, "A computational approach to edge detection", IEEE PAMI 1986 (two thresholds).
 
     Raises
     ------
@@ -126,7 +135,10 @@ def clean(score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geo
     pieces, count = ndimage.label(tumour[box], structure=np.ones((3, 3, 3), bool))
     voxels = np.bincount(pieces.ravel(), minlength=count + 1)
     voxels[0] = 0
-    kept = np.flatnonzero((voxels > 0) & (voxels * geometry.voxel_ml * 1000 >= min_volume_mm3 - 1e-9))
+    large = (voxels > 0) & (voxels * geometry.voxel_ml * 1000 >= min_volume_mm3 - 1e-9)
+    convincing = np.zeros(count + 1, bool)
+    convincing[np.unique(pieces[score[box] >= level_of(peak)])] = True
+    kept = np.flatnonzero(large & convincing)
     if kept.size > MOST:
         raise Refusal(
             "too-many-lesions", f"More than {MOST:,} separate spots were found.", "They are noise rather than lesions.",

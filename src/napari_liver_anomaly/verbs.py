@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
-from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, segment
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.reading.answers import Answers
@@ -45,6 +45,13 @@ def settings_from(args: argparse.Namespace, base: Settings) -> Any:
     """
     said = {option.name: getattr(args, option.name) for option in options(base)}
     return dataclasses.replace(base, **{name: value for name, value in said.items() if value is not None})  # type: ignore[type-var]
+
+
+def _segment_settings(args: argparse.Namespace) -> Segment:
+    """How tumours are cut: by the scan's own threshold, until one is said."""
+    settings: Segment = settings_from(args, BY_THE_SCAN)
+    by_hand = args.threshold is not None and args.auto_threshold is None
+    return dataclasses.replace(settings, auto_threshold=False) if by_hand else settings
 
 
 def _say(words: str) -> None:
@@ -89,7 +96,7 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.methods import load
     from napari_liver_anomaly.writing import write
 
-    settings = settings_from(args, Segment())
+    settings = _segment_settings(args)
     method = load(args.model)
     volume, liver, findings = _read(args, job)
     result = segment(volume, liver, method, settings, device=args.device, job=job)
@@ -270,7 +277,7 @@ def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.methods import load
 
     find = (lambda volume: find_liver(volume, device=args.device)[0]) if args.find_liver else None
-    found = evaluate(args.data, load(args.model), settings_from(args, Segment()), find=find, device=args.device, job=job)
+    found = evaluate(args.data, load(args.model), _segment_settings(args), find=find, device=args.device, job=job)
     _write_json(found, args.out)
 
 

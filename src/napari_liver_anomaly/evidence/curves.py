@@ -12,13 +12,14 @@ from napari_liver_anomaly.metrics import Counts, find_lesions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.inference import Segment
     from napari_liver_anomaly.volume import Mask
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))
 BINS = 20
 
 
-def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, min_lesion_mm3: float) -> dict[str, Any]:
+def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Segment) -> dict[str, Any]:
     """Count voxels and lesions at many thresholds.
 
     Parameters
@@ -27,8 +28,8 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, min_lesion_mm
         Anomaly score, 0…255 for 0…1.
     tumours, liver : Mask
         The truth, and where was searched.
-    min_lesion_mm3 : float
-        Smaller lesions are dropped.
+    settings : Segment
+        Smallest lesion and lowest peak; smaller and fainter ones are dropped.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, min_lesion_mm
     truth, part = tumours.voxels[box], score[box]
     points = []
     for threshold in THRESHOLDS:
-        guess = clean(part, threshold, min_lesion_mm3, liver.geometry) > 0
+        guess = clean(part, threshold, settings.min_lesion_mm3, liver.geometry, settings.peak) > 0
         counts, found = Counts.of(guess, truth), find_lesions(guess, truth, liver.geometry)
         points.append({
             "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,

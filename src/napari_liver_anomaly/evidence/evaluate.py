@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.evidence.curves import curve_of
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
-from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.inference import BY_THE_SCAN, segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import clean
 from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.reading import read, read_mask
-from napari_liver_anomaly.thresholds import auto_threshold
+from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.cases import Case
+    from napari_liver_anomaly.inference import Segment
     from napari_liver_anomaly.volume import Volume
 
 REDUCTIONS = {
@@ -82,7 +83,7 @@ def evaluate(
     model : object
         As given by ``methods.load``, or a rule with ``score_volume``.
     settings : Segment, optional
-        Threshold and smallest lesion, the same for both.
+        Threshold, lowest peak and smallest lesion; the rule without learning has a cut of its own.
     find : callable, optional
         From a scan to its liver as the program finds it; everything is then measured with that liver too.
     device : str
@@ -103,7 +104,7 @@ def evaluate(
     Cancelled
         When the job was cancelled.
     """
-    settings, job = settings or Segment(), job or Job()
+    settings, job = settings or BY_THE_SCAN, job or Job()
     cases = find_cases(folder)
     left_out = _without_liver(folder, cases)
     methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
@@ -160,7 +161,8 @@ def measure_case(
     -------
     Measured or str
         The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
-        found nothing. For a trained method that is no single seed, ``"<method>, auto"`` is the same scores cut at the scan's automatic threshold.
+        found nothing. For a trained method that is no single seed, the same scores are cut in the other way, too:
+        ``"<method>, fixed"`` at 0.5 when the settings let each scan choose its threshold, and ``"<method>, auto"`` when they do not.
     """
     if case.tumours is None:
         return "no tumour mask"
@@ -198,22 +200,26 @@ def _measure(
         measured.figures[name + suffix], measured.rows[name + suffix] = figures, row(figures) | more
 
     for name, method in methods.items():
-        learned = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None) and not name.startswith("seed-")
+        trained = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None)
+        learned = trained and not name.startswith("seed-")
+        # A rule without learning has a cut of its own, and its scores are no probabilities.
+        own = settings if trained else replace(settings, threshold=DEFAULT, auto_threshold=False, peak=0.0)
+        other = "fixed" if own.auto_threshold else "auto"
         try:
-            result = segment(volume, liver, method, settings, device=device, job=job)
+            result = segment(volume, liver, method, own, device=device, job=job)
         except Refusal as refusal:
             nothing = np.zeros(volume.voxels.shape, np.uint8)
-            for variant in (name, f"{name}, auto") if learned else (name,):
+            for variant in (name, f"{name}, {other}") if learned else (name,):
                 note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
             continue
         more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
         if learned:
-            more["curve"] = curve_of(result.score, tumours, counted, settings.min_lesion_mm3)
-        note(name, result.labels, result.score, **more)
+            more["curve"] = curve_of(result.score, tumours, counted, own)
+        note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
         if learned:
-            threshold = auto_threshold(result.score, liver.voxels)
-            cut = clean(result.score, threshold, settings.min_lesion_mm3, volume.geometry)
-            note(f"{name}, auto", cut, result.score, threshold=threshold)
+            threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
+            cut = clean(result.score, threshold, own.min_lesion_mm3, volume.geometry, own.peak)
+            note(f"{name}, {other}", cut, result.score, threshold=threshold)
 
 
 def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:

@@ -12,7 +12,7 @@ from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evidence.evaluate import Measured, measure_case, report, seen_in_training
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.methods.ensemble import Ensemble
@@ -92,7 +92,7 @@ def cross_validate(
     Cancelled
         When the job was cancelled.
     """
-    job, settings = job or Job(), Segment()
+    job, settings = job or Job(), BY_THE_SCAN
     cases = _cases_of(folder, folds)
     measured: list[Measured] = []
     left_out: list[dict[str, str]] = []

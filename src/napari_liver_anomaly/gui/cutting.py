@@ -34,6 +34,7 @@ class Cut:
 
     shown: Shown
     threshold: float
+    peak: float
     min_lesion_mm3: float
     labels: NDArray[np.uint16]
     lesions: tuple[Lesion, ...]
@@ -112,18 +113,18 @@ class Cutting(QObject):
         """
         if self.shown is None:
             return self.preview.end()
-        threshold, min_lesion_mm3 = None if settings.auto_threshold else settings.threshold, settings.min_lesion_mm3
-        if (threshold, min_lesion_mm3) == (self.shown.threshold, self.shown.min_lesion_mm3) and not self._latest.busy:
+        threshold = None if settings.auto_threshold else settings.threshold
+        if (threshold, settings.peak, settings.min_lesion_mm3) == _how(self.shown) and not self._latest.busy:
             return self.preview.end()
         now = self.shown.tumours.data if self.shown.tumours is not None else None
-        self._latest.ask(partial(_cut, self.shown, self.shown.result, now, self.shown.sum, threshold, min_lesion_mm3))
+        self._latest.ask(partial(_cut, self.shown, self.shown.result, now, self.shown.sum, threshold, settings))
 
     def _deliver(self, cut: Cut) -> None:
         shown = cut.shown
         if shown is not self.shown:
             return
         name = shown.tumours.name if shown.tumours is not None else ""
-        shown.threshold, shown.min_lesion_mm3, shown.auto = cut.threshold, cut.min_lesion_mm3, cut.auto
+        shown.threshold, shown.peak, shown.min_lesion_mm3, shown.auto = cut.threshold, cut.peak, cut.min_lesion_mm3, cut.auto
         if cut.labels is shown.labels:
             shown.lesions = cut.lesions
         elif shown.put_labels(cut.labels, cut.lesions, cut.sum, new=cut.corrected):
@@ -165,23 +166,28 @@ def summary(shown: Shown) -> str:
     return f"{len(found)} lesion{'s' if len(found) > 1 else ''}, {total_ml:,.1f} ml in all"
 
 
-def _cut(shown: Shown, result: Result, now: Any, written: int, threshold: float | None, min_lesion_mm3: float, job: Job) -> Cut:
+def _how(shown: Shown) -> tuple[float, float, float]:
+    """How the tumours on screen were cut: threshold, lowest peak, smallest lesion."""
+    return shown.threshold, shown.peak, shown.min_lesion_mm3
+
+
+def _cut(shown: Shown, result: Result, now: Any, written: int, threshold: float | None, settings: Segment, job: Job) -> Cut:
     """Cut, clean and measure; and look whether the labels on screen are still those we wrote."""
     job.at("Measuring lesions", 0, 2)
     auto = threshold is None
     if auto:
         threshold = auto_threshold(result.score, result.liver.voxels)
-        if now is not None and (threshold, min_lesion_mm3) == (shown.threshold, shown.min_lesion_mm3):
+        if now is not None and (threshold, settings.peak, settings.min_lesion_mm3) == _how(shown):
             return replace(_measure(shown, result, now, job), auto=True)
-    labels = lesions.clean(result.score, threshold, min_lesion_mm3, result.volume.geometry)
+    labels = lesions.clean(result.score, threshold, settings.min_lesion_mm3, result.volume.geometry, settings.peak)
     job.at("Measuring lesions", 1, 2)
     found = lesions.measure(labels, result.volume, result.liver)
     corrected = now is not None and checksum(now) != written
-    return Cut(shown, threshold, min_lesion_mm3, labels, found, checksum(labels), corrected, auto)
+    return Cut(shown, threshold, settings.peak, settings.min_lesion_mm3, labels, found, checksum(labels), corrected, auto)
 
 
 def _measure(shown: Shown, result: Result, labels: Any, job: Job) -> Cut:
     """Measure labels that the user painted, leaving them as they are."""
     job.at("Measuring lesions", 0, 1)
     found = lesions.measure(labels, result.volume, result.liver)
-    return Cut(shown, shown.threshold, shown.min_lesion_mm3, labels, found, shown.sum, corrected=True, auto=shown.auto)
+    return Cut(shown, *_how(shown), labels, found, shown.sum, corrected=True, auto=shown.auto)

@@ -44,7 +44,8 @@ class Shown:
     def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str) -> None:
         self.viewer, self.result, self.name = viewer, result, name
         self.lesions: tuple[Lesion, ...] = result.lesions
-        self.threshold, self.min_lesion_mm3 = result.settings.threshold, result.settings.min_lesion_mm3
+        settings = result.settings
+        self.threshold, self.peak, self.min_lesion_mm3 = settings.threshold, settings.peak, settings.min_lesion_mm3
         self.auto = result.settings.auto_threshold  # whether the scan chose the threshold
         self.layers: dict[Role, Layer] = {}
         self.painted: Callable[[], object] = lambda: None  # told when the user paints
@@ -188,7 +189,11 @@ class Shown:
             With today's threshold and lesions, and a note when they were corrected by hand. To be measured again by the caller.
         """
         settings = dataclasses.replace(
-            self.result.settings, threshold=self.threshold, min_lesion_mm3=self.min_lesion_mm3, auto_threshold=self.auto
+            self.result.settings,
+            threshold=self.threshold,
+            peak=self.peak,
+            min_lesion_mm3=self.min_lesion_mm3,
+            auto_threshold=self.auto,
         )
         labels = np.array(self.labels)
         if not self.corrected:

@@ -163,13 +163,17 @@ class Finder:
         if not rough.any():
             return np.zeros(volume.voxels.shape, bool)
         job.at(PHASE, 3, 10)
-        box = _box(rough, image.shape)
         guess = _raised(_near(low, rough), image.shape)
         for look in range(LOOKS):
+            box = _box(rough, image.shape)
             answer = np.zeros(image.shape, np.float32)
             answer[box] = self.look_fine(image[box], guess[box], job, (look, LOOKS))
             answer = np.where(largest(answer > DOUBTFUL), answer, 0).astype(np.float32)
-            guess = _raised(_sharpened(resample(answer, FINE_MM, COARSE_MM, COARSE_MM)), image.shape)
+            low = resample(answer, FINE_MM, COARSE_MM, COARSE_MM)
+            rough = low > 0.5
+            if not rough.any():
+                return np.zeros(volume.voxels.shape, bool)
+            guess = _raised(_sharpened(low), image.shape)
         job.at(PHASE, 9, 10)
         start = (box[0].start, box[1].start, box[2].start)
         smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)

@@ -26,6 +26,9 @@ SEEN = 5  # slices that the fine network sees; it answers for the one in the mid
 MIDDLE = slice(SEEN // 2, SEEN // 2 + 1)
 HALF_MM = (5.0, 5.0, 5.0)
 HU = 205.0
+BRIGHTEST_LIVER = 0.9  # no contrast phase makes a liver as bright as the end of the window: what is white there is something else
+TISSUE = 0.25  # brighter than fat
+BLUR_MM = 6.0  # what the coarse network misses or adds has edges about this soft
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +126,15 @@ def _weather(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Genera
         image = image + organ * float(rng.uniform(-40, 40) / HU)
     if rng.random() < 0.4:
         image = _lesions(image, organ, places, rng)
+    if rng.random() < 0.4:
+        image = _contrast_medium(image, organ, places, rng)
     if rng.random() < 0.3:
         middle = float(rng.uniform(0.3, 0.6))
         image = (image - middle) * float(rng.uniform(0.7, 1.25)) + middle
     if rng.random() < 0.4:
         image = image + float(rng.uniform(-20, 20) / HU)
+    if organ.any():
+        image = image - organ * max(0.0, float((image * organ).sum() / organ.sum()) - BRIGHTEST_LIVER)
     if rng.random() < 0.5:
         image = image + torch.randn(image.shape, generator=torch_rng) * float(rng.uniform(0, 25) / HU)
     return image.clamp(0, 1)
@@ -144,6 +151,20 @@ def _lesions(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Genera
         body = torch.sigmoid((1 - ((places - at) / radius).norm(dim=-1)) * float(rng.uniform(4, 20)))
         depth = rng.uniform(-110, -20) if rng.random() < 0.85 else rng.uniform(10, 60)
         image = image + body * organ * float(depth / HU)
+    return image
+
+
+def _contrast_medium(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brighten tissue around the liver in a few round places, as contrast medium does to bowel, heart, kidneys and spleen."""
+    tissue = (image > TISSUE).float() * (1 - organ)
+    found = torch.nonzero(tissue > 0.5)
+    if len(found) == 0:
+        return image
+    for _ in range(int(rng.integers(1, 5))):
+        at = places[tuple(found[int(rng.integers(len(found)))])]
+        radius = torch.from_numpy((rng.uniform(10, 60) * rng.uniform(0.7, 1.3, 3)).astype(np.float32))
+        body = torch.sigmoid((1 - ((places - at) / radius).norm(dim=-1)) * float(rng.uniform(8, 30)))
+        image = image + body * tissue * float(rng.uniform(20, 220) / HU)
     return image
 
 
@@ -242,9 +263,16 @@ def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _guess(chosen: Lesson, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-    """Draw a coarse answer as a network might give it: shifted, leaking, with holes."""
+    """Draw a coarse answer as a network might give it: shifted, leaking, with holes, sometimes without a lobe or with another organ."""
     shift = torch.from_numpy(rng.normal(0, 4, 3).astype(np.float32))
     organ = _look(chosen.coarse[1:], HALF_MM, places + shift)[0]
     noise = torch.randn((1, 1, int(rng.integers(4, 9)), int(rng.integers(4, 9))), generator=torch_rng)
     noise = functional.interpolate(noise, size=organ.shape[1:], mode="bicubic", align_corners=False)[0, 0]
+    if rng.random() < 0.4:
+        at = places[0, int(rng.integers(places.shape[1])), int(rng.integers(places.shape[2]))]
+        inside = torch.nonzero(organ[0] > 0.5)
+        if rng.random() < 0.7 and len(inside):
+            at = places[0][tuple(inside[int(rng.integers(len(inside)))])]
+        near = torch.sigmoid((float(rng.uniform(15, 70)) - (places - at).norm(dim=-1)) / BLUR_MM)[0]
+        organ = organ + near * (float(rng.random() < 0.35) - organ)
     return torch.sigmoid((organ - 0.5 + noise * float(rng.uniform(0, 0.4))) * float(rng.uniform(5, 14)))
