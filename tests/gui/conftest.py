@@ -19,7 +19,7 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
-from napari_liver_anomaly.gui import stepping
+from napari_liver_anomaly.gui import stepping, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
@@ -83,7 +83,7 @@ class FakeMethod:
         score = self.sample.score.copy()
         if settings.auto_threshold:
             settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-        labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry)
+        labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
         return Result(
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
@@ -141,6 +141,9 @@ def make_panel(
     """Make a panel on a viewer, with the scan and liver of a sample when one is given."""
 
     made: list[TumourPanel] = []
+
+    # These tests speak of the slider; test_auto.py of what moves it by itself, with which a new panel begins.
+    monkeypatch.setattr(threshold, "AUTO", False)
 
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
         if type(viewer) is ViewerModel:  # nobody looks, so nothing need be drawn between two layers

@@ -11,6 +11,7 @@ from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui import cutting, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.threshold import Threshold
+from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.thresholds import auto_threshold
 
 
@@ -34,6 +35,10 @@ def shows(panel, value):
     return (panel.threshold.value, panel.threshold.box.value()) == (value, value)
 
 
+def test_a_new_panel_begins_with_auto():
+    assert threshold.AUTO is BY_THE_SCAN.auto_threshold is True
+
+
 @pytest.mark.parametrize("on", [False, True])
 def test_one_word_decides_how_a_panel_begins(qtbot, monkeypatch, on):
     monkeypatch.setattr(threshold, "AUTO", on)
@@ -43,7 +48,7 @@ def test_one_word_decides_how_a_panel_begins(qtbot, monkeypatch, on):
 
 
 def test_it_is_no_row_of_the_settings(panel):
-    assert set(panel.model.rows.fields) == {"min_lesion_mm3", "batch"}
+    assert set(panel.model.rows.fields) == {"peak", "min_lesion_mm3", "batch"}
 
 
 def test_a_run_with_auto_cuts_where_the_scores_say(panel, viewer, sample, run, best):
