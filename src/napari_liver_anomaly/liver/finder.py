@@ -29,6 +29,7 @@ MARGIN_MM = 60.0  # around the coarse liver, which may lack a lobe
 LOOKS = 2  # the second fine look starts from the first instead of the coarse answer
 DOUBTFUL = 0.3  # pieces are told apart at this share, before the answer is cut at one half
 SHARPNESS = 9.0  # the coarse answer that the fine network learned with has edges about this steep
+WHITE, NEARLY_WHITE = 0.985, 0.95  # no liver is this bright
 SMOOTH_MM = 2.8  # across slices, which are answered one by one
 BATCH = 8
 PHASE = "Finding the liver"
@@ -167,7 +168,7 @@ class Finder:
         for look in range(LOOKS):
             box = _box(rough, image.shape)
             answer = np.zeros(image.shape, np.float32)
-            answer[box] = self.look_fine(image[box], guess[box], job, (look, LOOKS))
+            answer[box] = np.where(_white(image[box]), 0, self.look_fine(image[box], guess[box], job, (look, LOOKS)))
             answer = np.where(largest(answer > DOUBTFUL), answer, 0).astype(np.float32)
             low = resample(answer, FINE_MM, COARSE_MM, COARSE_MM)
             rough = low > 0.5
@@ -262,6 +263,14 @@ def _raised(low: Floats, shape: tuple[int, ...]) -> Floats:
 
     factors = [n / m for n, m in zip(shape, low.shape, strict=True)]
     return np.asarray(np.clip(zoom(low, factors, order=1, grid_mode=True, mode="nearest"), 0, 1), dtype=np.float32)
+
+
+def _white(image: Floats) -> NDArray[np.bool_]:
+    """Find what is as bright as the window ends over more than the width of a vessel: bowel, heart or kidney with contrast medium, or bone."""
+    from scipy.ndimage import binary_dilation, binary_opening
+
+    wide = binary_opening(image >= WHITE, np.ones((1, 3, 3)))
+    return np.asarray(binary_dilation(wide, np.ones((1, 3, 3))) & (image >= NEARLY_WHITE))
 
 
 def _sharpened(share: Floats) -> Floats:

@@ -11,8 +11,8 @@ from napari_liver_anomaly.settings import Settings, setting
 class LiverSchedule(Settings):
     """How long the liver finder learns."""
 
-    coarse_updates: int = setting(260, unit="updates", low=1, high=100000, help="Steps of the coarse network.")
-    fine_updates: int = setting(1150, unit="updates", low=1, high=100000, help="Steps of the fine network.")
+    coarse_updates: int = setting(900, unit="updates", low=1, high=100000, help="Steps of the coarse network.")
+    fine_updates: int = setting(3600, unit="updates", low=1, high=100000, help="Steps of the fine network.")
     coarse_batch: int = setting(2, unit="blocks", low=1, high=64, help="Blocks in each step of the coarse network.")
     fine_batch: int = setting(8, unit="slices", low=1, high=256, help="Slices in each step of the fine network.")
     rate: float = setting(

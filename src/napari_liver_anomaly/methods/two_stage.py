@@ -140,7 +140,7 @@ PRESETS: dict[str, Preset] = {
 PRESETS["direct"] = replace(
     PRESETS["standard"],
     segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
-    schedule=replace(PRESETS["standard"].schedule, segmenter_updates=900),
+    schedule=replace(PRESETS["standard"].schedule, segmenter_updates=2400),
 )
 
 
