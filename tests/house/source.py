@@ -23,6 +23,7 @@ LEVELS = {
         "networks",
         "losses",
         "metrics",
+        "surfaces",
         "lesions",
         "thresholds",
         "phantom",
