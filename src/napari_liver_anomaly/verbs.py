@@ -366,14 +366,28 @@ def run_phantom(args: argparse.Namespace, job: Job) -> None:
 
 def run_demo(args: argparse.Namespace, job: Job) -> None:
     """Open napari on the built-in sample."""
-    if find_spec("napari") is None:
+    if not _installed("napari"):
         raise Refusal(
             "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",
             "Install napari-liver-anomaly[app].",
         )  # fmt: skip
     from napari_liver_anomaly.gui.demo import demo
 
-    demo(args.screenshot)
+    try:
+        demo(args.screenshot)
+    except ImportError as error:
+        raise Refusal(
+            "napari-incomplete", "napari or its window toolkit (Qt) is not complete.",
+            "The viewer cannot be opened; the command line works without it.", "Install napari-liver-anomaly[app] again.",
+        ) from error  # fmt: skip
+
+
+def _installed(name: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def run_info(args: argparse.Namespace, job: Job) -> None:

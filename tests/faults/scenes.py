@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.phantom import Sample
 
-SHAPE = (40, 96, 96)
+SHAPE = (30, 84, 84)
 SPACING_MM = (5.0, 4.0, 4.0)
 
 
@@ -51,9 +51,9 @@ def _grain(hu: NDArray[np.floating], sd: float = 12.0, seed: int = 3) -> NDArray
 def head() -> Volume:
     """A skull of 1000 HU around a brain of 35 HU with dark ventricles."""
     hu = np.full(SHAPE, -1000.0)
-    hu[_egg((0, 0, 0), (110, 95, 75))] = 30
-    hu[_egg((0, 0, 0), (104, 90, 70))] = 1000
-    hu[_egg((0, 0, 0), (98, 84, 64))] = 35
+    hu[_egg((0, 0, 0), (74, 95, 75))] = 30
+    hu[_egg((0, 0, 0), (69, 90, 70))] = 1000
+    hu[_egg((0, 0, 0), (63, 84, 64))] = 35
     for side in (-14, 14):
         hu[_egg((0, -5, side), (35, 30, 7))] = 5
     return scan(_grain(hu))
@@ -76,27 +76,9 @@ def air() -> Volume:
     return scan(np.full(SHAPE, -1000.0))
 
 
-def water() -> Volume:
-    """A bucket of water, for calibration."""
-    return scan(_grain(np.where(np.broadcast_to(_egg((0, 0, 0), (1e6, 120, 120)), SHAPE), 0.0, -1000.0), 8))
-
-
 def noise(sd: float = 300.0, mean: float = 0.0, seed: int = 0) -> Volume:
     """Noise alone."""
     return scan(np.random.default_rng(seed).normal(mean, sd, SHAPE))
-
-
-def smooth_noise(seed: int = 0) -> Volume:
-    """Clouds with the range of soft tissue."""
-    from scipy.ndimage import gaussian_filter
-
-    clouds = gaussian_filter(np.random.default_rng(seed).normal(0, 1, SHAPE), 4)
-    return scan(60 + 60 * clouds / clouds.std())
-
-
-def soft_block() -> Volume:
-    """A field of view full of tissue as bright as a liver."""
-    return scan(_grain(np.full(SHAPE, 100.0), 15))
 
 
 def upside_down(sample: Sample) -> Volume:
@@ -112,6 +94,5 @@ def like_mr(sample: Sample) -> Volume:
 
 
 NO_LIVER: dict[str, Callable[[], Volume]] = {
-    "head": head, "thorax": thorax, "air": air, "water": water, "noise": noise,
-    "weak noise": lambda: noise(40, 60), "clouds": smooth_noise, "a block of tissue": soft_block,
+    "head": head, "thorax": thorax, "air": air, "noise": noise,
 }  # fmt: skip
