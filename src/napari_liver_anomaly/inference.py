@@ -223,9 +223,7 @@ def _since(began: float) -> float:
     return time.perf_counter() - began
 
 
-def _run(
-    method: SliceMethod, slices: Slices, ladder: Ladder, job: Job
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Score all slices, batch by batch, stepping down when memory runs out."""
     from scipy.ndimage import median_filter
 

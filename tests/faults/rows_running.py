@@ -63,12 +63,19 @@ def files(folder: Path, volume: Volume, liver: Mask) -> list[str]:
     return [str(folder / "ct.nii.gz"), "--liver", str(folder / "liver.nii.gz"), "--device", "cpu"]
 
 
-def child(code: str, *words: str, env: dict[str, str] | None = None, leave_out: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def child(
+    code: str, *words: str, env: dict[str, str] | None = None, leave_out: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run Python in a fresh interpreter that knows the package and nothing of this one."""
     clean = {name: value for name, value in os.environ.items() if name not in leave_out}
     paths = {"PYTHONPATH": os.pathsep.join([str(SRC), str(Path(__file__).parents[1])])}
     return subprocess.run(
-        [sys.executable, "-c", code, *words], env=clean | paths | (env or {}), capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", code, *words],
+        env=clean | paths | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -114,7 +121,10 @@ def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
         "one NaN": one(np.nan), "one infinity": one(np.inf), "one minus infinity": one(-np.inf), "all NaN": lambda a: np.full_like(a, np.nan),
         "overflow in half precision": overflowing, "softmax in half precision": softmax_in_half,
     }  # fmt: skip
-    out_of_range: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {"256 would wrap to 0": one(256 / 255), "below 0": one(-0.5)}
+    out_of_range: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+        "256 would wrap to 0": one(256 / 255),
+        "below 0": one(-0.5),
+    }
     for part in ("score", "restored"):
         for words, spoil in (spoilers | (out_of_range if part == "score" else {})).items():
             for at in (0, 3, 6):
@@ -186,7 +196,9 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
     assert "unlike a liver" in said and "--found-liver accept" in said
     assert main([*words, "--found-liver", "accept"]) == 0
     stored = json.loads((out / "report.json").read_text())["findings"]
-    assert [(finding["code"], finding["level"]) for finding in stored if finding["code"] == "liver-unlikely"] == [("liver-unlikely", "note")]
+    assert [(finding["code"], finding["level"]) for finding in stored if finding["code"] == "liver-unlikely"] == [
+        ("liver-unlikely", "note")
+    ]
 
 
 def bounds(kit: Kit) -> None:
@@ -240,7 +252,9 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     assert (written["summary"], written["tumour_ml"]) == (summary(healthy), 0)
 
     def broken(images: NDArray[Any], device: Any) -> None:
-        raise InvalidNumbers("score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known.", "Again.")
+        raise InvalidNumbers(
+            "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known.", "Again."
+        )
 
     method[0] = Grey(broken)
     code, out, err, there = run("refused")
@@ -293,7 +307,9 @@ def no_seams_and_no_edges(kit: Kit) -> None:
 
     class Identity(Grey):
         def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
-            return SimpleNamespace(score=organ.astype(np.float32) * np.float32(0.6), restored=images[:, images.shape[1] // 2].copy())
+            return SimpleNamespace(
+                score=organ.astype(np.float32) * np.float32(0.6), restored=images[:, images.shape[1] // 2].copy()
+            )
 
     tiny = TwoStage(tiny_preset(), seed=1)
     with torch.no_grad():  # untrained weights say nothing: let them say something at every place
@@ -316,12 +332,16 @@ def no_seams_and_no_edges(kit: Kit) -> None:
         wider = segment(*inside_room(volume, liver, 23), method, device="cpu")
         middle = (slice(9, -9),) * 3
         for name in ("score", "labels", "residual"):
-            assert np.array_equal(getattr(wide, name), getattr(wider, name)[middle]), f"{name} depends on the room around the liver"
+            assert np.array_equal(getattr(wide, name), getattr(wider, name)[middle]), (
+                f"{name} depends on the room around the liver"
+            )
         for axis in range(3):
             shift = (int(axis == 0), int(axis == 1), int(axis == 2))
             moved = segment(*inside_room(volume, liver, 14, shift), method, device="cpu")
             for name in ("score", "labels", "residual"):
-                assert np.array_equal(np.roll(getattr(wide, name), shift, (0, 1, 2)), getattr(moved, name)), f"{name} moved by one voxel {shift}"
+                assert np.array_equal(np.roll(getattr(wide, name), shift, (0, 1, 2)), getattr(moved, name)), (
+                    f"{name} moved by one voxel {shift}"
+                )
 
 
 @row(31)
@@ -346,7 +366,7 @@ def the_same_scan_gives_the_same_answer(kit: Kit) -> None:
         for count in (1, 2):
             first, second = run(count), run(count, other)
             torch.manual_seed(count)  # what else drew numbers in the same program
-            np.random.seed(count)  # noqa: NPY002
+            np.random.seed(count)
             again, before = run(count, other), run(count)
             assert bits(first) == bits(before) and bits(second) == bits(again), f"{count} threads: twice, and in another order"
             results[count] = first
@@ -374,7 +394,11 @@ def full_on(*devices: str, above: int = 0) -> Callable[[NDArray[Any], torch.devi
 
     def fault(images: NDArray[Any], device: torch.device) -> None:
         if device.type in devices and len(images) > above:
-            raise FullCard("CUDA out of memory. Tried to allocate 2.00 GiB") if device.type == "cuda" else FullCard("can't allocate memory")
+            raise (
+                FullCard("CUDA out of memory. Tried to allocate 2.00 GiB")
+                if device.type == "cuda"
+                else FullCard("can't allocate memory")
+            )
 
     return fault
 
@@ -615,7 +639,9 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         assert stored["number_of_lesions"] == len(panel.lesions), name
         assert made[-1].batches == made[-2].batches, name
     changed = {name for name in other if hashes[name] != hashes[""]}
-    assert changed == {"threshold", "auto_threshold", "min_lesion_mm3"}, "each option does something, and the batch changes nothing"
+    assert changed == {"threshold", "auto_threshold", "min_lesion_mm3"}, (
+        "each option does something, and the batch changes nothing"
+    )
     assert [count for _, count in made[-1].batches] == [3, 3, 1]
 
 

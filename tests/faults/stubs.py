@@ -78,7 +78,7 @@ def tiny_preset() -> Preset:
         restorer=RestorerSettings(width=4, planes=3), segmenter=SegmenterSettings(width=4, planes=3, depth=4, organ=True, residual_gain=5),
         recipe=PRESETS["standard"].recipe,
         schedule=Schedule(
-            restorer_updates=3, segmenter_epochs=0, segmenter_updates=3, batch=2, learning_rate=1e-3, fall=True, segmenter_fall=True, crop_px=32, augment=True,
-            segmenter_loss="overlap", by_area=True, jitter=True,
+            restorer_updates=3, segmenter_epochs=0, segmenter_updates=3, batch=2, learning_rate=1e-3, fall=True, segmenter_fall=True,
+            crop_px=32, augment=True, segmenter_loss="overlap", by_area=True, jitter=True,
         ),
     )  # fmt: skip

@@ -83,7 +83,8 @@ def find_liver(
     Question
         Code ``liver-unlikely`` when the size, the values or the place of what was found are unlike those of an adult's liver.
     Refusal
-        Code ``liver-not-found`` when there is no liver; also when memory runs out, when the networks give invalid numbers, when the weights are unfit or the device is not there.
+        Code ``liver-not-found`` when there is no liver; also when memory runs out, when the networks give invalid numbers, when the
+        weights are unfit, or the device is not there.
     Cancelled
         When the job was cancelled.
     """
