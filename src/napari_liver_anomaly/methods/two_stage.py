@@ -205,7 +205,7 @@ class TwoStage:
     @property
     def pixel_bytes(self) -> int:
         """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers, as measured."""
-        planes, widths = self.prepare.planes, [net.settings.width for net in (self.restorer, self.segmenter)]
+        planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
         return 4 * (4 * planes + LAYERS * max(widths))
 
     @property
