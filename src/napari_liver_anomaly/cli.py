@@ -210,6 +210,12 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", default=DEFAULT, help=f"Name of a model, or a .safetensors file. Default {DEFAULT}.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--find-liver", action="store_true", help="Measure in the liver that the program finds, too.")
+    verb.add_argument(
+        "--seen",
+        choices=("ask", "mark"),
+        default="ask",
+        help="Whether scans of the model's own training are measured. Default ask.",
+    )
     verb.add_argument("--out", type=Path, required=True, help="JSON file to write.")
     add_options(verb, BY_THE_SCAN, overrides=True)
 

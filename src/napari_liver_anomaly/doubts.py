@@ -1,13 +1,19 @@
-"""Doubts about a liver that a result does not show by itself, said once for every room that has them."""
+"""Doubts that a result does not show by itself, said once for every room that has them: about a liver, and about a network's numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_liver_anomaly.errors import Finding, Level
+import numpy as np
+
+from napari_liver_anomaly.errors import Finding, InvalidNumbers, Level
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_liver_anomaly.volume import Mask
+
+SLACK = 1e-3  # a share computed in half precision may lie so far outside 0…1
 
 
 def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
@@ -33,3 +39,28 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
             meaning="Part of it may be missing; volumes are lower limits.", action="Use a scan of the whole liver if there is one.",
         ),
     )  # fmt: skip
+
+
+def demand_numbers(array: NDArray[np.floating], *, share: bool = False) -> None:
+    """Refuse what is not a number: NaN compares as false and would look like "nothing there".
+
+    Parameters
+    ----------
+    array : ndarray, any shape, floating
+        What a network answered.
+    share : bool
+        Whether the answer must lie in 0…1: what lies outside would wrap round when it becomes a grey level.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a value is NaN or infinite, or lies outside 0…1 where it must not.
+    """
+    wrong = not np.isfinite(array).all()
+    if not wrong and share and array.size:
+        wrong = bool(array.min() < -SLACK or array.max() > 1 + SLACK)
+    if wrong:
+        raise InvalidNumbers(
+            "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known about tumours in this scan.",
+            "Run again on the CPU, or with another model.",
+        )  # fmt: skip

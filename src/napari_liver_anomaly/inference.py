@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_the_edge
-from napari_liver_anomaly.errors import InvalidNumbers, OutOfMemory
+from napari_liver_anomaly.doubts import about_the_edge, demand_numbers
+from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import Lesion, clean, measure
-from napari_liver_anomaly.preparing import prepare
+from napari_liver_anomaly.memory import Ladder, demand, ran_out
+from napari_liver_anomaly.preparing import frame_of, prepare
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.thresholds import auto_threshold
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask, Volume
 
 MEDIAN_PX = 3
+# Bytes of a run on the CPU for each voxel of the scan, voxel of the liver's box and pixel of the network's slices; and what torch takes at
+# its first use. Measured on scans of 4 to 52 million voxels; ``tests/faults/rows_running.py`` holds them to a run in a child process.
+VOXEL_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 10, 20, 20, 100 * 10**6
+PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
+RULE_BYTES = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,39 +144,6 @@ class Result:
     liver_from: Literal["given", "found"] = "given"
 
 
-@dataclass(slots=True)
-class _Ladder:
-    """Where we stand after memory ran out: the batch, the device, and what to tell the user."""
-
-    device: torch.device
-    batch: int
-    told: str = ""
-
-    def step_down(self, method: SliceMethod, error: BaseException) -> None:
-        """Take the next smaller step, or give up."""
-        import torch
-
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if self.batch > 1:
-            self.batch //= 2
-            self.told = f"with {self.batch} slices at a time, because memory ran out"
-        elif self.device.type != "cpu":
-            self.device = torch.device("cpu")
-            method.to(self.device)
-            self.told = "because the graphics card's memory ran out"
-        else:
-            raise OutOfMemory(
-                "memory-out", "There is not enough memory, even for one slice at a time.", "No tumours were searched for.",
-                "Close other programs or use a smaller model.",
-            ) from error  # fmt: skip
-
-    @property
-    def sentence(self) -> str:
-        """What the panel and the report say."""
-        return f"Ran on {'the graphics card' if self.device.type == 'cuda' else 'CPU'}{' ' + self.told if self.told else ''}."
-
-
 def segment(
     volume: Volume,
     liver: Mask,
@@ -211,10 +184,14 @@ def segment(
     Cancelled
         When the job was cancelled.
     """
+    from napari_liver_anomaly.device import choose
+
     settings, job, began = settings or BY_THE_SCAN, job or Job(), time.perf_counter()
     liver = liver.of(volume, "liver mask")
     timings: dict[str, float] = {}
     restored = residual = None
+    needed = needed_bytes(volume, liver, method, 1)
+    demand(needed)
     if hasattr(method, "score_volume"):
         job.at("Searching the liver", 0, 1)
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
@@ -223,11 +200,16 @@ def segment(
         job.at("Preparing the liver", 0, 1)
         slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, method.prepare)
         timings["prepare"] = _since(began)
-        share, healthy, ladder = _run(method, slices, settings.batch, device, job)
+        ladder = Ladder(choose(device), settings.batch, needed)
+        try:
+            share, healthy = _run(method, slices, ladder, job)
+        except OutOfMemory as refusal:
+            del slices
+            raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
         timings["score"] = _since(began) - timings["prepare"]
         where, ran_on = ladder.device.type, ladder.sentence
         job.at("Bringing the result back to the scan", 0, 1)
-        score = np.where(liver.voxels, np.rint(slices.frame.back(share) * 255), 0).astype(np.uint8)
+        score = _grey(slices.frame.back(share), liver)
         if healthy is not None:
             residual = _residual(slices, healthy, liver)
             restored = volume.voxels - residual
@@ -248,15 +230,10 @@ def _since(began: float) -> float:
     return time.perf_counter() - began
 
 
-def _run(
-    method: SliceMethod, slices: Slices, batch: int, device: str, job: Job
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, _Ladder]:
+def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Score all slices, batch by batch, stepping down when memory runs out."""
     from scipy.ndimage import median_filter
 
-    from napari_liver_anomaly.device import choose
-
-    ladder = _Ladder(choose(device), batch)
     method.to(ladder.device)
     wanted = np.flatnonzero(slices.organ.any(axis=(1, 2)))
     count = len(wanted)
@@ -267,17 +244,14 @@ def _run(
         while done < count:
             job.at("Searching the liver", done, count)
             part = wanted[done : done + ladder.batch]
-            try:
-                found = method.score(slices.stack(part), slices.organ[part])
-            except (MemoryError, RuntimeError) as error:
-                if not _is_memory(error):
-                    raise
-                ladder.step_down(method, error)
+            found = _scored(method, slices, part)
+            if found is None:
+                ladder.step_down(method)
                 continue
-            _demand_numbers(found.score)
+            demand_numbers(found.score, share=True)
             share[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.organ[part]
             if found.restored is not None:
-                _demand_numbers(found.restored)
+                demand_numbers(found.restored)
                 restored = slices.images.copy() if restored is None else restored
                 restored[part] = found.restored
             done += len(part)
@@ -288,7 +262,59 @@ def _run(
             method.to(torch.device("cpu"))
             torch.cuda.empty_cache()
     job.at("Searching the liver", count, count)
-    return share, restored, ladder
+    return share, restored
+
+
+def _scored(method: SliceMethod, slices: Slices, part: NDArray[np.intp]) -> Any:
+    """Score some slices; None when memory ran out. The error ends here, because it holds all that the step had made."""
+    try:
+        return method.score(slices.stack(part), slices.organ[part])
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+    return None
+
+
+def needed_bytes(volume: Volume, liver: Mask, method: SliceMethod | Any, batch: int) -> int:
+    """Foresee how much memory a run needs on the CPU, on top of what scan, mask and model take already.
+
+    Parameters
+    ----------
+    volume : Volume
+        A CT scan.
+    liver : Mask
+        The liver, on the scan's grid.
+    method : object
+        As for :func:`segment`.
+    batch : int
+        Slices at once.
+
+    Returns
+    -------
+    int
+        Bytes, with a margin: between once and twice what was measured.
+
+    Raises
+    ------
+    Refusal
+        When the mask is empty.
+    """
+    voxels = volume.voxels.size
+    if hasattr(method, "score_volume"):
+        return voxels * RULE_BYTES
+    frame = frame_of(liver.voxels, volume.geometry.spacing_mm, method.prepare)
+    box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
+    pixels = frame.padded[0] * frame.padded[1]
+    at_once = min(batch, frame.depth) * pixels * getattr(method, "pixel_bytes", PIXEL_BYTES)
+    return voxels * VOXEL_BYTES + box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once + FIXED_BYTES
+
+
+def _grey(share: NDArray[np.float32], liver: Mask) -> NDArray[np.uint8]:
+    """Turn a share on the scan's grid, which is used up, into grey levels; 0 outside the liver."""
+    share *= 255
+    np.rint(share, out=share)
+    share[~liver.voxels] = 0
+    return share.astype(np.uint8)
 
 
 def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDArray[np.int16]:
@@ -298,19 +324,6 @@ def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDA
     """
     change = slices.to_hu(slices.images) - slices.to_hu(np.clip(restored, 0, 1))
     whole = slices.frame.back(np.where(slices.organ, change, 0).astype(np.float32))
-    return np.where(liver.voxels, np.rint(whole), 0).astype(np.int16)
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on a CPU torch raises a plain RuntimeError."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate" in words or "not enough memory" in words
-
-
-def _demand_numbers(array: NDArray[np.float32]) -> None:
-    """Refuse what is not a number: NaN compares as false and would look like 'no tumour'."""
-    if not np.isfinite(array).all():
-        raise InvalidNumbers(
-            "score-invalid", "The model produced invalid numbers.", "No mask was made, so nothing is known about tumours.",
-            "Run again on the CPU, or with another model.",
-        )  # fmt: skip
+    np.rint(whole, out=whole)
+    whole[~liver.voxels] = 0
+    return whole.astype(np.int16)

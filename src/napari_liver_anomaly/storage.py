@@ -20,6 +20,12 @@ MAX_AXIS = 4096
 MAX_VOXELS = 2**30
 MAX_BYTES = 8 * 2**30
 PIECE = 2**20
+NO_LIMIT = 2**62
+# Limit, use, and in "memory.stat" what of the use are files kept for later, which make room when it is needed.
+CONTAINERS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "total_inactive_file"),
+)
 MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -87,6 +93,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
             made.unlink(missing_ok=True)
 
 
+def free_memory() -> int:
+    """How much memory can be had now.
+
+    Returns
+    -------
+    int
+        Bytes: what the computer has free, and no more than a limit set for this program (a container's, or the shell's) leaves.
+    """
+    return _free_memory()
+
+
 def memory_budget() -> int:
     """How much memory one array read from a file may take.
 
@@ -129,7 +146,7 @@ def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
     needed, budget = prod(counts) * item_bytes, memory_budget()
     if needed > budget:
         raise OutOfMemory(
-            "scan-too-large", f"The scan needs {_size(needed)} of memory; {_size(budget)} can be given to it.",
+            "scan-too-large", f"The scan needs {size_words(needed)} of memory; {size_words(budget)} can be given to it.",
             "Reading it could stop the computer.", "Close other programs, or cut the scan to the liver.",
         )  # fmt: skip
     return needed
@@ -182,7 +199,7 @@ class BoundedReader:
                 taken += piece
         if len(taken) < count:
             raise UnreadableFile(
-                "file-truncated", f"The file ends early: {_size(len(taken) if count <= most else most)} of {_size(count)} are there.",
+                "file-truncated", f"The file ends early: {size_words(len(taken) if count <= most else most)} of {size_words(count)} are there.",
                 "Part of the scan is missing.", "Copy or export it again.",
             )  # fmt: skip
         return taken
@@ -317,8 +334,19 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
         ) from error  # fmt: skip
 
 
-def _size(count: int) -> str:
-    """Say a number of bytes as people do: "48.0 MB"."""
+def size_words(count: int) -> str:
+    """Say a number of bytes as people do.
+
+    Parameters
+    ----------
+    count : int
+        Bytes.
+
+    Returns
+    -------
+    str
+        For example ``"48.0 MB"``.
+    """
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
@@ -333,15 +361,44 @@ def _damaged() -> UnreadableFile:
 
 
 def _free_memory() -> int:
-    """Bytes of main memory that can be had without swapping; where the system does not say, half of what is built in."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            for line in stream:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    """Bytes of main memory that can be had without swapping, within the limits set for this program; 1 at least."""
+    return max(1, min(_free_here(), *_left_by_limits()))
+
+
+def _free_here() -> int:
+    """Bytes free on this computer; where the system does not say, half of what is built in."""
+    if (kilobytes := _number_in("/proc/meminfo", "MemAvailable:")) is not None:
+        return kilobytes * 1024
     try:
         return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) // 2
     except (AttributeError, ValueError, OSError):
         return 3 * MAX_BYTES
+
+
+def _left_by_limits() -> Iterator[int]:
+    """Bytes that a container's limit and the limit of address space leave, where there are such limits."""
+    yield NO_LIMIT
+    for limit, used, kept in CONTAINERS:
+        if (most := _number_in(limit)) is not None and (taken := _number_in(used)) is not None:
+            yield most - taken + (_number_in(str(Path(limit).with_name("memory.stat")), f"{kept} ") or 0)
+    try:
+        import resource  # not on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, ValueError, OSError):
+        return
+    taken = _number_in("/proc/self/status", "VmSize:")
+    if most != resource.RLIM_INFINITY and taken is not None:
+        yield most - taken * 1024
+
+
+def _number_in(path: str, word: str = "") -> int | None:
+    """Read the number behind a word at the start of a line of a system's file; None where there is none."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            for line in stream:
+                if line.startswith(word):
+                    return int(line.removeprefix(word).split()[0])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -71,7 +71,7 @@ def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, 
         liver, doubts = _find_liver(args, volume, job)
     for finding in (*findings, *doubts):
         sys.stderr.write(f"note: {finding}\n")
-    return volume, liver, findings
+    return volume, liver, (*findings, *doubts)
 
 
 def _find_liver(args: argparse.Namespace, volume: Volume, job: Job) -> tuple[Mask, tuple[Any, ...]]:
@@ -80,10 +80,10 @@ def _find_liver(args: argparse.Namespace, volume: Volume, job: Job) -> tuple[Mas
     if args.find_with == "totalsegmentator":
         from napari_liver_anomaly.liver.totalsegmentator import find_with_totalsegmentator
 
-        return find_with_totalsegmentator(volume, device=device, job=job)
+        return find_with_totalsegmentator(volume, device=device, job=job, unlikely=args.found_liver)
     from napari_liver_anomaly.liver import find_liver
 
-    return find_liver(volume, device=device, job=job)
+    return find_liver(volume, device=device, job=job, unlikely=args.found_liver)
 
 
 def _inputs(args: argparse.Namespace) -> tuple[Path, ...]:
@@ -100,7 +100,8 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     method = load(args.model)
     volume, liver, findings = _read(args, job)
     result = segment(volume, liver, method, settings, device=args.device, job=job)
-    result = dataclasses.replace(result, findings=(*findings, *result.findings), liver_from="given" if args.liver else "found")
+    said = {finding.code: finding for finding in (*findings, *result.findings)}  # the liver's and the run's may be the same
+    result = dataclasses.replace(result, findings=tuple(said.values()), liver_from="given" if args.liver else "found")
     job.at("Writing", 0, 1)
     write(result, args.out, inputs=_inputs(args))
     report = json.loads((args.out / "report.json").read_text())
@@ -276,8 +277,9 @@ def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
-    find = (lambda volume: find_liver(volume, device=args.device)[0]) if args.find_liver else None
-    found = evaluate(args.data, load(args.model), _segment_settings(args), find=find, device=args.device, job=job)
+    # Whatever is found is measured: a question would count as nothing found.
+    find = (lambda volume: find_liver(volume, device=args.device, unlikely="accept")[0]) if args.find_liver else None
+    found = evaluate(args.data, load(args.model), _segment_settings(args), find=find, seen=args.seen, device=args.device, job=job)
     _write_json(found, args.out)
 
 
@@ -288,7 +290,7 @@ def _fold_livers(args: argparse.Namespace) -> Callable[[Volume, str], Mask]:
     weights = {
         name: args.livers / f"liver-fold-{number}.safetensors" for number, fold in enumerate(args.fold, start=1) for name in fold
     }
-    return lambda volume, name: find_liver(volume, weights=weights[name], device=args.device)[0]
+    return lambda volume, name: find_liver(volume, weights=weights[name], device=args.device, unlikely="accept")[0]
 
 
 def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
@@ -369,14 +371,28 @@ def run_phantom(args: argparse.Namespace, job: Job) -> None:
 
 def run_demo(args: argparse.Namespace, job: Job) -> None:
     """Open napari on the built-in sample."""
-    if find_spec("napari") is None:
+    if not _installed("napari"):
         raise Refusal(
             "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",
             "Install napari-liver-anomaly[app].",
         )  # fmt: skip
     from napari_liver_anomaly.gui.demo import demo
 
-    demo(args.screenshot)
+    try:
+        demo(args.screenshot)
+    except ImportError as error:
+        raise Refusal(
+            "napari-incomplete", "napari or its window toolkit (Qt) is not complete.",
+            "The viewer cannot be opened; the command line works without it.", "Install napari-liver-anomaly[app] again.",
+        ) from error  # fmt: skip
+
+
+def _installed(name: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def run_info(args: argparse.Namespace, job: Job) -> None:

@@ -13,7 +13,7 @@ HOUSE = REPOSITORY / "src" / PACKAGE
 
 LEVELS = {
     0: {"__init__", "errors"},
-    1: {"volume", "settings", "job", "storage", "device"},
+    1: {"volume", "settings", "job", "storage", "device", "memory"},
     2: {
         "reading",
         "doubts",
@@ -23,6 +23,7 @@ LEVELS = {
         "networks",
         "losses",
         "metrics",
+        "surfaces",
         "lesions",
         "thresholds",
         "phantom",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Imports between rooms of one level that the picture in docs/architecture.md draws.
 DRAWN = {
+    ("memory", "storage"),
+    ("surfaces", "lesions"),
     ("training", "checkpoint"),
     ("inference", "methods"),
     ("cards", "calibrating"),

@@ -107,7 +107,7 @@ def test_memory_ladder_ends_on_the_cpu(scan, monkeypatch):
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     result = segment(*scan, Flat(full), device="cuda")
     assert result.device == "cpu"
-    assert result.ran_on == "Ran on CPU because the graphics card's memory ran out."
+    assert result.ran_on == "Ran on CPU (GPU memory full)."
     assert np.array_equal(result.score, segment(*scan, Flat(), device="cpu").score)
 
 
@@ -115,7 +115,7 @@ def test_no_memory_at_all_is_our_own_error(scan):
     def full(images, device):
         raise MemoryError
 
-    with pytest.raises(OutOfMemory, match="not enough memory"):
+    with pytest.raises(OutOfMemory, match="Not enough memory: needs about"):
         segment(*scan, Flat(full))
 
 

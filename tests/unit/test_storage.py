@@ -147,7 +147,7 @@ def test_a_failing_disk_becomes_a_sentence(tmp_path):
 
 
 def test_sizes_in_words():
-    assert [storage._size(n) for n in (0, 999, 1000, 48_000_000, 2**33)] == [
+    assert [storage.size_words(n) for n in (0, 999, 1000, 48_000_000, 2**33)] == [
         "0 bytes",
         "999 bytes",
         "1.0 kB",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_liver_anomaly.cases import find_cases
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
 from napari_liver_anomaly.evidence.curves import curve_of
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
 from napari_liver_anomaly.inference import BY_THE_SCAN, segment
@@ -71,6 +71,7 @@ def evaluate(
     settings: Segment | None = None,
     *,
     find: Callable[[Volume], Mask] | None = None,
+    seen: Literal["ask", "mark"] = "ask",
     device: str = "auto",
     job: Job | None = None,
 ) -> dict[str, Any]:
@@ -86,6 +87,8 @@ def evaluate(
         Threshold, lowest peak and smallest lesion; the rule without learning has a cut of its own.
     find : callable, optional
         From a scan to its liver as the program finds it; everything is then measured with that liver too.
+    seen : {"ask", "mark"}
+        What to do with a scan that the model was trained on: refuse to go on, or measure and mark it.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -99,19 +102,26 @@ def evaluate(
 
     Raises
     ------
+    Question
+        When the model was trained on one of the scans, and nothing was decided about that.
+    UnfitModel
+        When the model learned from scans and its card names no threshold that was set without tumour labels.
     Refusal
         When the folder holds no case with a tumour mask.
     Cancelled
         When the job was cancelled.
     """
     settings, job = settings or BY_THE_SCAN, job or Job()
-    cases = find_cases(folder)
+    cases, card = find_cases(folder), getattr(model, "card", {})
+    demand_threshold(model)
     left_out = _without_liver(folder, cases)
     methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
     measured: list[Measured] = []
     for done, case in enumerate(cases):
         job.at("Measuring", done, len(cases))
-        found = measure_case(case, methods, settings, card=getattr(model, "card", {}), device=device, job=job, find=find)
+        found = measure_case(case, methods, settings, card=card, device=device, job=job, find=find)
+        if isinstance(found, Measured) and found.seen and seen == "ask":
+            raise _seen(found.case)
         if isinstance(found, Measured):
             measured.append(found)
         else:
@@ -125,6 +135,42 @@ def evaluate(
         "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
         "settings": settings.to_dict(),
     }
+
+
+def demand_threshold(model: Any) -> None:
+    """Refuse a trained model whose threshold may have been chosen by the truth that it is to be measured with.
+
+    Parameters
+    ----------
+    model : object
+        As given by ``methods.load``, or a rule, which has no card.
+
+    Raises
+    ------
+    UnfitModel
+        When the card has no threshold from synthetic anomalies, for each member of an ensemble.
+    """
+    if not hasattr(model, "card"):
+        return
+    about = model.card.get("synthetic") or []
+    members = about if isinstance(about, list) else [about]
+    if not members or not all(_is_threshold((member or {}).get("held_out_family", {}).get("threshold")) for member in members):
+        raise UnfitModel(
+            "card-threshold", "The model's card names no threshold that was set without tumour labels.",
+            "A threshold that was chosen by the truth gives figures that are too good.", "Train the model again, or use another.",
+        )  # fmt: skip
+
+
+def _is_threshold(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _seen(case: str) -> Question:
+    return Question(
+        "split-leaks", f"The model was trained on the scan of {case}.", "Its figures would be too good.",
+        "Leave out the scans it was trained on, or have them marked and counted apart.",
+        (Answer(words="Measure them, mark them, and count them apart", option="seen", value="mark"),),
+    )  # fmt: skip
 
 
 def measure_case(

@@ -146,11 +146,11 @@ def _row(report: dict[str, Any], name: str) -> list[str]:
     without = [str(case["methods"][name]["lesions"]["false"]) for case in report["cases"] if not case["tumour_ml"]]
     case, false = dice["case_mean"], lesions["false_per_scan"]
     return [
-        _number(dice["pooled"], 3), f"{_number(case['mean'], 3)} ± {_number(case['sd'], 3)}", _number(dice["slice_mean"]["mean"], 3),
-        _number(all_["best_dice"]["pooled"], 3), _number(all_["auroc_in_liver"]["case_mean"]["mean"], 3),
+        _number(dice["pooled"], 3), _mean(case, 3), _mean(dice["slice_mean"], 3, sd=False),
+        _number(all_["best_dice"]["pooled"], 3), _mean(all_["auroc_in_liver"]["case_mean"], 3, sd=False),
         f"{sum(s['found'] for s in large)} of {sum(s['of'] for s in large)}",
         f"{sizes['under_10_mm']['found']} of {sizes['under_10_mm']['of']}",
-        f"{_number(false['mean'], 1)} ± {_number(false['sd'], 1)}", ", ".join(without) or NONE,
+        _mean(false, 1), ", ".join(without) or NONE,
     ]  # fmt: skip
 
 
@@ -158,6 +158,12 @@ def _share(pairs: Iterable[Sequence[int]]) -> float:
     """Share of lesions found, over many scans."""
     found, of = (sum(column) for column in zip(*pairs, strict=True))
     return found / of if of else float("nan")
+
+
+def _mean(mean: dict[str, Any], digits: int, *, sd: bool = True) -> str:
+    """Say a mean with what it was taken over."""
+    spread = f" ± {_number(mean['sd'], digits)}" if sd else ""
+    return f"{_number(mean['mean'], digits)}{spread} ({mean['n']} of {mean['of']})"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 SIZE_PX = (1500, 950)
 LONGEST_S = 600.0
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 
 def demo(screenshot: str | Path | None = None) -> None:
@@ -28,8 +31,13 @@ def demo(screenshot: str | Path | None = None) -> None:
     Raises
     ------
     Refusal
-        When the search fails or takes too long, and a picture was asked for.
+        When there is no screen, or when the search fails or takes too long, and a picture was asked for.
     """
+    if sys.platform == "linux" and not any(map(os.environ.get, SCREENS)):  # Qt would end the program
+        raise Refusal(
+            "screen-missing", "There is no screen.", "The viewer cannot be opened; the command line works without it.",
+            "Run it where a window can open.",
+        )  # fmt: skip
     import napari
 
     viewer, panel = open_window()

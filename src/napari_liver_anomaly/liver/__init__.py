@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from napari_liver_anomaly.doubts import about_the_edge
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.memory import Ladder, ran_out
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
-    from napari_liver_anomaly.errors import Finding
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.volume import Volume
 
 __all__ = ["find_liver", "packaged_weights"]
 
 WHOLE_ML = 100.0
 PART_ML = 10.0
+ON_CPU = Finding(
+    level=Level.NOTE, code="liver-on-cpu", what="The liver was found on the CPU (GPU memory full).", meaning="It took longer.",
+    action="Nothing needs to be done.",
+)  # fmt: skip
 LARGEST_ML = 8000.0
 SMOOTHEST_HU, GRAINIEST_HU = 1.0, 80.0  # standard deviation in the window from -45 to 160 HU
 
@@ -41,7 +48,12 @@ def packaged_weights() -> Path:
 
 
 def find_liver(
-    volume: Volume, *, weights: str | Path | None = None, device: str = "auto", job: Job | None = None
+    volume: Volume,
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    job: Job | None = None,
+    unlikely: Literal["ask", "accept"] = "ask",
 ) -> tuple[Mask, tuple[Finding, ...]]:
     """Find the liver, tumours included.
 
@@ -55,29 +67,48 @@ def find_liver(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
         Progress and cancel.
+    unlikely : {"ask", "accept"}
+        What to do with a liver that is unlike one: ask, or take it with a note.
 
     Returns
     -------
     Mask
         One piece on the scan's grid, that knows its scan.
     tuple of Finding
-        ``liver-at-edge`` when part of the liver may lie outside the scan.
+        ``liver-at-edge`` when part of the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same;
+        ``liver-on-cpu`` when the graphics card's memory was full.
 
     Raises
     ------
+    Question
+        Code ``liver-unlikely`` when the size, the values or the place of what was found are unlike those of an adult's liver.
     Refusal
-        Code ``liver-not-found`` when there is no plausible liver; also when the weights are unfit or the device is not there.
+        Code ``liver-not-found`` when there is no liver; also when memory runs out, when the networks give invalid numbers, when the
+        weights are unfit, or the device is not there.
     Cancelled
         When the job was cancelled.
     """
     from napari_liver_anomaly.device import choose
     from napari_liver_anomaly.liver.finder import Finder
+    from napari_liver_anomaly.liver.likely import likely
 
-    finder = Finder.load(weights or packaged_weights()).to(choose(device))
-    found = finder.find(volume, job or Job())
+    ladder = Ladder(choose(device), 1)
+    found = _search(Finder.load(weights or packaged_weights()), volume, ladder, job or Job())
     if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
         found = np.zeros_like(found)  # water or noise, not tissue
-    return checked(Mask(found, volume.geometry, volume.identity))
+    liver, findings = checked(Mask(found, volume.geometry, volume.identity))
+    return liver, (*findings, *likely(volume, liver, unlikely), *((ON_CPU,) if ladder.told else ()))
+
+
+def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> NDArray[np.bool_]:
+    """Look for the liver; on the CPU when the graphics card's memory runs out."""
+    while True:
+        try:
+            return finder.to(ladder.device).find(volume, job)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+        ladder.step_down(finder)  # out here, where the error and all it holds are gone
 
 
 def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:

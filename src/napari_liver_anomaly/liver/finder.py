@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
+from napari_liver_anomaly.doubts import demand_numbers
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
 from napari_liver_anomaly.liver.samples import SEEN
@@ -150,6 +151,8 @@ class Finder:
 
         Raises
         ------
+        InvalidNumbers
+            When a network gives NaN or infinity, which would look like no liver.
         Cancelled
             When the job was cancelled.
         """
@@ -192,11 +195,17 @@ class Finder:
         -------
         ndarray, (z', y', x') float32
             0…1 at 10 mm.
+
+        Raises
+        ------
+        InvalidNumbers
+            When the network gives NaN or infinity.
         """
         low = resample(image, FINE_MM, COARSE_MM, COARSE_MM)
         with torch.inference_mode():
             block = _padded(torch.from_numpy(low)[None, None], self.coarse.multiple)
             answer = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
+        demand_numbers(answer)
         return np.asarray(answer[tuple(slice(n) for n in low.shape)])
 
     def look_fine(self, image: Floats, guess: Floats, job: Job, look: tuple[int, int] = (0, 1)) -> Floats:
@@ -215,6 +224,11 @@ class Finder:
         -------
         ndarray, (z, y, x) float32
             0…1.
+
+        Raises
+        ------
+        InvalidNumbers
+            When the network gives NaN or infinity.
         """
         count = len(image)
         seen = np.clip(np.arange(count)[:, None] + np.arange(-(SEEN // 2), SEEN // 2 + 1), 0, count - 1)
@@ -226,6 +240,7 @@ class Finder:
             with torch.inference_mode():
                 batch = _padded(torch.from_numpy(stack), self.fine.multiple)
                 found = self.fine(batch.to(self.device)).sigmoid().cpu().numpy()[:, 0]
+            demand_numbers(found)
             answer[part] = found[:, : image.shape[1], : image.shape[2]]
         return answer
 

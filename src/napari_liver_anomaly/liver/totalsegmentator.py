@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import checked
+from napari_liver_anomaly.liver.likely import likely
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FAST = {297: "Dataset297_*", 298: "Dataset298_*"}  # the 3 mm model, and the 6 m
 
 
 def find_with_totalsegmentator(
-    volume: Volume, *, device: str = "auto", job: Job | None = None
+    volume: Volume, *, device: str = "auto", job: Job | None = None, unlikely: Literal["ask", "accept"] = "ask"
 ) -> tuple[Mask, tuple[Finding, ...]]:
     """Find the liver with TotalSegmentator's 3 mm model.
 
@@ -45,16 +46,20 @@ def find_with_totalsegmentator(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
         Progress and cancel; it cannot be stopped half way.
+    unlikely : {"ask", "accept"}
+        What to do with a liver that is unlike one: ask, or take it with a note.
 
     Returns
     -------
     Mask
         On the scan's grid.
     tuple of Finding
-        ``liver-at-edge`` when part of the liver may lie outside the scan.
+        ``liver-at-edge`` when part of the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same.
 
     Raises
     ------
+    Question
+        When what it found is unlike a liver.
     Refusal
         When the package is not installed, its weights are not on this computer, or it finds no plausible liver.
     Cancelled
@@ -74,7 +79,8 @@ def find_with_totalsegmentator(
         )
     job.at("Finding the liver", 1, 1)
     voxels = geometry.to_canonical(np.asarray(found.dataobj) > 0)
-    return checked(Mask(voxels.astype(bool), geometry, volume.identity))
+    liver, findings = checked(Mask(voxels.astype(bool), geometry, volume.identity))
+    return liver, (*findings, *likely(volume, liver, unlikely))
 
 
 def _api() -> Any:

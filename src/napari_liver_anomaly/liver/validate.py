@@ -205,7 +205,7 @@ def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job:
     began = time.perf_counter()
     found: dict[str, Any]
     try:
-        mask, findings = find_liver(volume, weights=weights, device=device, job=job)
+        mask, findings = find_liver(volume, weights=weights, device=device, job=job, unlikely="accept")
         found = {"dice": float(dice(mask.voxels, true.voxels)), "found_ml": mask.ml, "findings": [f.code for f in findings]}
     except Refusal as refusal:
         found = {"dice": 0.0, "found_ml": 0.0, "findings": [refusal.finding.code]}

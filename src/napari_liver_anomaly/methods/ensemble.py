@@ -91,6 +91,11 @@ class Ensemble:
         return any(member.has_restorer for member in self.members)
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of working memory for each pixel of the slices seen at once; the members run one after another, restorations are kept."""
+        return max(member.pixel_bytes for member in self.members) + 8 * len(self.members) * (1 + self.mirror)
+
+    @property
     def parameters(self) -> int:
         """Number of weights in all networks; a shared restorer counts once."""
         networks = {id(network): network for member in self.members for network in member.networks.values()}

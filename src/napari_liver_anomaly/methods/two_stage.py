@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preparing import HealthySlices
 
 KEY = "two-stage"
+LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +201,12 @@ class TwoStage:
     def prepare(self) -> Prepare:
         """How a scan becomes slices for this model."""
         return self.preset.prepare
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers, as measured."""
+        planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
+        return 4 * (4 * planes + LAYERS * max(widths))
 
     @property
     def parameters(self) -> int:

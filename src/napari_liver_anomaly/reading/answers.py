@@ -1,4 +1,4 @@
-"""What the user decided about a scan that leaves something open: one field for each question that reading can ask."""
+"""What the user decided about a scan that leaves something open: one field for each question that can be asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_liver_anomaly.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers(Settings):
-    """Answers to what reading can ask; each question is asked while its field has the value it begins with."""
+    """Answers to what reading a scan and finding its liver can ask; each question is asked while its field has the value it begins with."""
 
     series: int = setting(0, low=0, high=100000, help="Number of the DICOM series to read, when a folder holds several; 0 asks.")
     acquisition: int = setting(
@@ -30,6 +30,9 @@ class Answers(Settings):
         "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
     )
     gaps: Literal["ask", "fill"] = setting("ask", help="Whether missing slices are filled in from their neighbours.")
+    found_liver: Literal["ask", "accept"] = setting(
+        "ask", help="Whether a liver found by the program is taken although it is unlike one."
+    )
 
 
 ASK_ALL = Answers()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Refusal
+from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Refusal
 from napari_liver_anomaly.evidence import evaluate
 from napari_liver_anomaly.evidence.evaluate import seen_in_training
 from napari_liver_anomaly.evidence.figures import figures_of, plain, row, summarise
@@ -21,6 +21,7 @@ from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.writing import write_sample
 
 SEEDS = (1, 2, 3)
+LABEL_FREE = {"synthetic": {"held_out_family": {"threshold": 0.4}}}
 
 
 class Oracle:
@@ -31,7 +32,7 @@ class Oracle:
 
     def __init__(self, samples, card=None, turned=False, refuses=()):
         self.truths = {s.volume.identity: s.tumours.voxels for s in samples}
-        self.card, self.turned, self.refuses = card or {}, turned, refuses
+        self.card, self.turned, self.refuses = LABEL_FREE | (card or {}), turned, refuses
 
     def score_volume(self, volume, liver):
         if volume.identity in self.refuses:
@@ -155,7 +156,9 @@ def test_cases_of_the_training_are_marked_and_taken_out(samples, folder, found):
     card = {
         "data": {"scans": [{"scan": samples[1].volume.identity, "name": "", "healthy_slices": 3}, {"scan": "ff", "name": "d"}]}
     }
-    seen = evaluate(folder, Oracle(samples, card))
+    with pytest.raises(Question, match="was trained on the scan of b"):
+        evaluate(folder, Oracle(samples, card))
+    seen = evaluate(folder, Oracle(samples, card), seen="mark")
     assert [case["seen_in_training"] for case in seen["cases"]] == [False, True, False, True]
     summary = seen["summary"]["oracle"]
     assert (summary["all"]["scans"], summary["not_seen_in_training"]["scans"]) == (4, 2)

@@ -50,7 +50,7 @@ def test_rows_say_what_the_report_says(stored):
     assert lines[2].startswith(f"| all | {dice:.3f} | ")
     assert "| 1 of 1 | 0 of 0 |" in lines[2]
     assert "| 0 of 1 | 0 of 0 |" in lines[3]
-    assert lines[2].endswith("| 1.0 ± 0.0 | 1 |")
+    assert lines[2].endswith("| 1.0 ± 0.0 (2 of 2) | 1 |")
     assert f"pooled Dice {dice / 2:.3f} ± {dice / np.sqrt(2):.3f}" in seeds_line(made)
 
 

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.liver import totalsegmentator as adapter
 from napari_liver_anomaly.volume import Geometry, Volume
 
@@ -76,12 +76,15 @@ def test_without_its_weights_nothing_is_fetched(volume, fake) -> None:
 
 def test_the_liver_comes_back_on_the_grid_of_the_scan(volume, fake, tmp_path) -> None:
     with_weights(tmp_path)
-    liver, findings = adapter.find_with_totalsegmentator(volume, device="cpu")
+    with pytest.raises(Question, match="unlike a liver"):
+        adapter.find_with_totalsegmentator(volume, device="cpu")
+    fake.calls.clear()
+    liver, findings = adapter.find_with_totalsegmentator(volume, device="cpu", unlikely="accept")
     expected = np.zeros((30, 30, 10), bool)
     expected[2:9, 3:8, 2:7] = True
     np.testing.assert_array_equal(volume.geometry.to_source(liver.voxels), expected)
     assert liver.scan == volume.identity
-    assert findings == ()
+    assert [finding.code for finding in findings] == ["liver-unlikely"]
     ((_, output, words),) = fake.calls
     assert output is None
     assert words["roi_subset"] == ["liver"]

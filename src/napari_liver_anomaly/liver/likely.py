@@ -1,0 +1,140 @@
+"""Whether what was found can be an adult's liver: its size, its values, and its place in the body.
+
+The bounds are wide on purpose, and what lies outside them is asked about, not refused: children, cut scans and sick livers exist.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Answer, Finding, Level, Question
+from napari_liver_anomaly.liver.grid import BRIGHTEST_HU, DARKEST_HU, resample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Mask, Volume
+
+    Bools = NDArray[np.bool_]
+
+CODE = "liver-unlikely"
+SMALLEST_ML, LARGEST_ML = 300.0, 4000.0
+DARKEST, BRIGHTEST = 10.0, 200.0  # median HU: water is 0, and the liver of a magnetic resonance scan is anything
+MOST_UNEVEN_HU = 30.0  # robust standard deviation of means over 6 mm; livers, tumours included, have 6 to 17
+MOST_SIDES = 3  # of the scan's six
+RIGHTWARDS = 0.04  # of the body's width, from the body's middle to the liver's; livers have 0.1 to 0.25
+AIR_HU, BODY_HU, BONE_HU = -300, -40, 300
+NEAR_MM = 40.0  # above and below
+SHELL_MM = 16.0  # around
+LOOK_MM = 4.0  # places are looked at this far apart
+
+
+def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> tuple[Finding, ...]:
+    """Ask about what is unlike a liver, or note it.
+
+    Parameters
+    ----------
+    volume : Volume
+        A CT scan, HU.
+    liver : Mask
+        What was found in it, not empty.
+    unlikely : {"ask", "accept"}
+        What the user decided.
+
+    Returns
+    -------
+    tuple of Finding
+        A note when the user took it all the same, or nothing.
+
+    Raises
+    ------
+    Question
+        Code ``liver-unlikely``.
+    """
+    reasons = oddities(volume, liver)
+    if not reasons:
+        return ()
+    what = f"What was found is unlike a liver: {', and '.join(reasons)}."
+    meaning = "The scan may show another part of the body, or lie otherwise than its file says."
+    if unlikely == "accept":
+        action = "Check its outline and the sides before you rely on the result."
+        return (Finding(level=Level.NOTE, code=CODE, what=what, meaning=meaning, action=action),)
+    raise Question(
+        CODE, what, meaning, "Give a liver mask, or go on if you know that it is the liver.",
+        (Answer(words="Take it for the liver", option="found_liver", value="accept"),),
+    )  # fmt: skip
+
+
+def oddities(volume: Volume, liver: Mask) -> list[str]:
+    """Say what is unlike an adult's liver.
+
+    Parameters
+    ----------
+    volume : Volume
+        A CT scan, HU.
+    liver : Mask
+        What was found in it, not empty.
+
+    Returns
+    -------
+    list of str
+        Parts of a sentence; empty for a likely liver.
+    """
+    mask, median = liver.voxels, float(np.median(volume.voxels[liver.voxels]))
+    sides = sum(bool(face.any()) for axis in range(3) for face in (mask.take(0, axis), mask.take(-1, axis)))
+    steps = tuple(slice(None, None, max(1, round(LOOK_MM / mm))) for mm in volume.geometry.spacing_mm)
+    hu, inside = volume.voxels[steps], mask[steps]
+    mm = [size * (step.step or 1) for size, step in zip(volume.geometry.spacing_mm, steps, strict=True)]
+    doubts = {
+        f"it measures {liver.ml:,.0f} ml": not SMALLEST_ML <= liver.ml <= LARGEST_ML,
+        f"its middle value is {median:.0f} HU": not DARKEST <= median <= BRIGHTEST,
+        "its values differ as between several organs": _unevenness(volume, mask) > MOST_UNEVEN_HU,
+        f"it reaches {sides} of the six sides of the scan": sides > MOST_SIDES,
+        "it does not lie on the right side of the body": _rightwards(hu, inside) < RIGHTWARDS,
+        "there is air below it and none above": _upside_down(hu, inside, mm[0]),
+        "it lies in a shell of bone": _boniness(hu, inside, mm) > 0.3,
+    }
+    return [words for words, odd in doubts.items() if odd]
+
+
+def _unevenness(volume: Volume, mask: Bools) -> float:
+    """Robust standard deviation of means over 6 mm, in the window from -45 to 160 HU."""
+    spacing, step = volume.geometry.spacing_mm, (6.0, 6.0, 6.0)
+    values = resample(volume.voxels, spacing, step, step, hu=True)[resample(mask, spacing, step, step) > 0.5]
+    if not values.size:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(values - np.median(values)))) * (BRIGHTEST_HU - DARKEST_HU)
+
+
+def _rightwards(hu: NDArray[np.int16], inside: Bools) -> float:
+    """How far to the right of the body's middle the liver's lies, in widths of the body; x grows to the left."""
+    body = np.asarray(hu > BODY_HU).sum(axis=(0, 1))
+    places = np.arange(body.size)
+    if not body.any() or not inside.any():
+        return 1.0
+    width = np.count_nonzero(body > 0.05 * body.max())
+    middle, liver = (float((count * places).sum() / count.sum()) for count in (body, inside.sum(axis=(0, 1))))
+    return (middle - liver) / width
+
+
+def _upside_down(hu: NDArray[np.int16], inside: Bools, mm: float) -> bool:
+    """Whether there is air below the liver where lungs should be above; z grows to the feet."""
+    reach, columns = round(NEAR_MM / mm), inside.any(axis=0)
+    first = inside.argmax(axis=0)[columns]
+    last = len(inside) - 1 - inside[::-1].argmax(axis=0)[columns]
+    air = np.cumsum(np.pad(hu[:, columns] < AIR_HU, ((1, 0), (0, 0))), axis=0)
+    column, end = np.arange(first.size), len(inside)
+    above = air[first, column] - air[np.maximum(first - reach, 0), column]
+    below = air[np.minimum(last + 1 + reach, end), column] - air[last + 1, column]
+    return bool(below.mean() > 0.2 * reach and below.sum() > 3 * above.sum())
+
+
+def _boniness(hu: NDArray[np.int16], inside: Bools, mm: list[float]) -> float:
+    """Share of bone in a shell around the liver, as far out as its densest layer."""
+    from scipy.ndimage import distance_transform_edt
+
+    away = distance_transform_edt(~inside, sampling=mm)
+    layers = [(away > low) & (away <= low + SHELL_MM / 4) for low in np.arange(0, SHELL_MM, SHELL_MM / 4)]
+    return max((float((hu[layer] > BONE_HU).mean()) for layer in layers if layer.any()), default=0.0)

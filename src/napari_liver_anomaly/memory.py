@@ -1,0 +1,145 @@
+"""What happens when memory is short: said before the work begins where it can be foreseen, else smaller steps, then the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_liver_anomaly.errors import OutOfMemory
+from napari_liver_anomaly.storage import free_memory, size_words
+
+if TYPE_CHECKING:
+    import torch
+
+WORDS = ("out of memory", "can't allocate", "not enough memory", "alloc_failed", "unable to allocate", "bad_alloc")
+
+
+class Movable(Protocol):
+    """What computes on a device."""
+
+    def to(self, device: torch.device) -> Any:
+        """Move to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            ``cpu`` or ``cuda``.
+
+        Returns
+        -------
+        object
+            Not used.
+        """
+
+
+@dataclass(slots=True)
+class Ladder:
+    """Where we stand after memory ran out: the device, how much at once, and what to tell the user.
+
+    Attributes
+    ----------
+    device : torch.device
+        ``cpu`` or ``cuda``.
+    batch : int
+        Slices at once.
+    needed : int
+        Bytes that the smallest step needs on the CPU, as far as is known.
+    told : str
+        What the user is told, empty while nothing ran out.
+    """
+
+    device: torch.device
+    batch: int
+    needed: int = 0
+    told: str = ""
+
+    def step_down(self, method: Movable) -> None:
+        """Take the next smaller step, or give up.
+
+        To be called after the handler of the error has ended: the error holds everything that the failed step had made.
+
+        Parameters
+        ----------
+        method : object
+            Moved to the CPU when the graphics card's memory ran out for a single slice.
+
+        Raises
+        ------
+        OutOfMemory
+            When there is no smaller step.
+        """
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.batch > 1:
+            self.batch //= 2
+            self.told = f"with {self.batch} slices at a time, because memory ran out"
+        elif self.device.type != "cpu":
+            self.device = torch.device("cpu")
+            method.to(self.device)
+            self.told = "(GPU memory full)"
+        else:
+            raise too_little(self.needed)
+
+    @property
+    def sentence(self) -> str:
+        """What the panel and the report say."""
+        return f"Ran on {'the graphics card' if self.device.type == 'cuda' else 'CPU'}{' ' + self.told if self.told else ''}."
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; of torch's, most are plain runtime errors.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+
+    Returns
+    -------
+    bool
+        True for want of memory, on whichever device.
+    """
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in words for word in WORDS)
+
+
+def demand(needed: int) -> None:
+    """Refuse work that needs more memory than there is, before it begins.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+
+    Raises
+    ------
+    OutOfMemory
+        With both numbers.
+    """
+    if needed > free_memory():
+        raise too_little(needed)
+
+
+def too_little(needed: int) -> OutOfMemory:
+    """Make the refusal for want of memory.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes; 0 when it is not known.
+
+    Returns
+    -------
+    OutOfMemory
+        To be raised.
+    """
+    free = free_memory()
+    short = f"needs {size_words(needed)}, {size_words(free)} are free"
+    if needed <= free:  # it was tried, and the system knows of a limit that we do not
+        short = f"needs about {size_words(needed)}, which the system did not give" if needed else "the smallest step did not fit"
+    return OutOfMemory(
+        "memory-out", f"Not enough memory: {short}.", "No result was made, and nothing was changed.",
+        "Close other programs, cut the scan to the liver, or use a smaller model.",
+    )  # fmt: skip
