@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import warnings
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN}
+IMPLICIT = "1.2.840.10008.1.2"
+PLAIN = {IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN}
+PIXEL_DATA = (0x7FE0, 0x0010)
 JPEG = "1.2.840.10008.1.2.4."
 CODECS = (
     ("JPEG", "pylibjpeg pylibjpeg-libjpeg", {JPEG + number for number in ("50", "51", "57", "70")}),
@@ -165,7 +168,7 @@ def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Arra
     try:
         with one.path.open("rb") as stream:
             if one.path not in blocks:
-                blocks[one.path] = _place(stream)
+                blocks[one.path] = _place(stream, one.syntax)
             start, length = blocks[one.path]
             if not 0 <= length - size * one.frames <= 1:
                 return None
@@ -184,14 +187,18 @@ def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Arra
     return np.asarray(values - negative * 2**one.bits_stored).reshape(one.rows, one.columns)
 
 
-def _place(stream: BinaryIO) -> tuple[int, int]:
-    """Where the pixels of an open file begin, and how many bytes they claim to be."""
+def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
+    """Where the pixels of an open file begin, and how many bytes they claim to be; -1 where there are none."""
     from pydicom import dcmread
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        element: Any = dcmread(stream, specific_tags=["PixelData"], defer_size=512).get_item("PixelData")
-    return (int(element.value_tell), int(element.length)) if element is not None else (0, -1)
+        dcmread(stream, stop_before_pixels=True, specific_tags=[])
+    order, head = "<>"[syntax == BIG_ENDIAN], stream.read(8)
+    if head[:4] != struct.pack(f"{order}HH", *PIXEL_DATA):
+        return 0, -1
+    length = head[4:] if syntax == IMPLICIT else stream.read(4)
+    return stream.tell(), int(struct.unpack(f"{order}I", length)[0])
 
 
 def _outside_bits(one: Slice, number: int) -> UnreadableFile:
