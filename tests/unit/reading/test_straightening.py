@@ -174,7 +174,9 @@ def test_sheared_files_of_every_kind(tmp_path, shear):
     )  # fmt: skip
     for path in (nifti, nrrd, meta):
         if path is nifti:  # its voxel sizes are those of the axes
-            path = nifti_file(path, values, affine, codes=(1, 0), header={"pixdim": np.array([1, *lengths, 1, 1, 1, 1], np.float32)})
+            path = nifti_file(
+                path, values, affine, codes=(1, 0), header={"pixdim": np.array([1, *lengths, 1, 1, 1, 1], np.float32)}
+            )
         with pytest.raises(Refusal) as error:
             read(path)
         assert error.value.finding.code == "geometry-sheared", path
@@ -192,7 +194,9 @@ def test_axes_of_which_no_two_are_at_right_angles_stay_refused(tmp_path):
     affine = np.eye(4)
     affine[:3, :3] = steps
     sizes = np.sqrt((steps**2).sum(axis=0))
-    path = nifti_file(tmp_path / "a.nii", affine=affine, codes=(1, 0), header={"pixdim": np.array([1, *sizes, 1, 1, 1, 1], np.float32)})
+    path = nifti_file(
+        tmp_path / "a.nii", affine=affine, codes=(1, 0), header={"pixdim": np.array([1, *sizes, 1, 1, 1, 1], np.float32)}
+    )
     with pytest.raises(ImpossibleGeometry, match="away from right angles"):
         read(path, STRAIGHTEN)
 
