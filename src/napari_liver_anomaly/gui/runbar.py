@@ -98,7 +98,7 @@ class RunBar(QWidget):
             return
         self.button.setEnabled(False)
         self.button.setText("Stopping…")
-        self.say("Stopping at the next step; nothing will be kept.")
+        self.say("Stopping at the next step.")
         self.stopped.emit()
 
 
