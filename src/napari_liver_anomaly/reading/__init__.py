@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.series import Series
     from napari_liver_anomaly.reading.source import Source
 
 NIFTI = (".nii", ".nii.gz")
@@ -131,6 +132,27 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
             "mask-empty", f"The {what} is empty.", "There is nothing to work in.", f"Choose another file, or draw the {what}.",
         )  # fmt: skip
     return mask
+
+
+def series_in(path: str | Path) -> tuple[Series, ...]:
+    """List what can be read of a folder of DICOM files, without its pixels.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder, or any one file of a series.
+
+    Returns
+    -------
+    tuple of Series
+        In the order of the numbers that ``Answers.series`` takes; empty for a file of another kind.
+
+    Raises
+    ------
+    UnreadableFile
+        When there is no CT in it, or a file is damaged.
+    """
+    return ()
 
 
 def can_read(path: str | Path) -> bool:
