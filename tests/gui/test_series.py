@@ -13,7 +13,7 @@ from builders import nifti_file
 from napari_liver_anomaly import reading
 from napari_liver_anomaly.errors import Answer, Question
 from napari_liver_anomaly.gui.fetching import Listed
-from napari_liver_anomaly.gui.series import NUMBER, PICTURE, SeriesChooser, lines_of
+from napari_liver_anomaly.gui.series import NUMBER, PICTURE, SeriesChooser, lines_of, tip_of
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Entry:
 
     number: int
     slices: int = 40
-    kind: str = "Axial CT"
+    kind: str = "axial, kernel B30f"
     phase: str = ""
     description: str = "Abdomen 1.5 B30f"
     readable: bool = True
@@ -38,8 +38,8 @@ class Entry:
 
 
 ENTRIES = (
-    Entry(2, phase="Arterial phase"),
-    Entry(3, 120, phase="Portal venous phase"),
+    Entry(2, phase="+12 s"),
+    Entry(3, 120, phase="+38 s"),
     Entry(1, 2, kind="Localiser: only an overview", description="Topogram", readable=False),
 )
 
@@ -57,13 +57,12 @@ def chooser(qtbot):
 
 def test_every_fact_is_said_in_a_line():
     assert lines_of(ENTRIES[1]) == (
-        "3  Portal venous phase", "Axial CT", "120 slices of 1.5 mm, pixels 0.70 mm", "Abdomen 1.5 B30f",
+        "Series 3, +38 s", "Axial, kernel B30f", "120 slices, 0.70 × 0.70 × 1.5 mm", "Abdomen 1.5 B30f",
     )  # fmt: skip
-    assert lines_of(Entry(7, description="", spacing_mm=(5, 0.9, 0.8))) == (
-        "7  Axial CT",
-        "40 slices of 5.0 mm, pixels 0.80 × 0.90 mm",
-    )
-    assert lines_of(ENTRIES[2]) == ("1  Cannot be read", "Localiser: only an overview", "Topogram")
+    plain = Entry(7, description="", spacing_mm=(5, 0.9, 0.8))
+    assert lines_of(plain) == ("Series 7", "Axial, kernel B30f", "40 slices, 0.80 × 0.90 × 5.0 mm")
+    assert lines_of(ENTRIES[2]) == ("Series 1: cannot be read", "Localiser: only an overview", "Topogram")
+    assert tip_of(plain).endswith("40 slices of 512 × 512 pixels, 1.5 mm thick")
 
 
 def test_the_longest_that_can_be_read_is_chosen_and_the_others_are_grey(chooser):
@@ -115,7 +114,7 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
         return read(where)
 
     monkeypatch.setattr(reading, "read", ask)
-    entries = [Entry(2, phase="Arterial phase"), Entry(3, 120), Entry(1, 2, readable=False)]
+    entries = [Entry(2, phase="+12 s"), Entry(3, 120), Entry(1, 2, readable=False)]
     panel = make_panel(viewer, series_in=lambda where: entries)
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open([path])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QRect, QSize, Qt, Signal
-from qtpy.QtGui import QImage, QPalette, QPixmap
+from qtpy.QtGui import QColor, QFont, QImage, QPalette, QPixmap
 from qtpy.QtWidgets import QFrame, QListWidget, QListWidgetItem, QSizePolicy, QStyle, QStyledItemDelegate
+
+from napari_liver_anomaly.gui.look import BLUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,8 @@ ROW_PX = PICTURE_PX + 2 * GAP_PX
 SEEN_ROWS = 3
 LINES, PICTURE = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 NUMBER = Qt.ItemDataRole.UserRole + 2
-FAINT = 0.45  # how strong a series that cannot be read is drawn
+LINES_SEEN, SMALLER = 4, 0.88
+FAINT = 0.5  # how strong a series that cannot be read is drawn
 
 
 class SeriesChooser(QListWidget):
@@ -103,7 +106,7 @@ class SeriesRow(QStyledItemDelegate):
         painter.save()
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         if chosen:
-            painter.fillRect(option.rect, option.palette.color(QPalette.ColorRole.Highlight))
+            painter.fillRect(option.rect, QColor(BLUE))
         if not index.flags() & Qt.ItemFlag.ItemIsEnabled:
             painter.setOpacity(FAINT)
         area = option.rect.adjusted(GAP_PX, GAP_PX, -GAP_PX, -GAP_PX)
@@ -111,13 +114,15 @@ class SeriesRow(QStyledItemDelegate):
         painter.fillRect(frame, Qt.GlobalColor.black)
         if (picture := index.data(PICTURE)) is not None:
             painter.drawPixmap(frame, picture)
-        ink = QPalette.ColorRole.HighlightedText if chosen else QPalette.ColorRole.Text
-        painter.setPen(option.palette.color(ink))
-        left, font = frame.right() + 2 * GAP_PX, option.font
+        ink = option.palette.color(QPalette.ColorGroup.Normal, QPalette.ColorRole.Text)
+        painter.setPen(QColor("white") if chosen else ink)
+        left, font = frame.right() + 2 * GAP_PX, QFont(option.font)
+        size_pt = font.pointSizeF()
         lines = index.data(LINES)
-        step = PICTURE_PX // max(len(lines), 3)
+        step = PICTURE_PX // LINES_SEEN
         for n, text in enumerate(lines):
             font.setBold(n == 0)
+            font.setPointSizeF(size_pt if n == 0 else SMALLER * size_pt)
             painter.setFont(font)
             place = QRect(left, area.top() + n * step, area.right() - left, step)
             fits = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, place.width())
@@ -136,16 +141,32 @@ def lines_of(series: Any) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Number and phase, kind, slices and voxel size, description; what is not known is left out.
+        Number and time, kind, slices and voxel size, description; what is not known is left out.
     """
     z, y, x = series.spacing_mm
-    plane = f"{x:.2f}" if f"{x:.2f}" == f"{y:.2f}" else f"{x:.2f} × {y:.2f}"
-    title = f"{series.number}  {series.phase or series.kind}"
-    kind = series.kind if series.phase else ""
+    title = f"Series {series.number}" + (f", {series.phase}" if series.phase else "")
+    kind = series.kind[:1].upper() + series.kind[1:]
+    size = f"{series.slices} slices, {x:.2f} × {y:.2f} × {z:.1f} mm"
     if not series.readable:
-        return f"{series.number}  {series.phase or 'Cannot be read'}", series.kind, series.description
-    size = f"{series.slices} slices of {z:.1f} mm, pixels {plane} mm"
+        title, size = f"{title}: cannot be read", ""
     return tuple(text for text in (title, kind, size, series.description) if text)
+
+
+def tip_of(series: Any) -> str:
+    """Say all that is known of a series.
+
+    Parameters
+    ----------
+    series : Series
+        What reading says of it.
+
+    Returns
+    -------
+    str
+        The lines of :func:`lines_of`, and what has no room there.
+    """
+    thick = "" if series.thickness_mm is None else f", {series.thickness_mm:.1f} mm thick"
+    return "\n".join((*lines_of(series), f"{series.slices} slices of {series.columns} × {series.rows} pixels{thick}"))
 
 
 def _item(listed: Listed) -> QListWidgetItem:
@@ -153,7 +174,7 @@ def _item(listed: Listed) -> QListWidgetItem:
     item = QListWidgetItem()
     item.setData(LINES, lines)
     item.setData(NUMBER, listed.series.number)
-    item.setToolTip("\n".join(lines))
+    item.setToolTip(tip_of(listed.series))
     item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(lines))
     if listed.thumbnail is not None:
         item.setData(PICTURE, _pixmap(listed.thumbnail))
