@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
-    meaning="The result is that of the scan as it was when the run began.", action="Run again to search the scan as it is now.",
+    meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
 
 

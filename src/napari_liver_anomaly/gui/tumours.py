@@ -29,7 +29,7 @@ from napari_liver_anomaly.gui.pictures import Picture, picture_of
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
-from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search, title
+from napari_liver_anomaly.gui.searching import EDITED, Engine, Found, packaged, search, title
 from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
@@ -89,6 +89,7 @@ class TumourPanel(Panel):
         self.overlays = Overlays(held=lambda: self.cutting.preview.on)
         self._showing, self._adding = Steps(self), Steps(self)
         self._to_load: deque[Callable[[Job], Fetched]] = deque()
+        self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._on_the_way: Sequence[Located] = ()  # livers that the run in progress found before its end
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
@@ -246,6 +247,7 @@ class TumourPanel(Panel):
             return None
         device, written = self.model.device.currentData(), locating.written(liver)
         way: list[Located] = []
+        self._given = [(layer, layer.data) for layer in (scan, liver) if layer is not None]
         work = partial(search, self._engine, picture, mask, name, self._settings(), device, written=written, way=way.append)
         return self._begin(work, way)
 
@@ -287,7 +289,10 @@ class TumourPanel(Panel):
         if layer is not None and layer in self.viewer.layers:
             remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
             self.inputs.scan.choose(layer)
-        else:
+        replaced = [given for given, data in self._given if given in self.viewer.layers and given.data is not data]
+        if replaced and str(EDITED) not in notes:
+            notes.append(str(EDITED))
+        if all(given not in self.viewer.layers for given, data in self._given if data is scan.data):
             notes.insert(0, "The scan was removed during the run. The result was kept.")
         if notes:
             self.messages.note(" ".join(notes))
@@ -309,7 +314,7 @@ class TumourPanel(Panel):
 
     def _rest(self, text: str) -> None:
         """End the run, in whichever way."""
-        self._on_the_way = ()
+        self._on_the_way = self._given = ()
         self.runbar.rest(text)
         self.inputs.find.setEnabled(True)
         self.finished.emit()
