@@ -67,9 +67,12 @@ def read(path: str | Path, answers: Answers | None = None) -> tuple[Volume, tupl
         When it would not fit into memory.
     """
     from napari_liver_anomaly.reading.hounsfield import air_for_padding, plausible, to_hounsfield
+    from napari_liver_anomaly.reading.straightening import unsheared
 
     path, answers = Path(path), answers or ASK_ALL
     source = _source(path, answers)
+    if answers.tilt == "straighten" and "geometry-sheared" in {finding.code for finding in source.findings}:
+        source = unsheared(source)
     notes = _settled(source.findings)
     stored = to_hounsfield(source.load(), source.slope, source.intercept)
     geometry = Geometry(source.shape, source.affine, source.oriented)
@@ -152,7 +155,14 @@ def series_in(path: str | Path) -> tuple[Series, ...]:
     UnreadableFile
         When there is no CT in it, or a file is damaged.
     """
-    return ()
+    path = Path(path)
+    if not os.path.exists(path):
+        raise _missing()
+    if not path.is_dir() and _kind_of(path) != "dicom":
+        return ()
+    from napari_liver_anomaly.reading.dicom import series_of_path
+
+    return series_of_path(path)
 
 
 def can_read(path: str | Path) -> bool:
@@ -201,10 +211,7 @@ def name_of(path: str | Path) -> str:
 def _source(path: Path, answers: Answers) -> Source:
     """Open a path with the room that knows its format."""
     if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
-        raise UnreadableFile(
-            "file-missing", "There is no such file or folder.",
-            "Nothing was read.", "Check the name, and that the disk or network share is there.",
-        )  # fmt: skip
+        raise _missing()
     kind = "dicom" if path.is_dir() else _kind_of(path)
     if kind == "nifti":
         from napari_liver_anomaly.reading.nifti import open_nifti
@@ -221,6 +228,13 @@ def _source(path: Path, answers: Answers) -> Source:
     raise UnreadableFile(
         "file-kind", "Files of this kind are not read.", "Nothing was opened.",
         "Choose a .nii, .nii.gz, .nrrd or .mha file, or a folder of DICOM files.",
+    )  # fmt: skip
+
+
+def _missing() -> UnreadableFile:
+    return UnreadableFile(
+        "file-missing", "There is no such file or folder.",
+        "Nothing was read.", "Check the name, and that the disk or network share is there.",
     )  # fmt: skip
 
 

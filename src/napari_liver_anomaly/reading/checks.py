@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Answer
 from napari_liver_anomaly.reading.findings import ask, found, note, refuse
+from napari_liver_anomaly.reading.straightening import STRAIGHTEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,7 @@ def sheared(affine: Affine, shape: tuple[int, int, int]) -> Finding | None:
     angle = np.degrees(np.arcsin(min(1.0, cosines.max())))
     return refuse(
         "geometry-sheared", f"The axes of this scan are {angle:.2g}° away from right angles.",
-        "The stack is tilted; shapes would be skewed.", "Straighten it (resample to a right-angled grid) first.",
+        "The stack is tilted; shapes would be skewed.", "Have it straightened, or choose an untilted one.", STRAIGHTEN,
     )  # fmt: skip
 
 

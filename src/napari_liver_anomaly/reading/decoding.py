@@ -17,13 +17,17 @@ def main() -> None:
     """Decode file after file until one fails; the parent sees that the rest is missing."""
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # what a decoder prints must not land among the voxels
-        for name in json.load(sys.stdin):
-            stored = decoded(Path(name))
-            if stored is None or stored.ndim != 2 or stored.dtype.kind not in "iu":
+        for name, frames in json.load(sys.stdin):
+            count = 0
+            for stored in decoded(Path(name), frames):
+                if stored.ndim != 2 or stored.dtype.kind not in "iu":
+                    return
+                told = {"kind": stored.dtype.newbyteorder("=").str, "rows": stored.shape[0], "columns": stored.shape[1]}
+                answer.write(json.dumps(told).encode() + b"\n")
+                answer.write(stored.astype(told["kind"], copy=False).tobytes())
+                count += 1
+            if count < len(frames):
                 return
-            told = {"kind": stored.dtype.newbyteorder("=").str, "rows": stored.shape[0], "columns": stored.shape[1]}
-            answer.write(json.dumps(told).encode() + b"\n")
-            answer.write(stored.astype(told["kind"], copy=False).tobytes())
 
 
 if __name__ == "__main__":

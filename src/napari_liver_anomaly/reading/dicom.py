@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import UnreadableFile
+from napari_liver_anomaly.errors import Answer, Level, Question, Refusal, UnreadableFile
 from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.reading.findings import ask, found, note, refuse
+from napari_liver_anomaly.reading.hounsfield import TAKE_AS_HOUNSFIELD, taken_as_hounsfield
 from napari_liver_anomaly.reading.pixels import hounsfield, undecodable
-from napari_liver_anomaly.reading.slices import Slice, header_of
+from napari_liver_anomaly.reading.series import phase_of, series_of
+from napari_liver_anomaly.reading.slices import Slice, headers_of
 from napari_liver_anomaly.reading.source import Source
+from napari_liver_anomaly.reading.splitting import Part, parts_of
 from napari_liver_anomaly.reading.stack import stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.reading.answers import Answers
+    from napari_liver_anomaly.reading.series import Series
 
 MOST_ENTRIES = 20_000
 KNOWN = {
@@ -52,6 +59,23 @@ KNOWN = {
 QUIET = {"dicomdir", "thumbs.db", "desktop.ini"}
 HOUNSFIELD_TYPES = {"", "HU", "US"}
 PREAMBLE = 128
+MOST_LISTED = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What lies in a folder.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The stacks that it holds.
+    notes : tuple of Finding
+        What was left out.
+    """
+
+    parts: tuple[Part, ...]
+    notes: tuple[Finding, ...]
 
 
 def open_dicom(path: Path, answers: Answers = ASK_ALL) -> Source:
@@ -71,23 +95,145 @@ def open_dicom(path: Path, answers: Answers = ASK_ALL) -> Source:
 
     Raises
     ------
+    Question
+        When there is more than one series or acquisition.
     UnreadableFile
-        When there is no CT, more than one series, or a damaged file.
+        When there is no CT, or a damaged file.
     ImpossibleGeometry
         When slices do not say where they lie, or are not of one kind.
     """
+    found_there = _found(path)
+    part, choice = _chosen(found_there.parts, answers)
+    made = stack(part.slices, answers)
+    findings = (*_doubts(part, made.ordered, answers), *made.findings, *choice, *found_there.notes)
+
+    def load() -> NDArray[np.int16]:
+        voxels = hounsfield(made.ordered)
+        return voxels if made.plan is None else made.plan.follow(voxels)
+
+    return Source(shape=made.shape, affine=made.affine, findings=findings, load=load)
+
+
+def series_of_path(path: Path) -> tuple[Series, ...]:
+    """List the CT series of a folder, or those of the series to which a file belongs.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or any one file of a series.
+
+    Returns
+    -------
+    tuple of Series
+        In the order of their numbers.
+
+    Raises
+    ------
+    UnreadableFile
+        When there is no CT, or a damaged file.
+    """
+    return _listed(_found(path).parts)
+
+
+def _found(path: Path) -> Found:
     folder = path if path.is_dir() else path.absolute().parent
     files, others = _dicom_files(folder)
-    chosen = None if path.is_dir() else header_of(path)
-    headers = [header_of(file) for file in files]
-    slices, notes = _series(headers, chosen)
-    if chosen is None and others:
-        notes = (*notes, _left_out(others))
-    ordered, affine, doubts = stack(slices)
-    shape = (ordered[0].columns, ordered[0].rows, len(ordered))
+    chosen = None if path.is_dir() else headers_of(path)[0]
+    headers = [one for file in files for one in headers_of(file)]
+    if chosen is not None:
+        headers = [one for one in headers if one.series == chosen.series]
+    slices = [one for one in headers if one.is_slice]
+    if not slices or (chosen is not None and not chosen.is_slice):
+        raise UnreadableFile(
+            "no-ct", f"There is no CT scan here, only {_kinds(headers)}.",
+            "Other pictures have no Hounsfield units.", "Choose the CT series.",
+        )  # fmt: skip
+    parts = parts_of(slices)
+    if chosen is not None:
+        own = {part.group for part in parts if any(os.path.samefile(one.path, path) for one in part.slices)}
+        parts = tuple(part for part in parts if not own or part.group in own)
+    aside = [one for one in headers if not one.is_slice and one.frame == 0]
+    left_out = note(
+        "images-left-out", f"Images of another kind were left out: {_kinds(aside)}.",
+        "They are no slices of this scan.",
+    )  # fmt: skip
+    rest = _left_out(others) if chosen is None and others else None
+    return Found(parts=parts, notes=found(left_out if aside else None, rest))
+
+
+def _chosen(parts: Sequence[Part], answers: Answers) -> tuple[Part, tuple[Finding, ...]]:
+    """Choose the stack that is meant, with a note where the user chose it; ask where that is open."""
+    groups = {part.group for part in parts}
+    if answers.series > len(parts) or (not answers.series and len(groups) > 1):
+        listed = _listed(parts)
+        missing = f"There is no series {answers.series} here. " if answers.series else ""
+        raise Question(
+            "several-series", f"{missing}This folder holds {len(parts)} CT series.",
+            "Which one is meant is not known.", "Choose one.",
+            tuple(Answer(words=f"Series {one.number}: {one}", option="series", value=one.number) for one in listed[:MOST_LISTED]),
+        )  # fmt: skip
+    part = parts[max(0, answers.series - 1)]
+    phases = [one for one in parts if one.group == part.group]
+    if answers.acquisition or (len(phases) > 1 and not answers.series):
+        if not 1 <= answers.acquisition <= len(phases):
+            raise _acquisitions(phases)
+        part = phases[answers.acquisition - 1]
+    if len(parts) == 1:
+        return part, ()
+    what = f"Acquisition {part.phase} of {len(phases)}" if len(groups) == 1 else f"Series {parts.index(part) + 1} of {len(parts)}"
+    code = "acquisition-chosen" if len(groups) == 1 else "series-chosen"
+    return part, (note(code, f"{what} is shown ({len(part.slices)} slices).", "You chose it; the others were left out."),)
+
+
+def _acquisitions(phases: Sequence[Part]) -> Question:
+    words = [
+        f"Acquisition {part.phase}: {len(part.slices)} slices" + (f", {phase_of(part)}" if phase_of(part) else "")
+        for part in phases
+    ]
+    return Question(
+        "slices-repeated", f"The same place was taken {len(phases)} times in this series ({'; '.join(words[:4]).lower()}).",
+        "It may hold phases of contrast, and which one is meant is not known.", "Choose one.",
+        tuple(Answer(words=told, option="acquisition", value=part.phase) for told, part in zip(words, phases, strict=True)),
+    )  # fmt: skip
+
+
+def _listed(parts: Sequence[Part]) -> tuple[Series, ...]:
+    """Describe every part, whether it can be read or not."""
+    told = []
+    for number, part in enumerate(parts, start=1):
+        try:
+            made = stack(part.slices)
+        except Refusal:
+            told.append(series_of(number, part, part.slices, np.nan, readable=False))
+            continue
+        doubts = (*_doubts(part, made.ordered, ASK_ALL), *made.findings)
+        readable = all(doubt.level is Level.NOTE or doubt.answers for doubt in doubts)
+        apart_mm = float(np.linalg.norm(made.affine[:3, 2]))
+        told.append(series_of(number, part, tuple(made.ordered), apart_mm, readable=readable))
+    return tuple(told)
+
+
+def _doubts(part: Part, ordered: Sequence[Slice], answers: Answers) -> tuple[Finding, ...]:
+    """Doubts about pictures and values, and about files that are in the folder twice."""
     codecs = (undecodable(syntax) for syntax in sorted({one.syntax for one in ordered}))
-    findings = (*found(_picture(ordered), *codecs), *doubts, *_calibration(ordered), *notes)
-    return Source(shape=shape, affine=affine, findings=findings, load=lambda: hounsfield(ordered))
+    return (*found(_clash(part), _picture(ordered), _inverted(ordered, answers), *codecs), *_calibration(ordered), *_copies(part))
+
+
+def _clash(part: Part) -> Finding | None:
+    if not part.clashes:
+        return None
+    return refuse(
+        "slices-clash", f"Files of this series bear the same identity and differ in content: {part.clashes + 1} of them.",
+        "Which of them belongs to the scan is not known.", "Copy or export the series again into an empty folder.",
+    )  # fmt: skip
+
+
+def _copies(part: Part) -> tuple[Finding, ...]:
+    if not part.copies:
+        return ()
+    return found(note(
+        "copies-left-out", f"Exact copies of files were left out: {part.copies}.", "Every slice is read once.",
+    ))  # fmt: skip
 
 
 def _dicom_files(folder: Path) -> tuple[list[Path], int]:
@@ -128,35 +274,16 @@ def _is_slice(path: Path, home: Path) -> bool:
         return False
 
 
-def _series(headers: Sequence[Slice], chosen: Slice | None) -> tuple[list[Slice], tuple[Finding, ...]]:
-    """CT slices of the one series, and a note about images of another kind."""
-    if chosen is not None:
-        headers = [one for one in headers if one.series == chosen.series]
-    slices = [one for one in headers if one.is_ct and not one.is_localizer]
-    if not slices or (chosen is not None and (not chosen.is_ct or chosen.is_localizer)):
-        raise UnreadableFile(
-            "no-ct", f"There is no CT scan here, only {_kinds(headers)}.",
-            "Other pictures have no Hounsfield units.", "Choose the CT series.",
-        )  # fmt: skip
-    counts = Counter(one.series for one in slices)
-    if len(counts) > 1:
-        told = ", ".join(str(count) for _, count in counts.most_common(8))
-        raise UnreadableFile(
-            "several-series", f"This folder holds {len(counts)} CT series ({told} slices).",
-            "Which one is meant is not known.", "Choose a file of the series you want, or give each series a folder of its own.",
-        )  # fmt: skip
-    aside = [one for one in headers if not (one.is_ct and not one.is_localizer)]
-    left_out = note(
-        "images-left-out", f"Images of another kind were left out: {_kinds(aside)}.",
-        "They are no slices of this scan.",
-    )  # fmt: skip
-    return slices, (left_out,) if aside else ()
-
-
 def _kinds(headers: Sequence[Slice]) -> str:
     """Kinds of images and their numbers: "localizer 2, SEG 1"."""
-    names = Counter("localizer" if one.is_localizer else one.modality if one.modality in KNOWN else "unknown" for one in headers)
+    names = Counter(_kind(one) for one in headers)
     return ", ".join(f"{name} {count}" for name, count in sorted(names.items())) or "none"
+
+
+def _kind(one: Slice) -> str:
+    if one.is_ct and (one.is_localizer or one.is_report):
+        return "localizer" if one.is_localizer else "report"
+    return one.modality if one.modality in KNOWN else "unknown"
 
 
 def _left_out(others: int) -> Finding:
@@ -167,18 +294,36 @@ def _left_out(others: int) -> Finding:
 
 
 def _picture(slices: Sequence[Slice]) -> Finding | None:
-    """Whether every slice is one grey picture of plain integers."""
+    """Whether every slice is one grey picture of plain 16-bit integers."""
     for one in slices:
-        if one.frames != 1:
-            what, action = "This series keeps many slices in one file (multi-frame).", "Export it as single slices."
-        elif one.samples != 1 or one.photometric not in ("MONOCHROME2", ""):
-            what, action = "This series holds colour or inverted pictures.", "Choose the CT itself, not a picture of it."
+        if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2", ""):
+            code, what, action = "colour", "This series holds colour pictures.", "Choose the CT itself, not a picture of it."
+        elif one.frames != 1 and not one.framed:
+            code, what = "frames", "This series keeps many pictures in one file, without saying where each of them lies."
+            action = "Export it as single slices."
+        elif one.bits_allocated == 8:
+            code, what = "8-bit", "The pixels of this series have 8 bits: it is a picture made for the screen."
+            action = "Choose the original CT."
         elif one.bits_allocated != 16 or not 1 <= one.bits_stored <= 16 or one.high_bit != one.bits_stored - 1:
-            what, action = "The pixels of this series are packed in an unusual way.", "Export the series again from its source."
+            code, what = "packed", "The pixels of this series are packed in an unusual way."
+            action = "Export the series again from its source."
         else:
             continue
-        return refuse("picture-unusual", what, "Hounsfield units cannot be had from it.", action)
+        return refuse(f"picture-{code}", what, "Hounsfield units cannot be had from it.", action)
     return None
+
+
+def _inverted(slices: Sequence[Slice], answers: Answers) -> Finding | None:
+    """Whether bright and dark are exchanged, which some programs do to the values, too."""
+    if all(one.photometric != "MONOCHROME1" for one in slices):
+        return None
+    if answers.values == "hounsfield":
+        return taken_as_hounsfield()
+    return ask(
+        "values-inverted", "This series is marked as inverted (MONOCHROME1).",
+        "Its values should still be Hounsfield units, but some programs invert them as well.",
+        "Choose the original CT, or take the values as they are and check that air is dark.", TAKE_AS_HOUNSFIELD,
+    )  # fmt: skip
 
 
 def _calibration(slices: Sequence[Slice]) -> tuple[Finding, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
+from itertools import groupby
 from threading import Timer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN}
+IMPLICIT = "1.2.840.10008.1.2"
+PLAIN = {IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN}
+PIXEL_DATA = (0x7FE0, 0x0010)
 JPEG = "1.2.840.10008.1.2.4."
 CODECS = (
     ("JPEG", "pylibjpeg pylibjpeg-libjpeg", {JPEG + number for number in ("50", "51", "57", "70")}),
@@ -68,9 +72,10 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
     voxel_bytes((first.columns, first.rows, len(slices)), 2)
     result = np.empty((len(slices), first.rows, first.columns), np.int16)
     packed = [one for one in slices if one.syntax not in PLAIN]
-    with _child([one.path for one in packed]) as unpacked:
+    blocks: dict[Path, tuple[int, int]] = {}
+    with _child(packed) as unpacked:
         for index, one in enumerate(slices):
-            stored = _plain(one, index + 1) if one.syntax in PLAIN else next(unpacked, None)
+            stored = _plain(one, index + 1, blocks) if one.syntax in PLAIN else next(unpacked, None)
             if stored is None or stored.shape != (one.rows, one.columns):
                 raise UnreadableFile(
                     "slice-damaged", f"Slice {index + 1} could not be decoded: its file is damaged or ends early.",
@@ -81,27 +86,29 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
     return result.transpose(2, 1, 0)
 
 
-def decoded(path: Path) -> Array | None:
-    """Decode one compressed file in this process.
+def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
+    """Decode pictures of one compressed file in this process.
 
     Parameters
     ----------
     path : Path
         A DICOM file.
+    frames : sequence of int
+        Which of its pictures, from 0.
 
-    Returns
-    -------
-    ndarray, (rows, columns) or None
-        As stored; None when they cannot be had.
+    Yields
+    ------
+    ndarray, (rows, columns)
+        As stored; nothing more where they cannot be had.
     """
-    from pydicom import dcmread
+    from pydicom.pixels import iter_pixels
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(dcmread(path).pixel_array)
+            yield from iter_pixels(path, indices=list(frames))
     except (*DAMAGE, RuntimeError):
-        return None
+        return
 
 
 def undecodable(syntax: str) -> Finding | None:
@@ -155,17 +162,21 @@ def decoder_is_there(syntax: str) -> bool:
         return False
 
 
-def _plain(one: Slice, number: int) -> Array | None:
+def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Array | None:
     """Take the stored values of an uncompressed slice word by word; None when there are too few or too many."""
-    from pydicom import dcmread
-
+    size = 2 * one.rows * one.columns
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            block = dcmread(one.path, specific_tags=["PixelData"]).PixelData
+        with one.path.open("rb") as stream:
+            if one.path not in blocks:
+                blocks[one.path] = _place(stream, one.syntax)
+            start, length = blocks[one.path]
+            if not 0 <= length - size * one.frames <= 1:
+                return None
+            stream.seek(start + size * one.frame)
+            block = stream.read(size)
     except DAMAGE:
         return None
-    if not 0 <= len(block) - 2 * one.rows * one.columns <= 1:
+    if len(block) < size:
         return None
     words = np.frombuffer(block, ">u2" if one.syntax == BIG_ENDIAN else "<u2", one.rows * one.columns).astype(np.int32)
     unused = words >> one.bits_stored
@@ -174,6 +185,20 @@ def _plain(one: Slice, number: int) -> Array | None:
     if not ((unused == 0) | (unused == negative * (2 ** (16 - one.bits_stored) - 1))).all():
         raise _outside_bits(one, number)
     return np.asarray(values - negative * 2**one.bits_stored).reshape(one.rows, one.columns)
+
+
+def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
+    """Where the pixels of an open file begin, and how many bytes they claim to be; -1 where there are none."""
+    from pydicom import dcmread
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcmread(stream, stop_before_pixels=True, specific_tags=[])
+    order, head = "<>"[syntax == BIG_ENDIAN], stream.read(8)
+    if head[:4] != struct.pack(f"{order}HH", *PIXEL_DATA):
+        return 0, -1
+    length = head[4:] if syntax == IMPLICIT else stream.read(4)
+    return stream.tell(), int(struct.unpack(f"{order}I", length)[0])
 
 
 def _outside_bits(one: Slice, number: int) -> UnreadableFile:
@@ -187,7 +212,7 @@ def _demand_sound(stored: Array, one: Slice, number: int) -> None:
     """Refuse what a broken decoder or header gives: values outside the declared bits, or a picture of one value only."""
     low, high = (-(2 ** (one.bits_stored - 1)), 2 ** (one.bits_stored - 1) - 1) if one.signed else (0, 2**one.bits_stored - 1)
     lowest, highest = int(stored.min()), int(stored.max())
-    if lowest < low or highest > high:
+    if lowest < low or highest > high or stored.dtype.itemsize * 8 < one.bits_stored:
         raise _outside_bits(one, number)
     if lowest == highest and one.syntax not in PLAIN:
         raise UnreadableFile(
@@ -207,20 +232,23 @@ def _rescaled(stored: Array, one: Slice) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _child(paths: Sequence[Path]) -> Iterator[Iterator[Array | None]]:
-    """Decode files one after another in a child process; None, and then nothing more, where it fails, crashes or hangs."""
-    if not paths:
+def _child(slices: Sequence[Slice]) -> Iterator[Iterator[Array | None]]:
+    """Decode slices one after another in a child process; None, and then nothing more, where it fails, crashes or hangs."""
+    if not slices:
         yield iter(())
         return
     child = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )  # fmt: skip
-    clock = Timer(PATIENCE_S + PATIENCE_PER_SLICE_S * len(paths), child.kill)
+    clock = Timer(PATIENCE_S + PATIENCE_PER_SLICE_S * len(slices), child.kill)
     clock.daemon = True
     clock.start()
     try:
-        yield _received(child, json.dumps([str(path.absolute()) for path in paths]).encode())
+        wanted = [
+            (str(path.absolute()), [one.frame for one in together]) for path, together in groupby(slices, lambda one: one.path)
+        ]
+        yield _received(child, json.dumps(wanted).encode())
     finally:
         clock.cancel()
         child.kill()

@@ -1,20 +1,25 @@
 """DICOM slices to a stack: sorted by position along the normal, spacing from positions and never from thickness.
 
 Tolerances are in millimetres: a stack may drift at most half a voxel from its straight axis, and a slice lies within 0.1 mm
-(and 5 % of the spacing) of its place on the fitted line.
+(and 5 % of the spacing) of its place on the fitted line. A slice that is missing at the first or last end leaves a shorter, sound
+stack: positions cannot tell that it ever was there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liver_anomaly.errors import ImpossibleGeometry
 from napari_liver_anomaly.reading import checks
+from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.reading.findings import ask, found, note, refuse
 from napari_liver_anomaly.reading.source import LPS_TO_RAS, affine_of
+from napari_liver_anomaly.reading.straightening import FILL, STRAIGHTEN, filled, straight, told_filled, told_straight
+from napari_liver_anomaly.storage import MAX_AXIS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.reading.answers import Answers
     from napari_liver_anomaly.reading.slices import Slice
+    from napari_liver_anomaly.reading.straightening import Plan
 
     Points = NDArray[np.float64]
 
@@ -31,25 +38,49 @@ OFF_LINE_MM, OFF_LINE_SHARE = 0.1, 0.05
 SAME_DIRECTION = 2e-4  # of a unit vector: 0.1 mm over a field of view of 500 mm
 SAME_SIZE = 1e-4
 THICKNESS_DIFFERS = 0.05
-MOST_LISTED = 4
+WIDE, WHOLE_GAPS = 1.5, 0.1  # a wide gap of a whole number of distances is one where slices are missing
+MOST_FILLED = 10  # in a row; beyond, nobody knows what lies between
 
 
-def stack(slices: Sequence[Slice]) -> tuple[list[Slice], NDArray[np.float64], tuple[Finding, ...]]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stack:
+    """Slices in order, on a grid.
+
+    Attributes
+    ----------
+    ordered : list of Slice
+        By position along the normal, which is row direction × column direction.
+    shape : tuple of int
+        Columns, rows, slices of the grid.
+    affine : ndarray, (4, 4) float64
+        Index (column, row, slice) to mm, RAS+.
+    findings : tuple of Finding
+        Doubts about the stack.
+    plan : Plan or None
+        How the voxels are made where they are not those of the slices themselves.
+    """
+
+    ordered: list[Slice]
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    findings: tuple[Finding, ...]
+    plan: Plan | None = None
+
+
+def stack(slices: Sequence[Slice], answers: Answers = ASK_ALL) -> Stack:
     """Put the slices of one series in order.
 
     Parameters
     ----------
     slices : sequence of Slice
         In any order, at least one.
+    answers : Answers
+        Whether to straighten, and to fill gaps.
 
     Returns
     -------
-    ordered : list of Slice
-        By position along the normal, which is row direction × column direction.
-    affine : ndarray, (4, 4) float64
-        Index (column, row, slice) to mm, RAS+.
-    findings : tuple of Finding
-        Doubts about the stack.
+    Stack
+        With every doubt about it.
 
     Raises
     ------
@@ -57,28 +88,40 @@ def stack(slices: Sequence[Slice]) -> tuple[list[Slice], NDArray[np.float64], tu
         When a slice does not say where it lies, or the slices differ in size, voxel size or direction.
     """
     _demand_placed(slices)
-    directions = np.array(_agreed(slices)).reshape(2, 3)
-    normal = np.cross(directions[0], directions[1])
+    axes = np.array(_agreed(slices)).reshape(2, 3)
+    normal = np.cross(axes[0], axes[1])
     ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm or (), normal)))
     _demand_alike(ordered)
     points = np.array([one.position_mm for one in ordered])
-    heights = points @ normal
-    count = len(ordered)
     between_rows, between_columns = ordered[0].spacing_mm or (np.nan, np.nan)
-    step = (heights[-1] - heights[0]) / (count - 1) if count > 1 else (ordered[0].thickness_mm or 1.0)
-    affine = LPS_TO_RAS @ affine_of(
-        np.column_stack([directions[0] * between_columns, directions[1] * between_rows, normal * step]), points[0]
-    )
-    if count == 1:
-        return ordered, affine, checks.geometry(affine, (ordered[0].columns, ordered[0].rows, 1))
-    doubt = (
-        _repeated(ordered, heights)
-        or _tilted(points, normal, min(between_rows, between_columns))
-        or _missing(heights)
-        or _uneven(points)
-    )
-    shape = (ordered[0].columns, ordered[0].rows, count)
-    return ordered, affine, found(doubt, _thickness(ordered, step)) + (() if doubt else checks.geometry(affine, shape))
+    in_plane = np.column_stack([axes[0] * between_columns, axes[1] * between_rows])
+    size = (ordered[0].columns, ordered[0].rows)
+
+    def placed(count: int, step: float) -> NDArray[np.float64]:
+        return np.asarray(LPS_TO_RAS @ affine_of(np.column_stack([in_plane, normal * step]), points[0]))
+
+    if len(ordered) == 1:
+        affine = placed(1, ordered[0].thickness_mm or 1.0)
+        return Stack(ordered=ordered, shape=(*size, 1), affine=affine, findings=checks.geometry(affine, (*size, 1)))
+    lost = _lost(points @ normal)
+    fill = answers.gaps == "fill" and 0 < max(lost) <= MOST_FILLED
+    whole = _completed(points, lost) if fill else points
+    doubt = _repeated(ordered, points @ normal) or (None if fill else _missing(points @ normal, lost))
+    askew = _tilted(points, normal, min(between_rows, between_columns)) or _uneven(whole)
+    straighten = answers.tilt == "straighten" and not doubt and askew is not None and min(between_rows, between_columns) > 0
+    doubt = doubt or (None if straighten else askew)
+    step = float((points[-1] - points[0]) @ normal) / (len(whole) - 1)
+    affine, shape, plan = placed(len(whole), step), (*size, len(whole)), None
+    notes: tuple[Finding, ...] = ()
+    if fill and not doubt:
+        plan, notes = filled(lost, size, affine), found(told_filled(lost))
+    if straighten:
+        plan = straight(points, axes, (between_columns, between_rows), size)
+        affine, shape = LPS_TO_RAS @ plan.affine, plan.shape
+        notes += found(told_straight(plan, _angle(points, normal), float(np.diff(points @ normal).max())))
+    sound = () if doubt else checks.geometry(affine, shape)
+    findings = (*found(doubt, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
+    return Stack(ordered=ordered, shape=shape, affine=affine, findings=findings, plan=plan)
 
 
 def _demand_placed(slices: Sequence[Slice]) -> None:
@@ -128,17 +171,10 @@ def _repeated(ordered: Sequence[Slice], heights: Points) -> Finding | None:
     same = int(np.count_nonzero(np.diff(heights) < SAME_PLACE_MM))
     if not same:
         return None
-    acquisitions = Counter(one.acquisition for one in ordered)
-    if len({one.uid for one in ordered if one.uid}) < len([one for one in ordered if one.uid]):
-        told = "some files are copies"
-    elif 1 < len(acquisitions) <= MOST_LISTED:
-        counts = (count for _, count in sorted(acquisitions.items()))
-        told = ", ".join(f"acquisition {rank}: {count} slices" for rank, count in enumerate(counts, start=1))
-    else:
-        told = f"{len(ordered)} slices in all"
     return ask(
-        "slices-repeated", f"{same} positions of this series are taken twice ({told}).",
-        "It may hold two phases of contrast.", "Export the one phase you want as a series of its own.",
+        "slices-repeated", f"{same} positions of this series are taken twice ({len(ordered)} slices in all).",
+        "It may hold two phases of contrast, which nothing in it tells apart.",
+        "Export the one phase you want as a series of its own.",
     )  # fmt: skip
 
 
@@ -147,24 +183,52 @@ def _tilted(points: Points, normal: Points, voxel_mm: float) -> Finding | None:
     sideways = float(np.linalg.norm(way - (way @ normal) * normal))
     if sideways <= 0.5 * voxel_mm:
         return None
-    angle = np.degrees(np.arctan2(sideways, abs(way @ normal)))
     return refuse(
         "slices-tilted",
-        f"The slices are tilted by {angle:.3g}° (gantry tilt); the last lies {sideways:.1f} mm aside.",
+        f"The slices are tilted by {_angle(points, normal):.3g}° (gantry tilt); the last lies {sideways:.1f} mm aside.",
         "Stacked straight, shapes and positions would be wrong.",
-        "Straighten the scan (resample without tilt) first.",
+        "Have the scan straightened, or choose an untilted one.", STRAIGHTEN,
     )  # fmt: skip
 
 
-def _missing(heights: Points) -> Finding | None:
+def _angle(points: Points, normal: Points) -> float:
+    """Tilt in degrees, from the first slice to the last."""
+    way = points[-1] - points[0]
+    return float(np.degrees(np.arctan2(np.linalg.norm(way - (way @ normal) * normal), abs(way @ normal))))
+
+
+def _lost(heights: Points) -> list[int]:
+    """Count slices missing after each slice but the last: where a gap is wide, and a whole number of the usual ones."""
     gaps = np.diff(heights)
-    usual, widest = float(np.median(gaps)), int(np.argmax(gaps))
-    if gaps[widest] < 1.5 * usual:
+    shares = gaps / max(float(np.quantile(gaps, 0.5, method="lower")), SAME_PLACE_MM)
+    whole = np.rint(shares)
+    return [
+        int(n) for n in np.where((shares >= WIDE) & (np.abs(shares - whole) <= WHOLE_GAPS), np.minimum(whole - 1, MAX_AXIS), 0)
+    ]
+
+
+def _missing(heights: Points, lost: Sequence[int]) -> Finding | None:
+    if not any(lost):
         return None
+    gaps = np.diff(heights)
+    widest = max((k for k, n in enumerate(lost) if n), key=lambda k: float(gaps[k]))
+    usual = float(np.quantile(gaps, 0.5, method="lower"))
+    many = f"{sum(lost)} slices are" if sum(lost) > 1 else "A slice is"
+    few = max(lost) <= MOST_FILLED
+    action = "Copy or export the whole series again" + (", or have the gap filled." if few else ".")
     return refuse("slices-missing",
-        f"A slice is missing: a gap of {gaps[widest]:.1f} mm after slice {widest + 1} (usual {usual:.1f} mm).",
-        "Sizes and volumes would be wrong.", "Copy or export the whole series again.",
+        f"{many} missing: a gap of {gaps[widest]:.1f} mm after slice {widest + 1} (usual {usual:.1f} mm).",
+        "Sizes and volumes would be wrong.", action, *((FILL,) if few else ()),
     )  # fmt: skip
+
+
+def _completed(points: Points, lost: Sequence[int]) -> Points:
+    """Positions with those of missing slices, evenly between their neighbours."""
+    rows = [points[:1]]
+    for k, n in enumerate(lost):
+        share = np.arange(1, n + 2)[:, None] / (n + 1)
+        rows.append((1 - share) * points[k] + share * points[k + 1])
+    return np.concatenate(rows)
 
 
 def _uneven(points: Points) -> Finding | None:
@@ -177,7 +241,7 @@ def _uneven(points: Points) -> Finding | None:
     return refuse(
         "slices-uneven",
         f"The slices are unevenly spaced: slice {worst + 1} lies {off[worst]:.2f} mm from its place.",
-        "Sizes and volumes would be wrong.", "Export the series again with even spacing.",
+        "Sizes and volumes would be wrong.", "Export the series again with even spacing, or have it straightened.", STRAIGHTEN,
     )  # fmt: skip
 
 
