@@ -446,8 +446,9 @@ def _stops_at_every_step(name: str, work: Callable[[Job], object], patience: flo
 
         job.report = report
         gc.collect()
-        weighed = step in (0, len(told) // 2, len(told) - 2)
-        held = _arrays_bytes() if weighed else 0
+        weighed = step == len(told) - 2  # the most that there can be; tracing is slow
+        if weighed:
+            tracemalloc.start()
         try:
             work(job)
             stopped = False
@@ -456,19 +457,18 @@ def _stops_at_every_step(name: str, work: Callable[[Job], object], patience: flo
         late_s = time.monotonic() - began[0]
         assert stopped, f"{name}, step {step} of {len(told)} ({told[step]}): a cancelled job gave a result"
         assert seen[0] == step + 1 and late_s < STOPS_S * patience, f"{name}, step {step}: stopped after {late_s:.1f} s"
-        kept = _arrays_bytes() - held if weighed else 0
+        kept = _traced_arrays_bytes() if weighed else 0
         assert kept < KEPT_BYTES, f"{name}, step {step}: arrays of {kept} bytes are still held"
-    tracemalloc.stop()
     return len(told)
 
 
-def _arrays_bytes() -> int:
-    """Memory that arrays hold now, counted from the first call on."""
-    if not tracemalloc.is_tracing():
-        tracemalloc.start()
+def _traced_arrays_bytes() -> int:
+    """Memory of the arrays that were made since tracing began and are still there; tracing ends."""
     gc.collect()
     arrays = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
-    return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([arrays]).traces)
+    kept = sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([arrays]).traces)
+    tracemalloc.stop()
+    return kept
 
 
 @row(62)

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from builders import nifti_file
 from napari_liver_anomaly import reading
-from napari_liver_anomaly.errors import Answer, Question
+from napari_liver_anomaly.errors import Answer, Question, Refusal
 from napari_liver_anomaly.gui.fetching import Listed
 from napari_liver_anomaly.gui.series import NUMBER, PICTURE, SeriesChooser, lines_of, tip_of
 
@@ -61,7 +61,14 @@ def test_every_fact_is_said_in_a_line():
     )  # fmt: skip
     plain = Entry(7, description="", spacing_mm=(5, 0.9, 0.8))
     assert lines_of(plain) == ("Series 7", "Axial, kernel B30f", "40 slices, 0.80 × 0.90 × 5.0 mm")
-    assert lines_of(ENTRIES[2]) == ("Series 1: cannot be read", "Localiser: only an overview", "Topogram")
+    assert lines_of(ENTRIES[2]) == (
+        "Series 1: cannot be read",
+        "Localiser: only an overview",
+        "2 slices, 0.70 × 0.70 × 1.5 mm",
+        "Topogram",
+    )
+    nowhere = Entry(8, 1, spacing_mm=(float("nan"), 0.8, 0.8), readable=False)
+    assert lines_of(nowhere)[2] == "1 slice" and lines_of(nowhere, "Slices have no place.")[2] == "Slices have no place."
     assert tip_of(plain).endswith("40 slices of 512 × 512 pixels, 1.5 mm thick")
 
 
@@ -108,6 +115,8 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
 
     def ask(where, answers=None):
         given.append(answers.series)
+        if answers.series == 1:
+            raise Refusal("slices-few", "Two slices are no scan.", "Nothing was read.", "Choose another.")
         if answers.series == 0:
             choices = tuple(Answer(words=f"Series {n}", option="series", value=n) for n in (2, 3))
             raise Question("several-series", "This folder holds 3 series.", "One is meant.", "Choose one.", choices)
@@ -121,6 +130,7 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
     (made,) = panel.question.findChildren(SeriesChooser)
     assert [made.item(n).data(NUMBER) for n in range(3)] == [2, 3, 1]
     assert {name for entry in entries for name in entry.made_in} == {"liver-anomaly"}, "beside the window's thread"
+    assert "Two slices are no scan." in made.item(2).toolTip()
     assert list(panel.question.buttons) == ["Open", "Leave it"] and panel.question.buttons["Open"].isEnabled()
     if how == "leave":
         panel.question.press("Leave it")
@@ -132,5 +142,5 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
             panel.question.press("Open")
         else:
             made.itemDoubleClicked.emit(made.item(1))
-    assert given == [0, 2 if how == "button" else 3] and [layer.name for layer in viewer.layers] == ["scan"]
+    assert given == [0, 1, 2 if how == "button" else 3] and [layer.name for layer in viewer.layers] == ["scan"]
     assert not panel.question.isVisibleTo(panel)

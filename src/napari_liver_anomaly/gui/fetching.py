@@ -35,10 +35,13 @@ class Listed:
         What reading says of it.
     thumbnail : ndarray, (64, 64) uint8, or None
         A slice of it.
+    reason : str
+        Why it cannot be read, if so.
     """
 
     series: Any
     thumbnail: NDArray[np.uint8] | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +124,21 @@ def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | N
         found = series_in(path)
         for n, series in enumerate(found):
             job.at("Looking at the series", n, len(found))
-            listed.append(Listed(series, series.thumbnail()))
+            listed.append(Listed(series, series.thumbnail(), "" if series.readable else _reason(path, series.number)))
     except Refusal:
         return ()
     return tuple(listed)
+
+
+def _reason(path: Path, number: int) -> str:
+    """Say in a sentence why a series cannot be read, by trying; nothing when that is not said."""
+    from napari_liver_anomaly.reading import read
+
+    try:
+        read(path, Answers(series=number))
+    except Refusal as refusal:
+        return refusal.finding.what
+    return ""
 
 
 def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QRect, QSize, Qt, Signal
@@ -130,35 +131,40 @@ class SeriesRow(QStyledItemDelegate):
         painter.restore()
 
 
-def lines_of(series: Any) -> tuple[str, ...]:
+def lines_of(series: Any, reason: str = "") -> tuple[str, ...]:
     """Say what a series is.
 
     Parameters
     ----------
     series : Series
         What reading says of it.
+    reason : str
+        Why it cannot be read.
 
     Returns
     -------
     tuple of str
         Number and time, kind, slices and voxel size, description; what is not known is left out.
     """
-    z, y, x = series.spacing_mm
     title = f"Series {series.number}" + (f", {series.phase}" if series.phase else "")
     kind = series.kind[:1].upper() + series.kind[1:]
-    size = f"{series.slices} slices, {x:.2f} × {y:.2f} × {z:.1f} mm"
+    z, y, x = series.spacing_mm
+    count = "1 slice" if series.slices == 1 else f"{series.slices} slices"
+    size = f"{count}, {x:.2f} × {y:.2f} × {z:.1f} mm" if isfinite(z + y + x) else count
     if not series.readable:
-        title, size = f"{title}: cannot be read", ""
+        title, size = f"{title}: cannot be read", reason or size
     return tuple(text for text in (title, kind, size, series.description) if text)
 
 
-def tip_of(series: Any) -> str:
+def tip_of(series: Any, reason: str = "") -> str:
     """Say all that is known of a series.
 
     Parameters
     ----------
     series : Series
         What reading says of it.
+    reason : str
+        Why it cannot be read.
 
     Returns
     -------
@@ -166,15 +172,15 @@ def tip_of(series: Any) -> str:
         The lines of :func:`lines_of`, and what has no room there.
     """
     thick = "" if series.thickness_mm is None else f", {series.thickness_mm:.1f} mm thick"
-    return "\n".join((*lines_of(series), f"{series.slices} slices of {series.columns} × {series.rows} pixels{thick}"))
+    return "\n".join((*lines_of(series, reason), f"{series.slices} slices of {series.columns} × {series.rows} pixels{thick}"))
 
 
 def _item(listed: Listed) -> QListWidgetItem:
-    lines = lines_of(listed.series)
+    lines = lines_of(listed.series, listed.reason)
     item = QListWidgetItem()
     item.setData(LINES, lines)
     item.setData(NUMBER, listed.series.number)
-    item.setToolTip(tip_of(listed.series))
+    item.setToolTip(tip_of(listed.series, listed.reason))
     item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(lines))
     if listed.thumbnail is not None:
         item.setData(PICTURE, _pixmap(listed.thumbnail))
