@@ -71,8 +71,9 @@ def questions(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> 
     """Open scans that leave something open."""
     volume = make_phantom(PhantomSettings(tumours=True)).volume
     series = folder / "study"
-    write_series(volume, series, 2, "Liver, arterial phase", every=2)
-    write_series(volume, series, 3, "Liver, portal venous phase", every=1)
+    write_series(volume, series, 2, "Liver, arterial phase", every=2, second=0)
+    write_series(volume, series, 3, "Liver, portal venous phase", every=1, second=38)
+    write_series(volume, series, 4, "Blood flow", every=4, second=55, calibrated=False)
     ask(panel, series)
     take("series")
     panel.question.press("Open")
@@ -101,8 +102,10 @@ def write_two_positions(volume: Volume, path: Path) -> Path:
     return path
 
 
-def write_series(volume: Volume, folder: Path, number: int, description: str, every: int) -> None:
-    """Write a DICOM series, one file a slice, from the head to the feet; of every so many slices one."""
+def write_series(
+    volume: Volume, folder: Path, number: int, description: str, every: int, second: int, calibrated: bool = True
+) -> None:
+    """Write a DICOM series, one file a slice, from the head to the feet, of every so many slices one; perhaps without calibration."""
     folder.mkdir(exist_ok=True)
     z_mm, y_mm, x_mm = volume.geometry.spacing_mm
     series = generate_uid(entropy_srcs=["series", str(number)])
@@ -113,9 +116,11 @@ def write_series(volume: Volume, folder: Path, number: int, description: str, ev
         data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = study, series, study
         data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         data.SeriesNumber, data.SeriesDescription, data.InstanceNumber, data.AcquisitionNumber = number, description, n + 1, 1
+        data.AcquisitionTime, data.ContrastBolusAgent, data.ConvolutionKernel = f"1200{second:02}", "made up", "B30f"
         data.SliceThickness, data.PixelSpacing = z_mm * every, [y_mm, x_mm]
         data.ImageOrientationPatient, data.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, -z * z_mm]
-        data.RescaleSlope, data.RescaleIntercept = 1, -PIXEL_HU
+        if calibrated:
+            data.RescaleSlope, data.RescaleIntercept = 1, -PIXEL_HU
         data.Rows, data.Columns = volume.voxels.shape[1:]
         data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
         data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15

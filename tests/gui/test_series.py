@@ -61,14 +61,9 @@ def test_every_fact_is_said_in_a_line():
     )  # fmt: skip
     plain = Entry(7, description="", spacing_mm=(5, 0.9, 0.8))
     assert lines_of(plain) == ("Series 7", "Axial, kernel B30f", "40 slices, 0.80 × 0.90 × 5.0 mm")
-    assert lines_of(ENTRIES[2]) == (
-        "Series 1: cannot be read",
-        "Localiser: only an overview",
-        "2 slices, 0.70 × 0.70 × 1.5 mm",
-        "Topogram",
-    )
+    assert lines_of(ENTRIES[2]) == ("Series 1: cannot be read", "Localiser: only an overview, 2 slices", "Topogram")
     nowhere = Entry(8, 1, spacing_mm=(float("nan"), 0.8, 0.8), readable=False)
-    assert lines_of(nowhere)[2] == "1 slice" and lines_of(nowhere, "Slices have no place.")[2] == "Slices have no place."
+    assert lines_of(nowhere)[1].endswith("1 slice") and lines_of(nowhere, "Slices have no place.")[1] == "Slices have no place."
     assert tip_of(plain).endswith("40 slices of 512 × 512 pixels, 1.5 mm thick")
 
 

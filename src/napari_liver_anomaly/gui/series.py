@@ -120,14 +120,19 @@ class SeriesRow(QStyledItemDelegate):
         left, font = frame.right() + 2 * GAP_PX, QFont(option.font)
         size_pt = font.pointSizeF()
         lines = index.data(LINES)
-        step = PICTURE_PX // LINES_SEEN
+        step, top, free = PICTURE_PX // LINES_SEEN, area.top(), LINES_SEEN - len(lines)
         for n, text in enumerate(lines):
             font.setBold(n == 0)
             font.setPointSizeF(size_pt if n == 0 else SMALLER * size_pt)
             painter.setFont(font)
-            place = QRect(left, area.top() + n * step, area.right() - left, step)
-            fits = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, place.width())
-            painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, fits)
+            width, wanted = area.right() - left, painter.fontMetrics().horizontalAdvance(text)
+            rows = 2 if wanted > width and free > 0 and n > 0 else 1  # a long line may take a second where one is left
+            free -= rows - 1
+            fits = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(width * (1.8 if rows > 1 else 1)))
+            flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            place = QRect(left, top, width, rows * step)
+            painter.drawText(place, flags | Qt.TextFlag.TextWordWrap if rows > 1 else flags, fits)
+            top += rows * step
         painter.restore()
 
 
@@ -152,7 +157,7 @@ def lines_of(series: Any, reason: str = "") -> tuple[str, ...]:
     count = "1 slice" if series.slices == 1 else f"{series.slices} slices"
     size = f"{count}, {x:.2f} × {y:.2f} × {z:.1f} mm" if isfinite(z + y + x) else count
     if not series.readable:
-        title, size = f"{title}: cannot be read", reason or size
+        return tuple(text for text in (f"{title}: cannot be read", reason or f"{kind}, {count}", series.description) if text)
     return tuple(text for text in (title, kind, size, series.description) if text)
 
 
