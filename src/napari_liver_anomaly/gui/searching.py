@@ -158,8 +158,8 @@ def search(
     mask = located.mask if located is not None else mask
     result = segment(volume, mask, method, settings, device=device, job=job)
     notes = [finding for finding in _once((*about_liver, *findings, *result.findings)) if finding.level is not Level.ASK]
-    if automatic:
-        result = replace(result, findings=_once((*(about_liver or (AUTOMATIC,)), *result.findings)))
+    about_liver = about_liver or ((AUTOMATIC,) if automatic else ())
+    result = replace(result, findings=_once((*about_liver, *findings, *result.findings)))
     now, _ = volume_of(scan, copy=False)
     mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
     if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
