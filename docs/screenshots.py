@@ -1,27 +1,42 @@
 """Walk through the built-in sample in a real window and take the pictures of the documentation.
 
 Run it from the repository: ``python docs/screenshots.py`` (without a screen: ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py``).
-The sample is made by code, so no picture shows a patient.
+``--only questions`` takes those of one part alone. The sample is made by code, so no picture shows a patient.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import nibabel
+import numpy as np
+import pydicom
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from napari_liver_anomaly.gui.anomalies import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, show_largest, wait_until
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.volume import Volume
 
 IMAGES = Path(__file__).parent / "images"
 
 
-def walk(folder: Path, panel: TumourPanel | None = None) -> None:
-    """Take all pictures.
+PARTS = ("questions", "tumours", "anomalies")
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+PIXEL_HU = 1024  # the scanner's zero
+
+
+def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = PARTS) -> None:
+    """Take the pictures.
 
     Parameters
     ----------
@@ -29,6 +44,8 @@ def walk(folder: Path, panel: TumourPanel | None = None) -> None:
         Where to.
     panel : TumourPanel, optional
         A panel that stands for the product's, for a trial without a model.
+    parts : sequence of str
+        Which of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     viewer, panel = open_window() if panel is None else (panel.viewer, panel)
@@ -37,6 +54,84 @@ def walk(folder: Path, panel: TumourPanel | None = None) -> None:
         wait_until(lambda: not panel.cutting.busy, at_least_s=0.8)
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
+    if "questions" in parts:
+        with tempfile.TemporaryDirectory() as made:
+            questions(Path(made), panel, take)
+        viewer.layers.clear()
+    if "tumours" in parts:
+        tumours(viewer, panel, take)
+    viewer.window.remove_dock_widget(panel)
+    viewer.layers.clear()
+    if "anomalies" in parts:
+        anomalies(viewer, take)
+    viewer.close()
+
+
+def questions(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> None:
+    """Open scans that leave something open."""
+    volume = make_phantom(PhantomSettings(tumours=True)).volume
+    series = folder / "study"
+    write_series(volume, series, 2, "Liver, arterial phase", every=2, second=0)
+    write_series(volume, series, 3, "Liver, portal venous phase", every=1, second=38)
+    write_series(volume, series, 4, "Blood flow", every=4, second=55, calibrated=False)
+    ask(panel, series)
+    take("series")
+    panel.question.press("Open")
+    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.loading.busy, at_least_s=0.5)
+    panel.messages.clear()
+    ask(panel, write_two_positions(volume, folder / "phantom.nii.gz"))
+    take("question")
+    panel.question.press("Leave it")
+
+
+def ask(panel: TumourPanel, path: Path) -> None:
+    """Open something, and wait for the question."""
+    panel.open([path])
+    wait_until(lambda: bool(panel.question.text or panel.messages.text))
+    if not panel.question.text:
+        raise SystemExit(panel.messages.text)
+
+
+def write_two_positions(volume: Volume, path: Path) -> Path:
+    """Write a NIfTI file whose two positions disagree about left and right."""
+    affine = volume.geometry.source_affine
+    image = nibabel.Nifti1Image(volume.geometry.to_source(volume.voxels), affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine @ np.diag([-1.0, 1, 1, 1]), code=1)
+    nibabel.save(image, path)
+    return path
+
+
+def write_series(
+    volume: Volume, folder: Path, number: int, description: str, every: int, second: int, calibrated: bool = True
+) -> None:
+    """Write a DICOM series, one file a slice, from the head to the feet, of every so many slices one; perhaps without calibration."""
+    folder.mkdir(exist_ok=True)
+    z_mm, y_mm, x_mm = volume.geometry.spacing_mm
+    series = generate_uid(entropy_srcs=["series", str(number)])
+    study = generate_uid(entropy_srcs=["study"])
+    for n, z in enumerate(range(0, len(volume.voxels), every)):
+        data = pydicom.Dataset()
+        data.SOPClassUID, data.SOPInstanceUID = UID(CT_IMAGE), generate_uid(entropy_srcs=[str(number), str(n)])
+        data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = study, series, study
+        data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
+        data.SeriesNumber, data.SeriesDescription, data.InstanceNumber, data.AcquisitionNumber = number, description, n + 1, 1
+        data.AcquisitionTime, data.ContrastBolusAgent, data.ConvolutionKernel = f"1200{second:02}", "made up", "B30f"
+        data.SliceThickness, data.PixelSpacing = z_mm * every, [y_mm, x_mm]
+        data.ImageOrientationPatient, data.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, -z * z_mm]
+        if calibrated:
+            data.RescaleSlope, data.RescaleIntercept = 1, -PIXEL_HU
+        data.Rows, data.Columns = volume.voxels.shape[1:]
+        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+        data.PixelData = np.clip(volume.voxels[z] + PIXEL_HU, 0, None).astype("<u2").tobytes()
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.save_as(folder / f"{number}-{n:03}.dcm", enforce_file_format=True)
+
+
+def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> None:
+    """Search the sample, and look at what was found."""
     panel.open_sample()
     wait_until(lambda: ready(panel) and not panel.loading.busy, at_least_s=0.5)
     search(panel)
@@ -58,11 +153,6 @@ def walk(folder: Path, panel: TumourPanel | None = None) -> None:
     switch(panel, Role.SCORE, on=True)
     take("score")
 
-    viewer.window.remove_dock_widget(panel)
-    viewer.layers.clear()
-    anomalies(viewer, take)
-    viewer.close()
-
 
 def search(panel: TumourPanel) -> None:
     """Press the button and wait for the result."""
@@ -83,7 +173,7 @@ def zoom(viewer: Any) -> None:
     viewer.scene.camera.zoom *= 1.25
 
 
-def anomalies(viewer: Any, take: Any) -> None:
+def anomalies(viewer: Any, take: Callable[[str], None]) -> None:
     """Show the second panel on the healthy sample."""
     viewer.open_sample("napari-liver-anomaly", "phantom-healthy")
     panel = AnomalyPanel(viewer)
@@ -101,4 +191,6 @@ def anomalies(viewer: Any, take: Any) -> None:
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description="Take the pictures of the documentation.")
     asked.add_argument("--out", type=Path, default=IMAGES, help="Folder for the pictures.")
-    walk(asked.parse_args().out)
+    asked.add_argument("--only", choices=PARTS, help="Take the pictures of one part.")
+    given = asked.parse_args()
+    walk(given.out, parts=(given.only,) if given.only else PARTS)

@@ -108,6 +108,8 @@ def fit_and_save(
         "device": where.type,
         "metrics": (metrics or {}).get("summary", {}),
     }
+    if job is not None:
+        job.at("Writing the model", 1, 1)  # the last chance to stop
     model.save(path, card)
     for stage in (1, 2):
         Path(f"{states}.stage{stage}.safetensors").unlink(missing_ok=True)

@@ -218,6 +218,7 @@ def segment(
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
     labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
     lesions = measure(labels, volume, liver)
+    job.at("Measuring lesions", 1, 1)
     timings["total"] = _since(began)
     return Result(
         volume=volume, liver=liver, restored=restored, residual=residual, score=score, labels=labels, lesions=lesions,

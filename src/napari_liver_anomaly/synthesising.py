@@ -113,6 +113,7 @@ def synthesise(
         job.at("Making anomalies", done, planes.size)
         changed = _change(volume.voxels[z : z + 1], liver.voxels[z : z + 1], volume, recipe, seed, int(z), measured)
         voxels[z], mask[z] = changed.hu, changed.mask
+    job.at("Making anomalies", planes.size, planes.size)
     anomalous = Volume(voxels, volume.geometry, volume.name)
     return anomalous, Mask(mask, volume.geometry, anomalous.identity)
 

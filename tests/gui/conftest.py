@@ -183,6 +183,11 @@ def run(qtbot: Any) -> Callable[[TumourPanel], None]:
 def nothing_left(qapp: QApplication) -> Iterator[None]:
     """No thread of ours and no widget may outlive a test."""
     yield
+    settle(qapp)
+
+
+def settle(qapp: QApplication) -> None:
+    """Wait for the end of every thread of ours."""
     qapp.processEvents()
     gc.collect(1)
     qapp.processEvents()

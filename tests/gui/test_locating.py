@@ -152,6 +152,38 @@ def test_the_report_tells_a_found_liver_from_a_corrected_one(panel, viewer, find
     assert panel.cutting.shown.result.findings == ()
 
 
+@pytest.mark.parametrize("ending", ["refused", "failed", "cancelled"])
+def test_a_found_liver_outlives_a_search_without_a_result(panel, viewer, sample, method, finder, run, ending):
+    def stumble(step):
+        if ending == "cancelled":
+            panel.segmenting.cancel()
+        else:
+            raise NO_LIVER if ending == "refused" else RuntimeError("bare")
+
+    method.at_step = stumble
+    run(panel)
+    assert names(viewer) == ["case", "case liver"] and panel.inputs.liver.layer is viewer.layers["case liver"]
+    assert np.array_equal(viewer.layers["case liver"].data > 0, sample.liver.voxels)
+    words = {"refused": str(NO_LIVER), "failed": "The program made a mistake (RuntimeError)", "cancelled": ""}[ending]
+    assert panel.messages.text.startswith(words)
+    assert panel.runbar.text.text() == (
+        "Stopped. Only the liver was kept." if ending == "cancelled" else "The liver that was found is kept."
+    )
+    method.at_step = lambda step: None
+    run(panel)
+    assert names(viewer) == ["case", "case liver", *RESULTS] and len(finder.calls) == 1, "it is not looked for again"
+
+
+def test_a_liver_found_before_a_failure_is_not_shown_without_its_scan(panel, viewer, method, run):
+    def stumble(step):
+        viewer.layers.clear()
+        raise NO_LIVER
+
+    method.at_step = stumble
+    run(panel)
+    assert names(viewer) == [] and panel.messages.text == str(NO_LIVER) and not panel.runbar.text.text()
+
+
 @pytest.mark.parametrize("when", ["finding", "searching"])
 @pytest.mark.parametrize("gone", ["scan", "all"])
 def test_a_scan_deleted_during_the_run_does_not_lose_the_result(panel, viewer, method, finder, qtbot, when, gone):

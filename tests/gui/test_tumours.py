@@ -207,6 +207,16 @@ def test_a_doubt_is_asked_once(make_panel, viewer, sample, run, qtbot):
     assert names(viewer)[-4:] == RESULTS
 
 
+def test_what_was_found_at_opening_stands_in_the_report(make_panel, viewer, sample, run):
+    """Sides that are not verified, for one, must be marked in every result."""
+    note = Finding(level=Level.NOTE, code="orientation-unverified", what="Sides are unverified.", meaning="M.", action="A.")
+    panel = make_panel(viewer)
+    add(viewer, scan_layer(sample.volume, (note,)))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    run(panel)
+    assert panel.cutting.shown.result.findings == (note,) and "Sides are unverified." in panel.messages.text
+
+
 def test_nothing_found_is_said_with_what_was_searched(panel, sample, method, run):
     method.sample.score[:] = 0
     run(panel)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox
 
@@ -20,6 +21,7 @@ from napari_liver_anomaly.gui.pictures import mask_of, picture_of, volume_of
 from napari_liver_anomaly.gui.recipe import RecipeChooser
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Latest, Run
+from napari_liver_anomaly.gui.searching import EDITED
 from napari_liver_anomaly.gui.slicing import Drawn, SlicePreview, slice_on_screen
 from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.tumours import IN_PROGRESS
@@ -52,6 +54,17 @@ class Inside:
             volume, _ = volume_of(self.scan, copy=False)
             self.made = (volume, mask_of(self.liver, self.scan, volume, "liver mask"))
         return self.made
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Anomalies on a whole scan, with its liver and their mask; and whether the layers were changed meanwhile."""
+
+    scan: Picture
+    volume: Volume
+    liver: Mask
+    mask: Mask
+    edited: bool
 
 
 class AnomalyPanel(Panel):
@@ -179,20 +192,21 @@ class AnomalyPanel(Panel):
         area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
         self.said.setText(f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
 
-    def _show_whole(self, found: tuple[Inside, Volume, Mask]) -> Iterator[None]:
+    def _show_whole(self, found: Drawing) -> Iterator[None]:
         """Show the anomalous scan, its liver and its anomalies, layer by layer; the preview gives way."""
-        inside, volume, mask = found
-        place = inside.scan.place
+        volume, mask, place = found.volume, found.mask, found.scan.place
         self.follow.setChecked(False)
         yield
         voxels, look, kind = scan_layer(volume)
         add(self.viewer, (voxels, look | place, kind))
         yield
-        data, look, kind = liver_layer(replace(inside.get()[1], scan=volume.identity), volume, place)
+        data, look, kind = liver_layer(found.liver, volume, place)
         add(self.viewer, (data, look | {"visible": False}, kind))
         yield
         look = outlined(f"{volume.name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
         add(self.viewer, (mask.voxels.astype("uint8"), look | place, "labels"))
+        if found.edited:
+            self.messages.find(EDITED)
         self._rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
 
     def _rest(self, text: str) -> None:
@@ -216,12 +230,15 @@ def _one(inside: Inside, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[I
     return inside, Drawn(z, hu, mask), bool(liver.voxels[z].any())
 
 
-def _whole(inside: Inside, recipe: Recipe, seed: int, job: Job) -> tuple[Inside, Volume, Mask]:
+def _whole(inside: Inside, recipe: Recipe, seed: int, job: Job) -> Drawing:
     """Draw on the whole liver; in a worker."""
     from napari_liver_anomaly.synthesising import synthesise
 
     job.at("Preparing the scan", 0, 1)
-    volume, liver = inside.get()
+    volume, _ = volume_of(inside.scan)  # a copy, so that later edits of the layers do not reach it
+    liver = mask_of(inside.liver, inside.scan, volume, "liver mask")
     anomalous, mask = synthesise(volume, liver, recipe, seed, job)
     named = replace(anomalous, name=f"{inside.scan.name} anomalous")
-    return inside, named, replace(mask, scan=named.identity)
+    now, liver_now = inside.get()
+    edited = not (np.array_equal(now.voxels, volume.voxels) and np.array_equal(liver_now.voxels, liver.voxels))
+    return Drawing(inside.scan, named, replace(liver, scan=named.identity), replace(mask, scan=named.identity), edited)

@@ -1,16 +1,86 @@
-"""The reader's questions about a scan, put to the user once."""
+"""Questions put to the user: about a scan that cannot be read without an answer, and about doubts that came with a layer."""
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.errors import Level
+from napari_liver_anomaly.gui.series import SeriesChooser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from napari_liver_anomaly.gui.fetching import Asked
     from napari_liver_anomaly.gui.messages import Messages
     from napari_liver_anomaly.gui.pictures import Picture
+    from napari_liver_anomaly.reading.answers import Answers
+
+OPEN = "Open"
+
+
+class Questions:
+    """Puts the questions of scans that were not read, one after another, and reads on with the answer.
+
+    Parameters
+    ----------
+    messages : Messages
+        The row they are put in.
+    read : callable
+        Takes paths, and the answers for the first of them.
+    """
+
+    def __init__(self, messages: Messages, read: Callable[[Sequence[Path], Answers | None], object]) -> None:
+        self._messages, self._read = messages, read
+        self._waiting: deque[Asked] = deque()
+
+    def put(self, asked: Asked) -> None:
+        """Put a question, or let it wait until the one that is shown is settled.
+
+        Parameters
+        ----------
+        asked : Asked
+            The scan and what is asked about it.
+        """
+        self._waiting.append(asked)
+        if len(self._waiting) == 1:
+            self._show(asked)
+
+    def _show(self, asked: Asked) -> None:
+        text = str(asked.finding)
+        if asked.series:
+            chooser = SeriesChooser(asked.series)
+            chooser.opened.connect(lambda number: self._answer(asked, "series", number))
+            self._messages.ask(text, {OPEN: lambda: self._answer(asked, "series", chooser.number)}, self._leave, chooser)
+            chooser.choice_changed.connect(self._messages.buttons[OPEN].setEnabled)
+            self._messages.buttons[OPEN].setEnabled(chooser.number is not None)
+            return
+        acts = {
+            answer.words: lambda answer=answer: self._answer(asked, answer.option, answer.value)
+            for answer in asked.finding.answers
+        }
+        self._messages.ask(text, acts, self._leave)
+
+    def _answer(self, asked: Asked, option: str, value: object) -> None:
+        """Read again with one more answer."""
+        self._go_on()
+        self._read((asked.path, *asked.rest), replace(asked.answers, **{option: value}))
+
+    def _leave(self) -> None:
+        """Do without this scan; those after it are read all the same."""
+        asked = self._go_on()
+        if asked.rest:
+            self._read(asked.rest, None)
+
+    def _go_on(self) -> Asked:
+        """Take the question that is shown away, and show the next."""
+        asked = self._waiting.popleft()
+        self._messages.clear()
+        if self._waiting:
+            self._show(self._waiting[0])
+        return asked
 
 
 class Doubts:
@@ -52,5 +122,5 @@ class Doubts:
             self._agreed.add(key)
             go_on()
 
-        self._messages.ask(" ".join(str(doubt) for doubt in doubts), {anyway: agree, "Leave it": self._messages.clear})
+        self._messages.ask(" ".join(str(doubt) for doubt in doubts), {anyway: agree})
         return True

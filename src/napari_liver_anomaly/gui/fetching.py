@@ -2,23 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
 from napari_liver_anomaly.gui.pictures import Picture, volume_of
+from napari_liver_anomaly.reading.answers import ASK_ALL, Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.job import Job
 
-    Fetched = list[tuple[tuple[Any, dict[str, Any], str], tuple[Finding, ...]]]
+    Made = tuple[tuple[Any, dict[str, Any], str], tuple[Finding, ...]]
+
+SEVERAL_SERIES = "several-series"
 
 
-def read_scans(paths: Sequence[Path], job: Job) -> Fetched:
-    """Read scans.
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """One series of a folder, for the chooser.
+
+    Attributes
+    ----------
+    series : Series
+        What reading says of it.
+    thumbnail : ndarray, (64, 64) uint8, or None
+        A slice of it.
+    reason : str
+        Why it cannot be read, if so.
+    """
+
+    series: Any
+    thumbnail: NDArray[np.uint8] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A scan that was not read, for only the user can decide something about it.
+
+    Attributes
+    ----------
+    finding : Finding
+        The question, with its answers.
+    path : Path
+        The scan.
+    answers : Answers
+        What was answered about it before.
+    rest : tuple of Path
+        Scans to be read after it.
+    series : tuple of Listed
+        What the folder holds, when that is the question.
+    """
+
+    finding: Finding
+    path: Path
+    answers: Answers
+    rest: tuple[Path, ...] = ()
+    series: tuple[Listed, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """What a worker brings: layer data and findings of each scan or liver, and the question at which it stopped, if any."""
+
+    made: Sequence[Made]
+    asked: Asked | None = None
+
+
+def read_scans(
+    paths: Sequence[Path], job: Job, *, answers: Answers = ASK_ALL, series_in: Callable[[Path], Sequence[Any]] | None = None
+) -> Fetched:
+    """Read scans, up to the first that leaves a question open.
 
     Parameters
     ----------
@@ -26,20 +88,57 @@ def read_scans(paths: Sequence[Path], job: Job) -> Fetched:
         Files or folders.
     job : Job
         Progress and cancel, asked before each.
+    answers : Answers
+        What the user decided about the first of them.
+    series_in : callable, optional
+        Lists the series of a folder; that of reading when left out.
 
     Returns
     -------
-    list of tuple
-        Layer data and findings of each scan.
+    Fetched
+        Layer data and findings of each scan, and the question.
     """
     from napari_liver_anomaly.reading import read
 
-    made = []
+    made: list[Made] = []
     for n, path in enumerate(paths):
         job.at("Loading", n, len(paths))
-        volume, findings = read(path)
+        given = answers if n == 0 else ASK_ALL
+        try:
+            volume, findings = read(path, given)
+        except Refusal as refusal:
+            if not refusal.finding.answers:
+                raise
+            series = _listed(path, job, series_in) if refusal.finding.code == SEVERAL_SERIES else ()
+            return Fetched(made, Asked(refusal.finding, path, given, tuple(paths[n + 1 :]), series))
         made.append((scan_layer(volume, findings, path), findings))
-    return made
+    return Fetched(made)
+
+
+def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | None) -> tuple[Listed, ...]:
+    """List the series of a folder with a small picture of each; nothing when that fails, for the question can be put without."""
+    if series_in is None:
+        from napari_liver_anomaly.reading import series_in
+    listed = []
+    try:
+        found = series_in(path)
+        for n, series in enumerate(found):
+            job.at("Looking at the series", n, len(found))
+            listed.append(Listed(series, series.thumbnail(), "" if series.readable else _reason(path, series.number)))
+    except Refusal:
+        return ()
+    return tuple(listed)
+
+
+def _reason(path: Path, number: int) -> str:
+    """Say in a sentence why a series cannot be read, by trying; nothing when that is not said."""
+    from napari_liver_anomaly.reading import read
+
+    try:
+        read(path, Answers(series=number))
+    except Refusal as refusal:
+        return refusal.finding.what
+    return ""
 
 
 def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:
@@ -56,7 +155,7 @@ def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:
 
     Returns
     -------
-    list of tuple
+    Fetched
         Layer data of the liver, without findings.
     """
     from napari_liver_anomaly.reading import read_mask
@@ -64,7 +163,7 @@ def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:
     job.at("Loading", 0, 1)
     volume, _ = volume_of(scan, copy=False)
     mask = read_mask(path, volume).of(volume, "liver mask")
-    return [(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())]
+    return Fetched([(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())])
 
 
 def make_sample(job: Job) -> Fetched:
@@ -77,11 +176,11 @@ def make_sample(job: Job) -> Fetched:
 
     Returns
     -------
-    list of tuple
+    Fetched
         Layer data of the scan and of its liver, without findings.
     """
     from napari_liver_anomaly.phantom import make_phantom
 
     job.at("Making the sample", 0, 1)
     made = make_phantom()
-    return [(scan_layer(made.volume), ()), (liver_layer(made.liver, made.volume), ())]
+    return Fetched([(scan_layer(made.volume), ()), (liver_layer(made.liver, made.volume), ())])

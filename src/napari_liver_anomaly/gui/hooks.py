@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import Level, WrongGrid
+from napari_liver_anomaly.errors import Level, Refusal, WrongGrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari.viewer import Viewer
 
     from napari_liver_anomaly.gui.tumours import TumourPanel
 
-    LayerData = tuple[Any, dict[str, Any], str]
+    LayerData = tuple[Any, ...]
 
 PLUGIN = "napari-liver-anomaly"
 PANEL = "Liver tumours (Liver Anomaly)"  # the name napari gives the dock when it is opened from the menu, so that it opens once
+NO_LAYERS: list[LayerData] = [(None,)]  # what napari takes for "read, and there is nothing to show"
+ASKED_THERE = "Open it in the panel 'Liver tumours', which asks."
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -52,7 +55,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     Returns
     -------
     list of tuple
-        One image layer.
+        One image layer; none when something must be asked first, which the panel does.
 
     Raises
     ------
@@ -64,10 +67,19 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     from napari_liver_anomaly.gui.layers import scan_layer
     from napari_liver_anomaly.reading import read
 
-    volume, findings = read(path if isinstance(path, str) else Path(path[0]).parent)
+    scan = Path(path if isinstance(path, str) else Path(path[0]).parent)
+    try:
+        volume, findings = read(scan)
+    except Refusal as refusal:
+        if not refusal.finding.answers:
+            raise
+        if _ask_in_panel(scan):
+            return NO_LAYERS
+        finding = refusal.finding
+        raise type(refusal)(finding.code, finding.what, finding.meaning, ASKED_THERE, finding.answers) from None
     _finish_new_layers()
     _tell([str(finding) for finding in findings if finding.level is Level.ASK])
-    return [scan_layer(volume, findings, path if isinstance(path, str) else Path(path[0]).parent)]
+    return [scan_layer(volume, findings, scan)]
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -144,6 +156,13 @@ def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
     TumourPanel
         The panel.
     """
+    panel = _panel_of(viewer)
+    panel.segment()
+    return panel
+
+
+def _panel_of(viewer: Viewer) -> TumourPanel:
+    """Bring the viewer's panel to the front; open it where there is none."""
     from napari_liver_anomaly.gui.tumours import TumourPanel
 
     panel = TumourPanel.of(viewer)
@@ -152,8 +171,20 @@ def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
         viewer.window.add_dock_widget(panel, name=PANEL, area="right")
     else:
         panel.bring_forward()
-    panel.segment()
     return panel
+
+
+def _ask_in_panel(scan: Path) -> bool:
+    """Open a scan in the panel once napari has done with it, for a reader has no way to ask; False where there is no window."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None or not hasattr(viewer, "window"):
+        return False
+    from qtpy.QtCore import QTimer
+
+    QTimer.singleShot(0, lambda: _panel_of(viewer).open([scan]))
+    return True
 
 
 def _finish_new_layers() -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QDockWidget, QFormLayout, QFrame, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.gui.listening import Listener
@@ -17,6 +28,7 @@ if TYPE_CHECKING:
 
 WIDTH_PX = 330
 LABEL_PX, COLUMN_GAP_PX = 52, 8
+BUTTON_MARGIN_PX = 20  # of a button's width that its words cannot have
 BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
 
 SHEET = """
@@ -196,6 +208,34 @@ class OneLine(QLabel):
 
     def _fit(self) -> None:
         self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.contentsRect().width()))
+
+
+class ElidedButton(QPushButton):
+    """A button as wide as there is room; words that are too long are cut with "…" and stand in its tool tip.
+
+    Parameters
+    ----------
+    words : str
+        What is written on it.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self._whole = words
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut the words anew.
+
+        Parameters
+        ----------
+        event : QResizeEvent
+            What Qt says.
+        """
+        super().resizeEvent(event)
+        fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
+        self.setText(fits)
+        self.setToolTip(self._whole if fits != self._whole else "")
 
 
 def line() -> QFrame:

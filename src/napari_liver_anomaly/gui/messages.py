@@ -5,13 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_liver_anomaly.errors import Finding, Level
-from napari_liver_anomaly.gui.look import restyle
+from napari_liver_anomaly.gui.look import ElidedButton, restyle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LEAVE = "Leave it"
+GO_ON = "Go on"
+MOST_BUTTONS = 4  # more answers than these go into a drop-down
+SIDE_BY_SIDE = 34  # letters on all buttons together, up to which they share a line
 
 
 class Messages(QFrame):
@@ -35,7 +51,11 @@ class Messages(QFrame):
         self._details.setMaximumHeight(140)
         self._details.setVisible(False)
         self._fold.toggled.connect(self._details.setVisible)
-        self._answers = QHBoxLayout()
+        self._list: QComboBox | None = None
+        self._body: QWidget | None = None
+        self._acts: dict[str, Callable[[], None]] = {}
+        self._answers = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._answers.setSpacing(4)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 2, 2)
         for widget in (self._text, self._fold, self._details):
@@ -53,6 +73,11 @@ class Messages(QFrame):
         """What unfolds below."""
         return self._details.toPlainText()
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Words of the answers that can be given now, "Leave it" last; empty when nothing is asked."""
+        return tuple(self._acts)
+
     def clear(self) -> None:
         """Show nothing."""
         self._show("", Level.NOTE)
@@ -68,15 +93,16 @@ class Messages(QFrame):
         """
         self._show(text, Level.NOTE)
 
-    def find(self, finding: Finding) -> None:
-        """Show a finding or a refusal.
+    def find(self, *findings: Finding) -> None:
+        """Show a refusal, or what there is to say about a scan.
 
         Parameters
         ----------
-        finding : Finding
-            What is wrong, what it means, what to do.
+        *findings : Finding
+            What is wrong, what it means, what to do; the gravest gives the colour.
         """
-        self._show(str(finding), finding.level)
+        gravest = next(level for level in Level if any(finding.level is level for finding in findings))
+        self._show(" ".join(map(str, findings)), gravest)
 
     def fail(self, sentence: str, details: str) -> None:
         """Show a fault of the program.
@@ -90,34 +116,76 @@ class Messages(QFrame):
         """
         self._show(sentence, Level.REFUSE, details)
 
-    def ask(self, text: str, answers: dict[str, Callable[[], object]]) -> None:
-        """Ask a question inside the panel.
+    def ask(
+        self,
+        text: str,
+        answers: dict[str, Callable[[], object]],
+        leave: Callable[[], object] | None = None,
+        body: QWidget | None = None,
+    ) -> None:
+        """Ask a question inside the panel: a button for each answer, or a drop-down when there are many, and "Leave it".
 
         Parameters
         ----------
         text : str
             The question.
         answers : dict
-            Words on a button to what the button does; the message is cleared first.
+            Words of an answer to what it does; the message is cleared first.
+        leave : callable, optional
+            What "Leave it" does besides.
+        body : QWidget, optional
+            Shown between the question and its answers, and deleted with them.
         """
         self._show(text, Level.ASK)
-        for words, act in answers.items():
-            button = QPushButton(words)
-            button.clicked.connect(self._answer(act))
-            self._answers.addWidget(button)
+        acts = {**answers, LEAVE: leave or (lambda: None)}
+        self._acts = {words: self._answer(act) for words, act in acts.items()}
+        across = sum(map(len, self._acts)) <= SIDE_BY_SIDE or len(answers) > MOST_BUTTONS or body is not None
+        self._answers.setDirection(QBoxLayout.Direction.LeftToRight if across else QBoxLayout.Direction.TopToBottom)
+        if body is not None:
+            self._body = body
+            self.layout().insertWidget(self.layout().count() - 1, body)
+        if len(answers) > MOST_BUTTONS and body is None:
+            self._list = QComboBox()
+            self._list.addItems(list(answers))
+            self._list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            self._answers.addWidget(self._list, stretch=1)
+            self._button(GO_ON, lambda: self._acts[self._list.currentText()]())
+            self._button(LEAVE, self._acts[LEAVE])
+        else:
+            for words, act in self._acts.items():
+                self._button(words, act, elided=not across)
+        if across and self._list is None:
+            self._answers.addStretch(1)
 
     def press(self, words: str) -> None:
-        """Press one of the answers.
+        """Give one of the answers.
 
         Parameters
         ----------
         words : str
             What is written on it.
+
+        Raises
+        ------
+        KeyError
+            When it cannot be given.
         """
-        for n in range(self._answers.count()):
-            if self._answers.itemAt(n).widget().text() == words:
-                return self._answers.itemAt(n).widget().click()
-        raise KeyError(words)
+        if self._list is not None and words != LEAVE:
+            self._list.setCurrentIndex(list(self._acts).index(words) if words in self._acts else -1)
+            words = GO_ON
+        self.buttons[words].click()
+
+    @property
+    def buttons(self) -> dict[str, QPushButton]:
+        """The buttons that are shown, by their words."""
+        found = (self._answers.itemAt(n).widget() for n in range(self._answers.count()))
+        return {str(button.property("words")): button for button in found if isinstance(button, QPushButton)}
+
+    def _button(self, words: str, act: Callable[[], object], *, elided: bool = False) -> None:
+        button = ElidedButton(words) if elided else QPushButton(words)
+        button.setProperty("words", words)
+        button.clicked.connect(lambda: act())
+        self._answers.addWidget(button)
 
     def _answer(self, act: Callable[[], object]) -> Callable[[], None]:
         def answer() -> None:
@@ -127,13 +195,21 @@ class Messages(QFrame):
         return answer
 
     def _show(self, text: str, level: Level, details: str = "") -> None:
-        while self._answers.count():
-            widget = self._answers.takeAt(0).widget()
-            widget.setParent(None)
-            widget.deleteLater()
+        self._drop_answers()
         self._text.setText(text)
         self._details.setPlainText(details)
         self._fold.setVisible(bool(details))
         self._fold.setChecked(False)
         restyle(self, level=str(level))
         self.setVisible(bool(text))
+
+    def _drop_answers(self) -> None:
+        """Take the answers of an earlier question away."""
+        gone = [self._answers.takeAt(0).widget() for _ in range(self._answers.count())]
+        for widget in (*gone, self._body):
+            if widget is not None:
+                widget.hide()
+                widget.setParent(None)
+                widget.deleteLater()
+        self._list = self._body = None
+        self._acts = {}

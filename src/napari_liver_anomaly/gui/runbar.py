@@ -10,7 +10,23 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from napari_liver_anomaly.gui.look import restyle, small
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QMouseEvent
+
     from napari_liver_anomaly.job import Progress
+
+
+class OnceButton(QPushButton):
+    """A button to which a double click is one click: the second would cancel what the first began."""
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Take the second click away.
+
+        Parameters
+        ----------
+        event : QMouseEvent
+            From Qt.
+        """
+        event.accept()
 
 
 class RunBar(QWidget):
@@ -28,7 +44,7 @@ class RunBar(QWidget):
     def __init__(self, words: str) -> None:
         super().__init__()
         self._words, self._running = words, False
-        self.button = QPushButton(words)
+        self.button = OnceButton(words)
         self.button.setProperty("kind", "primary")
         self.bar = QProgressBar(textVisible=False)
         self.text = small()
@@ -98,7 +114,7 @@ class RunBar(QWidget):
             return
         self.button.setEnabled(False)
         self.button.setText("Stopping…")
-        self.say("Stopping at the next step; nothing will be kept.")
+        self.say("Stopping at the next step.")
         self.stopped.emit()
 
 

@@ -15,6 +15,7 @@ from napari_liver_anomaly.gui.warming import warm_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari_liver_anomaly.inference import Result, Segment
     from napari_liver_anomaly.job import Job
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
-    meaning="The result is that of the scan as it was when the run began.", action="Run again to search the scan as it is now.",
+    meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ class Engine:
     names: Sequence[str] | None = None
     write: Callable[..., Any] | None = None
     find_liver: Callable[..., tuple[Mask, tuple[Finding, ...]]] | None = None
+    series_in: Callable[[Path], Sequence[Any]] | None = None
     card: Callable[[str], dict[str, Any]] | None = None
 
 
@@ -109,6 +111,7 @@ def search(
     job: Job,
     *,
     written: int | None = None,
+    way: Callable[[Located], object] = lambda _: None,
 ) -> Found:
     """Search a liver for tumours; find the liver first when none is given.
 
@@ -128,6 +131,8 @@ def search(
         Progress and cancel.
     written : int, optional
         Checksum of the liver as the program found it, if it did; the result tells when it is still that.
+    way : callable
+        Takes a liver as soon as it is found: it is worth keeping also when the search after it fails.
 
     Returns
     -------
@@ -147,12 +152,14 @@ def search(
         from napari_liver_anomaly.inference import segment
     method = load(name)  # before the liver is looked for: a model that cannot be used is said at once
     located = locate_in(volume, engine, scan, device, job) if mask is None else None
+    if located is not None:
+        way(located)
     about_liver = located.findings if located is not None else ()
     mask = located.mask if located is not None else mask
     result = segment(volume, mask, method, settings, device=device, job=job)
     notes = [finding for finding in _once((*about_liver, *findings, *result.findings)) if finding.level is not Level.ASK]
-    if automatic:
-        result = replace(result, findings=_once((*(about_liver or (AUTOMATIC,)), *result.findings)))
+    about_liver = about_liver or ((AUTOMATIC,) if automatic else ())
+    result = replace(result, findings=_once((*about_liver, *findings, *result.findings)))
     now, _ = volume_of(scan, copy=False)
     mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
     if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):

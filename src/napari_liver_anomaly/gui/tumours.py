@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from qtpy.QtCore import Signal
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import locating
-from napari_liver_anomaly.gui.asking import Doubts
+from napari_liver_anomaly.gui.asking import Doubts, Questions
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
 from napari_liver_anomaly.gui.cutting import Cutting, summary
@@ -28,12 +29,13 @@ from napari_liver_anomaly.gui.pictures import Picture, picture_of
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
-from napari_liver_anomaly.gui.searching import Engine, Found, packaged, search, title
+from napari_liver_anomaly.gui.searching import EDITED, Engine, Found, packaged, search, title
 from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.reading.answers import ASK_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.fetching import Fetched
     from napari_liver_anomaly.gui.locating import Located
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.reading.answers import Answers
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -63,13 +66,15 @@ class TumourPanel(Panel):
     """
 
     loaded = Signal()  # what was read is on screen
+    asked = Signal()  # a scan was not read before a question is answered, which is on screen
     finished = Signal()  # the run is over and what it found is on screen
 
     def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__(napari_viewer)
         self._engine = engine or Engine()
         self.shown: dict[str, Shown] = {}
-        self.opening = OpenBox()
+        self.opening, self.question = OpenBox(), Messages()
+        self.questions = Questions(self.question, self.open)
         self.windows = Windows()
         self.inputs = Inputs(self.viewer, {"Window": self.windows})
         self.model = Model(packaged(self._engine), Segment, partial(title, self._engine))
@@ -83,9 +88,12 @@ class TumourPanel(Panel):
         self.cutting = Cutting(self, self.viewer)
         self.overlays = Overlays(held=lambda: self.cutting.preview.on)
         self._showing, self._adding = Steps(self), Steps(self)
+        self._to_load: deque[Callable[[Job], Fetched]] = deque()
+        self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
+        self._on_the_way: Sequence[Located] = ()  # livers that the run in progress found before its end
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
-            self.opening, heading("Scan and liver"), self.inputs,
+            self.opening, self.question, heading("Scan and liver"), self.inputs,
             line(), heading("Model"), self.model, self.runbar, self.messages,
             line(), heading("Tumours"), self.threshold, self.table, heading("Overlays"), self.overlays,
             line(), self.export,
@@ -130,9 +138,9 @@ class TumourPanel(Panel):
         self.cutting.kept.connect(self.messages.note)
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
-        self.segmenting.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
+        self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
         self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
-        self.loading.ended.connect(lambda: self.opening.set_busy(False))
+        self.loading.ended.connect(self._load_next)
         self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
         self.writing.ended.connect(self._follow_export)
         for work in (self.loading, self.segmenting, self.writing, self.cutting):
@@ -140,19 +148,22 @@ class TumourPanel(Panel):
             work.failed.connect(self.messages.fail)
         for steps in (self._showing, self._adding):
             steps.failed.connect(self.messages.fail)
-        for over in (self.segmenting.refused, self.segmenting.failed, self._showing.failed):
-            over.connect(lambda *_: self._rest(""))
+        for over in (self.segmenting.refused, self.segmenting.failed):
+            over.connect(lambda *_: self._stop("", "The liver that was found is kept."))
+        self._showing.failed.connect(lambda *_: self._rest(""))
         self._listener.hear(self.viewer.layers.events.removed, self._forget)
 
-    def open(self, paths: Sequence[Path]) -> None:
-        """Read scans in a worker and show them.
+    def open(self, paths: Sequence[Path], answers: Answers | None = None) -> None:
+        """Read scans in a worker and show them; what only the user can decide is asked in the panel.
 
         Parameters
         ----------
         paths : sequence of Path
             Files or folders.
+        answers : Answers, optional
+            What the user decided about the first of them.
         """
-        self._load(partial(read_scans, list(paths)))
+        self._load(partial(read_scans, list(paths), answers=answers or ASK_ALL, series_in=self._engine.series_in))
 
     def open_sample(self) -> None:
         """Make the phantom with tumours in a worker and show it."""
@@ -173,22 +184,36 @@ class TumourPanel(Panel):
             self._load(partial(read_liver, path, picture))
 
     def _load(self, work: Callable[[Job], Fetched]) -> None:
+        """Read this now, or after what is being read."""
         if self.loading.start(work):
             self.messages.clear()
             self.opening.set_busy(True)
+        else:
+            self._to_load.append(work)
 
-    def _add(self, made: Fetched) -> Iterator[None]:
-        """Show what was read, layer by layer; the last of each kind is chosen."""
-        for layer_data, findings in made:
+    def _load_next(self) -> None:
+        if self._to_load:
+            self.loading.start(self._to_load.popleft())
+        else:
+            self.opening.set_busy(False)
+
+    def _add(self, fetched: Fetched) -> Iterator[None]:
+        """Show what was read, layer by layer; the last of each kind is chosen. Then ask what must be asked before more is read."""
+        for layer_data, findings in fetched.made:
             layer = add(self.viewer, layer_data)
             if tag_of(layer).role is Role.SCAN:
                 self.inputs.scan.choose(layer)
             else:
                 self.inputs.liver.choose(layer)
-            for finding in findings:
-                self.messages.find(finding)
+            if findings:
+                self.messages.find(*findings)
             yield
-        self.loaded.emit()
+        if fetched.made:
+            self.loaded.emit()
+        if fetched.asked is not None:
+            self.questions.put(fetched.asked)
+            self.ensureWidgetVisible(self.question)
+            self.asked.emit()
 
     def _window(self, name: str) -> None:
         """Apply a window to the scan and its restored twin."""
@@ -221,12 +246,16 @@ class TumourPanel(Panel):
         if lost or self._doubts.waits(picture, "Segment anyway", self.segment):
             return None
         device, written = self.model.device.currentData(), locating.written(liver)
-        return self._begin(partial(search, self._engine, picture, mask, name, self._settings(), device, written=written))
+        way: list[Located] = []
+        self._given = [(layer, layer.data) for layer in (scan, liver) if layer is not None]
+        work = partial(search, self._engine, picture, mask, name, self._settings(), device, written=written, way=way.append)
+        return self._begin(work, way)
 
-    def _begin(self, work: Callable[[Job], Any]) -> None:
-        """Start work of which there may be one at a time, unless there is some."""
+    def _begin(self, work: Callable[[Job], Any], way: Sequence[Located] = ()) -> None:
+        """Start work of which there may be one at a time, unless there is some; it leaves the livers that it finds on its way."""
         if self._showing.busy or not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
+        self._on_the_way = way
         self._guard.watch()
         self.inputs.find.setEnabled(False)
         return self.runbar.run()
@@ -260,15 +289,32 @@ class TumourPanel(Panel):
         if layer is not None and layer in self.viewer.layers:
             remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
             self.inputs.scan.choose(layer)
-        else:
+        replaced = [given for given, data in self._given if given in self.viewer.layers and given.data is not data]
+        if replaced and str(EDITED) not in notes:
+            notes.append(str(EDITED))
+        if all(given not in self.viewer.layers for given, data in self._given if data is scan.data):
             notes.insert(0, "The scan was removed during the run. The result was kept.")
         if notes:
             self.messages.note(" ".join(notes))
         self._follow(shown)
         self._rest(result.ran_on)
 
+    def _stop(self, text: str, kept: str) -> None:
+        """End a run that has no result; a liver that it found before is shown all the same, if its scan is still there."""
+        found = [liver for liver in self._on_the_way if locating.scan_of(liver, self.viewer) is not None]
+        if not found:
+            return self._rest(text)
+
+        def show() -> Iterator[None]:
+            locating.show(found[-1], self.viewer, self.inputs)
+            yield
+            self._rest(kept)
+
+        return self._showing.begin(show())
+
     def _rest(self, text: str) -> None:
         """End the run, in whichever way."""
+        self._on_the_way = self._given = ()
         self.runbar.rest(text)
         self.inputs.find.setEnabled(True)
         self.finished.emit()

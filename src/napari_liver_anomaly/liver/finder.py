@@ -181,7 +181,9 @@ class Finder:
         job.at(PHASE, 9, 10)
         start = (box[0].start, box[1].start, box[2].start)
         smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
-        return whole(spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing))
+        found = whole(spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing))
+        job.at(PHASE, 10, 10)
+        return found
 
     def look_coarse(self, image: Floats) -> Floats:
         """Say roughly where the liver is.

@@ -1,0 +1,612 @@
+"""Rows about work beside the window: layers that go, windows that close, cancel, errors, and that the window answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import random
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faults.table import row
+from napari_liver_anomaly import errors
+from napari_liver_anomaly.errors import Cancelled, Finding, Level, Refusal
+from napari_liver_anomaly.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from faults.table import Kit
+
+RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours"]
+STOPS_S, BEAT_MS, LATE_S = 1.0, 50, 0.3
+LONG_MS = 60_000
+KEPT_BYTES = 20_000  # less than any scan of these rows
+
+
+class Desk:
+    """The panel tests' fixtures for a row: a viewer without a canvas, panels, a search and a finder that do as they are told."""
+
+    def __init__(self, kit: Kit) -> None:
+        from napari.components import ViewerModel
+
+        get = kit.request.getfixturevalue
+        get("quiet")
+        self.kit, self.new_viewer = kit, ViewerModel
+        self.bot, self.sample, self.method, self.finder = (get(name) for name in ("qtbot", "sample", "method", "finder"))
+        self.make_panel, self.make_sample, self.patience = get("make_panel"), get("make_sample"), get("patience")
+
+    def panel(self, *, liver: bool = True, **engine: Any) -> Any:
+        """A panel on a viewer of its own, with the sample's scan and, if wanted, its liver."""
+        panel = self.make_panel(self.new_viewer(), self.sample, **engine)
+        if not liver:
+            panel.viewer.layers.remove("case liver")
+        return panel
+
+    def anomalies(self) -> Any:
+        """The panel of synthetic anomalies, with scan and liver."""
+        from napari_liver_anomaly.gui.anomalies import AnomalyPanel
+        from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
+
+        panel = AnomalyPanel(self.new_viewer())
+        self.bot.addWidget(panel)
+        panel.follow.setChecked(False)
+        add(panel.viewer, scan_layer(self.sample.volume))
+        add(panel.viewer, liver_layer(self.sample.liver, self.sample.volume))
+        return panel
+
+    def run(self, panel: Any, begin: Callable[[], object] | None = None) -> None:
+        """Begin a run, by the big button if nothing else is said, and wait for its end."""
+        with self.bot.waitSignal(panel.finished, timeout=LONG_MS):
+            (begin or panel.runbar.button.click)()
+
+    def during(self, act: Callable[[], object], step: int = 1) -> Callable[..., None]:
+        """What to call in the run's thread so that something is done in the window's thread in mid-run."""
+        at, goes = threading.Event(), threading.Event()
+
+        def wait(now: int = step) -> None:
+            if now == step:
+                at.set()
+                goes.wait(30)
+
+        def look() -> None:
+            if at.is_set():
+                timer.stop()
+                act()
+                goes.set()
+
+        from qtpy.QtCore import QTimer
+
+        timer = QTimer(interval=5)
+        timer.timeout.connect(look)
+        timer.start()
+        self.timer = timer
+        return wait
+
+
+def names(panel: Any) -> list[str]:
+    return [layer.name for layer in panel.viewer.layers]
+
+
+def paint(layer: Any, value: int = 1) -> None:
+    layer.data_setitem((np.array([5, 5]), np.array([24, 25]), np.array([32, 32])), value)
+
+
+def our_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "liver-anomaly"]
+
+
+@row(44)
+def layers_deleted_during_a_run_lose_nothing_and_raise_nothing(kit: Kit) -> None:
+    """A layer is deleted while its scan is being searched."""
+    desk = Desk(kit)
+    removed = "The scan was removed during the run. The result was kept."
+    cases = (("case", 0, removed), ("case", 3, removed), ("case liver", 1, ""), ("case tumours", 2, ""), ("all", 1, removed))
+    for gone, step, told in cases:
+        panel = desk.panel()
+        desk.run(panel)  # so that there are targets of an earlier run
+
+        def delete(panel: Any = panel, gone: str = gone) -> None:
+            panel.viewer.layers.clear() if gone == "all" else panel.viewer.layers.remove(gone)
+
+        desk.method.at_step = desk.during(delete, step)
+        desk.run(panel)
+        desk.method.at_step = lambda step: None
+        assert set(RESULTS) <= set(names(panel)), f"{gone} removed at step {step}: {names(panel)}"
+        assert panel.messages.text == told and not panel.messages.details, f"{gone} at {step}: {panel.messages.text}"
+        assert panel.runbar.button.isEnabled() and panel.cutting.shown is not None, gone
+    panel = desk.panel()
+    _delete_between_layers(panel)
+    desk.run(panel)
+    assert not panel.messages.details and panel.runbar.button.isEnabled(), panel.messages.details
+    panel = desk.panel(liver=False)
+    desk.finder.at_step = desk.during(panel.viewer.layers.clear)
+    desk.run(panel, panel.inputs.find.click)
+    assert names(panel) == [] and "The scan was removed while its liver was looked for." in panel.messages.text
+    desk.finder.at_step = lambda: None
+    other = desk.anomalies()
+    _slow_synthesis(kit, desk.during(other.viewer.layers.clear))
+    desk.run(other)
+    assert names(other) == ["case anomalous", "case anomalous liver", "case anomalous mask"] and not other.messages.text
+
+
+def _delete_between_layers(panel: Any) -> None:
+    """Take a layer away after each that a result adds, while the next is on its way."""
+    from qtpy.QtCore import QTimer
+
+    doomed = ["case", "case restored", "case liver"]
+
+    def delete() -> None:
+        if doomed and doomed[0] in panel.viewer.layers:
+            panel.viewer.layers.remove(doomed.pop(0))
+
+    panel.viewer.layers.events.inserted.connect(lambda event: QTimer.singleShot(0, delete))
+
+
+def _slow_synthesis(kit: Kit, at_step: Callable[[int], object]) -> None:
+    """Let something happen at each slice that is drawn."""
+    from napari_liver_anomaly import synthesising
+
+    steps = iter(range(10_000))
+    change = synthesising._change
+    kit.patch.setattr(synthesising, "_change", lambda *args: (at_step(next(steps)), change(*args))[1])
+
+
+@row(45)
+def closing_the_window_asks_then_stops_within_a_second(kit: Kit) -> None:
+    """The window is closed while a run is in progress."""
+    from qtpy.QtGui import QCloseEvent
+    from qtpy.QtWidgets import QApplication, QMainWindow
+
+    from napari_liver_anomaly.gui.closing import ClosingGuard
+
+    class ByUser(QCloseEvent):
+        def spontaneous(self) -> bool:
+            return True
+
+    desk = Desk(kit)
+    desk.method.steps, desk.method.step_s = 5000, 0.01
+    chance = random.Random(45)
+    for n in range(10):
+        panel, window, answers = desk.panel(), QMainWindow(), [False, True]
+        desk.bot.addWidget(window)
+        window.setCentralWidget(panel)
+        panel._guard = ClosingGuard(panel, panel.segmenting, ask=lambda _, answers=answers: answers.pop(0))
+        window.show()
+        panel.runbar.button.click()
+        desk.bot.wait(chance.randrange(150))
+        QApplication.sendEvent(window, ByUser())
+        assert answers == [True] and window.isVisible() and not panel.segmenting.stopping, f"closing {n}: the user chose to stay"
+        began = time.monotonic()
+        if n % 2:
+            QApplication.sendEvent(window, ByUser())
+            assert not answers, "it asks each time"
+        else:
+            window.close()  # a program closes it: nobody is asked
+        if n % 3 == 0:
+            panel.deleteLater()
+        desk.bot.waitUntil(lambda: not our_threads(), timeout=int(1000 * STOPS_S * desk.patience))
+        assert time.monotonic() - began < STOPS_S * desk.patience, f"closing {n}"
+        assert n % 3 == 0 or names(panel) == ["case", "case liver"]
+    for work in ("time.sleep(60)", "[job.at('Searching', n, 60) or time.sleep(0.05) for n in range(1200)]"):
+        _closes_in_time(kit.folder / "program.py", work)
+
+
+def _closes_in_time(program: Path, work: str) -> None:
+    """A program whose window is closed during a run ends with code 0, whether the work listens or not."""
+    program.write_text(
+        "import time\n"
+        "from qtpy.QtCore import QTimer\n"
+        "from qtpy.QtWidgets import QApplication, QMainWindow\n"
+        "from napari_liver_anomaly.gui.closing import ClosingGuard\n"
+        "from napari_liver_anomaly.gui.running import Run\n"
+        "app = QApplication([])\n"
+        "window = QMainWindow()\n"
+        "run = Run(window, alone=True)\n"
+        "guard = ClosingGuard(window, run)\n"
+        f"run.start(lambda job: {work})\n"
+        "guard.watch()\n"
+        "window.show()\n"
+        "QTimer.singleShot(200, window.close)\n"
+        "app.exec()\n"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0 and not done.stderr, f"{work}: {done.stderr}"
+    assert time.monotonic() - began < 20, work
+
+
+@row(46)
+def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
+    """Two runs at once."""
+    from qtpy.QtCore import Qt
+
+    from napari_liver_anomaly.gui.tumours import IN_PROGRESS
+
+    desk = Desk(kit)
+    first, goes = desk.panel(), threading.Event()
+    same_viewer = desk.make_panel(first.viewer)
+    other_viewer, drawing = desk.panel(), desk.anomalies()
+    desk.method.at_step = lambda step: goes.wait(30)
+    with desk.bot.waitSignal(first.finished, timeout=LONG_MS):
+        desk.bot.mouseClick(first.runbar.button, Qt.MouseButton.LeftButton)
+        desk.bot.mouseDClick(first.runbar.button, Qt.MouseButton.LeftButton)
+        assert first.segmenting.busy and not first.segmenting.stopping, "a double click starts one run and stops none"
+        for how, press in (("panel", first.segment), ("finder", first.find_liver)):
+            press()
+            assert first.messages.text == IN_PROGRESS, f"the same {how}"
+        for panel in (same_viewer, other_viewer):
+            for press in (panel.runbar.button.click, panel.inputs.find.click):
+                panel.messages.clear()
+                press()
+                assert panel.messages.text == IN_PROGRESS and not panel.segmenting.busy
+                assert panel.runbar.button.isEnabled() and panel.runbar.button.text() == "Segment liver tumours"
+        drawing.runbar.button.click()
+        assert drawing.messages.text == IN_PROGRESS and not drawing.drawing.busy
+        assert len(our_threads()) == 1
+        goes.set()
+    assert len(desk.method.calls) == 1 and not desk.finder.calls
+    desk.run(other_viewer)
+    assert len(desk.method.calls) == 2 and names(other_viewer)[-4:] == RESULTS, "and afterwards it can start"
+
+
+@row(47)
+def edits_during_a_run_do_not_reach_it(kit: Kit) -> None:
+    """Scan or liver are changed while they are searched."""
+    from napari_liver_anomaly.gui.searching import EDITED
+
+    desk = Desk(kit)
+    volume, liver = desk.sample.volume.voxels.copy(), desk.sample.liver.voxels.copy()
+    panel = desk.panel()
+    desk.run(panel)
+    wanted = {layer.name: layer.data.copy() for layer in panel.viewer.layers if layer.name in RESULTS}
+    for what in ("scan in place", "scan replaced", "liver in place", "liver painted", "liver replaced"):
+        desk.sample.volume.voxels[:], desk.sample.liver.voxels[:] = volume, liver
+        panel = desk.panel()
+
+        def edit(panel: Any = panel, what: str = what) -> None:
+            layer = panel.viewer.layers["case" if what.startswith("scan") else "case liver"]
+            if what.endswith("painted"):
+                paint(layer, 0)
+            elif what.endswith("replaced"):
+                layer.data = np.zeros_like(layer.data)
+            else:
+                layer.data[:] = 0
+
+        desk.method.at_step = desk.during(edit)
+        desk.run(panel)
+        call = desk.method.calls[-1]
+        assert np.array_equal(call["volume"].voxels, volume) and np.array_equal(call["liver"].voxels, liver), what
+        for name, data in wanted.items():
+            assert np.array_equal(panel.viewer.layers[name].data, data), f"{what}: {name}"
+        assert panel.messages.text == str(EDITED), f"{what}: {panel.messages.text}"
+    desk.sample.volume.voxels[:], desk.sample.liver.voxels[:] = volume, liver
+    desk.method.at_step = lambda step: None
+    calm, drawn = desk.anomalies(), desk.anomalies()
+    desk.run(calm)
+
+    def wipe() -> None:
+        drawn.viewer.layers["case"].data[:] = 0
+        drawn.viewer.layers["case liver"].data[:] = 0
+
+    _slow_synthesis(kit, desk.during(wipe))
+    desk.run(drawn)
+    for name in ("case anomalous", "case anomalous mask"):
+        assert np.array_equal(calm.viewer.layers[name].data, drawn.viewer.layers[name].data), f"drawing on the whole: {name}"
+    assert (calm.messages.text, drawn.messages.text) == ("", str(EDITED))
+
+
+@row(48)
+def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
+    """A mask that the user corrected meets another run."""
+    desk = Desk(kit)
+    for how in ("brush", "fill", "script", "during the run"):
+        for threshold in (0.5, 0.3):
+            panel = desk.panel()
+            desk.run(panel)
+            layer = panel.viewer.layers["case tumours"]
+
+            def correct(layer: Any = layer, how: str = how) -> None:
+                if how == "fill":
+                    layer.fill((5, 24, 32), 1)
+                elif how == "script":
+                    layer.data[5, 24, 32] = 1
+                else:
+                    paint(layer)
+
+            if how == "during the run":
+                desk.method.at_step = desk.during(correct)
+            else:
+                correct()
+            before = layer.data.tobytes()
+            panel.threshold.slider.setValue(round(100 * threshold))
+            desk.run(panel)
+            desk.method.at_step = lambda step: None
+            corrected = layer.data.tobytes()
+            assert layer in panel.viewer.layers and layer.name == "case tumours", how
+            assert corrected == before or how == "during the run", f"{how}, threshold {threshold}"
+            assert layer.data[5, 24, 32] == 1, how
+            assert "case tumours 2" in names(panel), f"{how}: the new lesions have a layer of their own"
+            desk.run(panel)
+            assert layer.data.tobytes() == corrected, f"{how}, a third run"
+    panel = desk.panel(liver=False)
+    desk.run(panel, panel.inputs.find.click)
+    liver = panel.viewer.layers["case liver"]
+    paint(liver, 0)
+    before = liver.data.tobytes()
+    desk.run(panel, panel.inputs.find.click)
+    assert liver.data.tobytes() == before and "case liver 2" in names(panel)
+
+
+@row(51)
+def cancel_stops_within_a_second_and_leaves_nothing(kit: Kit) -> None:
+    """Work is cancelled at every step in turn."""
+    desk = Desk(kit)
+    for button in ("segment", "find"):
+        _panel_stops(desk, button)
+    for name, work in _library(kit.folder).items():
+        steps = _stops_at_every_step(name, work, desk.patience)
+        assert steps >= 3, f"{name} tells of {steps} steps only"
+        left = sorted(path.name for path in kit.folder.rglob("*") if path.is_file())
+        assert all(
+            part.endswith(".unfinished.stage1.safetensors") or part.endswith(".unfinished.stage2.safetensors") for part in left
+        ), f"{name} left {left}"  # the state of an unfinished training is whole, and gone on with
+
+
+def _panel_stops(desk: Desk, button: str) -> None:
+    """The panel's two runs: nothing new on screen, said in words, and the copies are let go."""
+    for step in range(4 if button == "segment" else 1):
+        panel = desk.panel(liver=button == "segment")
+        before, began = names(panel), [0.0]
+
+        def stop(panel: Any = panel, began: list[float] = began) -> None:
+            panel.runbar.button.click()
+            began[0] = time.monotonic()
+
+        (desk.method if button == "segment" else desk.finder).at_step = desk.during(stop, step)
+        desk.run(panel, panel.runbar.button.click if button == "segment" else panel.inputs.find.click)
+        assert time.monotonic() - began[0] < STOPS_S * desk.patience, f"{button}, step {step}"
+        assert panel.runbar.text.text() == "Stopped. Nothing was kept." and names(panel) == before, f"{button}, step {step}"
+        assert panel.runbar.button.isEnabled() and not our_threads()
+        call = (desk.method if button == "segment" else desk.finder).calls.pop()
+        copied = weakref.ref(call["volume"].voxels)
+        assert copied() is not panel.viewer.layers["case"].data
+        del call
+        gc.collect()
+        assert copied() is None, f"{button}, step {step}: the run's copy of the scan is still in memory"
+    desk.method.at_step, desk.finder.at_step = (lambda step: None), (lambda: None)
+
+
+def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
+    """The long work of the library on a phantom, each ready to be started."""
+    from napari_liver_anomaly.cards import fit_and_save
+    from napari_liver_anomaly.healthy import pack_scan
+    from napari_liver_anomaly.inference import Segment, segment
+    from napari_liver_anomaly.liver import find_liver
+    from napari_liver_anomaly.methods.two_stage import PRESETS, TwoStage
+    from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+    from napari_liver_anomaly.synthesis import Blobs
+    from napari_liver_anomaly.synthesising import synthesise
+    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+
+    made = make_phantom(PhantomSettings(size_px=64, slices=24, tumours=False))
+    part = slice(9, 15)  # little, so that each piece of work takes a moment only
+    grid = Geometry((64, 64, 6), made.volume.geometry.source_affine)
+    volume = Volume(np.ascontiguousarray(made.volume.voxels[part]), grid)
+    liver = Mask(np.ascontiguousarray(made.liver.voxels[part]), grid, volume.identity)
+    small = PRESETS["compact"]
+    preset = dataclasses.replace(
+        small,
+        restorer=dataclasses.replace(small.restorer, width=4),
+        segmenter=dataclasses.replace(small.segmenter, width=4),
+        schedule=dataclasses.replace(
+            small.schedule, restorer_updates=2, segmenter_updates=2, segmenter_epochs=0, batch=2, crop_px=64
+        ),
+    )
+    scan = pack_scan(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")
+    method = TwoStage(preset)
+
+    def train(job: Job) -> object:
+        for left in folder.glob("model*"):
+            left.unlink()
+        return fit_and_save([scan], preset, folder / "model.safetensors", device="cpu", job=job)
+
+    return {
+        "segment": lambda job: segment(volume, liver, method, Segment(batch=2), device="cpu", job=job),
+        "find_liver": lambda job: find_liver(volume, device="cpu", job=job),
+        "synthesise": lambda job: synthesise(volume, liver, Blobs(), 0, job),
+        "train": train,
+    }
+
+
+def _stops_at_every_step(name: str, work: Callable[[Job], object], patience: float) -> int:
+    """Cancel at each report in turn; how many there are. Only after the last is a result allowed, for then all was done."""
+    told: list[Any] = []
+    work(Job(report=told.append))
+    assert told[-1].done == told[-1].total, f"{name} ends at {told[-1]}"
+    for step in range(len(told) - 1):
+        seen, began = [0], [0.0]
+
+        job = Job()
+
+        def report(progress: Any, seen: list[int] = seen, began: list[float] = began, step: int = step, job: Job = job) -> None:
+            if seen[0] == step:
+                job.cancel()
+                began[0] = time.monotonic()
+            seen[0] += 1
+
+        job.report = report
+        gc.collect()
+        weighed = step == len(told) - 2  # the most that there can be; tracing is slow
+        if weighed:
+            tracemalloc.start()
+        try:
+            work(job)
+            stopped = False
+        except Cancelled:
+            stopped = True
+        late_s = time.monotonic() - began[0]
+        assert stopped, f"{name}, step {step} of {len(told)} ({told[step]}): a cancelled job gave a result"
+        assert seen[0] == step + 1 and late_s < STOPS_S * patience, f"{name}, step {step}: stopped after {late_s:.1f} s"
+        kept = _traced_arrays_bytes() if weighed else 0
+        assert kept < KEPT_BYTES, f"{name}, step {step}: arrays of {kept} bytes are still held"
+    return len(told)
+
+
+def _traced_arrays_bytes() -> int:
+    """Memory of the arrays that were made since tracing began and are still there; tracing ends."""
+    gc.collect()
+    arrays = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
+    kept = sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([arrays]).traces)
+    tracemalloc.stop()
+    return kept
+
+
+@row(62)
+def the_window_answers_during_any_run(kit: Kit) -> None:
+    """The window freezes while something is worked on."""
+    from builders import nifti_file
+    from napari_liver_anomaly import reading
+
+    desk = Desk(kit)
+    desk.sample = desk.make_sample((24, 128, 128), (3.0, 2.0, 2.0))
+    desk.method.sample, desk.method.steps, desk.method.step_s = desk.sample, 15, 0
+    desk.method.at_step = _busy
+    desk.finder.voxels, desk.finder.at_step = desk.sample.liver.voxels.copy(), lambda: [_busy() for _ in range(10)]
+    panel = desk.panel(write=lambda *_: [_busy() for _ in range(10)] and ())
+    read = reading.read
+    kit.patch.setattr(reading, "read", lambda *args: ([_busy() for _ in range(10)], read(*args))[1])
+    path = nifti_file(kit.folder / "scan.nii")
+    drawing = desk.anomalies()
+    _slow_synthesis(kit, _busy)
+    for name, begin, ended in (
+        ("segment", panel.segment, panel.finished),
+        ("find", panel.find_liver, panel.finished),
+        ("export", partial(panel.write, kit.folder), panel.writing.ended),
+        ("open", partial(panel.open, [path]), panel.loaded),
+        ("draw", drawing.draw_whole, drawing.finished),
+        ("threshold", lambda: panel.threshold.slider.setValue(30), None),
+    ):
+        late_s = _latest_beat_s(desk, begin, ended)
+        assert late_s < LATE_S * desk.patience, f"{name}: the window was silent for {late_s:.2f} s"
+
+
+def _busy(_step: int = 0) -> None:
+    """Work as a network does it: much without the interpreter's lock, a little with it."""
+    matrix = np.ones((200, 200))
+    for _ in range(4):
+        matrix = np.tanh(matrix @ matrix)
+    sum(n * n for n in range(20_000))
+
+
+def _latest_beat_s(desk: Desk, begin: Callable[[], object], ended: Any) -> float:
+    """How late the latest beat of a timer of the window is during some work."""
+    from qtpy.QtCore import QTimer
+
+    last, late_s = [time.monotonic()], [0.0]
+
+    def beat() -> None:
+        now = time.monotonic()
+        late_s[0] = max(late_s[0], now - last[0] - BEAT_MS / 1000)
+        last[0] = now
+
+    timer = QTimer(interval=BEAT_MS)
+    timer.timeout.connect(beat)
+    timer.start()
+    if ended is None:
+        begin()
+        desk.bot.wait(10 * BEAT_MS)
+    else:
+        with desk.bot.waitSignal(ended, timeout=LONG_MS):
+            begin()
+    desk.bot.wait(2 * BEAT_MS)
+    beat()
+    timer.stop()
+    return late_s[0]
+
+
+class CardFull(RuntimeError):
+    """What a graphics card raises when its memory is full."""
+
+
+def _kinds_of_refusal() -> list[type[Refusal]]:
+    """Refusal and all that derives from it."""
+    found = [Refusal]
+    for kind in found:
+        found += [further for further in kind.__subclasses__() if further.__module__ == errors.__name__ and further not in found]
+    return found
+
+
+@row(63)
+def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> None:
+    """Something is raised in a worker."""
+    from napari_liver_anomaly import reading, synthesising
+
+    desk = Desk(kit)
+    refusals = [kind("code", "What is wrong.", "What it means.", "What to do.") for kind in _kinds_of_refusal()]
+    assert len(refusals) >= 10
+    faults = [
+        RuntimeError("bare"),
+        CardFull("CUDA out of memory"),
+        ValueError("x"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+        MemoryError(),
+    ]
+    raised: list[BaseException] = []
+
+    def stumble(*_: Any, **__: Any) -> Any:
+        if raised:
+            raise raised[0]
+
+    def write(*_: Any) -> tuple[()]:
+        stumble()
+        return ()
+
+    plain = reading.read
+    kit.patch.setattr(reading, "read", lambda *args: stumble() or plain(*args))
+    draw = synthesising.synthesise
+    kit.patch.setattr(synthesising, "synthesise", lambda *args: stumble() or draw(*args))
+    from builders import nifti_file
+
+    path = nifti_file(kit.folder / "scan.nii")
+    panel, drawing = desk.panel(write=write), desk.anomalies()
+    desk.run(panel)
+    desk.method.at_step = desk.finder.at_step = stumble
+    doors = {
+        "segment": (panel, panel.runbar.button.click, panel.finished, panel.runbar.button),
+        "find": (panel, panel.inputs.find.click, panel.finished, panel.inputs.find),
+        "export": (panel, partial(panel.write, kit.folder), panel.writing.ended, panel.export.button),
+        "open": (panel, partial(panel.open, [path]), panel.loading.ended, panel.opening.file),
+        "draw": (drawing, drawing.runbar.button.click, drawing.finished, drawing.runbar.button),
+    }
+    for name, (door, begin, ended, button) in doors.items():
+        for error in (*refusals, *faults):
+            raised[:] = [error]
+            before = names(door)
+            with desk.bot.waitSignal(ended, timeout=LONG_MS):
+                begin()
+            case = f"{name}, {type(error).__name__}: {door.messages.text}"
+            if isinstance(error, Refusal):
+                assert door.messages.text == "What is wrong. What it means. What to do." and not door.messages.details, case
+            else:
+                assert "Nothing was changed." in door.messages.text and "Traceback" not in door.messages.text, case
+                assert type(error).__name__ in door.messages.details and "Traceback" in door.messages.details, case
+                assert not door.messages._details.isVisibleTo(door) and door.messages._fold.isVisibleTo(door), case
+            assert button.isEnabled() and names(door) == before and not door.runbar.bar.isVisibleTo(door), case
+        raised.clear()
+        with desk.bot.waitSignal(ended, timeout=LONG_MS):
+            begin()
+        assert not door.messages.details and "What is wrong" not in door.messages.text, f"{name} works again"
+    asks = Finding(level=Level.ASK, code="x", what="A.", meaning="B.", action="C.")
+    panel.messages.find(asks)
+    assert panel.messages.property("level") == "ask"
