@@ -119,15 +119,18 @@ def header_of(path: Path) -> Slice:
     from pydicom.filereader import read_file_meta_info
 
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        if not path.is_file() or path.stat().st_size > LARGEST_FILE:  # a pipe would never end
             raise ValueError
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote the header, names included
-            syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+            about = read_file_meta_info(path)
+            syntax = str(about.get("TransferSyntaxUID", ""))
             if syntax == DEFLATED:
                 raise _deflated()
-            fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-            return _slice(path, syntax, fields)
+            found = _slice(path, syntax, dcmread(path, stop_before_pixels=True, specific_tags=TAGS))
+            if str(about.get("MediaStorageSOPClassUID", "")) in CT_CLASSES and not (found.is_ct or found.modality):
+                raise EOFError  # cut off before it says again that it is a slice: without it the scan would have a gap
+            return found
     except DAMAGE:
         raise UnreadableFile(
             "dicom-damaged",
