@@ -281,7 +281,7 @@ def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None
     folder : path-like
         Holds ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
     keep_names : bool
-        Keep the names of the cases; without it only hashes are kept.
+        Keep the names of the cases, as their files are named, for data sets whose names are no patients'; without it only hashes are kept.
     job : Job, optional
         Progress and cancel, asked at every case.
 
