@@ -688,7 +688,7 @@ def a_hostile_folder_leads_nowhere(kit: Kit) -> None:
         with refused((name, "nrrd"), kind=UnreadableFile):
             read(nrrd_file(home / "scan.nhdr", b"", data_file=name))
 
-    memory = Path("/dev/shm")  # as many files are made quickly where there is no disk
+    memory = Path("/dev/shm")  # noqa: S108 - as many files are made quickly where there is no disk
     crowd = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else kit.folder))
     (crowd / "0").write_bytes((outside / "slice00.dcm").read_bytes())
     for n in range(1, 100_000):

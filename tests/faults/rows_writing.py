@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import traceback
 import urllib.request
 import warnings
 from dataclasses import replace
@@ -26,7 +25,7 @@ from faults.table import row
 from faults.witness import SHOW_ALL, child, names_in, organ_of, refused, scanned, searched, turned, witnessed
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.cli import DONE, REFUSED, main
-from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, Refusal, WrongGrid
+from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
 from napari_liver_anomaly.evidence import evaluate
 from napari_liver_anomaly.healthy import pack_scan, write_healthy
 from napari_liver_anomaly.inference import segment
@@ -62,7 +61,7 @@ def labels_arrive_exactly(kit: Kit) -> None:
         "float": scanned(kit.folder, "float.nii", ct().astype(np.float32)),
     }
     for (about, volume), kind in itertools.product(templates.items(), ("uint8", "uint16", "int16", "int32", "int64", "uint64")):
-        for highest in numbers:
+        for highest in numbers if about == "scaled" else (65535,):
             limits = np.iinfo(kind)
             chosen = [n for n in numbers if limits.min <= n <= min(limits.max, max(highest, 1))]
             labels = np.zeros(volume.geometry.shape, kind)
@@ -90,15 +89,20 @@ def labels_arrive_exactly(kit: Kit) -> None:
 @row(23)
 def labels_are_never_interpolated(kit: Kit) -> None:
     """Label interpolation invents labels and shrinks lesions: masks stay on the scan's grid; only scores travel, and keep volumes."""
-    for diameter, spacing in itertools.product(
-        (5, 10, 20, 40), ((0.5, 0.5, 0.5), (0.7, 0.7, 2.5), (0.8, 0.8, 3), (0.5, 0.5, 5), (2, 2, 2), (5, 5, 5))
-    ):
-        shape = [int(70 / mm) for mm in spacing]
+    spacings = ((0.7, 0.7, 2.5), (0.8, 0.8, 3), (0.5, 0.5, 5), (1, 1, 1), (2, 2, 2), (5, 5, 5), (0.5, 0.5, 0.5))
+    for diameter, spacing in itertools.product((5, 10, 20, 40), spacings):
+        if diameter > 10 and max(spacing) < 1:
+            continue  # millions of voxels, and easier than what is left
+        width = diameter + 20
+        shape = [int(width / mm) for mm in spacing]
+        middle = width / 2 - 0.3
         places = np.stack(
-            np.meshgrid(*[np.arange(n) * mm - 34.7 for n, mm in zip(shape, spacing, strict=True)], indexing="ij"), -1
+            np.meshgrid(*[np.arange(n) * mm - middle for n, mm in zip(shape, spacing, strict=True)], indexing="ij"), -1
         )
-        sphere, organ = np.sqrt((places**2).sum(-1)) <= diameter / 2, (np.abs(places) < 30).all(-1)
+        sphere, organ = np.sqrt((places**2).sum(-1)) <= diameter / 2, (np.abs(places) < width / 2 - 2).all(-1)
         about = (diameter, spacing)
+        if not sphere.any():
+            continue  # smaller than a voxel, and between four of them
 
         values = np.where(organ, np.where(sphere, 60, 100), -1000).astype(np.int16)
         volume = scanned(kit.folder, "scan.nii", values, np.diag([*spacing, 1.0]))
@@ -310,7 +314,7 @@ def millilitres_are_voxels_times_spacing(kit: Kit) -> None:
             abs(report["tumour_ml"] - counted_ml) < 1e-3
             and abs(report["liver_ml"] - inside.sum() * np.prod(spacing) / 1000) < 1e-3
         ), about
-        assert f"{counted_ml:.1f} ml in all" in report["summary"], about
+        assert abs(float(report["summary"].split(" ml in all")[0].rpartition(" ")[2]) - counted_ml) < 0.051, about
         header, line = (folder / "lesions.csv").read_text(encoding="utf-8").splitlines()
         assert abs(float(line.split(",")[header.split(",").index("volume_ml")]) - counted_ml) < 1e-3, about
         witnessed(folder / "tumours.nii.gz", volume.geometry)
@@ -355,8 +359,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     import torch
 
     from napari_liver_anomaly import checkpoint
-    from napari_liver_anomaly.schedule import Schedule
-    from napari_liver_anomaly.training import Stage, _Unfinished
+    from napari_liver_anomaly.training import _Unfinished
 
     result = searched(volume)
     rng = np.random.default_rng(1)
@@ -369,7 +372,10 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     noise = replace(packed, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8), liver=packed.liver)
     many = [noise, replace(noise, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8))]
     labels = rng.integers(0, 60000, volume.geometry.shape)
-    outputs = ["residual", "restored", "score", "tumours", "liver"]
+    outputs = [f"{name}.nii.gz" for name in ("residual", "restored", "score", "tumours", "liver")] + [
+        "lesions.csv",
+        "report.json",
+    ]
     full = replace(result, restored=volume.voxels, residual=np.zeros_like(volume.voxels))
     sample = Sample(volume, result.liver, result.liver)
     from napari_liver_anomaly.verbs import _write_json
@@ -378,14 +384,13 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "image": ([folder / "i" / "image.nii.gz"], lambda: write_image(volume.voxels, volume.geometry, folder / "i" / "image.nii.gz")),
         "plain-image": ([folder / "p" / "image.nii"], lambda: write_image(volume.voxels, volume.geometry, folder / "p" / "image.nii")),
         "labels": ([folder / "l" / "labels.nii.gz"], lambda: write_labels(labels, volume.geometry, folder / "l" / "labels.nii.gz")),
-        "results": ([folder / "r" / f"{name}.nii.gz" for name in outputs] + [folder / "r" / "lesions.csv", folder / "r" / "report.json"], lambda: write(full, folder / "r")),
+        "results": ([folder / "r" / name for name in outputs], lambda: write(full, folder / "r")),
         "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_sample(sample, folder / "s", "a")),
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
         "state": ([folder / "t" / "state.safetensors"], lambda: _Unfinished(folder / "t" / "state.safetensors", {"a": 1}, network, adam).keep(3)),
         "healthy": ([folder / "h" / "healthy.npz"], lambda: write_healthy(many, folder / "h" / "healthy.npz")),
         "json": ([folder / "j" / "report.json"], lambda: _write_json({"numbers": list(range(9000))}, folder / "j" / "report.json")),
     }  # fmt: skip
-    assert Schedule and Stage
     for paths, _ in made.values():
         for path in paths:
             path.parent.mkdir(exist_ok=True)
@@ -433,7 +438,8 @@ def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
             assert names_in(paths[0].parent) == sorted(path.name for path in paths), (name, nth)
             for path in paths[nth - 1 :]:  # a place where nothing was before stays empty
                 path.unlink()
-            kit.patch.setattr(storage.os, "replace", lambda *_: locked(*_, nth=len(calls) + 1))
+            calls.clear()
+            kit.patch.setattr(storage.os, "replace", locked)
             with refused((name, nth, "new"), "not-written"):
                 use()
             kit.patch.setattr(storage.os, "replace", real)
@@ -852,8 +858,6 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
     assert main(["segment", str(sound), "--out", str(home / "never"), "--device", "cpu"]) == 1
     kit.patch.undo()
     assert not (home / "never").exists()
-    with pytest.raises(Refusal):
-        main(["segment"]) if not traceback else read(odd["missing"])
 
 
 @row(59)

@@ -7,7 +7,6 @@ import sys
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel
@@ -23,6 +22,7 @@ from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.volume import Geometry

@@ -88,9 +88,9 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
     NotWritten
         As :func:`write_image`.
     """
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    limits = np.iinfo(np.int32)
-    if labels.dtype.kind not in "biu" or low < limits.min or high > limits.max:
+    whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
+    low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
+    if not whole or low < limits.min or high > limits.max:
         raise InvalidNumbers(
             "labels-not-whole", "These labels are not whole numbers of ordinary size.", "They would not arrive as they are.",
             "Export a layer of labels.",
