@@ -162,7 +162,7 @@ def _may_be_program(start: bytes) -> bool:
 
 
 def _card(path: Path) -> dict[str, Any]:
-    """The card with its seal, as it was written."""
+    """Read the card with its seal, as it was written."""
     try:
         card = json.loads(json.loads(_header(path))["__metadata__"]["card"])
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):

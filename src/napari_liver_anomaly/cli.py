@@ -1,7 +1,7 @@
 """The same verbs in a terminal: ``liver-anomaly segment``, ``train``, ``evaluate`` and the rest.
 
-Exit codes: 0 done, 1 the program is at fault, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 4 a question needs an answer (it and
-the flags that answer it on stderr, nothing written), 130 stopped by the user.
+Exit codes: 0 done, 1 the program is at fault, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 4 a question
+needs an answer (it and the flags that answer it on stderr, nothing written), 130 stopped by the user.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import traceback
 import urllib.request
 import warnings
 from dataclasses import replace
@@ -875,9 +876,9 @@ def nothing_ever_reaches_the_network(kit: Kit) -> None:
         "torch.hub by name": lambda: torch.hub.load("pytorch/vision", "resnet18", trust_repo=True, verbose=False),
     }
     for name, attempt in tries.items():
-        with pytest.raises(OSError, match="a test tried"):  # PermissionError, or URLError around it
+        with pytest.raises((OSError, RuntimeError)) as caught:  # our PermissionError, or what a library makes of it
             attempt()
-        assert name
+        assert "a test tried" in "".join(traceback.format_exception(caught.value)), name
     done = child_words(["segment"], kit)
     assert done == [], done
 
