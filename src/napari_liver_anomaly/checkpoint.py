@@ -122,7 +122,16 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
                 "Close other programs, or use a smaller model.",
             )  # fmt: skip
         tensors: dict[str, Tensor] = load(path.read_bytes())
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError):
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ):  # a shape of 2⁶²
         raise _damaged(path) from None
     known = all(str(tensor.dtype).removeprefix("torch.") in KINDS for tensor in tensors.values())
     if not known or not all(tensor.isfinite().all() for tensor in tensors.values()):

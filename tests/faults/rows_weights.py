@@ -105,6 +105,7 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
 
     # Weights without a seal, as from an earlier version: what changes the network is still told by its tensors.
     old = kit.folder / "old.safetensors"
+    weights = {name: value.contiguous() for name, value in model.tensors().items()}
     for trail, value in (
         (("restorer", "width"), 16),
         (("segmenter", "width"), 16),
@@ -112,18 +113,18 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
         (("restorer", "planes"), 3),
     ):
         card = {"format": 1, "key": "two-stage", "settings": SMALL.to_dict(), "seed": 1}
-        save_file(model.tensors(), old, metadata={"card": json.dumps(card)})
+        save_file(weights, old, metadata={"card": json.dumps(card)})
         load(old)
         card["settings"][trail[0]][trail[1]] = value
         if trail[1] == "residual_gain":
             card["settings"]["segmenter"]["restoration"] = False
-        save_file(model.tensors(), old, metadata={"card": json.dumps(card)})
+        save_file(weights, old, metadata={"card": json.dumps(card)})
         with refused(("old", trail), "model-tensors", "model-card"):
             load(old)
     for name, change in {"unknown": {"more": 1}, "missing": {}, "range": {"pixel_mm": 99.0}}.items():
         card = {"format": 1, "key": "two-stage", "settings": SMALL.to_dict(), "seed": 1}
         card["settings"]["prepare"] = card["settings"]["prepare"] | change if change else {}
-        save_file(model.tensors(), old, metadata={"card": json.dumps(card)})
+        save_file(weights, old, metadata={"card": json.dumps(card)})
         with refused(("old", name), "model-card"):
             load(old)
 
