@@ -21,6 +21,7 @@ MAX_VOXELS = 2**30
 MAX_BYTES = 8 * 2**30
 PIECE = 2**20
 LONGEST_ENDING = 32
+OUR_OWN = {".json", ".npz", ".safetensors", ".md", ".csv"}  # what we write beside scans, and may write again
 MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -52,7 +53,7 @@ def demand_other(path: str | Path, inputs: Iterable[str | Path]) -> None:
     path : path-like
         Where a file shall be written.
     inputs : iterable of path-like
-        Files and folders that were read; a folder stands for every file in it.
+        Files and folders that were read; a folder stands for every file in it that may be a scan or mask.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def demand_other(path: str | Path, inputs: Iterable[str | Path]) -> None:
     path = Path(path)
     for other in map(Path, inputs):
         same = os.path.samefile(path, other) if path.exists() and other.exists() else path.resolve() == other.resolve()
-        within = path.exists() and other.is_dir() and path.resolve().parent == other.resolve()
+        within = path.exists() and path.suffix not in OUR_OWN and other.is_dir() and path.resolve().parent == other.resolve()
         if same or within:
             raise NotWritten(
                 "would-overwrite-input", "The file to be written is one of the files that were read.",
