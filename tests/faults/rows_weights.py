@@ -251,6 +251,7 @@ def damaged_weights_are_refused(kit: Kit) -> None:
     header, data = parts_of(path)
     names = [name for name in header if name != "__metadata__"]
     first, second = names[0], names[1]
+    floating = next(name for name in names if header[name]["dtype"] == "F32")
     wide = next(name for name in names if header[name]["shape"][::-1] != header[name]["shape"])
 
     def with_(name: str, **changes: Any) -> dict[str, Any]:
@@ -270,7 +271,7 @@ def damaged_weights_are_refused(kit: Kit) -> None:
         "backwards": lambda: put(bad, with_(first, data_offsets=[end, 0]), data),
         "beyond": lambda: put(bad, with_(first, data_offsets=[0, 2**40]), data),
         "wrong kind": lambda: put(bad, with_(first, dtype="F64"), data),
-        "kind of the same size": lambda: put(bad, with_(first, dtype="I32"), data),
+        "kind of the same size": lambda: put(bad, with_(floating, dtype="I32"), data),
         "unknown kind": lambda: put(bad, with_(first, dtype="X9"), data),
         "wrong shape": lambda: put(bad, with_(first, shape=[1]), data),
         "turned shape": lambda: put(bad, with_(wide, shape=header[wide]["shape"][::-1]), data),
@@ -302,7 +303,7 @@ def damaged_weights_are_refused(kit: Kit) -> None:
     bad.unlink()
     for odd in (float("nan"), float("inf"), -float("inf")):
         tensors = {name: value.clone() for name, value in load_file(path).items()}
-        tensors[first].view(-1)[0] = odd
+        tensors[floating].view(-1)[0] = odd
         save_file(tensors, bad, metadata=header["__metadata__"])
         with refused(odd, "model-damaged", kind=UnfitModel) as caught:
             load(bad)
