@@ -203,7 +203,18 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
             if header["format"] != FORMAT:
                 raise KeyError("format")
             return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error, EOFError):
+    except (
+        UnreadableFile,
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+    ):
         raise UnreadableFile(
             "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
