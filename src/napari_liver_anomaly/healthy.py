@@ -216,7 +216,7 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
         EOFError,
     ):
         raise UnreadableFile(
-            "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
+            "healthy-unreadable", "This is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
         ) from None  # fmt: skip
 

@@ -328,7 +328,7 @@ def _read_json(path: Path, needed: set[str] | frozenset[str] = frozenset()) -> d
             raise ValueError("no evaluation")
     except (UnreadableFile, ValueError, RecursionError):
         raise Refusal(
-            "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
+            "report-unreadable", "This is not a readable evaluation.", "Nothing was made from it.",
             "Give a JSON file made by 'evaluate' or 'cross-validate'.",
         ) from None  # fmt: skip
     return report
