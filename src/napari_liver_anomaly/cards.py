@@ -10,6 +10,7 @@ from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, version
 from napari_liver_anomaly.healthy import slices_of
 from napari_liver_anomaly.methods.two_stage import TwoStage
+from napari_liver_anomaly.settings import differing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +121,10 @@ def _restorer_of(path: str | Path, preset: Preset, scans: Sequence[HealthyScan])
     """Load the model whose restorer is to be shared, and make sure that it may be."""
     model = TwoStage.load(path)
     learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
-    if model.preset.to_dict() != preset.to_dict() or learned != [scan.scan for scan in scans]:
+    odd = differing(model.preset.to_dict(), preset.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
+    if odd:
         raise UnfitModel(
-            "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans.",
+            "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans: {', '.join(odd[:8])}.",
             "Sharing it would mix what the two models have seen.", "Give a model of the same preset and the same scans.",
         )  # fmt: skip
     return model

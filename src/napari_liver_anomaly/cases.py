@@ -58,7 +58,7 @@ def find_cases(folder: str | Path) -> tuple[Case, ...]:
             found.append(Case(name, path, liver, _first(folder, name, TUMOUR_WORDS)))
     if not found:
         raise Refusal(
-            "no-cases", f"No scan with a liver mask was found in {folder.name or 'that folder'}.", "There is nothing to work on.",
+            "no-cases", "No scan with a liver mask was found in that folder.", "There is nothing to work on.",
             "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
         )  # fmt: skip
     return tuple(found)

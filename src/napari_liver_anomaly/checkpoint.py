@@ -1,21 +1,34 @@
-"""Weights on disk: a safetensors file whose header holds a card. Nothing that could run a program is ever opened."""
+"""Weights on disk: a safetensors file whose header holds a card. Nothing that could run a program is ever opened.
+
+The card is sealed: with a checksum over itself and the tensors, and with the settings a second time. A file that was damaged or edited
+since it was written is refused, and an edited setting is named. Files from before there were seals are taken as they are.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.storage import hash_of, replacing
+from napari_liver_anomaly.errors import OutOfMemory, UnfitModel, UnreadableFile
+from napari_liver_anomaly.settings import differing
+from napari_liver_anomaly.storage import hash_of, memory_budget, opened, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 FORMAT = 1
+SEAL = "seal"
 LARGEST_BYTES = 2 * 1024**3
+LARGEST_HEADER = 2**26
 PROGRAM_ENDINGS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 PROGRAM_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+KINDS = ("float16", "bfloat16", "float32", "float64", "int64", "int32", "uint8", "bool")
+GIVEN_TWICE = ("key", "settings", "networks", "members", "mirror", "shown", "seed")
 
 
 def save(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
@@ -34,12 +47,21 @@ def save(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> 
     -------
     str
         SHA-256 of the file.
+
+    Raises
+    ------
+    NotWritten
+        When the disk does not take it; an earlier file is untouched.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as packed
 
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    card = {"format": FORMAT, **card}
+    seal = {"settings": {name: card[name] for name in GIVEN_TWICE if name in card}}
+    sealed = card | {SEAL: seal | {"checksum": _checksum(card | {SEAL: seal}, flat)}}
+    block = packed(flat, metadata={"card": json.dumps(sealed, ensure_ascii=False)})
     with replacing(path) as beside:
-        save_file(flat, beside, metadata={"card": json.dumps({"format": FORMAT, **card}, ensure_ascii=False)})
+        beside.write_bytes(block)
     return hash_of(path)
 
 
@@ -59,22 +81,11 @@ def read_card(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     UnfitModel
-        When the file is missing, unsafe, damaged or has no card of ours.
+        When the file is missing, unsafe, damaged, edited, or has no card of ours.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
-    _refuse_programs(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            card = json.loads((file.metadata() or {})["card"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise _damaged(path) from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise UnfitModel(
-            "model-format", f"{path.name} was written for another version of this program.",
-            "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
-        )  # fmt: skip
+    card = _card(path)
+    card.pop(SEAL, None)
     return card
 
 
@@ -94,40 +105,103 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Raises
     ------
     UnfitModel
-        When the file is missing, unsafe or damaged, or holds numbers that are not finite.
+        When the file is missing, unsafe, damaged or edited, or holds numbers that are not finite.
+    OutOfMemory
+        When it is larger than the memory there is for it.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     path = Path(path)
-    _refuse_programs(path)
+    card = _card(path)
     try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path) from error
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        size = os.path.getsize(path)
+        if 2 * size > memory_budget():
+            raise OutOfMemory(
+                "model-too-large", f"{path.name} needs more memory than is free.", "Reading it could stop the computer.",
+                "Close other programs, or use a smaller model.",
+            )  # fmt: skip
+        tensors: dict[str, Tensor] = load(path.read_bytes())
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ):  # a shape of 2⁶²
+        raise _damaged(path) from None
+    known = all(str(tensor.dtype).removeprefix("torch.") in KINDS for tensor in tensors.values())
+    if not known or not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise _damaged(path)
+    if SEAL in card and card[SEAL].pop("checksum", "") != _checksum(card, tensors):
         raise _damaged(path)
     return tensors
 
 
-def _refuse_programs(path: Path) -> None:
-    """Refuse what could carry a program, by name and by first bytes; and what is too large to be weights."""
+def _header(path: Path) -> bytes:
+    """JSON at the start of a weights file. What could carry a program is refused, by name and by first bytes; so is what is too large."""
     try:
-        with open(path, "rb") as stream:
-            start = stream.read(4)
-        size = path.stat().st_size
-    except OSError as error:
+        with opened(path) as stream:
+            start = stream.read(9)
+            size = stream.seek(0, os.SEEK_END)
+            length = int.from_bytes(start[:8], "little")
+            plain = start[8:] == b"{"  # a length may begin with the same bytes as a pickle
+            if path.suffix.lower() in PROGRAM_ENDINGS or (not plain and _may_be_program(start)):
+                raise UnfitModel(
+                    "model-program", f"{path.name} is a file type that can run programs.", "It is refused, whatever it holds.",
+                    "Use weights in .safetensors format.",
+                )  # fmt: skip
+            if not plain or size > LARGEST_BYTES or not 2 <= length <= min(size - 8, LARGEST_HEADER):
+                raise _damaged(path)
+            stream.seek(8)
+            return stream.read(length)
+    except UnreadableFile:
         raise UnfitModel(
             "model-missing", f"No weights were found at {path.name}.", "There is no such model.",
             "Give the name of a model ('liver-anomaly info' lists them) or a .safetensors file.",
-        ) from error  # fmt: skip
-    if path.suffix.lower() in PROGRAM_ENDINGS or start.startswith(PROGRAM_STARTS):
+        ) from None  # fmt: skip
+
+
+def _may_be_program(start: bytes) -> bool:
+    """Whether a file begins as a pickle does: those of today by two bytes, the oldest kind by a letter and more text."""
+    return start.startswith(PROGRAM_STARTS) or (start[:1] in (b"c", b"(", b"]", b"}", b"I", b"S", b"V") and b"\0" not in start)
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """Read the card with its seal, as it was written."""
+    try:
+        card = json.loads(json.loads(_header(path))["__metadata__"]["card"])
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        raise _damaged(path) from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise UnfitModel(
-            "model-program", f"{path.name} is a file type that can run programs.", "It is refused, whatever it holds.",
-            "Use weights in .safetensors format.",
+            "model-format", f"{path.name} was written for another version of this program.",
+            "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
         )  # fmt: skip
-    if size > LARGEST_BYTES:
+    seal = card.get(SEAL, {})
+    if not isinstance(seal, dict) or not isinstance(settings := seal.get("settings", {}), dict):
         raise _damaged(path)
+    if odd := differing({name: card.get(name) for name in settings}, settings):
+        raise UnfitModel(
+            "model-edited", f"The card of {path.name} was changed after it was written: {', '.join(odd[:8])}.",
+            "The weights were trained with other settings and would give wrong results.", "Fetch or train the model again.",
+        )  # fmt: skip
+    return card
+
+
+def _checksum(card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Hash over a card and tensors, by their names, kinds, shapes and bytes."""
+    import torch
+
+    digest = hashlib.blake2b(json.dumps(card).encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _damaged(path: Path) -> UnfitModel:

@@ -1,13 +1,14 @@
 """The same verbs in a terminal: ``liver-anomaly segment``, ``train``, ``evaluate`` and the rest.
 
-Exit codes: 0 done, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 4 a question needs an answer (it and
-the flags that answer it on stderr, nothing written), 130 stopped by the user.
+Exit codes: 0 done, 1 the program is at fault, 2 wrong usage, 3 an input was refused (one sentence on stderr, nothing written), 4 a question
+needs an answer (it and the flags that answer it on stderr, nothing written), 130 stopped by the user.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from napari_liver_anomaly.verbs import VERBS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, REFUSED, ASKED, STOPPED = 0, 3, 4, 130
+DONE, CRASHED, REFUSED, ASKED, STOPPED = 0, 1, 3, 4, 130
+HERE = Path(__file__).parent
 FINDERS = ("own", "totalsegmentator")
 FIND_WITH = "What finds the liver: our own networks, or TotalSegmentator where it is installed with its weights. Default own."
 
@@ -44,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name or a sign that the terminal cannot show must not end the run
+            stream.reconfigure(errors="backslashreplace")
     parser = make_parser()
     args = parser.parse_args(arguments)
     bar = _Bar()
@@ -59,8 +64,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bar.close()
         sys.stderr.write("liver-anomaly: stopped; no result was written.\n")
         return STOPPED
+    except Exception as error:
+        bar.close()
+        sys.stderr.write(f"liver-anomaly: {_crash(error)}\n")
+        return CRASHED
     bar.close()
     return DONE
+
+
+def _crash(error: BaseException) -> str:
+    """Say where the program is at fault, and nothing that it was working on: an error's own words may quote names and paths."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames if HERE in Path(frame.filename).parents]
+    return (
+        f"The program is at fault ({type(error).__name__} in {' ‹ '.join(reversed(ours[-4:])) or 'the command line'}). "
+        "No result was written. Please report this line."
+    )
 
 
 class _Bar:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,11 @@ import numpy as np
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preparing import HealthySlices, Prepare, prepare
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.storage import opened, replacing, unpacked_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -31,6 +32,7 @@ FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
+LARGEST_HEADER = 2**24
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -151,6 +153,11 @@ def write_healthy(scans: Iterable[HealthyScan], path: str | Path) -> None:
         At least one.
     path : path-like
         Ends in ``.npz``.
+
+    Raises
+    ------
+    NotWritten
+        When the disk does not take it; an earlier file is untouched.
     """
     arrays: dict[str, NDArray[Any]] = {}
     about: list[dict[str, Any]] = []
@@ -162,8 +169,8 @@ def write_healthy(scans: Iterable[HealthyScan], path: str | Path) -> None:
             {"scan": scan.scan, "name": scan.name, "shape": scan.shape, "corner": scan.corner, "spacing_mm": scan.spacing_mm}
         )
     header = json.dumps({"format": FORMAT, "scans": about}).encode()
-    with replacing(path) as beside:
-        np.savez_compressed(beside, **{"header": np.frombuffer(header, dtype=np.uint8), **arrays})  # type: ignore[arg-type]
+    with replacing(path) as beside, open(beside, "wb") as file:  # to a name, numpy would add an ending of its own
+        np.savez_compressed(file, **{"header": np.frombuffer(header, dtype=np.uint8), **arrays})  # type: ignore[arg-type]
 
 
 def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
@@ -183,18 +190,35 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
     ------
     UnreadableFile
         When it is damaged or another kind of file.
+    OutOfMemory
+        When it would unpack to more than there is memory for.
     """
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with opened(path) as stream:
+            unpacked_bytes(stream)
+            file = np.load(stream, allow_pickle=False)
+            if file.zip.getinfo("header.npy").file_size > LARGEST_HEADER:
+                raise KeyError("header")
             header = json.loads(file["header"].tobytes())
             if header["format"] != FORMAT:
                 raise KeyError("format")
             return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        UnreadableFile,
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+    ):
         raise UnreadableFile(
-            "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
+            "healthy-unreadable", "This is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
-        ) from error  # fmt: skip
+        ) from None  # fmt: skip
 
 
 def _unpack(number: int, about: dict[str, Any], file: Any) -> HealthyScan:
@@ -268,7 +292,7 @@ def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None
     folder : path-like
         Holds ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
     keep_names : bool
-        Keep the names of the cases; without it only hashes are kept.
+        Keep the names of the cases, as their files are named, for data sets whose names are no patients'; without it only hashes are kept.
     job : Job, optional
         Progress and cancel, asked at every case.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from napari_liver_anomaly.doubts import about_the_edge, demand_numbers
-from napari_liver_anomaly.errors import OutOfMemory
+from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import Lesion, clean, measure
 from napari_liver_anomaly.memory import Ladder, demand, ran_out
@@ -142,6 +142,16 @@ class Result:
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
     liver_from: Literal["given", "found"] = "given"
+
+    def __post_init__(self) -> None:
+        self.liver.of(self.volume, "liver mask")
+        for name in ("restored", "residual", "score", "labels"):
+            array = getattr(self, name)
+            if array is not None and array.shape != self.volume.voxels.shape:
+                raise WrongGrid(
+                    "shape-differs", f"A {name} image of shape {array.shape} was given for a scan of shape {self.volume.voxels.shape}.",
+                    "It belongs to another scan.", "Use what was made from this very scan.",
+                )  # fmt: skip
 
 
 def segment(

@@ -150,13 +150,14 @@ def clean(
     return labels
 
 
-def measure(labels: NDArray[np.integer], volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
+def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
     """Measure every lesion of a scan.
 
     Parameters
     ----------
-    labels : ndarray, (z, y, x) integer
-        Lesion numbers as given by :func:`clean`, 0 outside; numbers may be missing, as after editing by hand.
+    labels : ndarray, (z, y, x) integer; or Mask
+        Lesion numbers as given by :func:`clean`, 0 outside; numbers may be missing, as after editing by hand. A mask is one lesion, and
+        must belong to the scan.
     volume : Volume
         The scan.
     liver : Mask
@@ -170,11 +171,13 @@ def measure(labels: NDArray[np.integer], volume: Volume, liver: Mask) -> tuple[L
     Raises
     ------
     WrongGrid
-        When the labels or the liver do not lie on the scan's grid.
+        When the labels or the liver do not lie on the scan's grid, or belong to another scan.
     """
     from scipy import ndimage
 
     liver = liver.of(volume, "liver mask")
+    if not isinstance(labels, np.ndarray):
+        labels = labels.of(volume, "tumour mask").voxels.astype(np.uint8)
     if labels.shape != volume.geometry.shape:
         raise WrongGrid(
             "shape-differs", f"Lesions of shape {labels.shape} were given for a scan of shape {volume.geometry.shape}.",

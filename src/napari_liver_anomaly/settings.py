@@ -144,6 +144,32 @@ class Settings:
         return cls(**made)
 
 
+def differing(one: Any, other: Any, name: str = "") -> list[str]:
+    """Name what differs between two pieces of plain data, such as the settings of two trainings.
+
+    Parameters
+    ----------
+    one, other : dict, list, or plain value
+        As JSON holds them.
+    name : str
+        What they are called; put before the names inside.
+
+    Returns
+    -------
+    list of str
+        For example ``["prepare.pixel_mm"]``; empty when they are equal.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return [
+            found
+            for key in dict.fromkeys([*one, *other])
+            for found in differing(one.get(key), other.get(key), f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
+        return [found for n, pair in enumerate(zip(one, other, strict=True)) for found in differing(*pair, f"{name}.{n}")]
+    return [] if one == other and isinstance(one, bool) is isinstance(other, bool) else [name]
+
+
 def _check(option: Option, value: Any) -> None:
     """Refuse a value of the wrong kind or outside the range of its option."""
     if option.choices:

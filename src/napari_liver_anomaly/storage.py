@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from napari_liver_anomaly.errors import NotWritten, OutOfMemory, UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_AXIS = 4096
 MAX_VOXELS = 2**30
@@ -26,6 +26,8 @@ CONTAINERS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "total_inactive_file"),
 )
+LONGEST_ENDING = 32
+OUR_OWN = {".json", ".npz", ".safetensors", ".md", ".csv"}  # what we write beside scans, and may write again
 MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -49,6 +51,32 @@ def hash_of(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def demand_other(path: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse to write over a file that was read, however it is spelled or linked.
+
+    Parameters
+    ----------
+    path : path-like
+        Where a file shall be written.
+    inputs : iterable of path-like
+        Files and folders that were read; a folder stands for every file in it that may be a scan or mask.
+
+    Raises
+    ------
+    NotWritten
+        When it is one of them.
+    """
+    path = Path(path)
+    for other in map(Path, inputs):
+        same = os.path.samefile(path, other) if path.exists() and other.exists() else path.resolve() == other.resolve()
+        within = path.exists() and path.suffix not in OUR_OWN and other.is_dir() and path.resolve().parent == other.resolve()
+        if same or within:
+            raise NotWritten(
+                "would-overwrite-input", "The file to be written is one of the files that were read.",
+                "Nothing was written; the input is untouched.", "Choose another name or folder.",
+            )  # fmt: skip
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Write a file beside its place, force it to disk, then put it in place: old or new, never half.
@@ -68,29 +96,92 @@ def replacing(path: str | Path) -> Iterator[Path]:
     NotWritten
         When the folder or disk does not take it. A file that was there before is untouched and nothing is left beside it.
     """
-    path = Path(path)
-    made: Path | None = None
+    with replacing_all((path,)) as (beside,):
+        yield beside
+
+
+@contextmanager
+def replacing_all(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
+    """Write several files that belong together: all are forced to disk before the first is put in place.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Where the files shall be. Folders are made if they are missing.
+
+    Yields
+    ------
+    tuple of Path
+        For each a name in its folder with its ending, to write to.
+
+    Raises
+    ------
+    NotWritten
+        When a folder or the disk does not take one. Files that were there before are untouched or brought back, and nothing is left
+        beside them.
+    """
+    places = [Path(path) for path in paths]
+    made: list[Path] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ending = "".join(path.suffixes[-2:])
-        beside = path.parent / f".writing-{secrets.token_hex(8)}{ending}"
-        # The system takes the user's mask off these rights, so the file gets those of any new file.
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        made = beside
-        yield made
-        with open(made, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(made, path)
-        made = None
+        for at in places:
+            at.parent.mkdir(parents=True, exist_ok=True)
+            beside = _beside(at)
+            # The system takes the user's mask off these rights, so the file gets those of any new file.
+            os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            made.append(beside)
+        yield tuple(made)
+        for beside in made:
+            with open(beside, "rb+") as stream:
+                os.fsync(stream.fileno())
+        _put(made, places)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise NotWritten(
-            "not-written", f"{path.name} was not written: {reason}.",
-            "An earlier file of that name is untouched.", "Choose another folder or make room.",
-        ) from error  # fmt: skip
+            "not-written",
+            f"{f'{places[0].name} was' if len(places) == 1 else 'The files were'} not written: {reason}.",
+            "Earlier files of that name are untouched.",
+            "Choose another folder or make room.",
+        ) from None  # fmt: skip - the system's own words quote the path
     finally:
-        if made is not None:
-            made.unlink(missing_ok=True)
+        for beside in made:
+            beside.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Name that nobody has, in the folder of a file and with its ending."""
+    return path.parent / f".writing-{secrets.token_hex(8)}{''.join(path.suffixes[-2:])[-LONGEST_ENDING:]}"
+
+
+def _put(made: Sequence[Path], places: Sequence[Path]) -> None:
+    """Put files in place one by one; when one cannot be, bring back what the others replaced."""
+    earlier = [_second_name(place) if len(places) > 1 else None for place in places]
+    done: list[tuple[Path, Path | None, bool]] = []
+    try:
+        for beside, place, kept in zip(made, places, earlier, strict=True):
+            new = not os.path.lexists(place)
+            os.replace(beside, place)
+            done.append((place, kept, new))
+    except OSError:
+        for place, kept, new in reversed(done):
+            if kept is not None:
+                os.replace(kept, place)
+            elif new:
+                place.unlink(missing_ok=True)
+        raise
+    finally:
+        for kept in earlier:
+            if kept is not None:
+                kept.unlink(missing_ok=True)
+
+
+def _second_name(path: Path) -> Path | None:
+    """Give a file a second name, by which it can be brought back; None where there is no file, or the disk knows no such names."""
+    second = _beside(path)
+    try:
+        os.link(path, second, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        return None
+    return second
 
 
 def free_memory() -> int:
@@ -149,6 +240,41 @@ def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
             "scan-too-large", f"The scan needs {size_words(needed)} of memory; {size_words(budget)} can be given to it.",
             "Reading it could stop the computer.", "Close other programs, or cut the scan to the liver.",
         )  # fmt: skip
+    return needed
+
+
+def unpacked_bytes(stream: BinaryIO) -> int:
+    """Bytes that a zip archive unpacks to, checked before anything is unpacked.
+
+    Parameters
+    ----------
+    stream : binary file
+        The archive; stands where it stood afterwards.
+
+    Returns
+    -------
+    int
+        Sum over its members. Python's own reader never gives more of a member than the archive says.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        When it is no zip archive.
+    OutOfMemory
+        When that is more than :func:`memory_budget`, or more than its packed bytes can hold.
+    """
+    import zipfile
+
+    here = stream.tell()
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+    needed, budget = sum(member.file_size for member in members), memory_budget()
+    if needed > budget or any(member.file_size > member.compress_size * MAX_RATIO + PIECE for member in members):
+        raise OutOfMemory(
+            "file-too-large", f"The file unpacks to {size_words(needed)}; {size_words(budget)} can be given to it.",
+            "Reading it could stop the computer.", "Close other programs, or make the file again.",
+        )  # fmt: skip
+    stream.seek(here)
     return needed
 
 
@@ -329,9 +455,11 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UnreadableFile(
-            "file-unreadable", f"The file could not be read: {reason}.",
-            "Nothing was read.", "Check that you may read it, and that the disk or network share is there.",
-        ) from error  # fmt: skip
+            "file-unreadable",
+            f"The file could not be read: {reason}.",
+            "Nothing was read.",
+            "Check that you may read it, and that the disk or network share is there.",
+        ) from None  # fmt: skip - the system's own words quote the path
 
 
 def size_words(count: int) -> str:

@@ -7,6 +7,7 @@ and ends, on a CPU, in the very same weights.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.settings import differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -347,9 +349,10 @@ class _Unfinished:
         weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
         shapes = {name: value.shape for name, value in self.network.state_dict().items()}
         fits = shapes == {name: value.shape for name, value in weights.items()}
-        if about.get("key") != self.key or not fits:
+        odd = differing(about.get("key"), json.loads(json.dumps(self.key))) or ([] if fits else ["network"])
+        if odd:
             raise UnfitModel(
-                "state-other", f"The unfinished training in {self.path.name} has other settings or scans.",
+                "state-other", f"The unfinished training in {self.path.name} has other settings or scans: {', '.join(odd[:8])}.",
                 "Going on would mix two trainings.", "Remove that file, or train with the settings and scans it was begun with.",
             )  # fmt: skip
         self.network.load_state_dict(weights)

@@ -9,14 +9,14 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, UnreadableFile, version
 from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, segment
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.storage import demand_other, opened, replacing
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.methods.two_stage import Preset
     from napari_liver_anomaly.volume import Mask, Volume
+
+
+LARGEST_REPORT = 2**28
 
 
 def settings_from(args: argparse.Namespace, base: Settings) -> Any:
@@ -104,7 +107,7 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     result = dataclasses.replace(result, findings=tuple(said.values()), liver_from="given" if args.liver else "found")
     job.at("Writing", 0, 1)
     write(result, args.out, inputs=_inputs(args))
-    report = json.loads((args.out / "report.json").read_text())
+    report = _read_json(args.out / "report.json")
     _say(f"{report['summary']} {result.ran_on} {result.timings_s['total']:.1f} s.")
     _say(NOT_A_MEDICAL_DEVICE)
 
@@ -145,14 +148,15 @@ def run_train_liver(args: argparse.Namespace, job: Job) -> None:
     """Train a liver finder and write its weights with a card."""
     from napari_liver_anomaly.liver.validate import train_liver
 
-    words = ["liver-anomaly", "train-liver", "--data", args.data.name, "--seed", str(args.seed)]
+    demand_other(args.out, [path for path in (args.data, args.start, args.metrics) if path])
+    words = ["liver-anomaly", "train-liver", "--data", "DATA", "--seed", str(args.seed)]
     words += ["--without", *args.without] if args.without else []
     words += ["--start", args.start.name] if args.start else []
     words += [f"{o.flag}={getattr(args, o.name)}" for o in options(LiverSchedule) if getattr(args, o.name) != o.default]
     card = train_liver(
         args.data, args.out, without=args.without, start=args.start, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
         about=args.about_data, command=shlex.join([*words, "--out", args.out.name]),
-        metrics=json.loads(args.metrics.read_text()) if args.metrics else None, job=job,
+        metrics=_read_json(args.metrics) if args.metrics else None, job=job,
     )  # fmt: skip
     _say(f"Wrote {args.out.name}, trained on {len(card['data']['scans'])} scans.")
 
@@ -161,6 +165,7 @@ def run_cross_validate_liver(args: argparse.Namespace, job: Job) -> None:
     """Train and measure the liver finder, fold by fold."""
     from napari_liver_anomaly.liver.validate import cross_validate_liver
 
+    demand_other(args.out, (args.data,))
     found = cross_validate_liver(
         args.data, args.fold, models=args.models, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
         about=args.about_data, device=args.device, job=job,
@@ -172,6 +177,7 @@ def run_prepare(args: argparse.Namespace, job: Job) -> None:
     """Pack folders of cases into one training file."""
     from napari_liver_anomaly.healthy import pack_folder, write_healthy
 
+    demand_other(args.out, args.folders)
     scans = [scan for folder in args.folders for scan in pack_folder(folder, keep_names=args.keep_names, job=job)]
     write_healthy(scans, args.out)
     _say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
@@ -192,7 +198,7 @@ def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Say how a model can be trained again, in names without folders."""
+    """Say how a model can be trained again, without the names of what it was trained on; the card knows the scans by their hashes."""
     said = [option for option in options(Schedule) if getattr(args, option.name) is not None]
     flags = [f"{option.flag}={getattr(args, option.name)}" for option in said if option.kind is not bool]
     flags += [option.flag if getattr(args, option.name) else f"--no-{option.flag[2:]}" for option in said if option.kind is bool]
@@ -200,7 +206,7 @@ def _command(args: argparse.Namespace) -> str:
         "liver-anomaly",
         "train",
         "--healthy",
-        *(path.name for path in args.healthy),
+        *(f"HEALTHY{number}" for number in range(1, len(args.healthy) + 1)),  # names of folders may be those of patients
         "--preset",
         args.preset,
         "--seed",
@@ -215,6 +221,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     """Train a model and write its weights with a card."""
     from napari_liver_anomaly.cards import fit_and_save
 
+    demand_other(args.out, [path for path in (*args.healthy, args.restorer, args.metrics) if path])
     scans = _healthy(args, job)
     left_out = set(args.without)
     unknown = left_out - {word for scan in scans for word in (scan.name, scan.scan)}
@@ -223,7 +230,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
             "case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without."
         )
     scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
-    metrics = json.loads(args.metrics.read_text()) if args.metrics else None
+    metrics = _read_json(args.metrics) if args.metrics else None
     figures = fit_and_save(
         scans,
         _preset(args),
@@ -244,6 +251,7 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
     """Put several trained models into one file."""
     from napari_liver_anomaly.methods import combine
 
+    demand_other(args.out, [path for path in (*args.models, *args.restore_with, args.metrics) if path])
     job.at("Putting models together", 0, 1)
     metrics = _read_report(args.metrics) if args.metrics else None
     combine(
@@ -277,6 +285,7 @@ def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
+    demand_other(args.out, (args.data, args.model))
     # Whatever is found is measured: a question would count as nothing found.
     find = (lambda volume: find_liver(volume, device=args.device, unlikely="accept")[0]) if args.find_liver else None
     found = evaluate(args.data, load(args.model), _segment_settings(args), find=find, seen=args.seen, device=args.device, job=job)
@@ -297,6 +306,7 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     """Train and measure, fold by fold."""
     from napari_liver_anomaly.evidence import cross_validate
 
+    demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
         _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
         only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
@@ -315,15 +325,21 @@ def _write_json(found: dict[str, Any], path: Path) -> None:
 
 def _read_report(path: Path) -> dict[str, Any]:
     """Read a stored evaluation."""
+    return _read_json(path, {"summary", "cases"})
+
+
+def _read_json(path: Path, needed: set[str] | frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Read figures that a verb wrote earlier."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
+        with opened(path) as stream:
+            report = json.loads(stream.read(LARGEST_REPORT))
+        if not isinstance(report, dict) or not needed <= report.keys():
             raise ValueError("no evaluation")
-    except (OSError, ValueError) as error:
+    except (UnreadableFile, ValueError, RecursionError):
         raise Refusal(
-            "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
+            "report-unreadable", "This is not a readable evaluation.", "Nothing was made from it.",
             "Give a JSON file made by 'evaluate' or 'cross-validate'.",
-        ) from error  # fmt: skip
+        ) from None  # fmt: skip
     return report
 
 
@@ -332,6 +348,9 @@ def run_tables(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.evidence.tables import case_table, draw_curves, method_table, seeds_line
 
     job.at("Making tables", 0, 1)
+    for path in (args.out, args.curves):
+        if path:
+            demand_other(path, (args.report,))
     report = _read_report(args.report)
     chosen = args.cases or list(report["summary"])[:1]
     if unknown := [name for name in chosen if name not in report["summary"]]:

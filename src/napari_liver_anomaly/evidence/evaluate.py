@@ -98,7 +98,8 @@ def evaluate(
     -------
     dict
         Plain data for JSON: ``summary`` for every method, over all cases and over those the model was not trained on; ``cases``
-        one by one; ``left_out`` with the reason for each.
+        one by one; ``left_out`` with the reason for each. By design it names every case as its files are named, so that figures can be
+        traced: do not name files after patients, or do not pass the report on. Nothing else of a scan is in it but its hash.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def evaluate(
     UnfitModel
         When the model learned from scans and its card names no threshold that was set without tumour labels.
     Refusal
-        When the folder holds no case with a tumour mask.
+        When the folder holds no case with a tumour mask, or ``find`` gives the liver of another scan.
     Cancelled
         When the job was cancelled.
     """
@@ -226,6 +227,7 @@ def measure_case(
             found = find(volume)
         except Refusal:
             found = Mask(np.zeros_like(liver.voxels), volume.geometry, volume.identity)
+        found = found.of(volume, "found liver")
         facts["found_liver_ml"] = found.ml
         facts["found_liver_dice"] = dice(found.voxels, liver.voxels)
         facts["tumour_outside_found_liver_ml"] = _outside_ml(tumours, found)

@@ -199,12 +199,12 @@ def _assumed(picture: Picture) -> Geometry:
 def _doubts(picture: Picture, low: float, high: float) -> tuple[Finding, ...]:
     """Say what is not known of a layer that another reader made."""
     orientation = Finding(
-        level=Level.NOTE, code="layer-orientation", what=f"'{picture.name}' was not opened by this plugin.",
+        level=Level.NOTE, code="layer-orientation", what="The scan was not opened by this plugin.",
         meaning="Left and right are not verified, and voxel sizes are those of the layer.",
         action="Open the file with the Load button to be sure.",
     )  # fmt: skip
     units = Finding(
-        level=Level.ASK, code="layer-not-hu", what=f"'{picture.name}' holds values from {low:g} to {high:g}.",
+        level=Level.ASK, code="layer-not-hu", what=f"The scan holds values from {low:g} to {high:g}.",
         meaning="They do not look like Hounsfield units of a CT.", action="Go on only if you know that they are.",
     )  # fmt: skip
     return (orientation, units) if low > -200 or high < 100 else (orientation,)

@@ -126,6 +126,8 @@ class Finder:
                 part = {
                     key.removeprefix(f"{name}."): value.float() for key, value in tensors.items() if key.startswith(f"{name}.")
                 }
+                if any(value.dtype != torch.float16 for key, value in tensors.items() if key.startswith(f"{name}.")):
+                    raise TypeError(name)  # not the kind that save writes
                 net.load_state_dict(part)
         except (KeyError, RuntimeError, TypeError) as error:
             raise UnfitModel(

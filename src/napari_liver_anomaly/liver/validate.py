@@ -42,6 +42,9 @@ def train_liver(
 ) -> dict[str, Any]:
     """Train a liver finder on a folder of cases and write its weights and card.
 
+    The card names the cases by design, as their files are named, so that no finder is measured on what it learned from: do not name files
+    after patients.
+
     Parameters
     ----------
     folder : path-like

@@ -83,12 +83,14 @@ class DarkRule(Settings):
         ------
         Refusal
             When there is no scan.
+        WrongGrid
+            When a mask belongs to another scan.
         """
         reach = 200.0
         edges = np.linspace(-reach, reach, 4001)
         counts = np.zeros(edges.size - 1, np.int64)
         for volume, liver in healthy:
-            box, inside = _box(liver)
+            box, inside = _box(liver.of(volume, "liver mask"))
             counts += np.histogram(np.clip(self._darkness(volume, box, inside)[inside], -reach, reach), edges)[0]
         if not counts.any():
             raise Refusal("healthy-none", "There is no healthy liver.", "The rule cannot be set.", "Give scans without tumours.")

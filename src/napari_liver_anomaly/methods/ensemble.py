@@ -196,11 +196,13 @@ class Ensemble:
                 "model-card", f"The card of {path.name} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             )  # fmt: skip
+        import torch
+
         parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
         for name, value in tensors.items():
             number, _, rest = name.partition(".")
             place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
-            parts[place][rest] = value.float() if value.is_floating_point() else value
+            parts[place][rest] = value.float() if value.dtype == torch.float16 else value  # the kind that save writes
         for place, about in enumerate(abouts):
             owner = about.get("restorer_of", place) if isinstance(about, dict) else place
             if owner in range(place):

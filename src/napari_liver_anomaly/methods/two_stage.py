@@ -393,10 +393,9 @@ class TwoStage:
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        wanted = {name: value.shape for name, value in model.tensors().items()}
-        odd = sorted(
-            name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None)
-        )
+        wanted = {name: (value.shape, value.dtype) for name, value in model.tensors().items()}
+        there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
+        odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
             raise UnfitModel(
                 "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0]}.",

@@ -243,9 +243,11 @@ def _dicom_files(folder: Path) -> tuple[list[Path], int]:
             entries = list(islice(listing, MOST_ENTRIES + 1))
     except OSError as error:
         raise UnreadableFile(
-            "folder-unreadable", f"The folder cannot be read: {error.strerror or type(error).__name__}.",
-            "Nothing was read.", "Check that you may read it, and that the disk or network share is there.",
-        ) from error  # fmt: skip
+            "folder-unreadable",
+            f"The folder cannot be read: {error.strerror or type(error).__name__}.",
+            "Nothing was read.",
+            "Check that you may read it, and that the disk or network share is there.",
+        ) from None  # fmt: skip - the system's own words quote the path
     if len(entries) > MOST_ENTRIES:
         raise UnreadableFile(
             "folder-too-full", f"The folder holds more than {MOST_ENTRIES} files.",

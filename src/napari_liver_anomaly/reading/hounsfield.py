@@ -27,6 +27,8 @@ SOFT_TISSUE_HU = (-150, 300)
 LEAST_SOFT_TISSUE = 0.01
 DENSE_HU, MOST_DENSE = 500, 0.25  # bone and metal never fill a quarter of a scan
 NO_AIR_HU = -500
+FAT_HU, LEAST_FAT = -30, 0.001  # a CT that shows bone shows fat; an MR with a little ringing below zero does not
+ORGAN_HU, ORGAN_SPREAD_HU = (20, 200), 100  # a crop that holds little but liver
 PILE, PILED, NEAR_HU = 0.001, 5.0, 10  # clipping: a pile on the highest value, far above the values just below it
 FEW_VALUES = 20
 TAKE_AS_HOUNSFIELD = Answer(words="Take them as Hounsfield units", option="values", value="hounsfield")
@@ -149,13 +151,21 @@ def plausible(hounsfield: Voxels, answer: str = "ask") -> tuple[Finding, ...]:
     sample = hounsfield[::step, ::step, ::step]
     soft = np.count_nonzero((sample > SOFT_TISSUE_HU[0]) & (sample < SOFT_TISSUE_HU[1])) / sample.size
     dense = np.count_nonzero(sample > DENSE_HU) / sample.size
-    if low >= 0 or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE or dense > MOST_DENSE:
+    positive = low >= 0 and not _one_organ(sample, low)
+    no_fat = low > NO_AIR_HU and high > DENSE_HU and np.count_nonzero(sample < FAT_HU) < LEAST_FAT * sample.size
+    if positive or no_fat or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE or dense > MOST_DENSE:
         return (taken_as_hounsfield() if answer == "hounsfield" else _unlike(low, high),)
     on_top = np.count_nonzero(sample == high)
     piled = (
         on_top > PILE * sample.size and on_top > PILED * np.count_nonzero((sample < high) & (sample >= high - NEAR_HU)) / NEAR_HU
     )
     return (_clipped(low, high, bool(piled)),) if low > NO_AIR_HU or piled else ()
+
+
+def _one_organ(sample: Voxels, low: int) -> bool:
+    """Whether values without any below zero may be a crop of the liver alone; a picture of another kind begins at 0."""
+    first, middle, last = np.percentile(sample, (5, 50, 95))
+    return bool(low > 0 and ORGAN_HU[0] <= middle <= ORGAN_HU[1] and last - first <= ORGAN_SPREAD_HU)
 
 
 def _unlike(low: int, high: int) -> Finding:

@@ -60,8 +60,7 @@ def open_nifti(path: Path, answers: Answers = ASK_ALL) -> Source:
         size, order = _version(first)
         header = _parsed(first + bytes(reader.read(size - 4)), size, order)
     kind = np.dtype(KINDS[_kind(header)]).newbyteorder(order)
-    sizes, further = _sizes(header)
-    voxel_bytes(sizes, kind.itemsize)
+    sizes, further = _sizes(header, kind.itemsize)
     offset = _offset(header, size)
     slope, intercept = _scaling(header)
     with np.errstate(all="ignore"):  # infinite sizes are found by the checks
@@ -122,13 +121,14 @@ def _kind(header: Any) -> int:
     return code
 
 
-def _sizes(header: Any) -> tuple[tuple[int, int, int], tuple[int, ...]]:
+def _sizes(header: Any, item_bytes: int) -> tuple[tuple[int, int, int], tuple[int, ...]]:
     """Sizes of the first three axes, and of the further ones."""
     dims = [int(n) for n in header["dim"]]
     count = dims[0]
     if not 1 <= count <= 7:
         raise _not_nifti()
     sizes = [*dims[1 : count + 1], 1, 1][: max(3, count)]
+    voxel_bytes(sizes[:3], item_bytes)
     voxel_bytes(sizes, 1)
     return (sizes[0], sizes[1], sizes[2]), tuple(sizes[3:])
 

@@ -172,18 +172,24 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
     from pydicom.filereader import read_file_meta_info
 
     try:
-        if path.stat().st_size > LARGEST_FRAMES:
+        if not path.is_file() or path.stat().st_size > LARGEST_FRAMES:  # a pipe would never end
             raise ValueError
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote the header, names included
-            syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+            about = read_file_meta_info(path)
+            syntax = str(about.get("TransferSyntaxUID", ""))
             if syntax == DEFLATED:
                 raise _deflated()
             fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
             frames = _frames(fields)
             if len(frames) == 1 and path.stat().st_size > LARGEST_FILE:
                 raise ValueError
-            return tuple(_slice(path, number, syntax, frame, framed=len(frames) > 1) for number, frame in enumerate(frames))
+            found = tuple(_slice(path, number, syntax, frame, framed=len(frames) > 1) for number, frame in enumerate(frames))
+            if str(about.get("MediaStorageSOPClassUID", "")) in CT_CLASSES and not any(
+                one.is_ct or one.modality for one in found
+            ):
+                raise EOFError  # cut off before it says again that it is a slice: without it the scan would have a gap
+            return found
     except DAMAGE:
         raise UnreadableFile(
             "dicom-damaged",

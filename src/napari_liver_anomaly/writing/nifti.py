@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.storage import demand_other, replacing_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,9 +88,9 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
     NotWritten
         As :func:`write_image`.
     """
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    limits = np.iinfo(np.int32)
-    if labels.dtype.kind not in "biu" or low < limits.min or high > limits.max:
+    whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
+    low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
+    if not whole or low < limits.min or high > limits.max:
         raise InvalidNumbers(
             "labels-not-whole", "These labels are not whole numbers of ordinary size.", "They would not arrive as they are.",
             "Export a layer of labels.",
@@ -171,21 +170,10 @@ def write_together(files: Mapping[Path, Callable[[Path], None]], inputs: Iterabl
     NotWritten
         When a place is an input, or the disk does not take one of them.
     """
-    kept = [Path(path) for path in inputs]
+    kept = tuple(inputs)
     for place in files:
-        if any(_same_file(place, path) for path in kept):
-            raise NotWritten(
-                "would-overwrite-input", f"{place.name} is one of the files that were read.",
-                "Nothing was written; the input is untouched.", "Choose another folder.",
-            )  # fmt: skip
-    with ExitStack() as stack:
-        for place, write in files.items():
-            write(stack.enter_context(replacing(place)))
+        demand_other(place, kept)
+    with replacing_all(tuple(files)) as besides:
+        for beside, write in zip(besides, files.values(), strict=True):
+            write(beside)
     return tuple(files)
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, however they are spelled or linked."""
-    if one.exists() and other.exists():
-        return os.path.samefile(one, other)
-    return one.resolve() == other.resolve()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.inference import Result
 
+UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 LIBRARIES = ("torch", "numpy", "nibabel")
 
 
@@ -46,7 +47,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     NotWritten
         When a name is that of an input, or the disk does not take a file; earlier files are untouched.
     WrongGrid
-        When liver and scan do not belong together.
+        When liver, scan and result do not belong together.
     """
     folder, geometry = Path(folder), result.volume.geometry
     liver = result.liver.of(result.volume, "liver mask")
@@ -59,7 +60,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     }
     files = {folder / f"{name}.nii.gz": image_writer(array, geometry) for name, array in images.items() if array is not None}
     names = [path.name for path in files] + ["lesions.csv", "report.json"]
-    files[folder / "lesions.csv"] = lambda path: _write_table(result.lesions, path)
+    files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
     text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files[folder / "report.json"] = lambda path: _write_text(text, path)
     return write_together(files, inputs)
@@ -90,6 +91,7 @@ def report(result: Result) -> dict[str, Any]:
         "liver_from": result.liver_from,
         "scan": result.volume.identity,
         "grid": str(geometry),
+        "sides": sides(result),
         "model": result.model,
         "model_hash": result.model_hash,
         "settings": result.settings.to_dict(),
@@ -99,6 +101,23 @@ def report(result: Result) -> dict[str, Any]:
         "findings": [asdict(finding) | {"level": str(finding.level)} for finding in result.findings],
         "versions": {"napari-liver-anomaly": version()} | {name: installed(name) for name in LIBRARIES},
     }
+
+
+def sides(result: Result) -> str:
+    """Say whether left and right can be relied on.
+
+    Parameters
+    ----------
+    result : Result
+        As given by ``inference.segment``.
+
+    Returns
+    -------
+    str
+        ``"as in the scan's file"``; or ``"unverified"`` when the file does not say how the patient lies, or another program read it.
+    """
+    doubted = UNVERIFIED & {finding.code for finding in result.findings}
+    return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
 
 
 def summary(result: Result) -> str:
@@ -127,14 +146,14 @@ def _write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _write_table(lesions: Iterable[Lesion], path: Path) -> None:
-    """One row for each lesion; the notice is a column, so that every program reads the table as it is."""
+def _write_table(result: Result, path: Path) -> None:
+    """One row for each lesion; notice and mark of the sides are columns, so that every program reads the table as it is."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([column for field in fields(Lesion) for column in _columns(field.name)] + ["notice"])
-        for lesion in lesions:
+        rows.writerow([column for field in fields(Lesion) for column in _columns(field.name)] + ["sides", "notice"])
+        for lesion in result.lesions:
             values = [value for field in fields(Lesion) for value in np.atleast_1d(getattr(lesion, field.name)).tolist()]
-            rows.writerow([_cell(value) for value in values] + [NOT_A_MEDICAL_DEVICE])
+            rows.writerow([_cell(value) for value in values] + [sides(result), NOT_A_MEDICAL_DEVICE])
 
 
 def _columns(name: str) -> list[str]:
