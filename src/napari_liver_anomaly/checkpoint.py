@@ -68,7 +68,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             card = json.loads((file.metadata() or {})["card"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise _damaged(path) from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise UnfitModel(

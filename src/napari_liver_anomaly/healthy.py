@@ -6,19 +6,23 @@ which planes may serve as healthy. Reading it back needs numpy alone.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import math
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.errors import OutOfMemory, Refusal, UnreadableFile
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preparing import HealthySlices, Prepare, prepare
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.storage import memory_budget, replacing, voxel_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +35,14 @@ FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
+LARGEST_MM = 20.0
+# What zipfile, json and numpy raise on files that are broken in one way or another; an encrypted member is a RuntimeError.
+DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, SyntaxError, zipfile.BadZipFile,
+    zlib.error, tokenize.TokenError,
+)  # fmt: skip
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -183,29 +195,71 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
     ------
     UnreadableFile
         When it is damaged or another kind of file.
+    OutOfMemory
+        When it is larger than the memory there is for it.
     """
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes())
+        with zipfile.ZipFile(path) as file:
+            _demand_small(file)
+            header = json.loads(_array(file, "header", np.uint8, 1).tobytes())
             if header["format"] != FORMAT:
                 raise KeyError("format")
             return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except DAMAGE as error:
         raise UnreadableFile(
             "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
         ) from error  # fmt: skip
 
 
-def _unpack(number: int, about: dict[str, Any], file: Any) -> HealthyScan:
-    """Rebuild one scan from its arrays."""
-    grey = file[f"grey_{number}"]
-    liver = np.unpackbits(file[f"liver_{number}"], count=grey.size).reshape(grey.shape).astype(bool)
-    z, y, x = about["spacing_mm"]
+def _demand_small(file: zipfile.ZipFile) -> None:
+    """Refuse what would unpack to more than there is memory for, and ways of packing that are none of ours."""
+    members = file.infolist()
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        raise ValueError("packing")
+    if sum(member.file_size for member in members) > memory_budget():
+        raise OutOfMemory(
+            "healthy-too-large", "This file of healthy livers does not fit into memory.",
+            "Training from it could stop the computer.", "Close other programs, or pack fewer scans into one file.",
+        )  # fmt: skip
+
+
+def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) -> NDArray[Any]:
+    """Take an array of one kind; its header is believed only as far as there are bytes behind it, which numpy's own reader does not hold to."""
+    stream = io.BytesIO(file.read(f"{name}.npy"))
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(name)
+    shape, fortran, stored = np.lib.format.read_array_header_1_0(stream)
+    data = stream.read()
+    if stored != np.dtype(kind) or fortran or len(shape) != axes or math.prod(shape) * stored.itemsize != len(data):
+        raise ValueError(name)
+    return np.frombuffer(data, kind).reshape(shape)
+
+
+def _unpack(number: int, about: dict[str, Any], file: zipfile.ZipFile) -> HealthyScan:
+    """Rebuild one scan from its arrays, whose box must lie in the scan."""
+    grey = _array(file, f"grey_{number}", np.uint8, 3)
+    packed, healthy = _array(file, f"liver_{number}", np.uint8, 1), _array(file, f"healthy_{number}", np.bool_, 1)
+    shape, corner = _three(about["shape"], int), _three(about["corner"], int)
+    spacing_mm = _three(about["spacing_mm"], float)
+    voxel_bytes(shape, 2)
+    inside = all(0 <= first and first + size <= whole for first, size, whole in zip(corner, grey.shape, shape, strict=True))
+    sound = packed.size == -(-grey.size // 8) and healthy.size == len(grey) and all(0 < mm < LARGEST_MM for mm in spacing_mm)
+    if not (inside and sound and isinstance(about["scan"], str) and isinstance(about["name"], str)):
+        raise ValueError(number)
+    liver = np.unpackbits(packed, count=grey.size).reshape(grey.shape).astype(bool)
     return HealthyScan(
-        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=file[f"healthy_{number}"].astype(bool),
-        shape=tuple(about["shape"]), corner=tuple(about["corner"]), spacing_mm=(float(z), float(y), float(x)),
+        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=healthy, shape=shape, corner=corner,
+        spacing_mm=spacing_mm,
     )  # fmt: skip
+
+
+def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
+    """Three numbers of one kind, as the header gives them."""
+    z, y, x = values
+    if not all(isinstance(value, (int, kind)) and not isinstance(value, bool) for value in (z, y, x)):
+        raise ValueError("numbers")
+    return (kind(z), kind(y), kind(x))
 
 
 def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:

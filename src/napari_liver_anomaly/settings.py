@@ -151,7 +151,7 @@ def _check(option: Option, value: Any) -> None:
         allowed = " or ".join(option.choices)
     elif option.kind in (int, float):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-        good = number and (option.kind is float or float(value).is_integer())
+        good = number and (option.kind is float or isinstance(value, int) or value.is_integer())
         good = good and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
         bounds = [f"{word} {bound:g}" for word, bound in (("from", option.low), ("to", option.high)) if bound is not None]
         allowed = " ".join(["a number", *bounds, option.unit]).strip()

@@ -35,14 +35,15 @@ def read_report(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     Refusal
-        When it cannot be read, or is no evaluation.
+        When it cannot be read, or does not hold what tables are made of.
     """
     path = Path(path)
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
             raise ValueError("no evaluation")
-    except (OSError, ValueError) as error:
+        _ = method_table(report), seeds_line(report), case_table(report, list(report["summary"])[:1])  # it holds what tables are made of
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         raise Refusal(
             "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
             "Give a JSON file made by 'evaluate' or 'cross-validate'.",

@@ -380,13 +380,15 @@ class TwoStage:
             When they do not fit each other or this version.
         """
         try:
-            model = cls(Preset.from_dict(about["settings"]), seed=int(about["seed"]))
+            preset, seed = Preset.from_dict(about["settings"]), int(about["seed"])
+            with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
+                planned = cls(preset)
         except (KeyError, TypeError, ValueError, WrongSetting) as error:
             raise UnfitModel(
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        wanted = {name: value.shape for name, value in model.tensors().items()}
+        wanted = {name: value.shape for name, value in planned.tensors().items()}
         odd = sorted(
             name for name in wanted.keys() | tensors.keys() if wanted.get(name) != getattr(tensors.get(name), "shape", None)
         )
@@ -395,6 +397,7 @@ class TwoStage:
                 "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0]}.",
                 "The weights belong to another network.", "Fetch or train the model again.",
             )  # fmt: skip
+        model = cls(preset, seed=seed)
         for part, network in model.networks.items():
             network.load_state_dict(
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

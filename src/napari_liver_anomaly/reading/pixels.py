@@ -162,7 +162,7 @@ def _plain(one: Slice, number: int) -> Array | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            block = dcmread(one.path, specific_tags=["PixelData"]).PixelData
+            block = dcmread(one.path, specific_tags=["PixelData"]).PixelData or b""
     except DAMAGE:
         return None
     if not 0 <= len(block) - 2 * one.rows * one.columns <= 1:

@@ -187,9 +187,9 @@ def _dicom() -> list[Golden]:
     stored, made = scan().astype(np.int32) + 1024, []
     size = (SHAPE[1], SHAPE[0])
     for name, syntax in (("dicom", EXPLICIT), ("dicom-implicit", IMPLICIT), ("dicom-big", BIG)):
-        pixels = [stored[:, :, k].T.astype(">u2" if syntax == BIG else "<u2").tobytes() for k in range(4)]
-        lines = [lines_of(syntax, size, k) for k in range(4)]
-        files = {f"slice{k}.dcm": file_of(lines[k], pixels[k]) for k in range(4)}
+        pixels = [stored[:, :, k].T.astype(">u2" if syntax == BIG else "<u2").tobytes() for k in range(3)]
+        lines = [lines_of(syntax, size, k) for k in range(3)]
+        files = {f"slice{k}.dcm": file_of(lines[k], pixels[k]) for k in range(3)}
         whole = files["slice1.dcm"]
         for opened in ("", "slice1.dcm") if syntax == EXPLICIT else ("",):
             made.append(Golden(
