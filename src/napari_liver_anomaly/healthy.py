@@ -6,11 +6,10 @@ which planes may serve as healthy. Reading it back needs numpy alone.
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import math
-import tokenize
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -36,10 +35,13 @@ LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
 LARGEST_MM = 20.0
+# What stands before an array of bytes in numpy's format, as numpy writes it.
+NPY = re.compile(
+    rb"\x93NUMPY\x01\0[\0-\xff]{2}\{'descr': '(?P<kind>\|[ub]1)', 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]{1,60})\), \} *\n"
+)
 # What zipfile, json and numpy raise on files that are broken in one way or another; an encrypted member is a RuntimeError.
 DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, SyntaxError, zipfile.BadZipFile,
-    zlib.error, tokenize.TokenError,
+    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 Number = TypeVar("Number", int, float)
@@ -225,15 +227,15 @@ def _demand_small(file: zipfile.ZipFile) -> None:
 
 
 def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) -> NDArray[Any]:
-    """Take an array of one kind; its header is believed only as far as there are bytes behind it, which numpy's own reader does not hold to."""
-    stream = io.BytesIO(file.read(f"{name}.npy"))
-    if np.lib.format.read_magic(stream) != (1, 0):
+    """Take an array of bytes; what its header claims must be there, which numpy's own reader finds out too late."""
+    block = file.read(f"{name}.npy")
+    head = NPY.match(block)
+    if head is None:
         raise ValueError(name)
-    shape, fortran, stored = np.lib.format.read_array_header_1_0(stream)
-    data = stream.read()
-    if stored != np.dtype(kind) or fortran or len(shape) != axes or math.prod(shape) * stored.itemsize != len(data):
+    stored, sizes, data = head["kind"].decode(), [int(size) for size in head["shape"].split(b",") if size.strip()], block[head.end() :]
+    if stored != np.dtype(kind).str or len(sizes) != axes or math.prod(sizes) != len(data):
         raise ValueError(name)
-    return np.frombuffer(data, kind).reshape(shape)
+    return np.frombuffer(data, kind).reshape(sizes)
 
 
 def _unpack(number: int, about: dict[str, Any], file: zipfile.ZipFile) -> HealthyScan:

@@ -37,12 +37,15 @@ def read_report(path: str | Path) -> dict[str, Any]:
     Refusal
         When it cannot be read, or does not hold what tables are made of.
     """
+    import numpy as np
+
     path = Path(path)
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
             raise ValueError("no evaluation")
-        _ = method_table(report), seeds_line(report), case_table(report, list(report["summary"])[:1])  # it holds what tables are made of
+        with np.errstate(all="raise"):  # it holds what tables are made of
+            _ = method_table(report), seeds_line(report), case_table(report, list(report["summary"])[:1])
     except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         raise Refusal(
             "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",

@@ -394,7 +394,7 @@ class TwoStage:
         )
         if odd:
             raise UnfitModel(
-                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0]}.",
+                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0][:60]!r}.",
                 "The weights belong to another network.", "Fetch or train the model again.",
             )  # fmt: skip
         model = cls(preset, seed=seed)

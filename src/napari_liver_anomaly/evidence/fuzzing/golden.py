@@ -81,6 +81,11 @@ class Golden:
     inner_text: bool = False
     inner_data: tuple[int, int] = (0, 0)
 
+    @property
+    def slow(self) -> bool:
+        """Whether reading it takes so long that it should come half as often as others."""
+        return len(self.files) > 2 or self.kind in ("model", "liver")
+
 
 def goldens() -> dict[str, Golden]:
     """Make them all.

@@ -33,7 +33,7 @@ from napari_liver_anomaly.healthy import read_healthy
 from napari_liver_anomaly.liver.finder import Finder
 from napari_liver_anomaly.methods import load
 from napari_liver_anomaly.reading import read, read_mask
-from napari_liver_anomaly.reading.answers import Answers
+from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.goldens = goldens()
+        self.turns = [name for name, golden in self.goldens.items() for _ in range(1 if golden.slow else 2)]
         self.sound = {name: golden.files[golden.target] for name, golden in self.goldens.items()}
         self.folder = folder
         self.log = _Log()
@@ -224,7 +225,7 @@ def peak_mb() -> float:
 
 def _scan(path: Path) -> Volume:
     """Read a scan; each question is answered with its first answer."""
-    answers = Answers()
+    answers = ASK_ALL
     for _ in range(MOST_QUESTIONS):
         try:
             return read(path, answers)[0]

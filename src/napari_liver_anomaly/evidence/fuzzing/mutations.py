@@ -38,8 +38,8 @@ WORDS = (
     "1.2.840.10008.1.2.1.99",
 )  # fmt: skip
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+NEW_LINE = re.compile(rb"\n")
 WORD = re.compile(rb"[A-Za-z][\w.-]*")
-LINE = re.compile(rb"[^\n]*\n")
 
 
 def changed(data: bytes, edits: list[Edit], others: Mapping[str, bytes]) -> bytes:
@@ -190,13 +190,14 @@ def _word(rng: random.Random, data: bytes, header: int) -> Edit:
 
 def _line(rng: random.Random, data: bytes, header: int) -> Edit:
     """A line less, twice, or elsewhere."""
-    found = list(LINE.finditer(data, 0, header))
-    if not found:
+    starts = [0, *(spot.end() for spot in NEW_LINE.finditer(data, 0, header))]
+    if len(starts) < 2:
         return _block(rng, data, header)
-    spot, other = rng.choice(found), rng.choice(found)
+    one, other = rng.randrange(len(starts) - 1), rng.randrange(len(starts) - 1)
+    start, count = starts[one], starts[one + 1] - starts[one]
     if rng.random() < 0.4:
-        return _put(spot.start(), len(spot.group()), b"")
-    return ["copy", spot.start(), len(spot.group()), other.start(), rng.choice((0, len(other.group())))]
+        return _put(start, count, b"")
+    return ["copy", start, count, starts[other], rng.choice((0, starts[other + 1] - starts[other]))]
 
 
 IN_BYTES: tuple[Maker, ...] = (_byte, _byte, _bit, _bit, _number, _number, _number, _zeros, _cut, _more, _block)

@@ -45,7 +45,7 @@ def draw(bench: Bench, seed: int, index: int) -> tuple[Golden, bool, list[Edit]]
         As :meth:`Bench.judged` takes them.
     """
     rng = random.Random(f"{seed}:{index}")  # noqa: S311 - to be repeated, not to be secret
-    golden = list(bench.goldens.values())[index % len(bench.goldens)]
+    golden = bench.goldens[bench.turns[index % len(bench.turns)]]
     inside = bool(golden.inner) and rng.random() < INSIDE
     data = golden.inner if inside else bench.sound[golden.name]
     header, text = (golden.inner_header, golden.inner_text) if inside else (golden.header, golden.text)
