@@ -33,6 +33,7 @@ LIBRARIES = ("numpy", "nibabel", "pydicom", "pynrrd", "safetensors", "torch")
 NO_END = 2**62
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only tried; the usual place where it is not there
 KEPT = "fuzz_escapes.json"
+LARGEST = 4096  # bytes of one record
 ALIKE = 3  # escapes of one kind and place that are kept
 
 
@@ -116,9 +117,10 @@ def keep(escapes: Iterable[dict[str, Any]], folder: str | Path) -> int:
     before, seen = len(kept), Counter((one["golden"].split("-")[0], one["how"], one["where"]) for one in kept)
     for escape in escapes:
         same = (escape["golden"].split("-")[0], escape["how"], escape["where"])
-        if seen[same] < ALIKE and escape["edits"]:
+        told = {key: escape[key] for key in ("golden", "inside", "edits", "how", "where")}
+        if seen[same] < ALIKE and escape["edits"] and len(json.dumps(told)) < LARGEST:
             seen[same] += 1
-            kept.append({key: escape[key] for key in ("golden", "inside", "edits", "how", "where")})
+            kept.append(told)
     with replacing(path) as beside:
         lines = ",\n".join(json.dumps(one) for one in kept)
         beside.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -257,7 +257,10 @@ def _demand_right(result: Any, expected: Any, golden: Golden, inside: bool, edit
 
 def _touched(edits: list[Edit], place: tuple[int, int]) -> int | None:
     """How many bytes of plain voxels were overwritten; None when anything else was changed."""
-    plain = all(verb == "put" and place[0] <= rest[0] and rest[0] + rest[1] <= place[1] and len(rest[2]) == 2 * rest[1] for verb, *rest in edits)
+    plain = all(
+        verb == "put" and place[0] <= rest[0] and rest[0] + rest[1] <= place[1] and len(rest[2]) * rest[3] == 2 * rest[1]
+        for verb, *rest in edits
+    )
     return sum(edit[2] for edit in edits) if plain else None
 
 

@@ -1,7 +1,7 @@
 """Damage: a list of small edits that turn a sound file into another, plain enough to be kept as JSON and done again.
 
-An edit is one of ``["put", at, removed, hexadecimal bytes]``, ``["cut", at]``, ``["copy", from, count, at, removed]`` (of the file itself) and
-``["take", name, from, count, at, removed]`` (of another sound file). They are done one after another.
+An edit is one of ``["put", at, removed, hexadecimal bytes, how often]``, ``["cut", at]``, ``["copy", from, count, at, removed]`` (of the file
+itself) and ``["take", name, from, count, at, removed]`` (of another sound file). They are done one after another.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Maker = Callable[[random.Random, bytes, int], Edit]
 
 MOST_EDITS = 4
+SHORT = 8
 MOST_BYTES = 2**17
 IN_HEADER = 0.7  # share of places that are chosen in the header, which is small beside the voxels
 WHOLE = (0, 1, -1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63)
@@ -64,7 +65,7 @@ def changed(data: bytes, edits: list[Edit], others: Mapping[str, bytes]) -> byte
             data = data[: rest[0]]
             continue
         if verb == "put":
-            at, removed, new = rest[0], rest[1], bytes.fromhex(rest[2])
+            at, removed, new = rest[0], rest[1], bytes.fromhex(rest[2]) * rest[3]
         else:
             source = others[rest.pop(0)] if verb == "take" else data
             start, count, at, removed = rest
@@ -113,7 +114,9 @@ def _place(rng: random.Random, data: bytes, header: int) -> int:
 
 
 def _put(at: int, removed: int, new: bytes) -> Edit:
-    return ["put", at, removed, new.hex()]
+    if len(new) > SHORT and new.count(new[:1]) == len(new):
+        return ["put", at, removed, new[:1].hex(), len(new)]
+    return ["put", at, removed, new.hex(), 1]
 
 
 def _byte(rng: random.Random, data: bytes, header: int) -> Edit:
