@@ -282,6 +282,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "info", "List models, recipes, versions and devices.")
     verb.add_argument("--model", help="Show the whole card of one model.")
+
+    verb = _verb(verbs, "fuzz", "Damage files of every kind, and hold that reading refuses them or reads them rightly.")
+    verb.add_argument("--minutes", type=float, default=0.0, help="How long; a minute when neither this nor --inputs is said.")
+    verb.add_argument("--inputs", type=int, default=0, help="How many files; as many as the time allows when nothing is said.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
+    verb.add_argument("--jobs", type=int, default=1, help="Processes at once. Default 1.")
+    verb.add_argument("--keep", type=Path, metavar="DIR", help="Folder in which escapes are kept, to be tried again.")
+    verb.add_argument("--out", type=Path, help="JSON file to write.")
     return parser
 
 

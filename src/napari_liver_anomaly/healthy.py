@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.errors import OutOfMemory, Refusal, UnreadableFile
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preparing import HealthySlices, Prepare, prepare
-from napari_liver_anomaly.storage import opened, replacing, unpacked_bytes
+from napari_liver_anomaly.storage import memory_budget, opened, replacing, voxel_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +35,17 @@ FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
-LARGEST_HEADER = 2**24
+LARGEST_MM = 20.0
+# What stands before an array of bytes in numpy's format, as numpy writes it.
+NPY = re.compile(
+    rb"\x93NUMPY\x01\0[\0-\xff]{2}\{'descr': '(?P<kind>\|[ub]1)', 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]{1,60})\), \} *\n"
+)
+# What zipfile, json and numpy raise on files that are broken in one way or another; an encrypted member is a RuntimeError.
+DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -191,45 +204,74 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
     UnreadableFile
         When it is damaged or another kind of file.
     OutOfMemory
-        When it would unpack to more than there is memory for.
+        When it is larger than the memory there is for it.
     """
     try:
-        with opened(path) as stream:
-            unpacked_bytes(stream)
-            file = np.load(stream, allow_pickle=False)
-            if file.zip.getinfo("header.npy").file_size > LARGEST_HEADER:
-                raise KeyError("header")
-            header = json.loads(file["header"].tobytes())
+        with opened(path) as stream, zipfile.ZipFile(stream) as file:
+            _demand_small(file)
+            header = json.loads(_array(file, "header", np.uint8, 1).tobytes())
             if header["format"] != FORMAT:
                 raise KeyError("format")
             return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
-    except (
-        UnreadableFile,
-        OSError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-    ):
+    except (UnreadableFile, *DAMAGE):
         raise UnreadableFile(
             "healthy-unreadable", "This is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
         ) from None  # fmt: skip
 
 
-def _unpack(number: int, about: dict[str, Any], file: Any) -> HealthyScan:
-    """Rebuild one scan from its arrays."""
-    grey = file[f"grey_{number}"]
-    liver = np.unpackbits(file[f"liver_{number}"], count=grey.size).reshape(grey.shape).astype(bool)
-    z, y, x = about["spacing_mm"]
+def _demand_small(file: zipfile.ZipFile) -> None:
+    """Refuse what would unpack to more than there is memory for, and ways of packing that are none of ours."""
+    members = file.infolist()
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+        raise ValueError("packing")
+    if sum(member.file_size for member in members) > memory_budget():
+        raise OutOfMemory(
+            "healthy-too-large", "This file of healthy livers does not fit into memory.",
+            "Training from it could stop the computer.", "Close other programs, or pack fewer scans into one file.",
+        )  # fmt: skip
+
+
+def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) -> NDArray[Any]:
+    """Take an array of bytes; what its header claims must be there, which numpy's own reader finds out too late."""
+    block = file.read(f"{name}.npy")
+    head = NPY.match(block)
+    if head is None:
+        raise ValueError(name)
+    stored, sizes, data = (
+        head["kind"].decode(),
+        [int(size) for size in head["shape"].split(b",") if size.strip()],
+        block[head.end() :],
+    )
+    if stored != np.dtype(kind).str or len(sizes) != axes or math.prod(sizes) != len(data):
+        raise ValueError(name)
+    return np.frombuffer(data, kind).reshape(sizes)
+
+
+def _unpack(number: int, about: dict[str, Any], file: zipfile.ZipFile) -> HealthyScan:
+    """Rebuild one scan from its arrays, whose box must lie in the scan."""
+    grey = _array(file, f"grey_{number}", np.uint8, 3)
+    packed, healthy = _array(file, f"liver_{number}", np.uint8, 1), _array(file, f"healthy_{number}", np.bool_, 1)
+    shape, corner = _three(about["shape"], int), _three(about["corner"], int)
+    spacing_mm = _three(about["spacing_mm"], float)
+    voxel_bytes(shape, 2)
+    inside = all(0 <= first and first + size <= whole for first, size, whole in zip(corner, grey.shape, shape, strict=True))
+    sound = packed.size == -(-grey.size // 8) and healthy.size == len(grey) and all(0 < mm < LARGEST_MM for mm in spacing_mm)
+    if not (inside and sound and isinstance(about["scan"], str) and isinstance(about["name"], str)):
+        raise ValueError(number)
+    liver = np.unpackbits(packed, count=grey.size).reshape(grey.shape).astype(bool)
     return HealthyScan(
-        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=file[f"healthy_{number}"].astype(bool),
-        shape=tuple(about["shape"]), corner=tuple(about["corner"]), spacing_mm=(float(z), float(y), float(x)),
+        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=healthy, shape=shape, corner=corner,
+        spacing_mm=spacing_mm,
     )  # fmt: skip
+
+
+def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
+    """Three numbers of one kind, as the header gives them."""
+    z, y, x = values
+    if not all(isinstance(value, (int, kind)) and not isinstance(value, bool) for value in (z, y, x)):
+        raise ValueError("numbers")
+    return (kind(z), kind(y), kind(x))
 
 
 def slices_of(scans: Iterable[HealthyScan], settings: Prepare) -> HealthySlices:

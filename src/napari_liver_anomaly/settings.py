@@ -6,7 +6,9 @@ Command-line flags and panel rows are made from these fields, so a name, a range
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_liver_anomaly.errors import WrongSetting
@@ -77,7 +79,7 @@ def options(settings: Any) -> tuple[Option, ...]:
         In order of declaration. Fields without help (nested settings) are left out.
     """
     cls = settings if isinstance(settings, type) else type(settings)
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     found = []
     for field in dataclasses.fields(cls):
         if "help" not in field.metadata:
@@ -88,6 +90,12 @@ def options(settings: Any) -> tuple[Option, ...]:
         kind = str if choices else hint
         found.append(Option(field.name, kind, default, meta["unit"], meta["low"], meta["high"], choices, meta["help"]))
     return tuple(found)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Types of the fields, worked out once for each class."""
+    return get_type_hints(cls)
 
 
 class Settings:
@@ -128,10 +136,10 @@ class Settings:
         WrongSetting
             For a name this class does not know, one that is missing, or a value out of range.
         """
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if set(values) != fields:
-            odd = ", ".join(sorted(set(values) ^ fields))
+            odd = repr(sorted(set(values) ^ fields)[:6])[1:-1]
             raise WrongSetting(
                 "settings-names", f"The settings of {cls.__name__} do not fit this version: {odd}.",
                 "They were written by another version of this program.", "Use the version that wrote them, or train again.",
@@ -177,7 +185,7 @@ def _check(option: Option, value: Any) -> None:
         allowed = " or ".join(option.choices)
     elif option.kind in (int, float):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-        good = number and (option.kind is float or float(value).is_integer())
+        good = number and (option.kind is float or isinstance(value, int) or value.is_integer())
         good = good and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
         bounds = [f"{word} {bound:g}" for word, bound in (("from", option.low), ("to", option.high)) if bound is not None]
         allowed = " ".join(["a number", *bounds, option.unit]).strip()
@@ -185,5 +193,5 @@ def _check(option: Option, value: Any) -> None:
         good, allowed = isinstance(value, option.kind), option.kind.__name__
     if not good:
         raise WrongSetting(
-            "setting-range", f"{option.name} cannot be {value!r}.", option.help, f"Give {allowed}.",
+            "setting-range", f"{option.name} cannot be {reprlib.repr(value)}.", option.help, f"Give {allowed}.",
         )  # fmt: skip

@@ -243,41 +243,6 @@ def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
     return needed
 
 
-def unpacked_bytes(stream: BinaryIO) -> int:
-    """Bytes that a zip archive unpacks to, checked before anything is unpacked.
-
-    Parameters
-    ----------
-    stream : binary file
-        The archive; stands where it stood afterwards.
-
-    Returns
-    -------
-    int
-        Sum over its members. Python's own reader never gives more of a member than the archive says.
-
-    Raises
-    ------
-    zipfile.BadZipFile
-        When it is no zip archive.
-    OutOfMemory
-        When that is more than :func:`memory_budget`, or more than its packed bytes can hold.
-    """
-    import zipfile
-
-    here = stream.tell()
-    with zipfile.ZipFile(stream) as archive:
-        members = archive.infolist()
-    needed, budget = sum(member.file_size for member in members), memory_budget()
-    if needed > budget or any(member.file_size > member.compress_size * MAX_RATIO + PIECE for member in members):
-        raise OutOfMemory(
-            "file-too-large", f"The file unpacks to {size_words(needed)}; {size_words(budget)} can be given to it.",
-            "Reading it could stop the computer.", "Close other programs, or make the file again.",
-        )  # fmt: skip
-    stream.seek(here)
-    return needed
-
-
 class BoundedReader:
     """A file, packed or not, that gives exactly the bytes asked for and never inflates more.
 

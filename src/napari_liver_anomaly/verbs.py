@@ -249,11 +249,12 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
 
 def run_combine(args: argparse.Namespace, job: Job) -> None:
     """Put several trained models into one file."""
+    from napari_liver_anomaly.evidence.tables import read_report
     from napari_liver_anomaly.methods import combine
 
     demand_other(args.out, [path for path in (*args.models, *args.restore_with, args.metrics) if path])
     job.at("Putting models together", 0, 1)
-    metrics = _read_report(args.metrics) if args.metrics else None
+    metrics = read_report(args.metrics) if args.metrics else None
     combine(
         args.models,
         args.out,
@@ -323,11 +324,6 @@ def _write_json(found: dict[str, Any], path: Path) -> None:
     _say(f"Wrote {path.name}.")
 
 
-def _read_report(path: Path) -> dict[str, Any]:
-    """Read a stored evaluation."""
-    return _read_json(path, {"summary", "cases"})
-
-
 def _read_json(path: Path, needed: set[str] | frozenset[str] = frozenset()) -> dict[str, Any]:
     """Read figures that a verb wrote earlier."""
     try:
@@ -345,13 +341,13 @@ def _read_json(path: Path, needed: set[str] | frozenset[str] = frozenset()) -> d
 
 def run_tables(args: argparse.Namespace, job: Job) -> None:
     """Make tables and curves from stored measurements."""
-    from napari_liver_anomaly.evidence.tables import case_table, draw_curves, method_table, seeds_line
+    from napari_liver_anomaly.evidence.tables import case_table, draw_curves, method_table, read_report, seeds_line
 
     job.at("Making tables", 0, 1)
     for path in (args.out, args.curves):
         if path:
             demand_other(path, (args.report,))
-    report = _read_report(args.report)
+    report = read_report(args.report)
     chosen = args.cases or list(report["summary"])[:1]
     if unknown := [name for name in chosen if name not in report["summary"]]:
         raise Refusal(
@@ -434,9 +430,24 @@ def run_info(args: argparse.Namespace, job: Job) -> None:
     _say(NOT_A_MEDICAL_DEVICE)
 
 
+def run_fuzz(args: argparse.Namespace, job: Job) -> None:
+    """Damage files of every kind, and hold that reading refuses them or reads them rightly."""
+    from napari_liver_anomaly.evidence.fuzzing import NO_END, fuzz, keep
+
+    seconds = 60 * args.minutes if args.minutes else float("inf") if args.inputs else 60.0
+    found = fuzz(inputs=args.inputs or NO_END, seconds=seconds, seed=args.seed, jobs=args.jobs, job=job)
+    if args.keep:
+        keep(found["escaped"], args.keep)
+    if args.out:
+        _write_json(found, args.out)
+    _say(
+        f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes."
+    )
+
+
 VERBS: dict[str, Callable[[Any, Any], None]] = {
     "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
     "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
-    "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info,
+    "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
 }  # fmt: skip

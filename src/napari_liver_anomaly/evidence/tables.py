@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 NONE = "–"
 SIZE_WORDS = {"under_10_mm": "under 10 mm", "10_to_20_mm": "10 to 20 mm", "over_20_mm": "over 20 mm"}
@@ -14,6 +17,41 @@ HEAD = (
     "what", "Dice, pooled", "case mean ± SD", "slice mean", "best Dice, pooled (oracle)", "AUROC, mean", "≥ 10 mm touched", "< 10 mm touched",
     "false per scan ± SD", "false, scans without tumour",
 )  # fmt: skip
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Read a stored evaluation.
+
+    Parameters
+    ----------
+    path : path-like
+        JSON made by ``evaluate`` or ``cross-validate``.
+
+    Returns
+    -------
+    dict
+        The report.
+
+    Raises
+    ------
+    Refusal
+        When it cannot be read, or does not hold what tables are made of.
+    """
+    import numpy as np
+
+    path = Path(path)
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
+            raise ValueError("no evaluation")
+        with np.errstate(all="raise"):  # it holds what tables are made of
+            _ = method_table(report), seeds_line(report), case_table(report, list(report["summary"])[:1])
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise Refusal(
+            "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
+            "Give a JSON file made by 'evaluate' or 'cross-validate'.",
+        ) from error  # fmt: skip
+    return report
 
 
 def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, words: dict[str, str] | None = None) -> str:

@@ -121,7 +121,13 @@ class Finder:
             )  # fmt: skip
         tensors = read_tensors(path)
         try:
-            made = cls(*(LiverNetSettings.from_dict(card["networks"][name]) for name in ("coarse", "fine")))
+            sizes = [LiverNetSettings.from_dict(card["networks"][name]) for name in ("coarse", "fine")]
+            with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
+                planned = cls(*sizes)
+            for name, net in (("coarse", planned.coarse), ("fine", planned.fine)):
+                if any(tensors[f"{name}.{key}"].shape != value.shape for key, value in net.state_dict().items()):
+                    raise KeyError(name)
+            made = cls(*sizes)
             for name, net in (("coarse", made.coarse), ("fine", made.fine)):
                 part = {
                     key.removeprefix(f"{name}."): value.float() for key, value in tensors.items() if key.startswith(f"{name}.")
@@ -129,7 +135,7 @@ class Finder:
                 if any(value.dtype != torch.float16 for key, value in tensors.items() if key.startswith(f"{name}.")):
                     raise TypeError(name)  # not the kind that save writes
                 net.load_state_dict(part)
-        except (KeyError, RuntimeError, TypeError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UnfitModel(
                 "model-shape", "These liver weights do not fit their own card.", "The liver cannot be found with them.",
                 "Fetch or train them again.",

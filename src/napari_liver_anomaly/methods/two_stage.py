@@ -387,20 +387,23 @@ class TwoStage:
             When they do not fit each other or this version.
         """
         try:
-            model = cls(Preset.from_dict(about["settings"]), seed=int(about["seed"]))
+            preset, seed = Preset.from_dict(about["settings"]), int(about["seed"])
+            with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
+                planned = cls(preset)
         except (KeyError, TypeError, ValueError, WrongSetting) as error:
             raise UnfitModel(
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        wanted = {name: (value.shape, value.dtype) for name, value in model.tensors().items()}
+        wanted = {name: (value.shape, value.dtype) for name, value in planned.tensors().items()}
         there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
         odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
             raise UnfitModel(
-                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0]}.",
+                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0][:60]!r}.",
                 "The weights belong to another network.", "Fetch or train the model again.",
             )  # fmt: skip
+        model = cls(preset, seed=seed)
         for part, network in model.networks.items():
             network.load_state_dict(
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, Level, Question, Refusal, UnreadableFile
 from napari_liver_anomaly.reading.answers import ASK_ALL, Answers
+from napari_liver_anomaly.reading.quiet import quietly
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Refusal]] = {
 }
 
 
+@quietly()
 def read(path: str | Path, answers: Answers | None = None) -> tuple[Volume, tuple[Finding, ...]]:
     """Read a CT.
 
@@ -82,6 +84,7 @@ def read(path: str | Path, answers: Answers | None = None) -> tuple[Volume, tupl
     return volume, (*notes, *((padding,) if padding else ()))
 
 
+@quietly()
 def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False) -> Mask:
     """Read a mask of a scan: every voxel with a label above zero.
 
