@@ -182,14 +182,15 @@ def _chosen(parts: Sequence[Part], answers: Answers) -> tuple[Part, tuple[Findin
         return part, ()
     what = f"Acquisition {part.phase} of {len(phases)}" if len(groups) == 1 else f"Series {parts.index(part) + 1} of {len(parts)}"
     code = "acquisition-chosen" if len(groups) == 1 else "series-chosen"
-    return part, (note(code, f"{what} is shown ({len(part.slices)} slices).", "You chose it; the others were left out."),)
+    return part, (note(code, f"{what} is shown ({_count(part)}).", "You chose it; the others were left out."),)
+
+
+def _count(part: Part) -> str:
+    return "1 slice" if len(part.slices) == 1 else f"{len(part.slices)} slices"
 
 
 def _acquisitions(phases: Sequence[Part]) -> Question:
-    words = [
-        f"Acquisition {part.phase}: {len(part.slices)} slices" + (f", {phase_of(part)}" if phase_of(part) else "")
-        for part in phases
-    ]
+    words = [f"Acquisition {part.phase}: {_count(part)}" + (f", {phase_of(part)}" if phase_of(part) else "") for part in phases]
     return Question(
         "slices-repeated", f"The same place was taken {len(phases)} times in this series ({'; '.join(words[:4]).lower()}).",
         "It may hold phases of contrast, and which one is meant is not known.", "Choose one.",
