@@ -174,7 +174,8 @@ def segment(
     method : object
         A trained model of ``methods.load``, or a rule with ``score_volume(volume, liver)``.
     settings : Segment, optional
-        Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given.
+        Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given. For a rule without learning, whose scores are no
+        probabilities, neither Auto nor the lowest peak is used.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -203,6 +204,7 @@ def segment(
     needed = needed_bytes(volume, liver, method, 1)
     demand(needed)
     if hasattr(method, "score_volume"):
+        settings = replace(settings, peak=0.0, auto_threshold=False)  # a rule's scores are no probabilities
         job.at("Searching the liver", 0, 1)
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
         timings["score"] = _since(began)
