@@ -206,7 +206,8 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
     except (
         UnreadableFile,
         OSError,
-        LookupError,
+        KeyError,
+        IndexError,
         ValueError,
         TypeError,
         AttributeError,
