@@ -576,14 +576,14 @@ noise = np.random.default_rng(0).integers(0, 60000, geometry.shape)
 
 def write(n):
     write_labels(np.where(noise % 2, noise, n % 1000), geometry, mask)
-    checkpoint.save(weights, {"a": torch.full((40_000,), float(n))}, {"number": n})
+    checkpoint.save(weights, {"a": torch.full((500_000,), float(n))}, {"number": n})
 
 def whole():
     values = open_nifti(mask).load()
     n = {int(v) for v in geometry.to_canonical(values)[noise % 2 == 0]}
     assert len(n) == 1 and (geometry.to_canonical(values)[noise % 2 == 1] == noise[noise % 2 == 1]).all(), n
     card, tensors = checkpoint.read_card(weights), checkpoint.read_tensors(weights)
-    assert (tensors["a"] == card["number"]).all() and tensors["a"].numel() == 40_000
+    assert (tensors["a"] == card["number"]).all() and tensors["a"].numel() == 500_000
 
 write(0)
 whole()
