@@ -232,7 +232,11 @@ def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) 
     head = NPY.match(block)
     if head is None:
         raise ValueError(name)
-    stored, sizes, data = head["kind"].decode(), [int(size) for size in head["shape"].split(b",") if size.strip()], block[head.end() :]
+    stored, sizes, data = (
+        head["kind"].decode(),
+        [int(size) for size in head["shape"].split(b",") if size.strip()],
+        block[head.end() :],
+    )
     if stored != np.dtype(kind).str or len(sizes) != axes or math.prod(sizes) != len(data):
         raise ValueError(name)
     return np.frombuffer(data, kind).reshape(sizes)

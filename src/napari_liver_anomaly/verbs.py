@@ -389,7 +389,9 @@ def run_fuzz(args: argparse.Namespace, job: Job) -> None:
         keep(found["escaped"], args.keep)
     if args.out:
         _write_json(found, args.out)
-    _say(f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes.")
+    _say(
+        f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes."
+    )
 
 
 VERBS: dict[str, Callable[[Any, Any], None]] = {

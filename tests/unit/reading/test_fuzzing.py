@@ -40,7 +40,9 @@ def test_sound_files_are_right_small_and_the_same_every_time(bench):
         if name != FRAMES:
             assert bench.judged(golden, False, []).how == "right", name
     again = judging.goldens()
-    assert {name: golden.files for name, golden in again.items()} == {name: golden.files for name, golden in bench.goldens.items()}
+    assert {name: golden.files for name, golden in again.items()} == {
+        name: golden.files for name, golden in bench.goldens.items()
+    }
 
 
 def test_an_input_can_be_drawn_again_and_survives_json(bench):

@@ -114,7 +114,15 @@ def scan() -> NDArray[np.int16]:
 
 def _single(name: str, kind: str, ending: str, contents: bytes, header: int, **more: Any) -> Golden:
     beside = more.pop("beside", {})
-    return Golden(name=name, kind=kind, files={f"case{ending}": contents, **beside}, target=f"case{ending}", opened=f"case{ending}", header=header, **more)
+    return Golden(
+        name=name,
+        kind=kind,
+        files={f"case{ending}": contents, **beside},
+        target=f"case{ending}",
+        opened=f"case{ending}",
+        header=header,
+        **more,
+    )
 
 
 def _zipped(data: bytes) -> bytes:
@@ -178,7 +186,9 @@ def _after(head: bytes, pack: Callable[[bytes], bytes], inner: bytes) -> bytes:
 
 def _metaimage() -> list[Golden]:
     voxels = scan().tobytes(order="F")
-    plain, packed, apart = (META.format(*words).encode() for words in (("False", "LOCAL"), ("True", "LOCAL"), ("False", "case.raw")))
+    plain, packed, apart = (
+        META.format(*words).encode() for words in (("False", "LOCAL"), ("True", "LOCAL"), ("False", "case.raw"))
+    )
     both, squeezed = plain + voxels, partial(zlib.compress, level=1)
     return [
         _single("mha", "scan", ".mha", both, len(plain), text=True, data=(len(plain), len(both))),
@@ -232,11 +242,17 @@ def _weights() -> list[Golden]:
     half = {f"0.{name}": value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in tensors.items()}
     net = LiverNetSettings(axes=2, channels=1, folding=1, width=4, widest=4, depth=1)
     finder = Finder(net, net)
-    parts = {f"{part}.{key}": value.half().numpy() for part in ("coarse", "fine") for key, value in getattr(finder, part).state_dict().items()}
+    parts = {
+        f"{part}.{key}": value.half().numpy()
+        for part in ("coarse", "fine")
+        for key, value in getattr(finder, part).state_dict().items()
+    }
     return [
         _safetensors("weights", "model", tensors, {"key": KEY, **about}),
         _safetensors("weights-ensemble", "model", half, {"key": ENSEMBLE, "members": [about], "mirror": False, "shown": 0}),
-        _safetensors("weights-liver", "liver", parts, {"key": LIVER, "networks": {"coarse": net.to_dict(), "fine": net.to_dict()}}),
+        _safetensors(
+            "weights-liver", "liver", parts, {"key": LIVER, "networks": {"coarse": net.to_dict(), "fine": net.to_dict()}}
+        ),
     ]
 
 
@@ -246,7 +262,11 @@ def _safetensors(name: str, kind: str, tensors: dict[str, NDArray[Any]], card: d
     entries, data = {}, b""
     for key, value in tensors.items():
         block = np.zeros(value.shape, value.dtype).tobytes()  # the numbers do not matter, and should be the same everywhere
-        entries[key] = {"dtype": kinds[value.dtype.name], "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(block)]}
+        entries[key] = {
+            "dtype": kinds[value.dtype.name],
+            "shape": list(value.shape),
+            "data_offsets": [len(data), len(data) + len(block)],
+        }
         data += block
     inner = json.dumps({"format": 1, **card}).encode()
     pack = partial(_carded, entries, data)
@@ -262,13 +282,18 @@ def _carded(entries: dict[str, Any], data: bytes, card: bytes) -> bytes:
 
 
 def _healthy() -> list[Golden]:
-    """A file of healthy livers, damaged in its header and in one of its arrays."""
+    """Make a file of healthy livers, to be damaged in its header and in one of its arrays."""
     from napari_liver_anomaly.healthy import FORMAT
 
     grey = (np.arange(60).reshape(3, 4, 5) + 100).astype(np.uint8)
     about = {"scan": "0" * 16, "name": "", "shape": [5, 7, 6], "corner": [1, 2, 1], "spacing_mm": [2.0, 0.8, 0.7]}
     header = json.dumps({"format": FORMAT, "scans": [about]}).encode()
-    arrays = {"header": np.frombuffer(header, np.uint8), "grey_0": grey, "liver_0": np.packbits(grey > 120), "healthy_0": np.ones(3, bool)}
+    arrays = {
+        "header": np.frombuffer(header, np.uint8),
+        "grey_0": grey,
+        "liver_0": np.packbits(grey > 120),
+        "healthy_0": np.ones(3, bool),
+    }
     members = {f"{name}.npy": _npy(array) for name, array in arrays.items()}
     whole = _zip_of(members)
     return [
@@ -304,7 +329,7 @@ def _zip_of(members: dict[str, bytes]) -> bytes:
 
 
 def _report() -> Golden:
-    """An evaluation of two cases, from which tables are made."""
+    """Make an evaluation of two cases, from which tables are made."""
     mean = {"mean": 0.5, "sd": 0.1, "n": 2}
     sizes = {size: {"found": 1, "of": 2} for size in ("under_10_mm", "10_to_20_mm", "over_20_mm")}
     whole = {
@@ -312,7 +337,10 @@ def _report() -> Golden:
         "lesions": {"by_size": sizes, "false_per_scan": mean},
     }  # fmt: skip
     found = {"dice": 0.5, "auroc_in_liver": None, "lesions": {"found": 1, "of": 2, "false": 3}}
-    cases = [{"case": f"case-{n}", "tumour_ml": 3.0 * n, "methods": dict.fromkeys(("model", "seed-0", "seed-1"), found)} for n in range(2)]
-    summary = dict.fromkeys(("model", "seed-0", "seed-1"), {"all": whole})
+    cases = [
+        {"case": f"case-{n}", "tumour_ml": 3.0 * n, "methods": dict.fromkeys(("model", "seed-0", "seed-1"), found)}
+        for n in range(2)
+    ]
+    summary = {name: {"all": whole} for name in ("model", "seed-0", "seed-1")}
     text = json.dumps({"summary": summary, "cases": cases}, indent=1).encode()
     return _single("report", "report", ".json", text, len(text), text=True)

@@ -51,7 +51,7 @@ LONGEST_SENTENCE = 600
 HERE = "napari_liver_anomaly"
 
 
-class Escape(Exception):  # noqa: N818 - not an error of the package but a fault found in it
+class Escape(Exception):
     """Something that should not have come of a file."""
 
 
@@ -125,7 +125,11 @@ class Bench:
         bytes
             Its contents.
         """
-        return golden.pack(changed(golden.inner, edits, self.sound)) if inside else changed(self.sound[golden.name], edits, self.sound)
+        return (
+            golden.pack(changed(golden.inner, edits, self.sound))
+            if inside
+            else changed(self.sound[golden.name], edits, self.sound)
+        )
 
     def judged(self, golden: Golden, inside: bool, edits: list[Edit]) -> Outcome:
         """Damage a file, read it, and judge what came of it.
@@ -283,5 +287,9 @@ def _demand_like(result: Volume | Mask, expected: Volume | Mask, touched: int) -
 
 def _where(error: BaseException) -> str:
     """Deepest line of the package that an exception passed, without the room that looks for faults."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if HERE in Path(frame.filename).parts and "fuzzing" not in frame.filename]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if HERE in Path(frame.filename).parts and "fuzzing" not in frame.filename
+    ]
     return f"{'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].name}" if frames else ""

@@ -23,7 +23,31 @@ MOST_EDITS = 4
 SHORT = 8
 MOST_BYTES = 2**17
 IN_HEADER = 0.7  # share of places that are chosen in the header, which is small beside the voxels
-WHOLE = (0, 1, -1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63)
+WHOLE = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    7,
+    8,
+    16,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    32768,
+    65535,
+    65536,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**62,
+    2**63 - 1,
+    2**63,
+)
 REAL = (0.0, -0.0, 1.0, -1.0, float("nan"), float("inf"), float("-inf"), 1e30, -1e30, 1e-30, 1e300, 5e-324, 0.5, 1e6)
 TOKENS = (
     "0", "-0", "-1", "1", "2", "3", "4", "7", "8", "00", "1.5", "0.0", "2147483647", "2147483648", "4294967296", "9223372036854775807",
@@ -34,8 +58,8 @@ TOKENS = (
 WORDS = (
     "raw", "ascii", "text", "hex", "gzip", "gz", "bzip2", "bz2", "big", "little", "short", "ushort", "int", "float", "double", "block", "uchar",
     "True", "False", "true", "MET_FLOAT", "MET_UCHAR", "MET_ULONG_LONG", "LOCAL", "left-posterior-superior", "scanner-xyz", "3D-right-handed",
-    "right-anterior-superior", "mm", "um", "domain", "space", "list", "vector", "F16", "F32", "F64", "I8", "BOOL", "BF16", "U8", "US", "DS", "SQ", "OB",
-    "UN", "IS", "FD", "<f8", "|O", "<i2", ">u2", "CT", "MR", "MONOCHROME1", "RGB", "LOCALIZER", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2",
+    "right-anterior-superior", "mm", "um", "domain", "space", "list", "vector", "F16", "F32", "F64", "I8", "BOOL", "BF16", "U8", "US", "DS", "SQ",
+    "OB", "UN", "IS", "FD", "<f8", "|O", "<i2", ">u2", "CT", "MR", "MONOCHROME1", "RGB", "LOCALIZER", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.1.99",
 )  # fmt: skip
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
@@ -129,7 +153,7 @@ def _bit(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _number(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A whole or real number that programs stumble over, of any width and byte order, mostly where one may stand."""
+    """Put a whole or real number that programs stumble over, of any width and byte order, mostly where one may stand."""
     order = rng.choice("<>")
     if rng.random() < 0.4:
         kind, value = rng.choice("fd"), rng.choice(REAL)
@@ -156,7 +180,7 @@ def _more(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _block(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A block a second time, over or between what stands elsewhere."""
+    """Put a block a second time, over or between what stands elsewhere."""
     count = rng.choice((1, 2, 4, 8, 16, 64, 256, 1024))
     return ["copy", _place(rng, data, header), count, _place(rng, data, header), rng.choice((0, count))]
 
@@ -192,7 +216,7 @@ def _word(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _line(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A line less, twice, or elsewhere."""
+    """Take a line away, or put it a second time elsewhere."""
     starts = [0, *(spot.end() for spot in NEW_LINE.finditer(data, 0, header))]
     if len(starts) < 2:
         return _block(rng, data, header)
