@@ -8,7 +8,6 @@ means to a radiologist, and what to do. A page whose code is gone is named, and 
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ GROUPS = {
     "Models": ("model", "models", "weights", "ensemble", "recipe"),
     "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran"),
     "Writing": ("write", "written", "overwrite", "disk"),
-    "Training and measuring": ("case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "training", "state", "settings", "setting"),
+    "Training and measuring": ("case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting"),
     "Other": (),
 }  # fmt: skip
 
@@ -96,19 +95,28 @@ def told(source: Path = SOURCE) -> list[Told]:
                 parts = [keywords.get(key) for key in ("code", "what", "meaning", "action")]
             elif name in MAKERS or name in kinds or name == "kind":
                 made = MAKERS.get(name, "refuse" if name != "kind" else "")
-                parts = [*node.args[:4], *(keywords.get(key) for key in ("code", "what", "meaning", "action")[len(node.args) :])][:4]
+                parts = [*node.args[:4], *(keywords.get(key) for key in ("code", "what", "meaning", "action")[len(node.args) :])][
+                    :4
+                ]
             else:
                 continue
             code = parts[0] if parts else None
             for word in words_of(code) if made and code is not None else ():
                 if NOT_WORDS not in word:
                     shown = tuple(" or ".join(f"“{way}”" for way in words_of(part)) for part in parts[1:] if part is not None)
-                    found.append(Told(word, made, shown + LAST[len(shown) - 3 :] if len(shown) < 3 else shown, f"{path.relative_to(source.parent)}:{node.lineno}"))
+                    found.append(
+                        Told(
+                            word,
+                            made,
+                            shown + LAST[len(shown) - 3 :] if len(shown) < 3 else shown,
+                            f"{path.relative_to(source.parent)}:{node.lineno}",
+                        )
+                    )
     return found
 
 
 def block(code: str, found: list[Told]) -> str:
-    """The part of a page that is made from the source."""
+    """Make the part of a page that is made from the source."""
     level = found[0].level
     lines = [START, f"# {code}", "", f"**{level}** – {LEVELS[level]}", ""]
     for sentences in dict.fromkeys(one.sentences for one in found):
@@ -123,11 +131,11 @@ def group_of(code: str) -> str:
 
 
 def index(codes: dict[str, list[Told]]) -> str:
-    """The table of all codes."""
+    """Make the table of all codes."""
     lines = [
         "# What the program can say", "",
-        "Every doubt has a code, a level and three sentences: what is wrong, what it means, what to do. A **refuse** ends the work with nothing written. "
-        "An **ask** waits for a decision: buttons in the panel, flags on the command line. A **note** is shown and stored with the result. "
+        "Every doubt has a code, a level and three sentences: what is wrong, what it means, what to do. A **refuse** ends the work with nothing "
+        "written. An **ask** waits for a decision: buttons in the panel, flags on the command line. A **note** is shown and stored with the result. "
         "Where a sentence here has an ellipsis, the program fills in a number or a name of its own.", "",
         "A mask file can also be refused with `mask-` before one of the *ask* codes: a question about a mask has no answer but to save it again.",
     ]  # fmt: skip
@@ -135,7 +143,9 @@ def index(codes: dict[str, list[Told]]) -> str:
         inside = sorted(code for code in codes if group_of(code) == name)
         if inside:
             lines += ["", f"## {name}", "", "| code | level | what is wrong |", "|---|---|---|"]
-            lines += [f"| [{code}]({code}.md) | {codes[code][0].level} | {codes[code][0].sentences[0].strip('“”')} |" for code in inside]
+            lines += [
+                f"| [{code}]({code}.md) | {codes[code][0].level} | {codes[code][0].sentences[0].strip('“”')} |" for code in inside
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -148,7 +158,7 @@ def by_code(found: list[Told]) -> dict[str, list[Told]]:
 
 
 def renewed(text: str, made: str) -> str:
-    """A page with its block made again."""
+    """Make the block of a page again."""
     return made + text[text.index(END) + len(END) :] if END in text else made + "\n\n" + text
 
 

@@ -9,9 +9,12 @@ import dataclasses
 import reprlib
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_liver_anomaly.errors import WrongSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 T = TypeVar("T")
 
@@ -93,7 +96,7 @@ def options(settings: Any) -> tuple[Option, ...]:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Hashable) -> dict[str, Any]:
     """Types of the fields, worked out once for each class."""
     return get_type_hints(cls)
 

@@ -47,7 +47,7 @@ def fuzz(
     inputs : int
         How many, at least 1.
     seconds : float
-        How long, s, the start of the processes included.
+        How long, s; the start of a process, which loads all libraries, does not count.
     seed : int
         Decides every input, together with its number.
     jobs : int
@@ -63,7 +63,7 @@ def fuzz(
     job, start = job or Job(), time.time()
     tally = _Tally(seed, jobs)
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as folder:
-        order = {"seed": seed, "end": inputs, "step": jobs, "until": start + min(seconds, 1e9)}
+        order = {"seed": seed, "end": inputs, "step": jobs, "seconds": min(seconds, 1e9)}
         threads = [Thread(target=_serve, args=(tally, order, number, Path(folder)), daemon=True) for number in range(jobs)]
         for thread in threads:
             thread.start()
@@ -180,11 +180,20 @@ class _Tally:
 
 def _serve(tally: _Tally, order: dict[str, Any], number: int, folder: Path) -> None:
     """Keep one process at work; after a crash or a hang go on behind the input that did it."""
-    first, place = number, folder / f"place-{number}"
+    first, place, start = number, folder / f"place-{number}", time.monotonic()
     for attempt in range(10**6):
         bench = folder / f"bench-{number}-{attempt}"
         bench.mkdir()
-        said = _run(tally, order | {"first": first, "folder": str(bench), "place": str(place)})
+        said = _run(
+            tally,
+            order
+            | {
+                "seconds": order["seconds"] - (time.monotonic() - start if attempt else 0),
+                "first": first,
+                "folder": str(bench),
+                "place": str(place),
+            },
+        )
         if said.get("done") or tally.stopped:
             return
         at = int.from_bytes(place.read_bytes()[:8], "little") if place.exists() else first

@@ -282,7 +282,7 @@ def _carded(entries: dict[str, Any], data: bytes, card: bytes) -> bytes:
 
 
 def _healthy() -> list[Golden]:
-    """A file of healthy livers, damaged in its header and in one of its arrays."""
+    """Make a file of healthy livers, to be damaged in its header and in one of its arrays."""
     from napari_liver_anomaly.healthy import FORMAT
 
     grey = (np.arange(60).reshape(3, 4, 5) + 100).astype(np.uint8)
@@ -329,7 +329,7 @@ def _zip_of(members: dict[str, bytes]) -> bytes:
 
 
 def _report() -> Golden:
-    """An evaluation of two cases, from which tables are made."""
+    """Make an evaluation of two cases, from which tables are made."""
     mean = {"mean": 0.5, "sd": 0.1, "n": 2}
     sizes = {size: {"found": 1, "of": 2} for size in ("under_10_mm", "10_to_20_mm", "over_20_mm")}
     whole = {
@@ -341,6 +341,6 @@ def _report() -> Golden:
         {"case": f"case-{n}", "tumour_ml": 3.0 * n, "methods": dict.fromkeys(("model", "seed-0", "seed-1"), found)}
         for n in range(2)
     ]
-    summary = dict.fromkeys(("model", "seed-0", "seed-1"), {"all": whole})
+    summary = {name: {"all": whole} for name in ("model", "seed-0", "seed-1")}
     text = json.dumps({"summary": summary, "cases": cases}, indent=1).encode()
     return _single("report", "report", ".json", text, len(text), text=True)

@@ -51,7 +51,7 @@ LONGEST_SENTENCE = 600
 HERE = "napari_liver_anomaly"
 
 
-class Escape(Exception):  # noqa: N818 - not an error of the package but a fault found in it
+class Escape(Exception):
     """Something that should not have come of a file."""
 
 

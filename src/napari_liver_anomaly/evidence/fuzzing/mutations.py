@@ -58,8 +58,8 @@ TOKENS = (
 WORDS = (
     "raw", "ascii", "text", "hex", "gzip", "gz", "bzip2", "bz2", "big", "little", "short", "ushort", "int", "float", "double", "block", "uchar",
     "True", "False", "true", "MET_FLOAT", "MET_UCHAR", "MET_ULONG_LONG", "LOCAL", "left-posterior-superior", "scanner-xyz", "3D-right-handed",
-    "right-anterior-superior", "mm", "um", "domain", "space", "list", "vector", "F16", "F32", "F64", "I8", "BOOL", "BF16", "U8", "US", "DS", "SQ", "OB",
-    "UN", "IS", "FD", "<f8", "|O", "<i2", ">u2", "CT", "MR", "MONOCHROME1", "RGB", "LOCALIZER", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2",
+    "right-anterior-superior", "mm", "um", "domain", "space", "list", "vector", "F16", "F32", "F64", "I8", "BOOL", "BF16", "U8", "US", "DS", "SQ",
+    "OB", "UN", "IS", "FD", "<f8", "|O", "<i2", ">u2", "CT", "MR", "MONOCHROME1", "RGB", "LOCALIZER", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.1.99",
 )  # fmt: skip
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
@@ -153,7 +153,7 @@ def _bit(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _number(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A whole or real number that programs stumble over, of any width and byte order, mostly where one may stand."""
+    """Put a whole or real number that programs stumble over, of any width and byte order, mostly where one may stand."""
     order = rng.choice("<>")
     if rng.random() < 0.4:
         kind, value = rng.choice("fd"), rng.choice(REAL)
@@ -180,7 +180,7 @@ def _more(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _block(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A block a second time, over or between what stands elsewhere."""
+    """Put a block a second time, over or between what stands elsewhere."""
     count = rng.choice((1, 2, 4, 8, 16, 64, 256, 1024))
     return ["copy", _place(rng, data, header), count, _place(rng, data, header), rng.choice((0, count))]
 
@@ -216,7 +216,7 @@ def _word(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _line(rng: random.Random, data: bytes, header: int) -> Edit:
-    """A line less, twice, or elsewhere."""
+    """Take a line away, or put it a second time elsewhere."""
     starts = [0, *(spot.end() for spot in NEW_LINE.finditer(data, 0, header))]
     if len(starts) < 2:
         return _block(rng, data, header)

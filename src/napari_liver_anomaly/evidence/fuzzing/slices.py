@@ -116,7 +116,7 @@ def _text(tag: tuple[int, int], vr: str, value: str) -> bytes:
 
 
 def _shared() -> bytes:
-    """What all slices of a file of many share: voxel size, direction, rescale."""
+    """Give what all slices of a file of many share: voxel size, direction, rescale."""
     size = _text((0x18, 0x50), "DS", "2.0") + _text((0x28, 0x30), "DS", "0.8\\0.7")
     scale = _text((0x28, 0x1052), "DS", "-1024") + _text((0x28, 0x1053), "DS", "1") + _text((0x28, 0x1054), "LO", "HU")
     way = _text((0x20, 0x37), "DS", "1\\0\\0\\0\\1\\0")
@@ -124,6 +124,6 @@ def _shared() -> bytes:
 
 
 def _each(frames: int) -> bytes:
-    """What each slice says for itself: its position."""
+    """Give what each slice says for itself: its position."""
     places = (_text((0x20, 0x32), "DS", f"-5.0\\-7.0\\{30 + 2 * place}.0") for place in range(frames))
     return b"".join(_item(_sequence((0x20, 0x9113), place)) for place in places)

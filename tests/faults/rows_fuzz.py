@@ -1,0 +1,58 @@
+"""Rows of the fault table about damage of every kind."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from faults.table import row
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evidence.fuzzing import fuzz, replay
+from napari_liver_anomaly.reading import ENDINGS, read
+
+if TYPE_CHECKING:
+    from faults.table import Kit
+
+SECONDS = 20
+LEAST = 100  # inputs, also on a machine that does many other things
+ESCAPES = Path(__file__).parents[1] / "unit" / "reading" / "fuzz_escapes.json"
+STARTS = (
+    b"",
+    b"\x1f\x8b\x08",
+    b"\x5c\x01\0\0",
+    b"NRRD0004\n",
+    b"ObjectType = Image\nNDims = 3\n",
+    bytes(128) + b"DICM\x02\0\0\0UL\x04\0",
+)
+
+
+@row(60)
+def random_bytes(kit: Kit) -> None:
+    """Random bytes: a refusal or a right result, never another exception, too long or too much memory."""
+    with tempfile.TemporaryDirectory(dir=kit.folder) as folder:
+        again = replay(json.loads(ESCAPES.read_text(encoding="utf-8")), Path(folder))
+    assert not (found := [(record, outcome) for record, outcome in again if outcome.escaped]), found[:3]
+
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(start=st.sampled_from(STARTS), data=st.binary(max_size=600), ending=st.sampled_from([*ENDINGS, "", ".pt"]))
+    def refused(start: bytes, data: bytes, ending: str) -> None:
+        path = kit.folder / f"bytes{ending}"
+        path.write_bytes(start + data)
+        try:
+            volume, _ = read(path)
+        except Refusal:
+            return
+        finally:
+            path.unlink()
+        raise AssertionError(f"random bytes became {volume.geometry}")
+
+    refused()
+    report = fuzz(seconds=SECONDS, seed=60)
+    assert not report["escaped"], report["escaped"][:3]
+    assert report["inputs"] > LEAST, report
+    assert report["slowest_input_s"] < 10, report
