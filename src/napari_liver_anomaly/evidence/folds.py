@@ -161,7 +161,7 @@ def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) ->
 def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, Any]:
     """Name what is measured: the model, or each of several and their ensemble; another preset's; and the rule."""
     if len(members) == 1:
-        named: dict[str, Any] = {members[0].key: members[0]}
+        named: dict[str, Any] = {"two-stage" if members[0].has_restorer else "direct": members[0]}
     else:
         named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {
             "ensemble": Ensemble(members, mirror=False)
