@@ -131,7 +131,7 @@ class Finder:
                     key.removeprefix(f"{name}."): value.float() for key, value in tensors.items() if key.startswith(f"{name}.")
                 }
                 net.load_state_dict(part)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise UnfitModel(
                 "model-shape", "These liver weights do not fit their own card.", "The liver cannot be found with them.",
                 "Fetch or train them again.",
