@@ -135,7 +135,7 @@ class Finder:
                 if any(value.dtype != torch.float16 for key, value in tensors.items() if key.startswith(f"{name}.")):
                     raise TypeError(name)  # not the kind that save writes
                 net.load_state_dict(part)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise UnfitModel(
                 "model-shape", "These liver weights do not fit their own card.", "The liver cannot be found with them.",
                 "Fetch or train them again.",

@@ -388,9 +388,11 @@ class TwoStage:
         """
         try:
             preset, seed = Preset.from_dict(about["settings"]), int(about["seed"])
+            if not 0 <= seed < 2**63:
+                raise ValueError("seed")
             with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
                 planned = cls(preset)
-        except (KeyError, TypeError, ValueError, WrongSetting) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, WrongSetting) as error:
             raise UnfitModel(
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
