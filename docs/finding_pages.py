@@ -18,6 +18,7 @@ SOURCE = DOCS.parent / "src" / "napari_liver_anomaly"
 MAKERS = {"refuse": "refuse", "ask": "ask", "note": "note", "Question": "ask"}
 LAST = ("“…”", "“…”", "“Nothing needs to be done.”")  # what `note` says when no action is given
 NOT_WORDS = "…"
+OF_MASKS = "mask-…"  # before a code of a scan, see `index`
 TO_WRITE = "*To be written: what it means to a radiologist, and what to do.*"
 LEVELS = {
     "refuse": "No result; nothing is written.",
@@ -27,18 +28,22 @@ LEVELS = {
 START, END = "<!-- made by docs/finding_pages.py -->", "<!-- to here -->"
 # By the first word of a code; what is in none stands under the last.
 GROUPS = {
-    "The file": ("file", "data", "folder", "not", "nifti", "colour", "no", "report", "scan", "sizes"),
+    "The file": ("file", "data", "folder", "not", "nifti", "colour", "no", "report", "scan", "sizes", "copies"),
     "Position and voxel size": ("geometry", "orientation", "position", "positions", "spacing", "units", "single", "many", "volume"),
     "Slices of a DICOM series": (
         "dicom", "slices", "slice", "series", "several", "thickness", "picture", "images", "files", "lossy", "codec", "acquisition", "tilt", "gaps",
+        "stack",
     ),
     "Values": ("values", "rescale", "voxels", "padding"),
     "Masks, layers and grids": ("mask", "masks", "shape", "layer", "layers", "labels"),
     "The liver": ("liver", "totalsegmentator"),
-    "Models": ("model", "models", "weights", "ensemble", "recipe"),
-    "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran"),
-    "Writing": ("write", "written", "overwrite", "disk"),
-    "Training and measuring": ("case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting"),
+    "Models": ("model", "models", "weights", "ensemble", "recipe", "card", "restorer"),
+    "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran", "too"),
+    "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected"),
+    "Training and measuring": (
+        "case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting", "loss", "split",
+    ),
+    "The viewer": ("demo", "napari", "screen"),
     "Other": (),
 }  # fmt: skip
 
@@ -102,7 +107,7 @@ def told(source: Path = SOURCE) -> list[Told]:
                 continue
             code = parts[0] if parts else None
             for word in words_of(code) if made and code is not None else ():
-                if NOT_WORDS not in word:
+                if word[:1] not in ("", NOT_WORDS) and word != OF_MASKS:
                     shown = tuple(" or ".join(f"“{way}”" for way in words_of(part)) for part in parts[1:] if part is not None)
                     found.append(
                         Told(

@@ -209,10 +209,7 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
     try:
         with opened(path) as stream, zipfile.ZipFile(stream) as file:
             _demand_small(file)
-            header = json.loads(_array(file, "header", np.uint8, 1).tobytes())
-            if header["format"] != FORMAT:
-                raise KeyError("format")
-            return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
+            return tuple(_unpack(number, about, file) for number, about in enumerate(_header(file)["scans"]))
     except (UnreadableFile, *DAMAGE):
         raise UnreadableFile(
             "healthy-unreadable", "This is not a readable file of healthy livers.",
@@ -230,6 +227,14 @@ def _demand_small(file: zipfile.ZipFile) -> None:
             "healthy-too-large", "This file of healthy livers does not fit into memory.",
             "Training from it could stop the computer.", "Close other programs, or pack fewer scans into one file.",
         )  # fmt: skip
+
+
+def _header(file: zipfile.ZipFile) -> dict[str, Any]:
+    """Read what the file says of its scans, if it is of our kind."""
+    header: dict[str, Any] = json.loads(_array(file, "header", np.uint8, 1).tobytes())
+    if header["format"] != FORMAT:
+        raise ValueError("format")
+    return header
 
 
 def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_ori
 from napari_liver_anomaly.errors import WrongSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -95,10 +95,7 @@ def options(settings: Any) -> tuple[Option, ...]:
     return tuple(found)
 
 
-@cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    """Types of the fields, worked out once for each class."""
-    return get_type_hints(cls)
+_hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)  # types of the fields, worked out once for each class
 
 
 class Settings:

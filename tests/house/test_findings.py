@@ -105,6 +105,7 @@ def test_codes_are_found_wherever_they_are_made(tmp_path: Path) -> None:
     ("line", "sentence"),
     [
         ("refuse('Not_a code', 'W.', 'M.', 'A.')", "words joined by hyphens"),
+        ("refuse(f'one-{kind}', 'W.', 'M.', 'A.')", "words joined by hyphens"),  # which codes there are could not be told
         ("refuse('one', 'W.', 'M.', 'A.')\nask('one', 'W.', 'M.', 'A.')", "one has two levels"),
     ],
 )

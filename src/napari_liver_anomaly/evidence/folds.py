@@ -142,7 +142,7 @@ def cross_validate(
                 continue
             if found.seen or seen_in_training(name, found.scan, others_seen[name]):
                 raise Refusal(
-                    "split-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
+                    "fold-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
                     "Check the names of the folds.",
                 )  # fmt: skip
             measured.append(found)

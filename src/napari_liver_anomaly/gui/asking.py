@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_liver_anomaly.errors import Level
+from napari_liver_anomaly.errors import Answer, Level
 from napari_liver_anomaly.gui.series import SeriesChooser
+from napari_liver_anomaly.reading.answers import ASK_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,21 +53,18 @@ class Questions:
         text = str(asked.finding)
         if asked.series:
             chooser = SeriesChooser(asked.series)
-            chooser.opened.connect(lambda number: self._answer(asked, "series", number))
-            self._messages.ask(text, {OPEN: lambda: self._answer(asked, "series", chooser.number)}, self._leave, chooser)
+            chooser.opened.connect(lambda number: self._answer(asked, _series(number)))
+            self._messages.ask(text, {OPEN: lambda: self._answer(asked, _series(chooser.number))}, self._leave, chooser)
             chooser.choice_changed.connect(self._messages.buttons[OPEN].setEnabled)
             self._messages.buttons[OPEN].setEnabled(chooser.number is not None)
             return
-        acts = {
-            answer.words: lambda answer=answer: self._answer(asked, answer.option, answer.value)
-            for answer in asked.finding.answers
-        }
+        acts = {answer.words: partial(self._answer, asked, answer) for answer in asked.finding.answers}
         self._messages.ask(text, acts, self._leave)
 
-    def _answer(self, asked: Asked, option: str, value: object) -> None:
+    def _answer(self, asked: Asked, answer: Answer) -> None:
         """Read again with one more answer."""
         self._go_on()
-        self._read((asked.path, *asked.rest), replace(asked.answers, **{option: value}))
+        self._read((asked.path, *asked.rest), asked.answers.with_answer(answer))
 
     def _leave(self) -> None:
         """Do without this scan; those after it are read all the same."""
@@ -81,6 +79,11 @@ class Questions:
         if self._waiting:
             self._show(self._waiting[0])
         return asked
+
+
+def _series(number: int | None) -> Answer:
+    """Answer which series is meant, as chosen in the list of series; without a choice it is asked again."""
+    return Answer(words=OPEN, option="series", value=number or ASK_ALL.series)
 
 
 class Doubts:

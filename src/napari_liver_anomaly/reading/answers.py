@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from napari_liver_anomaly.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.errors import Answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +36,26 @@ class Answers(Settings):
     found_liver: Literal["ask", "accept"] = setting(
         "ask", help="Whether a liver found by the program is taken although it is unlike one."
     )
+
+    def with_answer(self, answer: Answer) -> Self:
+        """Add one answer to those given so far.
+
+        Parameters
+        ----------
+        answer : Answer
+            As a finding offers it.
+
+        Returns
+        -------
+        Answers
+            The same, but for the field that the answer sets.
+
+        Raises
+        ------
+        WrongSetting
+            When there is no such field, or it cannot have that value.
+        """
+        return self.from_dict(self.to_dict() | {answer.option: answer.value})
 
 
 ASK_ALL = Answers()

@@ -41,19 +41,25 @@ def _picture(slices: Sequence[Slice]) -> Finding | None:
     """Whether every slice is one grey picture of plain 16-bit integers."""
     for one in slices:
         if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2", ""):
-            code, what, action = "colour", "This series holds colour pictures.", "Choose the CT itself, not a picture of it."
-        elif one.frames != 1 and not one.framed:
-            code, what = "frames", "This series keeps many pictures in one file, without saying where each of them lies."
-            action = "Export it as single slices."
-        elif one.bits_allocated == 8:
-            code, what = "8-bit", "The pixels of this series have 8 bits: it is a picture made for the screen."
-            action = "Choose the original CT."
-        elif one.bits_allocated != 16 or not 1 <= one.bits_stored <= 16 or one.high_bit != one.bits_stored - 1:
-            code, what = "packed", "The pixels of this series are packed in an unusual way."
-            action = "Export the series again from its source."
-        else:
-            continue
-        return refuse(f"picture-{code}", what, "Hounsfield units cannot be had from it.", action)
+            return refuse(
+                "picture-colour", "This series holds colour pictures.", "Hounsfield units cannot be had from it.",
+                "Choose the CT itself, not a picture of it.",
+            )  # fmt: skip
+        if one.frames != 1 and not one.framed:
+            return refuse(
+                "picture-frames", "This series keeps many pictures in one file, without saying where each of them lies.",
+                "Sizes and positions cannot be had from it.", "Export it as single slices.",
+            )  # fmt: skip
+        if one.bits_allocated == 8:
+            return refuse(
+                "picture-8-bit", "The pixels of this series have 8 bits: it is a picture made for the screen.",
+                "Hounsfield units cannot be had from it.", "Choose the original CT.",
+            )  # fmt: skip
+        if one.bits_allocated != 16 or not 1 <= one.bits_stored <= 16 or one.high_bit != one.bits_stored - 1:
+            return refuse(
+                "picture-packed", "The pixels of this series are packed in an unusual way.",
+                "Hounsfield units cannot be had from it.", "Export the series again from its source.",
+            )  # fmt: skip
     return None
 
 

@@ -98,7 +98,7 @@ def test_a_leak_is_refused(folder, preset, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "fit_and_save", lambda others, *args, **keywords: real(scans, *args, **keywords))
     with pytest.raises(Refusal) as refused:
         cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
-    assert refused.value.finding.code == "split-leaks"
+    assert refused.value.finding.code == "fold-leaks"
 
 
 @pytest.mark.parametrize("folds", [[["a"], ["a", "b"]], [["a", "nobody"]]])

@@ -14,7 +14,6 @@ Everything else is an **escape**: another exception, a warning or a line in a lo
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 import traceback
@@ -37,6 +36,8 @@ from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.evidence.fuzzing.golden import Golden
     from napari_liver_anomaly.evidence.fuzzing.mutations import Edit
@@ -188,7 +189,8 @@ class Bench:
         if golden.kind == "report":
             report = read_report(path)
             return method_table(report) + seeds_line(report) + case_table(report, list(report["summary"])[:1])
-        return {"model": load, "liver": Finder.load, "healthy": read_healthy}[golden.kind](path)
+        loaders: dict[str, Callable[[Path], object]] = {"model": load, "liver": Finder.load, "healthy": read_healthy}
+        return loaders[golden.kind](path)
 
     def _demand_plain(self, finding: Finding) -> None:
         """Three sentences, and no path or name in them."""
@@ -236,8 +238,7 @@ def _scan(path: Path) -> Volume:
         except Question as question:
             if not question.finding.answers:
                 raise
-            answer = question.finding.answers[0]
-            given = dataclasses.replace(answers, **{answer.option: answer.value})
+            given = answers.with_answer(question.finding.answers[0])
             if given == answers:
                 raise Escape(f"unsettled: {question.finding.code}") from None
             answers = given
