@@ -240,6 +240,7 @@ def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
     with desk.bot.waitSignal(first.finished, timeout=LONG_MS):
         desk.bot.mouseClick(first.runbar.button, Qt.MouseButton.LeftButton)
         desk.bot.mouseDClick(first.runbar.button, Qt.MouseButton.LeftButton)
+        desk.bot.mouseRelease(first.runbar.button, Qt.MouseButton.LeftButton)
         assert first.segmenting.busy and not first.segmenting.stopping, "a double click starts one run and stops none"
         for how, press in (("panel", first.segment), ("finder", first.find_liver)):
             press()
