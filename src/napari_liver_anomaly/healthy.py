@@ -204,14 +204,18 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
         with zipfile.ZipFile(path) as file:
             _demand_small(file)
             header = json.loads(_array(file, "header", np.uint8, 1).tobytes())
-            if header["format"] != FORMAT:
-                raise KeyError("format")
+            _demand_format(header["format"])
             return tuple(_unpack(number, about, file) for number, about in enumerate(header["scans"]))
     except DAMAGE as error:
         raise UnreadableFile(
             "healthy-unreadable", f"{Path(path).name} is not a readable file of healthy livers.",
             "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
         ) from error  # fmt: skip
+
+
+def _demand_format(name: str) -> None:
+    if name != FORMAT:
+        raise ValueError("format")
 
 
 def _demand_small(file: zipfile.ZipFile) -> None:

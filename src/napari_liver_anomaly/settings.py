@@ -8,13 +8,9 @@ from __future__ import annotations
 import dataclasses
 import reprlib
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_liver_anomaly.errors import WrongSetting
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 T = TypeVar("T")
 
@@ -95,10 +91,14 @@ def options(settings: Any) -> tuple[Option, ...]:
     return tuple(found)
 
 
-@cache
-def _hints(cls: Hashable) -> dict[str, Any]:
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
     """Types of the fields, worked out once for each class."""
-    return get_type_hints(cls)
+    if cls not in _HINTS:
+        _HINTS[cls] = get_type_hints(cls)
+    return _HINTS[cls]
 
 
 class Settings:

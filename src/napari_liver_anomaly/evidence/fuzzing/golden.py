@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -129,7 +129,9 @@ def _zipped(data: bytes) -> bytes:
     return gzip.compress(data, 1, mtime=0)
 
 
-def _nifti_bytes(values: NDArray[Any], version: int = 1, order: str = "<", scaling: tuple[float, float] = (1.0, 0.0)) -> bytes:
+def _nifti_bytes(
+    values: NDArray[Any], version: int = 1, order: Literal["<", ">"] = "<", scaling: tuple[float, float] = (1.0, 0.0)
+) -> bytes:
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 

@@ -37,6 +37,8 @@ from napari_liver_anomaly.reading.answers import ASK_ALL
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.evidence.fuzzing.golden import Golden
     from napari_liver_anomaly.evidence.fuzzing.mutations import Edit
@@ -188,7 +190,8 @@ class Bench:
         if golden.kind == "report":
             report = read_report(path)
             return method_table(report) + seeds_line(report) + case_table(report, list(report["summary"])[:1])
-        return {"model": load, "liver": Finder.load, "healthy": read_healthy}[golden.kind](path)
+        readers: dict[str, Callable[[Path], Any]] = {"model": load, "liver": Finder.load, "healthy": read_healthy}
+        return readers[golden.kind](path)
 
     def _demand_plain(self, finding: Finding) -> None:
         """Three sentences, and no path or name in them."""
@@ -237,7 +240,8 @@ def _scan(path: Path) -> Volume:
             if not question.finding.answers:
                 raise
             answer = question.finding.answers[0]
-            given = dataclasses.replace(answers, **{answer.option: answer.value})
+            change: dict[str, Any] = {answer.option: answer.value}
+            given = dataclasses.replace(answers, **change)
             if given == answers:
                 raise Escape(f"unsettled: {question.finding.code}") from None
             answers = given
