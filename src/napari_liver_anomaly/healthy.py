@@ -36,6 +36,8 @@ LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
 LEAST_ORGAN_PX = 100
 LARGEST_MM = 20.0
+LARGEST_HEADER = 2**22
+LARGEST_NPY = 256  # what stands before an array, at most
 # What stands before an array of bytes in numpy's format, as numpy writes it.
 NPY = re.compile(
     rb"\x93NUMPY\x01\0[\0-\xff]{2}\{'descr': '(?P<kind>\|[ub]1)', 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]{1,60})\), \} *\n"
@@ -231,14 +233,16 @@ def _demand_small(file: zipfile.ZipFile) -> None:
 
 def _header(file: zipfile.ZipFile) -> dict[str, Any]:
     """Read what the file says of its scans, if it is of our kind."""
-    header: dict[str, Any] = json.loads(_array(file, "header", np.uint8, 1).tobytes())
+    header: dict[str, Any] = json.loads(_array(file, "header", np.uint8, 1, LARGEST_HEADER).tobytes())
     if header["format"] != FORMAT:
         raise ValueError("format")
     return header
 
 
-def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) -> NDArray[Any]:
-    """Take an array of bytes; what its header claims must be there, which numpy's own reader finds out too late."""
+def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int, most: int) -> NDArray[Any]:
+    """Take an array of so many bytes at most; what its header claims must be there, which numpy's own reader finds out too late."""
+    if file.getinfo(f"{name}.npy").file_size > most + LARGEST_NPY:  # said before anything is unpacked
+        raise ValueError(name)
     block = file.read(f"{name}.npy")
     head = NPY.match(block)
     if head is None:
@@ -255,11 +259,12 @@ def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int) 
 
 def _unpack(number: int, about: dict[str, Any], file: zipfile.ZipFile) -> HealthyScan:
     """Rebuild one scan from its arrays, whose box must lie in the scan."""
-    grey = _array(file, f"grey_{number}", np.uint8, 3)
-    packed, healthy = _array(file, f"liver_{number}", np.uint8, 1), _array(file, f"healthy_{number}", np.bool_, 1)
     shape, corner = _three(about["shape"], int), _three(about["corner"], int)
     spacing_mm = _three(about["spacing_mm"], float)
     voxel_bytes(shape, 2)
+    grey = _array(file, f"grey_{number}", np.uint8, 3, math.prod(shape))
+    packed = _array(file, f"liver_{number}", np.uint8, 1, -(-grey.size // 8))
+    healthy = _array(file, f"healthy_{number}", np.bool_, 1, len(grey))
     inside = all(0 <= first and first + size <= whole for first, size, whole in zip(corner, grey.shape, shape, strict=True))
     sound = packed.size == -(-grey.size // 8) and healthy.size == len(grey) and all(0 < mm < LARGEST_MM for mm in spacing_mm)
     if not (inside and sound and isinstance(about["scan"], str) and isinstance(about["name"], str)):

@@ -103,7 +103,10 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     method = load(args.model)
     volume, liver, findings = _read(args, job)
     result = segment(volume, liver, method, settings, device=args.device, job=job)
-    said = {finding.code: finding for finding in (*findings, *result.findings)}  # the liver's and the run's may be the same
+    said = {finding.code: finding for finding in findings}  # the liver's and the run's may be the same
+    for finding in result.findings:
+        if said.setdefault(finding.code, finding) is finding:
+            sys.stderr.write(f"note: {finding}\n")
     result = dataclasses.replace(result, findings=tuple(said.values()), liver_from="given" if args.liver else "found")
     job.at("Writing", 0, 1)
     write(result, args.out, inputs=_inputs(args))

@@ -24,8 +24,9 @@ from faults.stubs import FullCard, Grey, fake_card, small_scan, tiny_preset
 from faults.table import row
 from napari_liver_anomaly import cli, inference, storage
 from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.doubts import about_the_edge
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
-from napari_liver_anomaly.inference import Segment, needed_bytes, segment
+from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, needed_bytes, segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.liver import find_liver
@@ -219,6 +220,62 @@ def bounds(kit: Kit) -> None:
     assert any("middle value" in words for words in block(15, hu=-30)), "as dark as fat"
     assert any("middle value" in words for words in block(15, hu=250)), "as bright as contrast medium"
     assert any("right side" in words for words in block(15, shift=4)), "on the left"
+
+
+# ---------------------------------------------------------------------------------------------------------- the edge of the scan
+
+
+@row(28)
+def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
+    """The liver is cut by the field of view, and its volume is taken for the whole."""
+    hu, organ = np.pad(body().volume.voxels, 2, mode="edge"), np.pad(body().liver.voxels, 2)
+    at = np.argwhere(organ)
+    low, high, middle = at.min(axis=0), at.max(axis=0) + 1, np.median(at, axis=0).astype(int)
+    everything = [slice(None)] * 3
+
+    def cropped(box: list[slice]) -> tuple[Volume, Mask]:
+        voxels = np.ascontiguousarray(hu[tuple(box)])
+        volume = Volume(voxels, Geometry(voxels.shape[::-1], body().volume.geometry.source_affine))
+        return volume, Mask(np.ascontiguousarray(organ[tuple(box)]), volume.geometry, volume.identity)
+
+    def codes(findings: Any) -> list[str]:
+        return [finding if isinstance(finding, str) else finding.code for finding in findings]
+
+    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
+    kit.patch.setattr("napari_liver_anomaly.liver.likely", lambda volume, liver, unlikely: ())
+    through, beside = {}, {"whole": everything}
+    for axis, side in enumerate(("head", "front", "right")):
+        opposite = ("feet", "back", "left")[axis]
+        for name, cuts in ((side, (middle, low, low - 1)), (opposite, (middle, high, high + 1))):
+            for words, cut in zip(("through", "touching", "beside"), cuts, strict=True):
+                box = list(everything)
+                box[axis] = slice(int(cut[axis]), None) if name == side else slice(None, int(cut[axis]))
+                (beside if words == "beside" else through)[f"{name}, {words}"] = box
+    assert len(through) == 12 and len(beside) == 7
+    for name, box in (through | beside).items():
+        volume, liver = cropped(box)
+        touches, found = name in through, about_the_edge(liver)
+        assert codes(found) == ["liver-at-edge"] * touches, name
+        if touches:
+            assert found[0].level is Level.NOTE and not found[0].answers, name
+            assert "touches the edge" in found[0].what and "volumes are lower limits" in found[0].meaning, name
+        result = segment(volume, liver, Grey(), device="cpu")
+        assert codes(result.findings) == codes(found), name
+        kit.patch.setattr(Finder, "find", lambda self, volume, job, liver=liver: liver.voxels.copy())
+        assert codes(find_liver(volume, device="cpu")[1]) == codes(found), name
+        if name.endswith("touching"):
+            continue
+        for way in ("given", "found"):
+            out = kit.folder / f"{name}-{way}"
+            words = files(kit.folder / name, volume, liver)
+            words = words if way == "given" else [words[0], *words[3:]]
+            assert main(["segment", *words, "--out", str(out)]) == 0, (name, way)
+            said = kit.output.readouterr().err
+            assert said.count("volumes are lower limits") == int(touches), f"{name}, {way}: said {said!r}"
+            assert said.count("note:") == int(touches), f"{name}, {way}: said {said!r}"
+            stored = json.loads((out / "report.json").read_text())["findings"]
+            told = [(f["code"], f["level"], f["meaning"]) for f in stored if f["code"] == "liver-at-edge"]
+            assert told == [("liver-at-edge", "note", found[0].meaning) for _ in range(touches)], (name, way)
 
 
 # ----------------------------------------------------------------------------------------------------------- nothing found, or not run
@@ -444,9 +501,10 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
     """Graphics memory full half-way: smaller steps, then the CPU, then words; and nothing is kept alive."""
     volume, liver = small_scan()
     plain = segment(volume, liver, Grey(), device="cpu")
+    assert plain.labels.any() and plain.residual is not None and plain.residual.any(), "there is something to compare"
     fake_card(kit)
     method = Grey(full_on("cuda"))
-    fallen = segment(volume, liver, method, Segment(batch=8), device="cuda")
+    fallen = segment(volume, liver, method, replace(BY_THE_SCAN, batch=8), device="cuda")
     assert method.batches[:5] == [("cuda", 7), ("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", 1)], "8 → 4 → 2 → 1 → CPU"
     assert method.device.type == "cpu"
     for name in ("score", "labels", "residual", "restored"):
@@ -459,8 +517,8 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
         if device.type == "cuda" and calls[0] > 2:
             raise FullCard("CUDA out of memory")
 
-    half = segment(volume, liver, Grey(later), Segment(batch=2), device="cuda")
-    assert np.array_equal(half.score, plain.score) and np.array_equal(half.labels, plain.labels)
+    half = segment(volume, liver, Grey(later), replace(BY_THE_SCAN, batch=2), device="cuda")
+    assert calls[0] > 3 and np.array_equal(half.score, plain.score) and np.array_equal(half.labels, plain.labels)
 
     kept: list[weakref.ref[Any]] = []
     prepare, free = inference.prepare, [10**12]
@@ -615,34 +673,60 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         return made[-1]
 
     kit.patch.setattr("napari_liver_anomaly.methods.load", load)
-    other = {"threshold": 0.9, "auto_threshold": True, "min_lesion_mm3": 400.0, "batch": 3}
+    panel = kit.request.getfixturevalue("panel")
+    rows = panel.model.rows.fields
+    other: dict[str, tuple[Any, list[str], Callable[[], object]]] = {
+        "threshold": (0.9, ["--threshold", "0.9"], lambda: panel.threshold.box.setValue(0.9)),
+        "auto_threshold": (False, ["--no-auto-threshold"], lambda: panel.threshold.auto.setChecked(False)),
+        "peak": (0.3, ["--peak", "0.3"], lambda: rows["peak"].setValue(0.3)),
+        "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: rows["min_lesion_mm3"].setValue(400)),
+        "batch": (3, ["--batch", "3"], lambda: rows["batch"].setValue(3)),
+    }
     assert other.keys() == {option.name for option in options(Segment)}, "a new field wants a value here"
-    hashes = {}
-    for name in ("", *other):
-        settings = replace(Segment(), **{name: other[name]}) if name else Segment()
-        panel = search(Engine(load=load), *pictures, "any", settings, "cpu", Job()).result
-        flags = [
-            word
-            for option in options(Segment)
-            for word in ([option.flag] if getattr(settings, option.name) else [f"--no-{option.flag[2:]}"])
-            + ([] if option.kind is bool else [str(getattr(settings, option.name))])
-            if option.kind is not bool or not word.startswith("--no-no")
-        ]
+    assert set(rows) == set(other) - {"threshold", "auto_threshold"}, "a field has no row in the panel"
+    first = panel._settings()
+    every = [word for option in options(first) for word in spoken(option.flag, option.default)]
+    runs = {
+        "": (first, []), "all said": (first, every), "both": (replace(first, threshold=0.9), ["--threshold", "0.9", "--auto-threshold"]),
+    }  # fmt: skip
+    for name, (value, flags, turn) in other.items():
+        turn()
+        runs[name] = panel._settings(), flags
+        assert getattr(runs[name][0], name) == value, f"{name}: the panel does not give what it shows"
+        changes = {name, "auto_threshold"} if name == "threshold" else {name}  # a threshold that is said switches Auto off
+        assert {n for n in other if getattr(runs[name][0], n) != getattr(first, n)} == changes, (name, runs[name][0], first)
+        panel.threshold.set_value(first.threshold)
+        panel.threshold.set_auto(first.auto_threshold)
+        for row_name, field in rows.items():
+            field.setValue(getattr(first, row_name))
+        assert panel._settings() == first
+    assert BY_THE_SCAN.auto_threshold and replace(first, threshold=BY_THE_SCAN.threshold) == BY_THE_SCAN, "both doors begin alike"
+
+    hashes, cuts = {}, {}
+    for name, (settings, flags) in runs.items():
+        found = search(Engine(load=load), *pictures, "any", settings, "cpu", Job()).result
         out = kit.folder / f"out-{name}"
         assert main(["segment", *words, *flags, "--out", str(out)]) == 0, name
         written = volume.geometry.to_source(read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels)
-        ours = volume.geometry.to_source(panel.labels > 0)
+        ours = volume.geometry.to_source(found.labels > 0)
         hashes[name] = [hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for array in (ours, written)]
         assert hashes[name][0] == hashes[name][1], f"{name or 'nothing'} changed: the doors differ"
-        stored = json.loads((out / "report.json").read_text())
-        assert stored["settings"] == panel.settings.to_dict() and stored["scan"] == panel.volume.identity, name
-        assert stored["number_of_lesions"] == len(panel.lesions), name
+        stored, cuts[name] = json.loads((out / "report.json").read_text()), found.settings.threshold
+        assert stored["settings"] == found.settings.to_dict() and stored["scan"] == found.volume.identity, name
+        assert stored["number_of_lesions"] == len(found.lesions) > 0, name
         assert made[-1].batches == made[-2].batches, name
+    assert [count for _, count in made[-1].batches] == [3, 3, 1], "the batch that was said is the one that ran"
+    assert hashes["all said"] == hashes["both"] == hashes[""] and cuts["both"] == cuts[""], "Auto that is said wins"
+    assert cuts["threshold"] == 0.9 and cuts["auto_threshold"] == pytest.approx(0.5, abs=0.01) and cuts[""] not in (0.9, 0.5)
     changed = {name for name in other if hashes[name] != hashes[""]}
-    assert changed == {"threshold", "auto_threshold", "min_lesion_mm3"}, (
-        "each option does something, and the batch changes nothing"
-    )
-    assert [count for _, count in made[-1].batches] == [3, 3, 1]
+    assert changed == set(other) - {"batch"}, "each option does something, and the batch changes nothing"
+
+
+def spoken(flag: str, value: Any) -> list[str]:
+    """A flag of the command line that gives a value."""
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    return [flag, str(value)]
 
 
 # ------------------------------------------------------------------------------------------------------------- training that goes on
