@@ -242,7 +242,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
         return [finding if isinstance(finding, str) else finding.code for finding in findings]
 
     kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
-    kit.patch.setattr("napari_liver_anomaly.liver.likely", lambda volume, liver, unlikely: ())
+    kit.patch.setattr("napari_liver_anomaly.liver.likely.likely", lambda volume, liver, unlikely: ())
     through, beside = {}, {"whole": everything}
     for axis, side in enumerate(("head", "front", "right")):
         opposite = ("feet", "back", "left")[axis]
