@@ -242,7 +242,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
         return [finding if isinstance(finding, str) else finding.code for finding in findings]
 
     kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
-    kit.patch.setattr("napari_liver_anomaly.liver.likely", lambda volume, liver, unlikely: ())
+    kit.patch.setattr("napari_liver_anomaly.liver.likely.likely", lambda volume, liver, unlikely: ())
     through, beside = {}, {"whole": everything}
     for axis, side in enumerate(("head", "front", "right")):
         opposite = ("feet", "back", "left")[axis]
@@ -651,6 +651,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     """The two doors differ, by a default or by an option that one of them drops."""
     from napari.layers import Image, Labels
 
+    from napari_liver_anomaly.gui import threshold as slider
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
     from napari_liver_anomaly.gui.pictures import picture_of
     from napari_liver_anomaly.gui.searching import Engine, search
@@ -673,7 +674,9 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         return made[-1]
 
     kit.patch.setattr("napari_liver_anomaly.methods.load", load)
-    panel = kit.request.getfixturevalue("panel")
+    begins, make_panel = slider.AUTO, kit.request.getfixturevalue("make_panel")
+    kit.patch.setattr(slider, "AUTO", begins)  # the fixture's panels begin otherwise
+    panel = make_panel(kit.request.getfixturevalue("viewer"))
     rows = panel.model.rows.fields
     other: dict[str, tuple[Any, list[str], Callable[[], object]]] = {
         "threshold": (0.9, ["--threshold", "0.9"], lambda: panel.threshold.box.setValue(0.9)),
@@ -762,17 +765,16 @@ def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
 
     whole = trained()
     assert any(not torch.equal(value, trained(seed=6)[name]) for name, value in whole.items())
-    for stage in (0, 1):
-        for update in range(3):
-            state = kit.folder / f"state-{stage}-{update}"
+    # Stopped once in each stage; and stopped after every single update, each time going on from where it was.
+    every = [(stage, update) for stage in (0, 1) for update in range(3)]
+    for number, stops in enumerate(([(0, 1)], [(1, 1)], every)):
+        state = kit.folder / f"state-{number}"
+        for stop in stops:
             with pytest.raises(Cancelled):
-                trained(state, stopping((stage, update)))
-            if update == 1:  # a second stop, one update later
-                with pytest.raises(Cancelled):
-                    trained(state, stopping((stage, 2)))
-            again = trained(state)
-            for name, value in whole.items():
-                assert torch.equal(value, again[name]), f"{name} after a stop at update {update} of stage {stage + 1}"
+                trained(state, stopping(stop))
+        again = trained(state)
+        for name, value in whole.items():
+            assert torch.equal(value, again[name]), f"{name} after stops at {stops}"
 
     # The liver finder keeps no unfinished state: it begins again, and ends in the same weights.
     small, plan = body(), LiverSchedule(coarse_updates=2, fine_updates=2, coarse_batch=1, fine_batch=1)
