@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+RLE = "1.2.840.10008.1.2.5"
 LITTLE = "1.2.840.10008.1.2.1"
 NRRD = {
     "type": "int16", "dimension": "3", "space": "left-posterior-superior", "sizes": "16 16 11",
@@ -172,6 +174,78 @@ def dicom_series(
         fields["SOPInstanceUID"] = f"{series}.99"
         fields["ImageOrientationPatient"], fields["ImagePositionPatient"] = [0, 1, 0, 0, 0, -1], [0, 0, 0]
         _write(folder / "scout.dcm", np.zeros((16, 16)), fields, syntax)
+    return folder
+
+
+def ball(
+    points: Array, directions: Sequence[float], pixel: tuple[float, float], size: tuple[int, int], centre: Array, radius_mm: float
+) -> NDArray[np.int16]:
+    """HU of a ball of 100 HU in water, in air at the edge, as slices at ``points`` (first voxels, mm) cut it; edges are soft."""
+    row, column = np.array(directions[:3], float), np.array(directions[3:], float)
+    x, y = np.indices(size)
+    in_plane = x[..., None] * pixel[1] * row + y[..., None] * pixel[0] * column
+    away = np.linalg.norm(np.asarray(points)[:, None, None] + in_plane - centre, axis=-1)
+    values = 100 * np.clip((radius_mm - away) / np.mean(pixel) + 0.5, 0, 1)
+    values[:, :2] = values[:, -2:] = -1000
+    return np.rint(values).astype(np.int16).transpose(1, 2, 0)
+
+
+def enhanced_file(folder: Path, path: Path, syntax: str = LITTLE, shared: Iterable[str] = ()) -> Path:
+    """Put the slices of a series that ``dicom_series`` wrote into one file of Enhanced CT, and remove them.
+
+    Functional groups named in ``shared`` are written once for all frames.
+    """
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence as Items
+
+    ones = [dcmread(name) for name in sorted(folder.iterdir())]
+    groups = {
+        "PlanePositionSequence": {"ImagePositionPatient": "ImagePositionPatient"},
+        "PlaneOrientationSequence": {"ImageOrientationPatient": "ImageOrientationPatient"},
+        "PixelMeasuresSequence": {"PixelSpacing": "PixelSpacing", "SliceThickness": "SliceThickness"},
+        "PixelValueTransformationSequence": {name: name for name in ("RescaleSlope", "RescaleIntercept")},
+        "FrameContentSequence": {"FrameAcquisitionNumber": "AcquisitionNumber"},
+        "CTImageFrameTypeSequence": {"FrameType": "ImageType"},
+    }
+
+    def group(one: Dataset, names: Iterable[str]) -> Dataset:
+        made = Dataset()
+        for name in names:
+            item = Dataset()
+            for theirs, ours in groups[name].items():
+                if ours in one:
+                    setattr(item, theirs, one[ours].value)
+            setattr(made, name, Items([item]))
+        return made
+
+    whole = dcmread(sorted(folder.iterdir())[0])
+    for name in {ours for fields in groups.values() for ours in fields.values()} - {"ImageType"}:
+        if name in whole:
+            del whole[name]
+    whole.SOPClassUID = whole.file_meta.MediaStorageSOPClassUID = ENHANCED_CT
+    whole.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    whole.NumberOfFrames = len(ones)
+    whole.SharedFunctionalGroupsSequence = Items([group(ones[0], shared)])
+    whole.PerFrameFunctionalGroupsSequence = Items([group(one, set(groups) - set(shared)) for one in ones])
+    whole.PixelData = b"".join(one.PixelData for one in ones)
+    if syntax != LITTLE:
+        whole.compress(syntax, encoding_plugin="pydicom", generate_instance_uid=False)
+    for name in folder.iterdir():
+        name.unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.save_as(path, enforce_file_format=True)
+    return path
+
+
+def packed(folder: Path, syntax: str = RLE) -> Path:
+    """Compress every file of a series in place, with the packer that pydicom itself has."""
+    from pydicom import dcmread
+
+    for path in folder.iterdir():
+        one = dcmread(path)
+        one.compress(syntax, encoding_plugin="pydicom", generate_instance_uid=False)
+        one.save_as(path)
     return folder
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Answer, Level, Question, Refusal, UnreadableFile
 from napari_liver_anomaly.reading.answers import ASK_ALL
-from napari_liver_anomaly.reading.findings import ask, found, note, refuse
-from napari_liver_anomaly.reading.hounsfield import TAKE_AS_HOUNSFIELD, taken_as_hounsfield
+from napari_liver_anomaly.reading.findings import found, note, refuse
+from napari_liver_anomaly.reading.pictures import pictured
 from napari_liver_anomaly.reading.pixels import hounsfield, undecodable
 from napari_liver_anomaly.reading.series import phase_of, series_of
 from napari_liver_anomaly.reading.slices import Slice, headers_of
@@ -57,7 +57,6 @@ KNOWN = {
     "DOC",
 }
 QUIET = {"dicomdir", "thumbs.db", "desktop.ini"}
-HOUNSFIELD_TYPES = {"", "HU", "US"}
 PREAMBLE = 128
 MOST_LISTED = 24
 
@@ -182,14 +181,15 @@ def _chosen(parts: Sequence[Part], answers: Answers) -> tuple[Part, tuple[Findin
         return part, ()
     what = f"Acquisition {part.phase} of {len(phases)}" if len(groups) == 1 else f"Series {parts.index(part) + 1} of {len(parts)}"
     code = "acquisition-chosen" if len(groups) == 1 else "series-chosen"
-    return part, (note(code, f"{what} is shown ({len(part.slices)} slices).", "You chose it; the others were left out."),)
+    return part, (note(code, f"{what} is shown ({_count(part)}).", "You chose it; the others were left out."),)
+
+
+def _count(part: Part) -> str:
+    return "1 slice" if len(part.slices) == 1 else f"{len(part.slices)} slices"
 
 
 def _acquisitions(phases: Sequence[Part]) -> Question:
-    words = [
-        f"Acquisition {part.phase}: {len(part.slices)} slices" + (f", {phase_of(part)}" if phase_of(part) else "")
-        for part in phases
-    ]
+    words = [f"Acquisition {part.phase}: {_count(part)}" + (f", {phase_of(part)}" if phase_of(part) else "") for part in phases]
     return Question(
         "slices-repeated", f"The same place was taken {len(phases)} times in this series ({'; '.join(words[:4]).lower()}).",
         "It may hold phases of contrast, and which one is meant is not known.", "Choose one.",
@@ -216,7 +216,7 @@ def _listed(parts: Sequence[Part]) -> tuple[Series, ...]:
 def _doubts(part: Part, ordered: Sequence[Slice], answers: Answers) -> tuple[Finding, ...]:
     """Doubts about pictures and values, and about files that are in the folder twice."""
     codecs = (undecodable(syntax) for syntax in sorted({one.syntax for one in ordered}))
-    return (*found(_clash(part), _picture(ordered), _inverted(ordered, answers), *codecs), *_calibration(ordered), *_copies(part))
+    return (*found(_clash(part), *codecs), *pictured(ordered, answers), *_copies(part))
 
 
 def _clash(part: Part) -> Finding | None:
@@ -291,57 +291,3 @@ def _left_out(others: int) -> Finding:
         "files-left-out", f"Other files in the folder were left out: {others}.",
         "Only ordinary DICOM files in the folder itself are read.",
     )  # fmt: skip
-
-
-def _picture(slices: Sequence[Slice]) -> Finding | None:
-    """Whether every slice is one grey picture of plain 16-bit integers."""
-    for one in slices:
-        if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2", ""):
-            code, what, action = "colour", "This series holds colour pictures.", "Choose the CT itself, not a picture of it."
-        elif one.frames != 1 and not one.framed:
-            code, what = "frames", "This series keeps many pictures in one file, without saying where each of them lies."
-            action = "Export it as single slices."
-        elif one.bits_allocated == 8:
-            code, what = "8-bit", "The pixels of this series have 8 bits: it is a picture made for the screen."
-            action = "Choose the original CT."
-        elif one.bits_allocated != 16 or not 1 <= one.bits_stored <= 16 or one.high_bit != one.bits_stored - 1:
-            code, what = "packed", "The pixels of this series are packed in an unusual way."
-            action = "Export the series again from its source."
-        else:
-            continue
-        return refuse(f"picture-{code}", what, "Hounsfield units cannot be had from it.", action)
-    return None
-
-
-def _inverted(slices: Sequence[Slice], answers: Answers) -> Finding | None:
-    """Whether bright and dark are exchanged, which some programs do to the values, too."""
-    if all(one.photometric != "MONOCHROME1" for one in slices):
-        return None
-    if answers.values == "hounsfield":
-        return taken_as_hounsfield()
-    return ask(
-        "values-inverted", "This series is marked as inverted (MONOCHROME1).",
-        "Its values should still be Hounsfield units, but some programs invert them as well.",
-        "Choose the original CT, or take the values as they are and check that air is dark.", TAKE_AS_HOUNSFIELD,
-    )  # fmt: skip
-
-
-def _calibration(slices: Sequence[Slice]) -> tuple[Finding, ...]:
-    """Whether every slice says how its values become Hounsfield units, and whether compression changed them."""
-    doubts = []
-    if any(not one.slope or one.intercept is None or not np.isfinite([one.slope, one.intercept]).all() for one in slices):
-        doubts.append(refuse(
-            "rescale-missing", "No Hounsfield calibration in this series (rescale slope or intercept).",
-            "Its values cannot be compared with any other CT.", "Export the series again from the scanner or archive.",
-        ))  # fmt: skip
-    if any(one.rescale_type.upper() not in HOUNSFIELD_TYPES for one in slices):
-        doubts.append(ask(
-            "values-not-hu", "This series says that its values are not Hounsfield units.",
-            "It may be a spectral or dual-energy map.", "Choose the usual CT series.",
-        ))  # fmt: skip
-    if any(one.lossy for one in slices):
-        doubts.append(note(
-            "lossy", "These slices were compressed with loss.",
-            "Fine detail may be changed.", "Use the original series if you can.",
-        ))  # fmt: skip
-    return tuple(doubts)

@@ -73,10 +73,12 @@ class Series:
         ndarray, (64, 64) uint8, or None
             From -150 to 250 HU; black beside a picture that is not square; None where it cannot be decoded.
         """
-        from napari_liver_anomaly.reading.pixels import hounsfield
+        from napari_liver_anomaly.reading.pixels import hounsfield, undecodable
 
         try:
             one = self._pictures[len(self._pictures) // 2]
+            if undecodable(one.syntax):
+                return None
             return _small(hounsfield([one])[..., 0].T, one)
         except (Refusal, OSError, IndexError, ValueError):
             return None

@@ -169,13 +169,17 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
         When the header is damaged, or packed as a whole (such a header can unpack to any size).
     """
     from pydicom import dcmread
+    from pydicom.config import disable_value_validation
     from pydicom.filereader import read_file_meta_info
 
     try:
         if path.stat().st_size > LARGEST_FRAMES:
             raise ValueError
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote the header, names included
+        with (
+            warnings.catch_warnings(),
+            disable_value_validation(),
+        ):  # warnings, shown and logged, quote the header, names included
+            warnings.simplefilter("ignore")
             syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
             if syntax == DEFLATED:
                 raise _deflated()

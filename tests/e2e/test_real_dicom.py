@@ -1,0 +1,75 @@
+"""Real DICOM series: what each of them gives, before and after the user's answers."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.errors import ImpossibleGeometry
+from napari_liver_anomaly.reading import pixels, read, series_in
+from napari_liver_anomaly.reading.answers import Answers
+
+
+@pytest.fixture
+def unzipped(data_dir, tmp_path):
+    """Folder of a series by its name; the test is skipped where it is absent."""
+
+    def get(name):
+        archive = data_dir / f"{name}.zip"
+        if not archive.is_file():
+            pytest.skip(f"no real DICOM series {name}")
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(tmp_path)
+        return tmp_path / name
+
+    return get
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "notes"),
+    [
+        ("ircad_17_dicom", "24 slices of 1.6 mm, 512 × 512, axial, no contrast noted", []),
+        ("totalseg_jp2k_dicom", "20 slices of 2 mm, 512 × 512, axial, kernel Br38f, contrast given", ["thickness-differs"]),
+        (
+            "dcmqi_ct3slice", "3 slices of 1 mm, 512 × 512, axial, kernel STANDARD, no contrast noted",
+            ["thickness-differs", "images-left-out", "files-left-out", "padding"],
+        ),
+    ],
+)  # fmt: skip
+def test_sound_series(unzipped, name, words, notes):
+    folder = unzipped(name)
+    (one,) = series_in(folder)
+    if name.startswith("totalseg") and not pixels.decoder_is_there("1.2.840.10008.1.2.4.90"):
+        assert not one.readable
+        pytest.skip("no decoder for JPEG 2000")
+    assert str(one) == words
+    assert one.readable
+    picture = one.thumbnail()
+    assert picture.shape == (64, 64)
+    assert 10 < picture.mean() < 120
+    volume, findings = read(folder)
+    assert volume.geometry.spacing_mm == pytest.approx(one.spacing_mm)
+    assert [finding.code for finding in findings] == notes
+    after, _ = read(folder, Answers(tilt="straighten", gaps="fill"))  # nothing to mend, nothing changed
+    np.testing.assert_array_equal(after.voxels, volume.voxels)
+
+
+def test_a_tilted_series_is_straightened_on_request(unzipped, capsys):
+    folder = unzipped("ge_tilt_dicom")
+    assert series_in(folder)[0].readable
+    with pytest.raises(ImpossibleGeometry, match=r"tilted by 18\.5°"):
+        read(folder)
+    assert main(["liver", str(folder), "--out", str(folder.parent / "out")]) != 0
+    told = capsys.readouterr()
+    assert "--tilt straighten" in told.out + told.err
+    assert not (folder.parent / "out").exists()
+    volume, findings = read(folder, Answers(tilt="straighten"))
+    assert volume.voxels.shape == (37, 611, 512)
+    assert volume.geometry.spacing_mm == pytest.approx((4.0025, 0.488, 0.488), abs=1e-3)
+    assert [finding.code for finding in findings] == ["stack-straightened"]
+    # The skull is one closed shell: from slice to slice, the middle of the head moves by a few millimetres at most.
+    middles = np.array([np.argwhere(one > -200).mean(axis=0) for one in volume.voxels[4:-4]]) * 0.488
+    assert np.linalg.norm(np.diff(middles, axis=0), axis=1).max() < 6
