@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from faults.table import row
 from napari_liver_anomaly import errors
@@ -354,13 +355,30 @@ def cancel_stops_within_a_second_and_leaves_nothing(kit: Kit) -> None:
     desk = Desk(kit)
     for button in ("segment", "find"):
         _panel_stops(desk, button)
-    for name, work in _library(kit.folder).items():
+    works = _library(kit.folder)
+    _no_model_after_the_last_update(works["train"], kit.folder)
+    for name, work in works.items():
         steps = _stops_at_every_step(name, work, desk.patience)
         assert steps >= 3, f"{name} tells of {steps} steps only"
         left = sorted(path.name for path in kit.folder.rglob("*") if path.is_file())
         assert all(
             part.endswith(".unfinished.stage1.safetensors") or part.endswith(".unfinished.stage2.safetensors") for part in left
         ), f"{name} left {left}"  # the state of an unfinished training is whole, and gone on with
+
+
+def _no_model_after_the_last_update(train: Callable[[Job], object], folder: Path) -> None:
+    """All is learned, and only the card and the file are left to be made."""
+    ends: list[str] = []
+
+    def report(progress: Any) -> None:
+        ends.extend([progress.phase] if progress.done == progress.total else [])
+        if len(ends) == 2:  # of the second of two stages
+            job.cancel()
+
+    job = Job(report=report)
+    with pytest.raises(Cancelled):
+        train(job)
+    assert not (folder / "model.safetensors").exists()
 
 
 def _panel_stops(desk: Desk, button: str) -> None:
