@@ -199,7 +199,10 @@ def test_prepare_train_and_use_a_model_of_ones_own(sample, tmp_path):
     assert "not a medical device" in card["use"]
     assert (card["training"]["stage_1"]["updates"], card["training"]["stage_2"]["updates"]) == (2, 2)
     evaluation = tmp_path / "evaluation.json"
-    assert main(["evaluate", "--data", str(sample), "--model", str(model), "--out", str(evaluation)]) == 0
+    words = ["evaluate", "--data", str(sample), "--model", str(model), "--out", str(evaluation)]
+    assert main(words) == 4, "it was trained on that very scan"
+    assert not evaluation.exists()
+    assert main([*words, "--seen", "mark"]) == 0
     found = json.loads(evaluation.read_text())
     assert found["cases"][0]["seen_in_training"] is True
 

@@ -188,16 +188,30 @@ def test_a_liver_at_the_edge_is_noted(scan):
 
 def test_the_threshold_is_chosen_from_the_scores_when_asked_for(scan):
     volume, liver = scan
-    rule = SimpleNamespace(
-        name="rule", score_volume=lambda v, m: np.where(m.voxels, (v.voxels < 80) * 60 + 20, 0).astype(np.uint8)
-    )
-    given, chosen = (segment(volume, liver, rule, Segment(auto_threshold=auto)) for auto in (False, True))
-    assert len(given.lesions) == 0
-    assert given.settings.threshold == 0.5
+    given, chosen = (segment(volume, liver, Flat(), Segment(auto_threshold=auto)) for auto in (False, True))
+    assert given.settings == Segment(threshold=0.5)
     best = auto_threshold(chosen.score, liver.voxels)
     assert chosen.settings == Segment(threshold=best, auto_threshold=True), "what was used is what is written down"
-    assert np.array_equal(chosen.labels, clean(chosen.score, best, 50.0, volume.geometry))
-    assert len(chosen.lesions) == 1
+    assert np.array_equal(chosen.labels, clean(chosen.score, best, 50.0, volume.geometry, 0.8))
+    assert chosen.labels.any() and segment(volume, liver, Flat()).settings == chosen.settings, "Auto is what nothing said means"
+
+
+def test_a_lesion_that_is_nowhere_convincing_is_dropped(scan):
+    volume, liver = scan
+    found = segment(volume, liver, Flat(), Segment(threshold=0.1, peak=0))
+    highest = max(int(found.score[found.labels == lesion.number].max()) for lesion in found.lesions)
+    kept, dropped = (segment(volume, liver, Flat(), Segment(threshold=0.1, peak=p)) for p in (highest / 255, 1.0))
+    assert kept.lesions and (highest == 255 or not dropped.lesions)
+    assert len(dropped.lesions) <= len(kept.lesions) <= len(found.lesions)
+
+
+def test_a_rule_has_a_cut_of_its_own(scan):
+    volume, liver = scan
+    rule = SimpleNamespace(
+        name="rule", score_volume=lambda v, m: np.where(m.voxels, (v.voxels < 80) * 110 + 20, 0).astype(np.uint8)
+    )
+    assert segment(volume, liver, rule).settings == Segment(peak=0)
+    assert len(segment(volume, liver, rule, Segment(threshold=0.4)).lesions) == 1, "its scores stay below the lowest peak"
 
 
 def test_a_rule_without_restorer_gives_no_residual(scan):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -231,6 +232,7 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
     return fields, start
 
 
+@np.errstate(all="ignore")  # numbers that are none are found by the checks
 def _meta_position(fields: dict[str, str], dimensions: int, answers: Answers) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
     """Affine (RAS, mm) and the doubts about it. MetaImage positions are LPS, row i of its matrix is the direction of axis i."""
     count = max(3, dimensions)
@@ -243,8 +245,7 @@ def _meta_position(fields: dict[str, str], dimensions: int, answers: Answers) ->
     axes, origin = np.reshape(matrix, (count, count))[:3, :3].T, origin[:3]
     if not np.allclose((axes**2).sum(axis=0), 1, atol=1e-3) or not (sizes > 0).all():
         sizes = np.full(3, np.nan)
-    with np.errstate(all="ignore"):
-        return LPS_TO_RAS @ affine_of(axes * sizes, np.array(origin)), ()
+    return LPS_TO_RAS @ affine_of(axes * sizes, np.array(origin)), ()
 
 
 def _first(fields: dict[str, str], names: tuple[str, ...], count: int) -> list[float] | None:
@@ -272,7 +273,7 @@ def _beside(path: Path, name: str) -> Path:
     """Find the file with the voxels, which must lie in the same folder and nowhere else."""
     other = path.parent / name
     plain = name not in ("", ".", "..", "LIST") and not set(name) & set('/\\:*?"<>|%\0')
-    if not plain or not other.is_file() or other.resolve().parent != path.parent.resolve():
+    if not plain or not os.path.isfile(other) or other.resolve().parent != path.parent.resolve():
         raise UnreadableFile(
             "data-elsewhere", "The voxels of this file lie in a second file that is not beside it.",
             "Nothing was read.", "Put both files into one folder, or save the scan as a single file.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_liver_anomaly.evidence.curves import curve_of
+from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.volume import Geometry, Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))
@@ -17,7 +18,7 @@ def test_counts_at_every_threshold():
     truth[5:9, 5:11, 5:11] = True
     score[5:9, 5:11, 5:11] = 180
     score[12:15, 15:20, 15:20] = 90  # a false lesion, called up to 0.35
-    made = curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), 50)
+    made = curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), Segment(peak=0))
     points = {point["threshold"]: point for point in made["thresholds"]}
     assert list(points) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert (points[0.3]["hits"], points[0.3]["false"], points[0.3]["missed"], points[0.3]["false_lesions"]) == (144, 75, 0, 1)

@@ -13,7 +13,7 @@ from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Ref
 from napari_liver_anomaly.evidence import evaluate
 from napari_liver_anomaly.evidence.evaluate import seen_in_training
 from napari_liver_anomaly.evidence.figures import figures_of, plain, row, summarise
-from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.inference import BY_THE_SCAN, segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import Mean, Ranking, dice
@@ -65,9 +65,9 @@ def found(samples, folder):
 def test_it_is_plain_data(found):
     text = json.dumps(found, allow_nan=False)
     assert json.loads(text) == found
-    assert list(found["summary"]) == ["oracle", "oracle, auto", "dark-rule"], "the rule without learning is always there"
+    assert list(found["summary"]) == ["oracle", "oracle, fixed", "dark-rule"], "the rule without learning is always there"
     assert found["model"] == {"name": "oracle", "hash": "00", "key": "oracle"}
-    assert found["settings"] == Segment().to_dict() and "medical device" in found["notice"]
+    assert found["settings"] == BY_THE_SCAN.to_dict() and "medical device" in found["notice"]
 
 
 def test_the_three_readings_of_dice_are_what_they_say(samples, found):

@@ -45,7 +45,7 @@ def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp
     assert [case["case"] for case in found["cases"]] == ["a", "b", "c"]
     assert [case["seen_in_training"] for case in found["cases"]] == [False] * 3
     assert [fold["trained_on"] for fold in found["folds"]] == [2, 1]
-    assert list(found["summary"]) == ["two-stage", "two-stage, auto", "dark-rule"]
+    assert list(found["summary"]) == ["two-stage", "two-stage, fixed", "dark-rule"]
     assert found["summary"]["two-stage"]["not_seen_in_training"]["scans"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors"]
 
@@ -69,12 +69,13 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
     found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, also=also, find=find, jobs=2)
     assert sorted(livers) == ["a", "b"]
     assert [fold["seed"] for fold in found["folds"]] == [0, 100, 1, 101]
-    whole = ["ensemble", "ensemble, auto", "direct", "direct, auto", "fused", "fused, auto", "dark-rule"]
+    whole = ["ensemble", "ensemble, fixed", "direct", "direct, fixed", "fused", "fused, fixed", "dark-rule"]
     assert list(found["summary"]) == ["seed-1", "seed-2", *whole, *(f"{name}, found liver" for name in whole)]
     assert [case["case"] for case in found["cases"]] == ["a", "b"]
     for case in found["cases"]:
         rows = case["methods"]
-        assert 0.2 <= rows["ensemble, auto"]["threshold"] <= 0.8
+        assert 0.2 <= rows["ensemble"]["threshold"] <= 0.8
+        assert rows["ensemble, fixed"]["threshold"] == 0.5
         assert len(rows["ensemble"]["curve"]["thresholds"]) == 9
         assert "curve" not in rows["seed-1"]
         assert rows["ensemble"]["auroc_in_liver"] != rows["seed-1"]["auroc_in_liver"]

@@ -332,7 +332,7 @@ def _zip_of(members: dict[str, bytes]) -> bytes:
 
 def _report() -> Golden:
     """Make an evaluation of two cases, from which tables are made."""
-    mean = {"mean": 0.5, "sd": 0.1, "n": 2}
+    mean = {"mean": 0.5, "sd": 0.1, "n": 2, "of": 2}
     sizes = {size: {"found": 1, "of": 2} for size in ("under_10_mm", "10_to_20_mm", "over_20_mm")}
     whole = {
         "dice": {"pooled": 0.6, "case_mean": mean, "slice_mean": mean}, "best_dice": {"pooled": 0.7}, "auroc_in_liver": {"case_mean": mean},
