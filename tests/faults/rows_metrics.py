@@ -255,7 +255,8 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
     with pytest.raises(Refusal, match="named twice"):
         cross_validate(scans, folder, [["a", "b"], ["a"]], PRESETS["compact"], models=kit.folder / "models")
     leaky = SimpleNamespace(
-        name="m", key="two-stage", hash="0", seed=0, has_restorer=True, card={"training": {}, "data": {"scans": [{"scan": scans[0].scan, "name": ""}]}},
+        name="m", key="two-stage", hash="0", seed=0, has_restorer=True,
+        card={"training": {}, "data": {"scans": [{"scan": scans[0].scan, "name": ""}]}},
         score_volume=lambda volume, liver: np.zeros(volume.voxels.shape, np.uint8),
     )  # fmt: skip
     kit.patch.setattr(folds, "fit_and_save", lambda *_, **__: None)
