@@ -22,3 +22,9 @@ def test_fault(
     request: pytest.FixtureRequest,
 ) -> None:
     ROWS[number](Kit(tmp_path, monkeypatch, capsys, request))
+
+
+def test_the_page_tells_every_row() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    told = [line for line in page.splitlines() if line.startswith("| F")]
+    assert told == [f"| {name} | {(ROWS[name].__doc__ or '').strip().splitlines()[0]} |" for name in sorted(ROWS)]
