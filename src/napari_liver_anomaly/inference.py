@@ -15,13 +15,12 @@ from napari_liver_anomaly.doubts import about_the_edge, demand_numbers
 from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import Lesion, clean, measure
-from napari_liver_anomaly.memory import Ladder, demand, ran_out
+from napari_liver_anomaly.memory import Ladder, Movable, demand, ran_out
 from napari_liver_anomaly.preparing import frame_of, prepare
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
@@ -53,7 +52,7 @@ class Segment(Settings):
 BY_THE_SCAN = Segment(auto_threshold=True)
 
 
-class SliceMethod(Protocol):
+class SliceMethod(Movable, Protocol):
     """A system that scores slices, one batch at a time."""
 
     name: str
@@ -62,20 +61,6 @@ class SliceMethod(Protocol):
     @property
     def prepare(self) -> Prepare:
         """How a scan becomes slices."""
-
-    def to(self, device: torch.device) -> Any:
-        """Move to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            ``cpu`` or ``cuda``.
-
-        Returns
-        -------
-        object
-            Not used.
-        """
 
     def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
         """Score a batch of slices.

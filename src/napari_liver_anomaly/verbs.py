@@ -9,14 +9,14 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, UnreadableFile, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, segment
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings, options
-from napari_liver_anomaly.storage import demand_other, opened, replacing
+from napari_liver_anomaly.storage import demand_other, replacing
 
 if TYPE_CHECKING:
     import argparse
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.methods.two_stage import Preset
     from napari_liver_anomaly.volume import Mask, Volume
-
-
-LARGEST_REPORT = 2**28
 
 
 def settings_from(args: argparse.Namespace, base: Settings) -> Any:
@@ -98,6 +95,7 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     """Search a scan and write everything that was found."""
     from napari_liver_anomaly.methods import load
     from napari_liver_anomaly.writing import write
+    from napari_liver_anomaly.writing.results import summary
 
     settings = _segment_settings(args)
     method = load(args.model)
@@ -110,8 +108,7 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
     result = dataclasses.replace(result, findings=tuple(said.values()), liver_from="given" if args.liver else "found")
     job.at("Writing", 0, 1)
     write(result, args.out, inputs=_inputs(args))
-    report = _read_json(args.out / "report.json")
-    _say(f"{report['summary']} {result.ran_on} {result.timings_s['total']:.1f} s.")
+    _say(f"{summary(result)} {result.ran_on} {result.timings_s['total']:.1f} s.")
     _say(NOT_A_MEDICAL_DEVICE)
 
 
@@ -149,6 +146,7 @@ def run_liver(args: argparse.Namespace, job: Job) -> None:
 
 def run_train_liver(args: argparse.Namespace, job: Job) -> None:
     """Train a liver finder and write its weights with a card."""
+    from napari_liver_anomaly.evidence.tables import read_json
     from napari_liver_anomaly.liver.validate import train_liver
 
     demand_other(args.out, [path for path in (args.data, args.start, args.metrics) if path])
@@ -159,7 +157,7 @@ def run_train_liver(args: argparse.Namespace, job: Job) -> None:
     card = train_liver(
         args.data, args.out, without=args.without, start=args.start, schedule=settings_from(args, LiverSchedule()), seed=args.seed,
         about=args.about_data, command=shlex.join([*words, "--out", args.out.name]),
-        metrics=_read_json(args.metrics) if args.metrics else None, job=job,
+        metrics=read_json(args.metrics) if args.metrics else None, job=job,
     )  # fmt: skip
     _say(f"Wrote {args.out.name}, trained on {len(card['data']['scans'])} scans.")
 
@@ -223,6 +221,7 @@ def _command(args: argparse.Namespace) -> str:
 def run_train(args: argparse.Namespace, job: Job) -> None:
     """Train a model and write its weights with a card."""
     from napari_liver_anomaly.cards import fit_and_save
+    from napari_liver_anomaly.evidence.tables import read_json
 
     demand_other(args.out, [path for path in (*args.healthy, args.restorer, args.metrics) if path])
     scans = _healthy(args, job)
@@ -233,7 +232,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
             "case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without."
         )
     scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
-    metrics = _read_json(args.metrics) if args.metrics else None
+    metrics = read_json(args.metrics) if args.metrics else None
     figures = fit_and_save(
         scans,
         _preset(args),
@@ -325,21 +324,6 @@ def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     _say(f"Wrote {path.name}.")
-
-
-def _read_json(path: Path, needed: set[str] | frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Read figures that a verb wrote earlier."""
-    try:
-        with opened(path) as stream:
-            report = json.loads(stream.read(LARGEST_REPORT))
-        if not isinstance(report, dict) or not needed <= report.keys():
-            raise ValueError("no evaluation")
-    except (UnreadableFile, ValueError, RecursionError):
-        raise Refusal(
-            "report-unreadable", "This is not a readable evaluation.", "Nothing was made from it.",
-            "Give a JSON file made by 'evaluate' or 'cross-validate'.",
-        ) from None  # fmt: skip
-    return report
 
 
 def run_tables(args: argparse.Namespace, job: Job) -> None:

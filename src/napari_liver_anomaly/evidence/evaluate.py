@@ -251,7 +251,7 @@ def _measure(
         trained = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None)
         learned = trained and not name.startswith("seed-")
         # A rule without learning has a cut of its own, and its scores are no probabilities.
-        own = settings if trained else replace(settings, threshold=DEFAULT, auto_threshold=False, peak=0.0)
+        own = settings if trained else replace(settings, threshold=DEFAULT)
         other = "fixed" if own.auto_threshold else "auto"
         try:
             result = segment(volume, liver, method, own, device=device, job=job)

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.storage import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
+LARGEST_REPORT = 2**28
 NONE = "–"
 SIZE_WORDS = {"under_10_mm": "under 10 mm", "10_to_20_mm": "10 to 20 mm", "over_20_mm": "over 20 mm"}
 HEAD = (
     "what", "Dice, pooled", "case mean ± SD", "slice mean", "best Dice, pooled (oracle)", "AUROC, mean", "≥ 10 mm touched", "< 10 mm touched",
     "false per scan ± SD", "false, scans without tumour",
 )  # fmt: skip
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read figures that a verb wrote earlier.
+
+    Parameters
+    ----------
+    path : path-like
+        JSON of this program, 256 MiB at most.
+
+    Returns
+    -------
+    dict
+        What it holds.
+
+    Raises
+    ------
+    Refusal
+        When it cannot be read.
+    """
+    try:
+        with opened(path) as stream:
+            report = json.loads(stream.read(LARGEST_REPORT))
+        if not isinstance(report, dict):
+            raise ValueError("no evaluation")
+    except (UnreadableFile, ValueError, RecursionError):
+        raise _unreadable() from None
+    return report
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
@@ -39,19 +69,22 @@ def read_report(path: str | Path) -> dict[str, Any]:
     """
     import numpy as np
 
-    path = Path(path)
+    report = read_json(path)
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report, dict) or not {"summary", "cases"} <= report.keys():
+        if not {"summary", "cases"} <= report.keys():
             raise ValueError("no evaluation")
         with np.errstate(all="raise"):  # it holds what tables are made of
             _ = method_table(report), seeds_line(report), case_table(report, list(report["summary"])[:1])
-    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
-        raise Refusal(
-            "report-unreadable", f"{path.name} is not a readable evaluation.", "Nothing was made from it.",
-            "Give a JSON file made by 'evaluate' or 'cross-validate'.",
-        ) from error  # fmt: skip
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
+        raise _unreadable() from None
     return report
+
+
+def _unreadable() -> Refusal:
+    return Refusal(
+        "report-unreadable", "This is not a readable evaluation.", "Nothing was made from it.",
+        "Give a JSON file made by 'evaluate' or 'cross-validate'.",
+    )  # fmt: skip
 
 
 def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, words: dict[str, str] | None = None) -> str:
