@@ -21,9 +21,10 @@ from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.settings import differing
+from napari_liver_anomaly.synthesis.contract import Donor, DonorRecipe, stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.random import Generator
@@ -32,19 +33,36 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.preparing import HealthySlices
     from napari_liver_anomaly.schedule import Schedule
-    from napari_liver_anomaly.synthesis.contract import Recipe
+    from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 
 SAVE_EVERY_S = 60.0
+DONORS = 4  # slices looked at when a recipe takes pieces of another one
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Healthy slices (B, 1, H, W), what was made of them and their neighbours (B, C, H, W), where, and where the liver is (B, H, W)."""
+    """Healthy slices (B, 1, H, W), what was made of them and their neighbours (B, C, H, W), where, where the liver is, and how much (B, H, W)."""
 
     healthy: Tensor
     anomalous: Tensor
     mask: Tensor
     organ: Tensor
+    target: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Move all to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to.
+
+        Returns
+        -------
+        Batch
+            The same on that device.
+        """
+        return Batch(*(part.to(device) for part in (self.healthy, self.anomalous, self.mask, self.organ, self.target)))
 
 
 def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tuple[int, int], update: int) -> Batch:
@@ -77,21 +95,53 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
         order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
         chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
     rng = np.random.default_rng([*key, 1, update])
-    healthy, anomalous, masks, organs = [], [], [], []
+    healthy, anomalous, masks, organs, targets = [], [], [], [], []
     for index in map(int, chosen):
         images, organ = _vary(*data.stack(index), schedule, rng)
-        sample = recipe.draw_stack(images, organ, data.hu_per_unit, rng, data.spacing_mm)
+        if isinstance(recipe, DonorRecipe):
+            sample = _blended(recipe, images, organ, data, schedule, rng)
+        else:
+            sample = recipe.draw_stack(images, organ, data.hu_per_unit, rng, data.spacing_mm)
         middle = len(images) // 2
         healthy.append(images[middle])
         anomalous.append(sample.image)
         masks.append(sample.mask[middle])
         organs.append(_redrawn(organ[middle], rng) if schedule.jitter else organ[middle])
+        targets.append(sample.target[middle])
     return Batch(
         torch.from_numpy(np.stack(healthy)[:, None]),
         torch.from_numpy(np.stack(anomalous)),
         torch.from_numpy(np.stack(masks)),
         torch.from_numpy(np.stack(organs)),
+        torch.from_numpy(np.stack(targets)),
     )
+
+
+def _blended(
+    recipe: DonorRecipe,
+    images: NDArray[np.float32],
+    organ: NDArray[np.bool_],
+    data: HealthySlices,
+    schedule: Schedule,
+    rng: Generator,
+) -> Anomalous:
+    """Give a recipe pieces of another slice: of a few, the one whose liver is most alike in area, so that it lies at about the same height."""
+    areas = data.areas
+    wanted = np.count_nonzero(organ[len(organ) // 2])
+    others = rng.integers(len(data), size=DONORS)
+    donor_images, donor_organs = _vary(*data.stack(int(others[np.abs(areas[others] - wanted).argmin()])), schedule, rng)
+    seed = int(rng.integers(2**63))
+    drawn = []
+    for image, inside, other, other_organ in zip(images, organ, donor_images, donor_organs, strict=True):
+        donor = Donor(_sized(other, image.shape), _sized(other_organ, image.shape))
+        drawn.append(recipe.blend(image, inside, donor, data.hu_per_unit, np.random.default_rng(seed)))
+    return stacked(drawn)
+
+
+def _sized(plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Cut a slice to a size, or fill it up with background; the upper left corner stays."""
+    plane = plane[: shape[0], : shape[1]]
+    return np.pad(plane, [(0, size - there) for size, there in zip(shape, plane.shape, strict=True)])
 
 
 def _vary(
@@ -175,6 +225,25 @@ def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any
 
 
 @dataclass(eq=False, kw_only=True)
+class Rival:
+    """A network that is trained against another one: at every update it moves first.
+
+    Attributes
+    ----------
+    network : nn.Module
+        What is trained.
+    loss : callable
+        Batch on the device to a loss.
+    adam : mapping
+        What Adam is told beside the step size.
+    """
+
+    network: nn.Module
+    loss: Callable[[Batch], Tensor]
+    adam: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False, kw_only=True)
 class Stage:
     """One network's training: what is trained, how long, and what an update loses.
 
@@ -192,6 +261,10 @@ class Stage:
         How many.
     fall : bool
         Whether the step size falls along a cosine.
+    adam : mapping
+        What Adam is told beside the step size, for example ``{"betas": (0.5, 0.999)}``.
+    rival : Rival, optional
+        A second network that is trained against the first.
     """
 
     name: str
@@ -200,22 +273,25 @@ class Stage:
     loss: Callable[[Batch], Tensor]
     updates: int
     fall: bool = False
+    adam: Mapping[str, Any] = field(default_factory=dict)
+    rival: Rival | None = None
 
 
 @contextmanager
-def _subnormals_as_zero() -> Iterator[None]:
-    """Compute with numbers below 1e-38 taken as zero, and put the usual rule back afterwards.
+def _training_mode() -> Iterator[None]:
+    """Compute with numbers below 1e-38 taken as zero, and leave that rule and torch's chance as they were.
 
     Gradients of the empty background fall below what processors handle at full speed: without this an update takes four times as long on a CPU.
     """
     torch.set_flush_denormal(True)
     try:
-        yield
+        with torch.random.fork_rng():
+            yield
     finally:
         torch.set_flush_denormal(False)
 
 
-@_subnormals_as_zero()
+@_training_mode()
 def train_stage(
     stage: Stage,
     data: HealthySlices,
@@ -263,9 +339,9 @@ def train_stage(
         When the job was cancelled; the state is saved first.
     """
     job = job or Job()
-    network = stage.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    adam = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
-    unfinished = _Unfinished(state, _key(stage, data, recipe, schedule, seed), network, adam)
+    players = [_player("rival-", stage.rival, schedule, device)] if stage.rival is not None else []
+    players.append(_player("", stage, schedule, device))
+    unfinished = _Unfinished(state, _key(stage, data, recipe, schedule, seed), players)
     done, losses = unfinished.resume(), unfinished.losses
     half, saved = has_bf16(device), time.monotonic()
     for update in range(done, stage.updates):
@@ -273,15 +349,17 @@ def train_stage(
             unfinished.keep(update)
         job.at(f"{stage.name} · loss {np.mean(losses[-50:]):.4f}" if losses else stage.name, update, stage.updates)
         if stage.fall:
-            for group in adam.param_groups:
-                group["lr"] = schedule.learning_rate * 0.5 * (1 + np.cos(np.pi * update / stage.updates))
-        batch = make_batch(data, recipe, schedule, (seed, stage.number), update)
-        moved = Batch(*(part.to(device) for part in (batch.healthy, batch.anomalous, batch.mask, batch.organ)))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-            loss = stage.loss(moved)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        adam.step()
+            for player in players:
+                for group in player.adam.param_groups:
+                    group["lr"] = player.rate * 0.5 * (1 + np.cos(np.pi * update / stage.updates))
+        batch = make_batch(data, recipe, schedule, (seed, stage.number), update).to(device)
+        torch.manual_seed(_chance(seed, stage.number, update))  # of dropout and drawn codes: a resumed training repeats them, too
+        for player in players:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+                loss = player.loss(batch)
+            player.adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            player.adam.step()
         losses.append(float(loss.detach()))
         if not np.isfinite(losses[-1]):
             raise InvalidNumbers(
@@ -291,7 +369,8 @@ def train_stage(
         if time.monotonic() - saved > SAVE_EVERY_S:
             unfinished.keep(update + 1)
             saved = time.monotonic()
-    network.eval()
+    for player in players:
+        player.network.eval()
     job.at(stage.name, stage.updates, stage.updates)
     if done < stage.updates:
         unfinished.keep(stage.updates)
@@ -299,6 +378,28 @@ def train_stage(
         "updates": stage.updates, "first_loss": float(np.mean(losses[:50])) if losses else None,
         "last_loss": float(np.mean(losses[-50:])) if losses else None, "seconds": round(unfinished.seconds, 1), "bf16": half,
     }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Player:
+    """A network in training, with its own Adam."""
+
+    prefix: str
+    network: nn.Module
+    loss: Callable[[Batch], Tensor]
+    rate: float
+    adam: torch.optim.Adam
+
+
+def _player(prefix: str, who: Stage | Rival, schedule: Schedule, device: torch.device) -> _Player:
+    network = who.network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    adam = torch.optim.Adam(network.parameters(), **{"lr": schedule.learning_rate, **who.adam})
+    return _Player(prefix, network, who.loss, adam.param_groups[0]["lr"], adam)
+
+
+def _chance(*key: int) -> int:
+    """Turn the key of an update into a seed of torch."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _key(stage: Stage, data: HealthySlices, recipe: Recipe, schedule: Schedule, seed: int) -> dict[str, Any]:
@@ -319,8 +420,7 @@ class _Unfinished:
 
     path: Path | None
     key: dict[str, Any]
-    network: nn.Module
-    adam: torch.optim.Adam
+    players: Sequence[_Player]
     losses: list[float] = field(default_factory=list)
     spent_s: float = 0.0
     began_s: float = field(default_factory=time.monotonic)
@@ -334,9 +434,11 @@ class _Unfinished:
         """Save weights, Adam's moments, and how far it is."""
         if self.path is None:
             return
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, moments in self.adam.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
+        tensors: dict[str, Tensor] = {}
+        for player in self.players:
+            tensors |= {f"{player.prefix}network.{name}": value for name, value in player.network.state_dict().items()}
+            for index, moments in player.adam.state_dict()["state"].items():
+                tensors |= {f"{player.prefix}adam.{index}.{name}": value for name, value in moments.items()}
         state = {"key": self.key, "update": update, "losses": self.losses, "seconds": self.seconds}
         checkpoint.save(self.path, tensors, {"state": state})
 
@@ -346,22 +448,30 @@ class _Unfinished:
             return 0
         about = checkpoint.read_card(self.path).get("state", {})
         tensors = checkpoint.read_tensors(self.path)
-        weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-        shapes = {name: value.shape for name, value in self.network.state_dict().items()}
-        fits = shapes == {name: value.shape for name, value in weights.items()}
+        weights = [_under(f"{player.prefix}network.", tensors) for player in self.players]
+        fits = all(
+            {name: value.shape for name, value in player.network.state_dict().items()}
+            == {name: value.shape for name, value in there.items()}
+            for player, there in zip(self.players, weights, strict=True)
+        )
         odd = differing(about.get("key"), json.loads(json.dumps(self.key))) or ([] if fits else ["network"])
         if odd:
             raise UnfitModel(
                 "state-other", f"The unfinished training in {self.path.name} has other settings or scans: {', '.join(odd[:8])}.",
                 "Going on would mix two trainings.", "Remove that file, or train with the settings and scans it was begun with.",
             )  # fmt: skip
-        self.network.load_state_dict(weights)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, index, what = name.split(".")
+        for player, there in zip(self.players, weights, strict=True):
+            player.network.load_state_dict(there)
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in _under(f"{player.prefix}adam.", tensors).items():
+                index, what = name.split(".")
                 moments.setdefault(int(index), {})[what] = value
-        self.adam.load_state_dict({"state": moments, "param_groups": self.adam.state_dict()["param_groups"]})
+            player.adam.load_state_dict({"state": moments, "param_groups": player.adam.state_dict()["param_groups"]})
         self.losses.extend(about["losses"])
         self.spent_s = float(about["seconds"])
         return int(about["update"])
+
+
+def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take the tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}

@@ -11,6 +11,8 @@ import numpy as np
 from napari_liver_anomaly.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -25,15 +27,39 @@ class Anomalous:
         0…1. Equal to the healthy image, bit for bit, where nothing was changed.
     mask : ndarray, the same shape, bool
         True inside the anomaly; never outside the organ.
+    degree : ndarray, the same shape, float32, or None
+        How anomalous every pixel is, 0…1, for recipes that know more than the mask; above 0 inside the mask only.
     """
 
     image: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    degree: NDArray[np.float32] | None = None
 
     @property
     def label(self) -> bool:
         """Whether the sample holds an anomaly at all."""
         return bool(self.mask.any())
+
+    @property
+    def target(self) -> NDArray[np.float32]:
+        """What a network learns to say of every pixel, 0…1: the degree where there is one, else the mask."""
+        return self.mask.astype(np.float32) if self.degree is None else self.degree
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """A second healthy slice, of which a recipe takes pieces.
+
+    Attributes
+    ----------
+    image : ndarray, (H, W) float32
+        0…1, of the same size as the slice to change.
+    organ : ndarray, (H, W) bool
+        Where its organ is.
+    """
+
+    image: NDArray[np.float32]
+    organ: NDArray[np.bool_]
 
 
 class Recipe(Settings):
@@ -99,4 +125,96 @@ class Recipe(Settings):
             self.draw(image, inside, hu_per_unit, np.random.default_rng(seed))
             for image, inside in zip(images, organ, strict=True)
         ]
-        return Anomalous(np.stack([one.image for one in drawn]), np.stack([one.mask for one in drawn]))
+        return stacked(drawn)
+
+
+class DonorRecipe(Recipe):
+    """A family of anomalies made of pieces of another healthy slice. Without one, the slice's own mirror image gives them."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def blend(
+        self, image: NDArray[np.float32], organ: NDArray[np.bool_], donor: Donor, hu_per_unit: float, rng: Generator
+    ) -> Anomalous:
+        """Make one sample of two slices.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            A healthy slice, 0…1, background 0.
+        organ : ndarray, (H, W) bool
+            Where the organ is.
+        donor : Donor
+            Where the pieces come from.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+
+        Returns
+        -------
+        Anomalous
+            The changed slice and its mask.
+        """
+
+    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+        """Make one sample of a slice and its own mirror image.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            A healthy slice, 0…1, background 0.
+        organ : ndarray, (H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+
+        Returns
+        -------
+        Anomalous
+            The changed slice and its mask.
+        """
+        return self.blend(image, organ, mirrored_in_place(image, organ), hu_per_unit, rng)
+
+
+def mirrored_in_place(image: NDArray[np.float32], organ: NDArray[np.bool_]) -> Donor:
+    """Mirror a slice left to right about the middle of its organ, so that the organ stays where it is.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W) float32
+        A slice.
+    organ : ndarray, (H, W) bool
+        Where its organ is.
+
+    Returns
+    -------
+    Donor
+        The mirror image; background where nothing comes from.
+    """
+    columns = np.flatnonzero(organ.any(axis=0))
+    twice = int(columns[0] + columns[-1]) if columns.size else organ.shape[1] - 1
+    source = twice - np.arange(organ.shape[1])
+    there = (source >= 0) & (source < organ.shape[1])
+    source = np.where(there, source, 0)
+    return Donor(np.where(there, image[:, source], np.float32(0)), organ[:, source] & there)
+
+
+def stacked(drawn: Sequence[Anomalous]) -> Anomalous:
+    """Put samples of single slices together.
+
+    Parameters
+    ----------
+    drawn : sequence of Anomalous
+        Of one size.
+
+    Returns
+    -------
+    Anomalous
+        With arrays (C, H, W).
+    """
+    degree = None if all(one.degree is None for one in drawn) else np.stack([one.target for one in drawn])
+    return Anomalous(np.stack([one.image for one in drawn]), np.stack([one.mask for one in drawn]), degree)
