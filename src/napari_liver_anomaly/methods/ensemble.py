@@ -15,7 +15,8 @@ import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.methods.two_stage import Scores, TwoStage, score_together
+from napari_liver_anomaly.methods.system import Scores
+from napari_liver_anomaly.methods.two_stage import TwoStage, score_together
 from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
