@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_liver_anomaly.methods.ensemble import Ensemble
-    from napari_liver_anomaly.methods.two_stage import TwoStage
+    from napari_liver_anomaly.methods.system import System
 
 DEFAULT = "standard"
 PRESETS = (
@@ -55,7 +55,7 @@ def path_of(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
-def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
+def load(name_or_path: str | Path = DEFAULT) -> System | Ensemble:
     """Load a trained model.
 
     Parameters
@@ -65,7 +65,7 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
 
     Returns
     -------
-    TwoStage or Ensemble
+    System or Ensemble
         As its card says; ready to score, on the CPU.
 
     Raises
@@ -75,10 +75,11 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
     """
     from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.methods.ensemble import KEY, Ensemble
-    from napari_liver_anomaly.methods.two_stage import TwoStage
+    from napari_liver_anomaly.methods.registry import class_of
 
     path = path_of(name_or_path)
-    return Ensemble.load(path) if read_card(path).get("key") == KEY else TwoStage.load(path)
+    key = str(read_card(path).get("key"))
+    return Ensemble.load(path) if key == KEY else class_of(key).load(path)
 
 
 def combine(

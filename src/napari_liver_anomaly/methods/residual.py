@@ -93,7 +93,7 @@ class ResidualSystem(System):
             organ = batch.organ[:, None].float()
             found.append(self.residual(batch.healthy, self.restore(batch.healthy, organ), organ)[batch.organ].float().cpu())
         cut = float(np.quantile(torch.cat(found).numpy(), HEALTHY_SHARE))
-        self.parts["scale"].cut.fill_(max(cut, 1e-6))  # type: ignore[operator, union-attr]
+        self.parts["scale"].cut.fill_(max(cut, 1e-6))
 
     def judge(self, image: Tensor, organ: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device.
@@ -111,4 +111,4 @@ class ResidualSystem(System):
             Score (B, H, W), 0.5 at the scale, and healthy image (B, H, W).
         """
         restored = self.restore(image, organ)
-        return 0.5 * self.residual(image, restored, organ) / self.parts["scale"].cut, restored[:, 0]  # type: ignore[operator]
+        return 0.5 * self.residual(image, restored, organ) / self.parts["scale"].cut, restored[:, 0]

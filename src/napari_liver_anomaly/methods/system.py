@@ -16,7 +16,7 @@ from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.storage import hash_of
-from napari_liver_anomaly.synthesis import RECIPES, Recipe
+from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
 from napari_liver_anomaly.training import Stage, train_stage
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
 SIDE_PX = 96
+PAPER_PX = 256  # the side for which the paper gives the width of its blur
 # Every system of the comparison sees the same slices: the liver's box at 2.5 mm, 96 pixels wide, HU around the liver's median.
 FRAME = Prepare(geometry="liver", pixel_mm=2.5, plane_mm=4, window_low_hu=-45, window_high_hu=160)
 
@@ -97,6 +98,18 @@ def schedule_for(budget: int, **changes: Any) -> Schedule:
     first = budget * 3 // 4
     same = {"batch": 8, "learning_rate": 1e-3, "fall": True, "segmenter_fall": True, "crop_px": SIDE_PX}
     return Schedule(**{**same, "restorer_updates": first, "segmenter_updates": budget - first, **changes})
+
+
+def pseudo_anomalies() -> NoiseStretch:
+    """Give the paper's pseudo anomalies for the common slices: blur and rounding scale with the side, as in the small twin of its preset.
+
+    Returns
+    -------
+    NoiseStretch
+        A recipe.
+    """
+    scale = SIDE_PX / PAPER_PX
+    return NoiseStretch(sigma_px=15 * scale, round_px=2 * round(9 * scale / 2) + 1)
 
 
 class System(ABC):

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from napari_liver_anomaly.losses import focal_loss, overlap_loss, restoration_loss
-from napari_liver_anomaly.methods.system import LAYERS, Scores, System
+from napari_liver_anomaly.methods.system import FRAME, LAYERS, Scores, System, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
-from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.synthesis import RECIPES, Blobs, HuTumours, Nodules, NoiseStretchPaper, Recipe
 from napari_liver_anomaly.training import Batch, Stage
 
 if TYPE_CHECKING:
@@ -140,6 +140,38 @@ PRESETS["direct"] = replace(
     segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
     schedule=replace(PRESETS["standard"].schedule, segmenter_updates=2400),
 )
+
+
+def plans(budget: int) -> dict[str, Preset]:
+    """List the systems of the comparison that this file builds.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like the presets ``standard`` and ``direct``, ``hu`` like ``direct``.
+    """
+    near = replace(FRAME, neighbours=2, around_mm=8)
+    seeing = SegmenterSettings(width=8, planes=5, depth=4, organ=True, residual_gain=5)
+    alone = replace(seeing, restoration=False, residual_gain=0.0)
+    short, whole = schedule_for(budget), schedule_for(budget, restorer_updates=0, segmenter_updates=budget)
+    ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
+    return {
+        "two-stage": Preset(
+            prepare=FRAME, restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8), recipe=pseudo_anomalies(),
+            schedule=short,
+        ),
+        "two-stage-ours": Preset(
+            prepare=near, restorer=RestorerSettings(width=8, planes=5), segmenter=seeing, recipe=Nodules(),
+            schedule=replace(short, **ours),
+        ),
+        "direct": Preset(prepare=near, segmenter=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
+        "hu": Preset(prepare=near, segmenter=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
+    }  # fmt: skip
 
 
 class TwoStage(System):
