@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from napari_liver_anomaly.synthesis.blobs import Blobs
 from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.hu_tumours import HuTumours
+from napari_liver_anomaly.synthesis.layers import Layers
 from napari_liver_anomaly.synthesis.nodules import Nodules
 from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
 from napari_liver_anomaly.synthesis.paintbrush import Paintbrush
@@ -23,6 +25,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "circles": Circles,
     "zeroed-squares": Zeroed,
     "perlin": Perlin,
+    "hu-tumours": HuTumours,
+    "layers": Layers,
 }
 
 __all__ = [
@@ -30,6 +34,8 @@ __all__ = [
     "Anomalous",
     "Blobs",
     "Circles",
+    "HuTumours",
+    "Layers",
     "Nodules",
     "NoiseStretch",
     "NoiseStretchPaper",
