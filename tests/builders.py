@@ -54,7 +54,7 @@ def healthy_slices(count: int = 8, side: int = 64) -> HealthySlices:
     from napari_liver_anomaly.preparing import HealthySlices
 
     rng = np.random.default_rng(0)
-    y, x = np.ogrid[:side, :side] - np.float64(side / 2)
+    y, x = (axis - side / 2 for axis in np.ogrid[:side, :side])
     organ = (y / (0.4 * side)) ** 2 + (x / (0.45 * side)) ** 2 < 1
     images = []
     for _ in range(count):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_liver_anomaly.losses import combined_loss, focal_loss, masked_square, overlap_loss, restoration_loss, summed_difference
+from napari_liver_anomaly.losses import (
+    combined_loss,
+    focal_loss,
+    masked_square,
+    overlap_loss,
+    restoration_loss,
+    summed_difference,
+)
 
 
 def test_restoration_is_compared_with_the_healthy_image():

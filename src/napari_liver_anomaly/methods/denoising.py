@@ -40,7 +40,9 @@ class DenoisingOptions(Settings):
 
     width: int = setting(8, unit="filters", low=4, high=128, help="Filters of the first block; the paper has 64.")
     noise: float = setting(0.2, low=0, high=2, help="Standard deviation of the coarse noise, of the image's range.")
-    cell_px: int = setting(8, unit="px", low=1, high=64, help="Distance of the noise's grid points; pixels between them are interpolated.")
+    cell_px: int = setting(
+        8, unit="px", low=1, high=64, help="Distance of the noise's grid points; pixels between them are interpolated."
+    )
 
 
 class Denoising(ResidualSystem):
