@@ -225,5 +225,8 @@ def healthy_slices(livers: Iterable[Liver]) -> HealthySlices:
         organs.extend(one.organ)
         spacing_mm, hu_per_unit = one.spacing_mm, one.hu_per_unit
     if not stacks:
-        raise Refusal("healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.", "Add scans without tumours.")  # fmt: skip
+        raise Refusal(
+            "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
+            "Add scans without tumours.",
+        )  # fmt: skip
     return HealthySlices(images, organs, hu_per_unit, stacks, spacing_mm)
