@@ -284,7 +284,7 @@ def run_models(args: argparse.Namespace, job: Job) -> None:
 
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     """Measure a model on a folder of cases."""
-    from napari_liver_anomaly.evidence import evaluate
+    from napari_liver_anomaly.evidence.evaluate import evaluate
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
@@ -307,7 +307,7 @@ def _fold_livers(args: argparse.Namespace) -> Callable[[Volume, str], Mask]:
 
 def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     """Train and measure, fold by fold."""
-    from napari_liver_anomaly.evidence import cross_validate
+    from napari_liver_anomaly.evidence.folds import cross_validate
 
     demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
