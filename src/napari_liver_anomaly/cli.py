@@ -18,6 +18,7 @@ from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
+from napari_liver_anomaly.methods.registry import BUDGET, WORLDS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
@@ -271,6 +272,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--out", type=Path, required=True, help="Markdown file to write.")
 
+    evidence = verbs.add_parser("evidence", help="Compare the systems of the literature on the same livers.")
+    parts = evidence.add_subparsers(dest="part", required=True, metavar="PART")
+    verb = _verb(parts, "run", "Train and measure what is missing; a stopped run goes on where it was.", "evidence-run")
+    verb.add_argument("--data", type=Path, help="Folder of NAME_ct, NAME_liver and NAME_tumour files; without it, phantom only.")
+    verb.add_argument("--fold", nargs="+", action="append", metavar="NAME", help="Cases measured together; repeat for each fold.")
+    verb.add_argument("--only", nargs="+", metavar="KEY", help="These systems; 'liver-anomaly systems' lists them.")
+    verb.add_argument("--world", nargs="+", choices=WORLDS, default=WORLDS, help="Patients, phantom, or both. Default both.")
+    verb.add_argument("--seeds", type=int, default=1, help="Trainings of each system on each fold. Default 1.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of each training in all. Default {BUDGET}.")
+    verb.add_argument("--jobs", type=int, default=1, help="Trainings at once. Default 1.")
+    verb.add_argument("--threads", type=int, default=1, help="Processors for each. Default 1.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument(
+        "--out", type=Path, required=True, help="Folder for weights and figures; it will hold what patients look like."
+    )
+
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
     verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")
     add_options(verb, PhantomSettings(tumours=False))
@@ -293,9 +310,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
+def _verb(verbs: Any, name: str, words: str, verb: str = "") -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=f"{words} {NOT_A_MEDICAL_DEVICE}")
-    made.set_defaults(run=VERBS[name])
+    made.set_defaults(run=VERBS[verb or name])
     return made
 
 

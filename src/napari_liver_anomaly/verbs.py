@@ -320,6 +320,16 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     _write_json(found, args.out)
 
 
+def run_evidence_run(args: argparse.Namespace, job: Job) -> None:
+    """Train and measure the systems of the comparison, as far as that is not done yet."""
+    from napari_liver_anomaly.evidence.comparing import Place, plan_runs, run_all
+
+    place = Place(args.out, args.data, tuple(map(tuple, args.fold or ())), args.device, args.threads)
+    runs = plan_runs(place, only=args.only or (), worlds=args.world, seeds=args.seeds, budget=args.budget)
+    done = run_all(runs, place, jobs=args.jobs, job=job)
+    _say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
+
+
 def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -437,4 +447,5 @@ VERBS: dict[str, Callable[[Any, Any], None]] = {
     "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
+    "evidence-run": run_evidence_run,
 }  # fmt: skip

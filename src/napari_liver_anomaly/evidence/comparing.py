@@ -15,9 +15,8 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Refusal, version
 from napari_liver_anomaly.evidence.cohort import Liver, healthy_slices, patients, phantoms
-from napari_liver_anomaly.evidence.record import WORLDS
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.methods.registry import SYSTEMS, build, class_of, entry_of, plan_of
+from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS, build, class_of, entry_of, plan_of
 from napari_liver_anomaly.methods.system import FRAME
 from napari_liver_anomaly.metrics import measure_slices, pool
 from napari_liver_anomaly.storage import replacing
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preparing import Prepare
 
 BATCH = 16
-BUDGET = 400
 # The ablation and the systems that matter most are trained with several seeds.
 ABLATION = ("draem", "cell-unet", "cell-pa", "cell-pa-unet", "cell-tp", "cell-tp-unet", "cell-tp-pa", "two-stage")
 

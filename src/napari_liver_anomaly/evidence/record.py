@@ -6,9 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from napari_liver_anomaly.methods.registry import SYSTEMS
-
-WORLDS = ("patients", "phantom")
+from napari_liver_anomaly.methods.registry import SYSTEMS, WORLDS
 
 
 def runs_of(world: str) -> dict[str, list[dict[str, Any]]]:
@@ -17,7 +15,7 @@ def runs_of(world: str) -> dict[str, list[dict[str, Any]]]:
     Parameters
     ----------
     world : str
-        One of :data:`WORLDS`.
+        ``patients`` or ``phantom``.
 
     Returns
     -------

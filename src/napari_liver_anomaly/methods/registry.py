@@ -11,6 +11,9 @@ from napari_liver_anomaly.errors import Refusal, UnfitModel
 if TYPE_CHECKING:
     from napari_liver_anomaly.methods.system import System
 
+BUDGET = 400  # updates of a system in the comparison when nothing else is said
+WORLDS = ("patients", "phantom")  # what systems are compared on
+
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"
 DRAEM = "Zavrtanik, Kristan, Skočaj, ICCV 2021"
 SHAPES = "Random-shape pseudo-outliers, EMBC 2022"

@@ -363,7 +363,7 @@ class System(ABC):
         return model
 
     @classmethod
-    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str) -> Self:
+    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str, *, without: str = "") -> Self:
         """Build a system from what a card says of it and from its tensors.
 
         Parameters
@@ -371,9 +371,11 @@ class System(ABC):
         about : dict
             ``settings`` and ``seed``.
         tensors : dict
-            As given by :meth:`tensors`; numbers in half precision are taken, too.
+            As given by :meth:`tensors`.
         file : str
             Name of the file, for messages.
+        without : str
+            Name of a network that is not in the file, because it will not be used.
 
         Returns
         -------
@@ -396,7 +398,11 @@ class System(ABC):
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        wanted = {name: (value.shape, value.dtype) for name, value in planned.tensors().items()}
+        wanted = {
+            name: (value.shape, value.dtype)
+            for name, value in planned.tensors().items()
+            if not without or not name.startswith(f"{without}.")
+        }
         there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
         odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
@@ -406,6 +412,8 @@ class System(ABC):
             )  # fmt: skip
         model = cls(plan, seed=seed)
         for part, network in model.networks.items():
+            if part == without:
+                continue
             network.load_state_dict(
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
             )
