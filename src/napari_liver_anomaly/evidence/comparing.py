@@ -17,8 +17,9 @@ from napari_liver_anomaly.errors import Refusal, version
 from napari_liver_anomaly.evidence.cohort import Liver, healthy_slices, patients, phantoms
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS, build, class_of, entry_of, plan_of
-from napari_liver_anomaly.methods.system import FRAME
-from napari_liver_anomaly.metrics import measure_slices, pool
+from napari_liver_anomaly.methods.system import FRAME, SIDE_PX
+from napari_liver_anomaly.metrics import measure_slices
+from napari_liver_anomaly.metrics.scores import window_for
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
     Returns
     -------
     dict
-        The run, what it cost, ``cases`` (one row for each scan measured) and ``pooled``.
+        The run, what it cost, and ``cases``: one for each scan measured, with its ``figures`` from :func:`measure_slices`.
     """
     import torch
 
@@ -283,7 +284,10 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
     entry = entry_of(run.key)
     plan = plan_of(run.key, run.budget) if entry.learns else None
     learn, test = split(run, place, plan.prepare if plan is not None else FRAME)
-    made: dict[str, Any] = {**asdict(run), "learned_from": [liver.name for liver in learn]}
+    made: dict[str, Any] = {
+        **asdict(run), "of_folds": len(place.folds) if run.world == "patients" else 1,
+        "learned_from": [liver.name for liver in learn],
+    }  # fmt: skip
     if plan is not None:
         model = _trained(run, place, plan, learn)
         made |= {"parameters": model.parameters, "updates": run.budget, "training": model.card["training"]}
@@ -295,18 +299,16 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
         made |= {"parameters": 0, "updates": 0, "train_s": 0.0}
         score = rule_on_slices(run.key)
     rows, spent, slices = [], 0.0, 0
-    measured = []
     for liver in test:
         began = time.perf_counter()
         found, restored = score_liver(score, liver)
         spent, slices = spent + time.perf_counter() - began, slices + len(found)
-        figures = measure_slices(found, liver.truth, liver.organ, liver.spacing_mm)
-        measured.append(figures)
-        voxel_ml = float(np.prod(liver.spacing_mm)) / 1000
-        rows.append({"case": liver.name, "tumour_ml": round(float(liver.truth.sum()) * voxel_ml, 2), **_kept_of(figures)})
+        ml = float(liver.truth.sum()) * float(np.prod(liver.spacing_mm)) / 1000
+        figures = measure_slices(found, liver.truth, liver.organ, liver.spacing_mm, window_px=window_for(SIDE_PX))
+        rows.append({"case": liver.name, "tumour_ml": round(ml, 2), "figures": figures})
         if restored is not None:
-            rows[-1]["residual_healthy_hu"] = round(_change_hu(restored, liver), 2)
-    made |= {"ms_per_slice": round(1000 * spent / max(slices, 1), 3), "cases": rows, "pooled": pool(measured)}
+            rows[-1]["change_healthy_hu"] = round(_change_hu(restored, liver), 2)
+    made |= {"ms_per_slice": round(1000 * spent / max(slices, 1), 3), "cases": rows}
     made |= {"version": version(), "threads": place.threads}
     path = place.result(run)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -400,8 +402,3 @@ def _change_hu(restored: NDArray[np.float32], liver: Liver) -> float:
     """How much a restorer changes healthy liver, mean absolute HU."""
     healthy = liver.organ & ~liver.truth
     return float(np.abs(restored - liver.images)[healthy].mean() * liver.hu_per_unit)
-
-
-def _kept_of(figures: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a case's figures what is only for pooling: whole histograms and scores of every slice."""
-    return {name: value for name, value in figures.items() if not isinstance(value, (list, dict)) or len(json.dumps(value)) < 200}

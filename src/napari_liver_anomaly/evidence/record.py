@@ -1,15 +1,22 @@
-"""The stored figures of the comparison, as they come with the package: one file for each system and world, written by ``evidence tables``."""
+"""The stored figures of the comparison: one file for each system and world, with every seed pooled over its folds, that comes with the package."""
 
 from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.methods.registry import SYSTEMS, WORLDS
+from napari_liver_anomaly.storage import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SAID = ("sd_cases", "sd_seeds", "cases", "seeds", "updates", "train_s", "ms_per_slice")
 
 
-def runs_of(world: str) -> dict[str, list[dict[str, Any]]]:
+def seeds_of(world: str) -> dict[str, list[dict[str, Any]]]:
     """Read what is on record of one world.
 
     Parameters
@@ -20,49 +27,150 @@ def runs_of(world: str) -> dict[str, list[dict[str, Any]]]:
     Returns
     -------
     dict
-        System key to its runs, each as written by ``comparing.run_one``; a system without a run has no entry.
+        System key to its seeds, each as made by :func:`pooled_over_folds`; a system without a run has no entry.
     """
     folder = resources.files("napari_liver_anomaly") / "evidence" / "record"
     found = {}
     for entry in SYSTEMS:
         file = folder / f"{world}-{entry.key}.json"
         if file.is_file():
-            found[entry.key] = json.loads(file.read_text(encoding="utf-8"))["runs"]
+            found[entry.key] = json.loads(file.read_text(encoding="utf-8"))["seeds"]
     return found
 
 
-def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up the runs of one system in one world.
+def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put the folds of one system and seed together.
 
     Parameters
     ----------
-    runs : list of dict
-        Seeds and folds of one system; every fold has other cases.
+    runs : sequence of dict
+        As written by ``comparing.run_one``; every fold has other cases.
 
     Returns
     -------
     dict
-        ``case_mean_dice``: mean over seeds of the mean over cases with tumour; ``sd_cases`` over cases (mean over seeds first), ``sd_seeds``
-        over seeds (None for one); ``cases``, ``seeds``, ``parameters``, ``updates``, ``train_s`` (mean of a run), ``ms_per_slice``.
+        ``seed``, ``folds``, ``parameters``, ``updates``, ``train_s`` (mean of a fold), ``ms_per_slice``, ``threads``; ``cases``, a row of plain
+        figures for each; and ``pooled``, as :func:`metrics.pool` gives it for all cases.
     """
-    import numpy as np
+    from napari_liver_anomaly.metrics import pool
 
-    seeds = sorted({run["seed"] for run in runs})
-    table: dict[str, dict[int, float]] = {}
-    for run in runs:
-        for case in run["cases"]:
-            if case["tumour_ml"] > 0:
-                table.setdefault(case["case"], {})[run["seed"]] = case["dice"]
-    whole = [seed for seed in seeds if all(seed in by_seed for by_seed in table.values())]
-    by_seed = [float(np.mean([values[seed] for values in table.values()])) for seed in whole]
-    by_case = [float(np.mean(list(values.values()))) for values in table.values()]
+    rows = []
+    for case in [case for run in runs for case in run["cases"]]:
+        alone = pool([case["figures"]])
+        rows.append({
+            "case": case["case"], "tumour_ml": case["tumour_ml"], "dice": case["figures"]["dice"],
+            "post_processed_dice": case["figures"]["post_processed"]["dice"], "best_dice": alone["best_dice"]["pooled"],
+            "average_precision": alone["average_precision"]["pooled"], "auroc": alone["auroc_in_liver"]["pooled"],
+            "false": case["figures"]["lesions"]["false"], **{key: case[key] for key in ("change_healthy_hu",) if key in case},
+        })  # fmt: skip
+    mean = {key: round(sum(run[key] for run in runs) / len(runs), 3) for key in ("train_s", "ms_per_slice")}
+    same = {key: runs[0][key] for key in ("seed", "parameters", "updates", "threads", "version")}
     return {
-        "case_mean_dice": round(float(np.mean(by_case)), 4) if by_case else None,
-        "sd_cases": round(float(np.std(by_case, ddof=1)), 4) if len(by_case) > 1 else None,
-        "sd_seeds": round(float(np.std(by_seed, ddof=1)), 4) if len(by_seed) > 1 else None,
-        "cases": len(by_case), "seeds": len(seeds), "parameters": runs[0]["parameters"], "updates": runs[0]["updates"],
-        "train_s": round(float(np.mean([run["train_s"] for run in runs])), 1),
-        "ms_per_slice": round(float(np.mean([run["ms_per_slice"] for run in runs])), 2),
+        **same, **mean, "folds": len(runs), "learned_from": [run["learned_from"] for run in runs],
+        "cases": rows, "pooled": pool([case["figures"] for run in runs for case in run["cases"]]),
+    }  # fmt: skip
+
+
+def gather(runs: Path, record: Path) -> list[str]:
+    """Bring finished runs into the record: every system and seed of which all folds are there.
+
+    Parameters
+    ----------
+    runs : Path
+        Folder with the files of ``comparing.run_one``.
+    record : Path
+        Folder to write to, one file for each world and system; files of systems without a run are left as they are.
+
+    Returns
+    -------
+    list of str
+        Names of the files written.
+    """
+    there: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
+    for file in sorted(runs.glob("*.json")):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        there.setdefault((run["world"], run["key"]), {}).setdefault(run["seed"], []).append(run)
+    written = []
+    for (world, key), seeds in there.items():
+        whole = [group for _, group in sorted(seeds.items()) if len(group) == group[0]["of_folds"]]
+        if not whole:
+            continue
+        path = record / f"{world}-{key}.json"
+        found = {"world": world, "key": key, "seeds": [pooled_over_folds(group) for group in whole]}
+        with replacing(path) as beside:
+            beside.write_text(json.dumps(rounded(found), ensure_ascii=False) + "\n", encoding="utf-8")
+        written.append(path.name)
+    return written
+
+
+def rounded(value: Any, digits: int = 5) -> Any:
+    """Round every number in plain data.
+
+    Parameters
+    ----------
+    value : dict, list, or plain value
+        As JSON holds them.
+    digits : int
+        Decimal places.
+
+    Returns
+    -------
+    dict, list, or plain value
+        The same, rounded.
+    """
+    if isinstance(value, dict):
+        return {key: rounded(part, digits) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(part, digits) for part in value]
+    return round(value, digits) if isinstance(value, float) else value
+
+
+def dice_by_case(seeds: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Give every tumour case's Dice, mean over seeds.
+
+    Parameters
+    ----------
+    seeds : sequence of dict
+        As in the record.
+
+    Returns
+    -------
+    dict
+        Name of the case to Dice; cases without tumour have none.
+    """
+    values: dict[str, list[float]] = {}
+    for seed in seeds:
+        for case in seed["cases"]:
+            if case["dice"] is not None and case["tumour_ml"] > 0:
+                values.setdefault(case["case"], []).append(case["dice"])
+    return {name: sum(many) / len(many) for name, many in values.items()}
+
+
+def summary_of(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Sum up one system in one world.
+
+    Parameters
+    ----------
+    seeds : sequence of dict
+        As in the record.
+
+    Returns
+    -------
+    dict
+        ``case_mean_dice``: mean over cases with tumour of the mean over seeds; ``sd_cases`` over cases, ``sd_seeds`` over seeds' means (None for
+        one); ``cases``, ``seeds``, ``parameters``, ``updates``, ``train_s``, ``ms_per_slice``.
+    """
+    from statistics import fmean, stdev
+
+    cases = list(dice_by_case(seeds).values())
+    means = [fmean(dice_by_case([seed]).values()) for seed in seeds if dice_by_case([seed])]
+    return {
+        "case_mean_dice": round(fmean(cases), 4) if cases else None,
+        "sd_cases": round(stdev(cases), 4) if len(cases) > 1 else None,
+        "sd_seeds": round(stdev(means), 4) if len(means) > 1 else None,
+        "cases": len(cases), "seeds": len(seeds), "parameters": seeds[0]["parameters"], "updates": seeds[0]["updates"],
+        "train_s": round(fmean(seed["train_s"] for seed in seeds), 1),
+        "ms_per_slice": round(fmean(seed["ms_per_slice"] for seed in seeds), 2),
     }  # fmt: skip
 
 
@@ -72,16 +180,16 @@ def systems() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        In the order of :data:`SYSTEMS`: ``key``, ``title``, ``paper``, ``trained`` (whether a run is on record; a rule without learning counts as
-        ready), ``learns``, ``restores``, ``parameters``, ``megabytes`` (of its weights in single precision), ``case_mean_dice`` on patients and
+        In the order of :data:`SYSTEMS`: ``key``, ``title``, ``paper``, ``trained`` (whether a training, or for a rule a measurement, is on
+        record), ``learns``, ``restores``, ``parameters``, ``megabytes`` (of its weights in single precision), ``case_mean_dice`` on patients and
         the rest of :func:`summary_of`, and ``phantom`` with the same for the phantom; None where nothing is on record.
     """
-    patients, phantom = (runs_of(world) for world in WORLDS)
+    patients, phantom = (seeds_of(world) for world in WORLDS)
     listed = []
     for entry in SYSTEMS:
         here = summary_of(patients[entry.key]) if entry.key in patients else {}
         there = summary_of(phantom[entry.key]) if entry.key in phantom else None
-        parameters = here.get("parameters", there["parameters"] if there else 0 if not entry.learns else None)
+        parameters = (here or there or {}).get("parameters")
         listed.append({
             "key": entry.key, "title": entry.title, "paper": entry.paper, "learns": entry.learns, "restores": entry.restores,
             "trained": bool(here or there), "parameters": parameters,
@@ -89,6 +197,3 @@ def systems() -> list[dict[str, Any]]:
             "case_mean_dice": here.get("case_mean_dice"), **{key: here.get(key) for key in SAID}, "phantom": there,
         })  # fmt: skip
     return listed
-
-
-SAID = ("sd_cases", "sd_seeds", "cases", "seeds", "updates", "train_s", "ms_per_slice")

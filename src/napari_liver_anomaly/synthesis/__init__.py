@@ -9,12 +9,33 @@ from napari_liver_anomaly.synthesis.blobs import Blobs
 from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.nodules import Nodules
 from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
+from napari_liver_anomaly.synthesis.paintbrush import Paintbrush
+from napari_liver_anomaly.synthesis.perlin import Perlin
+from napari_liver_anomaly.synthesis.shapes import Circles, Squares, Zeroed
 
 RECIPES: dict[str, type[Recipe]] = {
     "nodules": Nodules,
     "blobs": Blobs,
     "noise-stretch": NoiseStretch,
     "noise-stretch-paper": NoiseStretchPaper,
+    "paintbrush": Paintbrush,
+    "squares": Squares,
+    "circles": Circles,
+    "zeroed-squares": Zeroed,
+    "perlin": Perlin,
 }
 
-__all__ = ["RECIPES", "Anomalous", "Blobs", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Recipe"]
+__all__ = [
+    "RECIPES",
+    "Anomalous",
+    "Blobs",
+    "Circles",
+    "Nodules",
+    "NoiseStretch",
+    "NoiseStretchPaper",
+    "Paintbrush",
+    "Perlin",
+    "Recipe",
+    "Squares",
+    "Zeroed",
+]
