@@ -37,4 +37,23 @@ RECIPES: dict[str, type[Recipe]] = {
     "nsa": NSA,
 }
 
-__all__ = ["RECIPES"]
+__all__ = [
+    "FPI",
+    "NSA",
+    "PII",
+    "RECIPES",
+    "Anomalous",
+    "Blobs",
+    "Circles",
+    "CutPaste",
+    "HuTumours",
+    "Layers",
+    "Nodules",
+    "NoiseStretch",
+    "NoiseStretchPaper",
+    "Paintbrush",
+    "Perlin",
+    "Recipe",
+    "Squares",
+    "Zeroed",
+]
