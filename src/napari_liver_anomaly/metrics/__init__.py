@@ -13,6 +13,7 @@ from napari_liver_anomaly.metrics.ranking import Ranking
 from napari_liver_anomaly.metrics.reductions import Overlap, reductions
 from napari_liver_anomaly.metrics.scores import (
     ranks_of_slices,
+    scan_scores,
     slice_score,
     slice_scores,
     subject_score,
@@ -25,5 +26,6 @@ from napari_liver_anomaly.metrics.slices import measure_slices
 __all__ = [
     "SIZES", "THRESHOLDS", "Cleaning", "Comparison", "Counts", "LesionsFound", "Mean", "Overlap", "Ranking", "clean_in_space", "compare", "dice",
     "filled", "find_lesions", "find_lesions_each", "froc", "measure_slices", "open_then_close_slices", "plain", "pool", "ranks_of_slices",
-    "reductions", "slice_dice", "slice_score", "slice_scores", "slice_values", "subject_score", "top_quarter", "volume_score", "window_for",
+    "reductions", "scan_scores", "slice_dice", "slice_score", "slice_scores", "slice_values", "subject_score", "top_quarter", "volume_score",
+    "window_for",
 ]  # fmt: skip

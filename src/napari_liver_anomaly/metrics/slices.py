@@ -17,7 +17,7 @@ from napari_liver_anomaly.metrics.lesions import THRESHOLDS, LesionsFound, find_
 from napari_liver_anomaly.metrics.means import plain
 from napari_liver_anomaly.metrics.postprocessing import SIDE_PX, open_then_close_slices
 from napari_liver_anomaly.metrics.reductions import Overlap
-from napari_liver_anomaly.metrics.scores import WINDOW_PX, slice_scores, subject_score, top_quarter
+from napari_liver_anomaly.metrics.scores import WINDOW_PX, scan_scores, slice_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +87,7 @@ def measure_slices(
             "missed_outside": outside,
             "slice_truths": [int(plane.any()) for plane in truth[planes]],
             "slice_scores": {kind: values[planes].tolist() for kind, values in scores.items()},
-            "case_scores": {kind: top_quarter(values) for kind, values in scores.items()}
-            | {"smoothed_mean": subject_score(scores["mean"])},
+            "case_scores": scan_scores(scores),
             "ranking": {"bins": BINS, "lesion": sparse(lesion), "other": sparse(other)},
             "lesions": _lesions(found),
             "curve": [_point(cut, one) for cut, one in zip(THRESHOLDS, at_cuts, strict=True)],

@@ -72,8 +72,8 @@ def test_slices_are_ranked_by_every_kind_of_score():
     guess, score, tumours, liver = scene()
     made = summarise([figures_of(guess, score, tumours, liver)])
     kinds = set(made["of_slices"]) - {"prevalence"}
-    assert kinds == {"maximum", "mean", "maximum_of_means", "top_hundredth"}
+    assert kinds == {"maximum", "average", "maximum_of_means", "top_hundredth"}
     assert made["of_slices"]["prevalence"] == 4 / 16 and made["auroc_of_slices"] == made["of_slices"]["top_hundredth"]["auroc"]
     for kind in kinds:  # three of four slices with tumour have a call, and one without
         assert made["of_slices"][kind]["auroc"] == pytest.approx((3 * (11 + 1 / 2) + 11 / 2) / (4 * 12), abs=1e-6)
-    assert set(row(figures_of(guess, score, tumours, liver))["scores"]) == kinds | {"smoothed_mean"}
+    assert set(row(figures_of(guess, score, tumours, liver))["scores"]) == kinds | {"smoothed_average"}

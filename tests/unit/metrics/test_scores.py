@@ -37,7 +37,7 @@ def test_a_slice_is_read_in_four_ways():
     score[:, :5] = 1.0  # outside the liver: not looked at
     made = slice_scores(score, liver)
     assert made["maximum"][0] == pytest.approx(0.9)
-    assert made["mean"][0] == pytest.approx((16 * 0.5 + 0.9) / 1600)
+    assert made["average"][0] == pytest.approx((16 * 0.5 + 0.9) / 1600)
     assert made["maximum_of_means"][0] == pytest.approx((16 * 0.5 + 0.9) / 21**2), "both lie in one window"
     assert made["top_hundredth"][0] == pytest.approx((0.9 + 15 * 0.5) / 16)
     for values in made.values():

@@ -97,8 +97,8 @@ def test_slices_pool_too(cases, kept):
     tops = [s[o].max() for one in cases for s, _, o in zip(*one, strict=True) if o.any()]
     assert found["of_slices"]["maximum"]["auroc"] == pytest.approx(judge.roc_auc_score(marks, tops), abs=1e-6)
     assert found["of_slices"]["prevalence"] == pytest.approx(np.mean(marks), abs=1e-6)
-    assert set(found["of_slices"]) == {"prevalence", "maximum", "mean", "maximum_of_means", "top_hundredth"}
-    assert found["of_cases"]["smoothed_mean"]["auroc"] is not None
+    assert set(found["of_slices"]) == {"prevalence", "maximum", "average", "maximum_of_means", "top_hundredth"}
+    assert found["of_cases"]["smoothed_average"]["auroc"] is not None
 
 
 def test_lesions_pool_by_size(kept):
