@@ -37,11 +37,11 @@ GROUPS = {
     "Values": ("values", "rescale", "voxels", "padding"),
     "Masks, layers and grids": ("mask", "masks", "shape", "layer", "layers", "labels"),
     "The liver": ("liver", "totalsegmentator"),
-    "Models": ("model", "models", "weights", "ensemble", "recipe", "card", "restorer"),
+    "Models": ("model", "models", "weights", "ensemble", "recipe", "card", "restorer", "system"),
     "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran", "too"),
     "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected"),
     "Training and measuring": (
-        "case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting", "loss", "split",
+        "case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting", "loss", "split", "budget",
     ),
     "The viewer": ("demo", "napari", "screen"),
     "Other": (),

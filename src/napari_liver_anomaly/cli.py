@@ -279,7 +279,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, required=True, help="Markdown file to write.")
 
     evidence = verbs.add_parser("evidence", help="Compare the systems of the literature on the same livers.")
-    parts = evidence.add_subparsers(dest="part", required=True, metavar="PART")
+    parts = evidence.add_subparsers(dest="part", required=True, metavar="PART", help="What to do.")
     verb = _verb(parts, "run", "Train and measure what is missing; a stopped run goes on where it was.", "evidence-run")
     verb.add_argument("--data", type=Path, help="Folder of NAME_ct, NAME_liver and NAME_tumour files; without it, phantom only.")
     verb.add_argument("--fold", nargs="+", action="append", metavar="NAME", help="Cases measured together; repeat for each fold.")

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, segment
@@ -185,25 +185,28 @@ def run_prepare(args: argparse.Namespace, job: Job) -> None:
     _say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
 
 
-def _planned(args: argparse.Namespace) -> tuple[Preset | Plan, str]:
-    """Give what ``--preset`` names, changed by the flags of the schedule, and the key of the system that it is, if it is one of the list.
-
-    A name that both have is the preset, until ``--budget`` asks for the system.
-    """
-    from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, plan_of
+def _preset(args: argparse.Namespace) -> Preset:
+    """Give the preset that ``--preset`` names, changed by the flags of the schedule."""
     from napari_liver_anomaly.methods.two_stage import PRESETS
 
-    budget = getattr(args, "budget", None)
-    if args.preset in PRESETS and not (budget and any(entry.key == args.preset for entry in SYSTEMS)):
-        if budget:
+    preset = PRESETS[args.preset]
+    return dataclasses.replace(preset, schedule=settings_from(args, preset.schedule))
+
+
+def _planned(args: argparse.Namespace) -> tuple[Preset | Plan, str]:
+    """Give the preset or the system that ``--preset`` names, and the key of the system; a name of both is the preset until ``--budget`` is said."""
+    from napari_liver_anomaly.methods import PRESETS
+    from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, plan_of
+
+    if args.preset in PRESETS and not (args.budget and any(entry.key == args.preset for entry in SYSTEMS)):
+        if args.budget:
             raise Refusal(
                 "budget-preset", f"The length of {args.preset!r} is set stage by stage.", "Nothing was trained.",
                 "Give --restorer-updates and --segmenter-updates instead of --budget.",
             )  # fmt: skip
-        plan, system = PRESETS[args.preset], ""
-    else:
-        plan, system = plan_of(args.preset, budget or BUDGET), args.preset
-    return dataclasses.replace(plan, schedule=settings_from(args, plan.schedule)), system
+        return _preset(args), ""
+    plan = plan_of(args.preset, args.budget or BUDGET)
+    return dataclasses.replace(plan, schedule=settings_from(args, plan.schedule)), args.preset
 
 
 def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
@@ -357,7 +360,7 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
 
     demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
-        _healthy(args, job), args.data, args.fold, cast("Preset", _planned(args)[0]), models=args.models, seed=args.seed, seeds=args.seeds,
+        _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
         only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
         jobs=args.jobs, about=args.about_data, job=job,
     )  # fmt: skip

@@ -68,14 +68,14 @@ def test_a_card_of_a_file_is_read(tmp_path):
 def test_figures_on_record_are_those_of_a_training_as_long(monkeypatch):
     run = {"seed": 0, "parameters": 9, "updates": 400, "train_s": 1.0, "ms_per_slice": 1.0}
     cases = [{"case": str(number), "tumour_ml": 5.0, "dice": dice} for number, dice in enumerate((0.1, 0.5))]
-    monkeypatch.setattr(record, "runs_of", lambda world: {"hu": [run | {"cases": cases}]} if world == "patients" else {})
+    monkeypatch.setattr(record, "seeds_of", lambda world: {"hu": [run | {"cases": cases}]} if world == "patients" else {})
     card = {"system": "hu", "settings": {"schedule": {"restorer_updates": 0, "segmenter_updates": 400}}}
     said = about(Engine(card=lambda _: card), "x")
-    assert said.note == f"Dice 0.30 ± 0.28 on 2 patients · {NO_HEALTHY_IMAGE}"
+    assert (said.figure, said.note) == ("Dice 0.30 ± 0.28 on 2 patients.", NO_HEALTHY_IMAGE)
     assert said.line.startswith("Segmenter alone")
     card["settings"]["schedule"]["segmenter_updates"] = 20
-    assert about(Engine(card=lambda _: card), "x").note == NO_HEALTHY_IMAGE
-    assert about(Engine(card=lambda _: card | {"system": "draem"}), "x").note == ""
+    assert about(Engine(card=lambda _: card), "x") == replace(said, figure="")
+    assert about(Engine(card=lambda _: card | {"system": "draem"}), "x").figure == ""
 
 
 @pytest.fixture

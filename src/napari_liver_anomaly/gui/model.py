@@ -59,8 +59,8 @@ class Model(QWidget):
         self.model.addItem(FROM_FILE, None)
         self._listed: tuple[str, ...] = ()
         self._before = 0
-        self.caption, self.note = OneLine(), OneLine()
-        for line in (self.caption, self.note):
+        self.caption, self.figure, self.note = said = OneLine(), OneLine(), OneLine()
+        for line in said:
             line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
         self.list_again()
         self.model.opening.connect(self.list_again)
@@ -81,8 +81,8 @@ class Model(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         rows = form({"Model": self.model, "Device": self.device})
-        rows.insertRow(1, self.caption)
-        rows.insertRow(2, self.note)
+        for place, line in enumerate(said, start=1):
+            rows.insertRow(place, line)
         layout.addLayout(rows)
         layout.addWidget(self.fold)
         layout.addWidget(self.rows)
@@ -130,6 +130,7 @@ class Model(QWidget):
         if self.name is not None or self.model.count() == 1:
             self.about = self._describe(self.name)
             self.caption.say(self.about.line)
+            self.figure.say(self.about.figure)
             self.note.say(self.about.note)
             self.chosen.emit()
 

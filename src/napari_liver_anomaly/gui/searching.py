@@ -25,7 +25,7 @@ EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
     meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
-NO_HEALTHY_IMAGE = "no healthy image: shows score and tumours only"
+NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,10 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What the panel says of a model before it is used; ``restores`` is whether it gives a healthy image."""
+    """What the panel says of a model before it is used, in short lines; ``restores`` is whether it gives a healthy image."""
 
     line: str = ""
+    figure: str = ""
     note: str = ""
     restores: bool = True
 
@@ -110,23 +111,22 @@ def about(engine: Engine, name: str | None) -> About:
             card = read_card(path_of(name))
     except Refusal as refusal:
         return About(line=f"Cannot be used: {refusal.finding.what}")
-    parts = [_figure_of(card), "" if restores(card) else NO_HEALTHY_IMAGE]
-    note = " · ".join(part for part in parts if part)
-    return About(line=title_of(card), note=note, restores=restores(card))
+    healthy = restores(card)
+    return About(line=title_of(card), figure=_figure_of(card), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
 
 
 def _figure_of(card: dict[str, Any]) -> str:
     """Say the figure on record of a model's system, trained for as long; empty where there is none."""
-    from napari_liver_anomaly.evidence.record import runs_of, summary_of
+    from napari_liver_anomaly.evidence.record import seeds_of, summary_of
     from napari_liver_anomaly.methods.describing import system_of, updates_of
 
     entry = system_of(card)
-    runs = runs_of("patients").get(entry.key) if entry is not None else None
-    summary = summary_of(runs) if runs else {}
+    seeds = seeds_of("patients").get(entry.key) if entry is not None else None
+    summary = summary_of(seeds) if seeds else {}
     if summary.get("case_mean_dice") is None or summary["updates"] != updates_of(card):
         return ""
     spread = f" ± {summary['sd_cases']:.2f}" if summary["sd_cases"] is not None else ""
-    return f"Dice {summary['case_mean_dice']:.2f}{spread} on {summary['cases']} patients"
+    return f"Dice {summary['case_mean_dice']:.2f}{spread} on {summary['cases']} patients."
 
 
 def search(

@@ -87,9 +87,8 @@ def updates_of(card: dict[str, Any]) -> int | None:
         Of all stages; None when the card does not say.
     """
     schedule = _part(_part(card, "settings"), "schedule")
-    parts = [schedule.get("restorer_updates"), schedule.get("segmenter_updates")]
-    known = [part for part in parts if isinstance(part, int)]
-    return sum(known) if len(known) == len(parts) else None
+    first, second = schedule.get("restorer_updates"), schedule.get("segmenter_updates")
+    return first + second if isinstance(first, int) and isinstance(second, int) else None
 
 
 def _sees_restored(about: Any) -> bool:

@@ -19,7 +19,7 @@ def run(seed, *dices):
 @pytest.fixture
 def recorded(monkeypatch):
     there = {"patients": {"hu": [run(0, 0.2, 0.6), run(1, 0.4, 0.8)]}, "phantom": {"hu": [run(0, 0.9)]}}
-    monkeypatch.setattr(record, "runs_of", there.get)
+    monkeypatch.setattr(record, "seeds_of", there.get)
 
 
 def test_every_system_is_listed_with_what_is_known(recorded):
