@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.healthy import HealthyScan
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.methods.system import Plan
+    from napari_liver_anomaly.methods.system import Plan, System
     from napari_liver_anomaly.methods.two_stage import Preset
 
 CHOSEN = (
@@ -85,9 +85,6 @@ def fit_and_save(
     Cancelled
         When the job was cancelled; the unfinished training is kept.
     """
-    import numpy
-    import torch
-
     path = Path(path)
     where = choose(device)
     model = build(plan, seed)
@@ -98,8 +95,63 @@ def fit_and_save(
     figures = model.fit(slices, **shared, device=where, state=states, job=job)
     if taken:
         figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
+    card = card_of(
+        model, scans, training=figures, synthetic=calibrate(model, slices, plan.schedule, seed=seed), system=system, title=title,
+        about=about, command=command, metrics=metrics,
+    )  # fmt: skip
+    if job is not None:
+        job.at("Writing the model", 1, 1)  # the last chance to stop
+    model.save(path, card)
+    for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
+        state.unlink(missing_ok=True)
+    return figures
+
+
+def card_of(
+    model: System,
+    scans: Sequence[HealthyScan],
+    *,
+    training: dict[str, Any],
+    synthetic: dict[str, Any],
+    system: str = "",
+    title: str = "",
+    about: str = "",
+    command: str = "",
+    metrics: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write down what a trained model is.
+
+    Parameters
+    ----------
+    model : System
+        Trained.
+    scans : sequence of HealthyScan
+        What it learned from.
+    training : dict
+        What :meth:`System.fit` says of the training.
+    synthetic : dict
+        What ``calibrate`` says of it.
+    system : str
+        Key of the system of the list that it is; empty for a preset that is none of them.
+    title : str
+        One line for lists of models.
+    about : str
+        Origin and licence of the scans.
+    command : str
+        How it can be trained again.
+    metrics : dict, optional
+        An evaluation, whose summary is kept.
+
+    Returns
+    -------
+    dict
+        The card, but for what :meth:`System.save` adds.
+    """
+    import numpy
+    import torch
+
     whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
-    card = {
+    return {
         **({"system": system} if system else {}),
         "title": title,
         "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
@@ -109,20 +161,14 @@ def fit_and_save(
             "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
             "about": about,
         },
-        "training": figures,
-        "synthetic": calibrate(model, slices, plan.schedule, seed=seed),
+        "training": training,
+        "synthetic": synthetic,
         "command": command,
         "parameters": model.parameters,
         "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},
-        "device": where.type,
+        "device": model.device.type,
         "metrics": (metrics or {}).get("summary", {}),
     }
-    if job is not None:
-        job.at("Writing the model", 1, 1)  # the last chance to stop
-    model.save(path, card)
-    for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
-        state.unlink(missing_ok=True)
-    return figures
 
 
 def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[HealthyScan]) -> TwoStage:

@@ -294,6 +294,22 @@ def make_parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="Folder for weights and figures; it will hold what patients look like."
     )
 
+    verb = _verb(parts, "export", "Write trained systems as models for the panel and 'segment'.", "evidence-export")
+    verb.add_argument("--data", type=Path, required=True, help="Folder of cases, as for 'evidence run'.")
+    verb.add_argument(
+        "--fold", nargs="+", action="append", required=True, metavar="NAME", help="The folds, as for 'evidence run'."
+    )
+    verb.add_argument(
+        "--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare --keep-names', for the cards."
+    )
+    verb.add_argument("--only", nargs="+", required=True, metavar="KEY", help="Which systems.")
+    verb.add_argument("--number", type=int, default=1, help="The model that never saw this fold, from 1. Default 1.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Which training of several. Default 0.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates that they were trained for. Default {BUDGET}.")
+    verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the card.")
+    verb.add_argument("--out", type=Path, required=True, help="Folder of 'evidence run'.")
+    verb.add_argument("--to", type=Path, required=True, help="Folder for the models.")
+
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
     verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")
     add_options(verb, PhantomSettings(tumours=False))

@@ -379,6 +379,19 @@ def run_evidence_run(args: argparse.Namespace, job: Job) -> None:
     _say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
 
 
+def run_evidence_export(args: argparse.Namespace, job: Job) -> None:
+    """Write models of the comparison as files for the model chooser."""
+    from napari_liver_anomaly.evidence.comparing import Place, Run
+    from napari_liver_anomaly.evidence.exporting import export
+
+    place = Place(args.out, args.data, tuple(map(tuple, args.fold)))
+    scans = _healthy(args, job)
+    for number, key in enumerate(args.only):
+        job.at("Writing models", number, len(args.only))
+        path = export(Run("patients", key, args.number, args.seed, args.budget), place, scans, args.to, about=args.about_data)
+        _say(f"Wrote {path.name}.")
+
+
 def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -496,5 +509,5 @@ VERBS: dict[str, Callable[[Any, Any], None]] = {
     "evaluate": run_evaluate, "tables": run_tables, "models": run_models, "systems": run_systems, "install": run_install,
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
-    "evidence-run": run_evidence_run,
+    "evidence-run": run_evidence_run, "evidence-export": run_evidence_export,
 }  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.methods.system import Scores
+from napari_liver_anomaly.methods.system import Scores, widened
 from napari_liver_anomaly.methods.two_stage import TwoStage, score_together
 from napari_liver_anomaly.storage import hash_of
 
@@ -200,13 +200,11 @@ class Ensemble:
                 "model-card", f"The card of {path.name} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             )  # fmt: skip
-        import torch
-
         parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
         for name, value in tensors.items():
             number, _, rest = name.partition(".")
             place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
-            parts[place][rest] = value.float() if value.dtype == torch.float16 else value  # the kind that save writes
+            parts[place][rest] = widened(value)
         for place in range(len(parts) - shown, len(parts)):  # members that are only shown; earlier versions kept their segmenters
             parts[place] = {name: value for name, value in parts[place].items() if name.startswith("restorer.")}
         for place, about in enumerate(abouts):

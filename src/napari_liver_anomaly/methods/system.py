@@ -309,7 +309,7 @@ class System(ABC):
         """Pixels a side is filled up to: a multiple of 32, or at least the side that the networks see."""
         return max(size, self.side_px) if self.side_px else size + -size % 32
 
-    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+    def save(self, path: str | Path, card: dict[str, Any], *, half: bool = False) -> str:
         """Write the weights and their card.
 
         Parameters
@@ -358,7 +358,8 @@ class System(ABC):
             When the card is of another system or version, or a tensor is missing, extra or of another shape.
         """
         card, path = checkpoint.read_card(path), Path(path)
-        model = cls.rebuilt(card if card.get("key") == cls.key else {}, checkpoint.read_tensors(path), path.name)
+        whole = {name: widened(value) for name, value in checkpoint.read_tensors(path).items()}
+        model = cls.rebuilt(card if card.get("key") == cls.key else {}, whole, path.name)
         model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model
 
@@ -438,6 +439,22 @@ class System(ABC):
             prepare=Prepare.from_dict(settings["prepare"]), options=cls.options_class.from_dict(settings["options"]),
             recipe=RECIPES[recipe["name"]].from_dict(recipe["settings"]), schedule=Schedule.from_dict(settings["schedule"]),
         )  # fmt: skip
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """Bring numbers that were kept in half precision back to single.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any kind.
+
+    Returns
+    -------
+    Tensor
+        The same, but float32 for float16.
+    """
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _starts(size: int, side: int) -> Sequence[int]:
