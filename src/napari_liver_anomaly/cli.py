@@ -18,7 +18,7 @@ from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
-from napari_liver_anomaly.methods.registry import BUDGET, WORLDS
+from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
@@ -27,6 +27,8 @@ from napari_liver_anomaly.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_liver_anomaly.methods.registry import Entry
 
 DONE, CRASHED, REFUSED, ASKED, STOPPED = 0, 1, 3, 4, 130
 HERE = Path(__file__).parent
@@ -180,7 +182,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     verb = _verb(verbs, "train", "Train a model on healthy livers.")
-    _training_flags(verb)
+    _training_flags(verb, SYSTEMS)
+    verb.add_argument(
+        "--budget", type=_budget, metavar="UPDATES",
+        help=f"Updates in all, for a system of 'liver-anomaly systems'; not for presets with a length of their own. Default {BUDGET}.",
+    )  # fmt: skip
     verb.add_argument(
         "--restorer",
         type=Path,
@@ -305,7 +311,17 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "demo", "Open napari on the built-in sample and search it.")
     verb.add_argument("--screenshot", type=Path, help="Write a picture and close, instead of staying open.")
 
-    _verb(verbs, "models", "List the models that came with the program.")
+    _verb(verbs, "models", "List the models that came with the program, and those of your own that are installed.")
+
+    verb = _verb(verbs, "systems", "List every system with its paper, size and figures.")
+    verb.add_argument("--json", action="store_true", help="As data, instead of a table.")
+
+    verb = _verb(verbs, "install", "Check a model of your own and copy it to where it is found by name.")
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("weights", type=Path, nargs="?", metavar="MODEL", help="A .safetensors file made by 'train' or 'combine'.")
+    which.add_argument("--remove", metavar="NAME", help="Delete the installed model of this name instead.")
+    verb.add_argument("--as", dest="name", default="", metavar="NAME", help="What it shall be called. Default the file's name.")
+    verb.add_argument("--replace", action="store_true", help="Take the place of an installed model of that name.")
 
     verb = _verb(verbs, "info", "List models, recipes, versions and devices.")
     verb.add_argument("--model", help="Show the whole card of one model.")
@@ -326,10 +342,15 @@ def _verb(verbs: Any, name: str, words: str, verb: str = "") -> argparse.Argumen
     return made
 
 
-def _training_flags(verb: argparse.ArgumentParser) -> None:
-    """Add the flags that train and cross-validate share."""
+def _training_flags(verb: argparse.ArgumentParser, systems: Sequence[Entry] = ()) -> None:
+    """Add the flags that train and cross-validate share; the first takes the systems of the list, too."""
     verb.add_argument("--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare', or folders of cases.")
-    verb.add_argument("--preset", choices=PRESETS, default="standard", help="What the model is. Default standard.")
+    keys = [entry.key for entry in systems if entry.learns and entry.key not in PRESETS]
+    known = "; or a system of 'liver-anomaly systems'" if keys else ""
+    verb.add_argument(
+        "--preset", choices=(*PRESETS, *keys), default="standard", metavar="NAME",
+        help=f"What the model is: {', '.join(PRESETS)}{known}. Default standard.",
+    )  # fmt: skip
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--title", default="", metavar="TEXT", help="One line for lists of models, kept in the model's card.")
@@ -351,6 +372,14 @@ def _liver_training_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the card.")
     add_options(verb, LiverSchedule)
+
+
+def _budget(word: str) -> int:
+    """Read a number of updates: enough for a system of two stages."""
+    budget = int(word)
+    if budget < 4:
+        raise argparse.ArgumentTypeError("a budget is 4 or more")
+    return budget
 
 
 def _seed(word: str) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.methods.system import Plan
     from napari_liver_anomaly.methods.two_stage import Preset
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -184,11 +185,25 @@ def run_prepare(args: argparse.Namespace, job: Job) -> None:
     _say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
 
 
-def _preset(args: argparse.Namespace) -> Preset:
+def _planned(args: argparse.Namespace) -> tuple[Preset | Plan, str]:
+    """Give what ``--preset`` names, changed by the flags of the schedule, and the key of the system that it is, if it is one of the list.
+
+    A name that both have is the preset, until ``--budget`` asks for the system.
+    """
+    from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, plan_of
     from napari_liver_anomaly.methods.two_stage import PRESETS
 
-    preset = PRESETS[args.preset]
-    return dataclasses.replace(preset, schedule=settings_from(args, preset.schedule))
+    budget = getattr(args, "budget", None)
+    if args.preset in PRESETS and not (budget and any(entry.key == args.preset for entry in SYSTEMS)):
+        if budget:
+            raise Refusal(
+                "budget-preset", f"The length of {args.preset!r} is set stage by stage.", "Nothing was trained.",
+                "Give --restorer-updates and --segmenter-updates instead of --budget.",
+            )  # fmt: skip
+        plan, system = PRESETS[args.preset], ""
+    else:
+        plan, system = plan_of(args.preset, budget or BUDGET), args.preset
+    return dataclasses.replace(plan, schedule=settings_from(args, plan.schedule)), system
 
 
 def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
@@ -210,6 +225,7 @@ def _command(args: argparse.Namespace) -> str:
         *(f"HEALTHY{number}" for number in range(1, len(args.healthy) + 1)),  # names of folders may be those of patients
         "--preset",
         args.preset,
+        *(["--budget", str(args.budget)] if args.budget else []),
         "--seed",
         str(args.seed),
     ]
@@ -224,6 +240,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.evidence.tables import read_json
 
     demand_other(args.out, [path for path in (*args.healthy, args.restorer, args.metrics) if path])
+    plan, system = _planned(args)
     scans = _healthy(args, job)
     left_out = set(args.without)
     unknown = left_out - {word for scan in scans for word in (scan.name, scan.scan)}
@@ -235,8 +252,9 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     metrics = read_json(args.metrics) if args.metrics else None
     figures = fit_and_save(
         scans,
-        _preset(args),
+        plan,
         args.out,
+        system=system,
         seed=args.seed,
         restorer=args.restorer,
         device=args.device,
@@ -270,21 +288,49 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
 
 
 def run_models(args: argparse.Namespace, job: Job) -> None:
-    """List the models that came with the program."""
+    """List the models that came with the program, and those of one's own."""
     from napari_liver_anomaly.checkpoint import read_card
-    from napari_liver_anomaly.methods import DEFAULT, names, path_of
+    from napari_liver_anomaly.methods import DEFAULT, names, packaged, path_of
+    from napari_liver_anomaly.methods.describing import title_of
+    from napari_liver_anomaly.methods.installing import folder
 
+    own = set(names()) - set(packaged())
     for name in names():
-        card = read_card(path_of(name))
+        kind = " (default)" if name == DEFAULT else " (installed)" if name in own else ""
+        try:
+            card = read_card(path_of(name))
+        except Refusal as refusal:
+            _say(f"{name}{kind}: cannot be used. {refusal.finding.what}")
+            continue
         size = path_of(name).stat().st_size / 1e6
-        default = " (default)" if name == DEFAULT else ""
-        _say(f"{name}{default}: {card.get('title') or card['key']} {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+        _say(f"{name}{kind}: {title_of(card) or card.get('key')}, {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+    _say(f"Models of your own: {len(own)}, in {folder()}.")
     _say(NOT_A_MEDICAL_DEVICE)
+
+
+def run_systems(args: argparse.Namespace, job: Job) -> None:
+    """List every system with its figures."""
+    from napari_liver_anomaly.evidence.listing import list_systems, table_of
+
+    listed = list_systems()
+    _say(json.dumps(listed, indent=1, ensure_ascii=False) if args.json else table_of(listed))
+
+
+def run_install(args: argparse.Namespace, job: Job) -> None:
+    """Copy a model to where it is found by name, or remove one from there."""
+    from napari_liver_anomaly.methods.installing import install, remove
+
+    if args.remove:
+        remove(args.remove)
+        return _say(f"Removed {args.remove}.")
+    job.at("Checking the model", 0, 1)
+    name = install(args.weights, args.name, replace=args.replace)
+    _say(f"Installed {name}: use it with --model {name}, or choose it in the panel.")
 
 
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     """Measure a model on a folder of cases."""
-    from napari_liver_anomaly.evidence import evaluate
+    from napari_liver_anomaly.evidence.evaluate import evaluate
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
@@ -307,11 +353,11 @@ def _fold_livers(args: argparse.Namespace) -> Callable[[Volume, str], Mask]:
 
 def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     """Train and measure, fold by fold."""
-    from napari_liver_anomaly.evidence import cross_validate
+    from napari_liver_anomaly.evidence.folds import cross_validate
 
     demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
-        _healthy(args, job), args.data, args.fold, _preset(args), models=args.models, seed=args.seed, seeds=args.seeds,
+        _healthy(args, job), args.data, args.fold, _planned(args)[0], models=args.models, seed=args.seed, seeds=args.seeds,
         only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
         jobs=args.jobs, about=args.about_data, job=job,
     )  # fmt: skip
@@ -457,7 +503,7 @@ def run_fuzz(args: argparse.Namespace, job: Job) -> None:
 
 VERBS: dict[str, Callable[[Any, Any], None]] = {
     "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
-    "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
+    "evaluate": run_evaluate, "tables": run_tables, "models": run_models, "systems": run_systems, "install": run_install,
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
     "evidence-run": run_evidence_run, "evidence-tables": run_evidence_tables,

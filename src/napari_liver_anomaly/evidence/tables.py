@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.metrics import froc
 from napari_liver_anomaly.storage import opened
 
 if TYPE_CHECKING:
@@ -183,17 +184,12 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
 
     curves = [case["methods"][method]["curve"] for case in report["cases"] if "curve" in case["methods"].get(method, {})]
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    froc, size, sure = figure.subplots(1, 3)
-    thresholds = [point["threshold"] for point in curves[0]["thresholds"]]
-    false = [np.mean([curve["thresholds"][k]["false_lesions"] for curve in curves]) for k in range(len(thresholds))]
-    found = {
-        name: [_share(curve["thresholds"][k]["found"][name] for curve in curves) for k in range(len(thresholds))]
-        for name in SIZE_WORDS
-    }
+    free, size, sure = figure.subplots(1, 3)
+    curve = froc([curve["thresholds"] for curve in curves])
     for name, words in SIZE_WORDS.items():
-        froc.plot(false, found[name], "o-", markersize=3, label=words)
-        size.plot(thresholds, found[name], "o-", markersize=3, label=words)
-    froc.set(
+        free.plot(curve["false_per_scan"], curve["sensitivity"][name], "o-", markersize=3, label=words)
+        size.plot(curve["thresholds"], curve["sensitivity"][name], "o-", markersize=3, label=words)
+    free.set(
         xlabel="false lesions per scan", ylabel="share of lesions touched", title="FROC by equivalent diameter", ylim=(0, 1.02)
     )
     size.set(xlabel="threshold", ylabel="share of lesions touched", title="Sensitivity and threshold", ylim=(0, 1.02))
@@ -203,9 +199,9 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
     sure.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     sure.plot(middle[voxels > 0], (tumour / np.maximum(voxels, 1))[voxels > 0], "o-", markersize=3)
     sure.set(xlabel="score", ylabel="share of voxels that are tumour", title="Calibration of the score", xlim=(0, 1), ylim=(0, 1))
-    for axes in (froc, size):
+    for axes in (free, size):
         axes.legend(fontsize=8)
-    for axes in (froc, size, sure):
+    for axes in (free, size, sure):
         axes.grid(alpha=0.3)
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
@@ -225,12 +221,6 @@ def _row(report: dict[str, Any], name: str) -> list[str]:
         f"{sizes['under_10_mm']['found']} of {sizes['under_10_mm']['of']}",
         _mean(false, 1), ", ".join(without) or NONE,
     ]  # fmt: skip
-
-
-def _share(pairs: Iterable[Sequence[int]]) -> float:
-    """Share of lesions found, over many scans."""
-    found, of = (sum(column) for column in zip(*pairs, strict=True))
-    return found / of if of else float("nan")
 
 
 def _mean(mean: dict[str, Any], digits: int, *, sd: bool = True) -> str:

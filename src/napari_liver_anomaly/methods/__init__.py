@@ -6,6 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_liver_anomaly.methods.installing import folder, installed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,19 +24,30 @@ PRESETS = (
 )  # what methods.two_stage knows; named here so that listing them needs no torch
 
 
-def names() -> tuple[str, ...]:
-    """Models that came with the package.
+def packaged() -> tuple[str, ...]:
+    """List the models that came with the package.
 
     Returns
     -------
     tuple of str
         The default first.
     """
-    folder = resources.files("napari_liver_anomaly") / "weights"
-    if not folder.is_dir():
+    weights = resources.files("napari_liver_anomaly") / "weights"
+    if not weights.is_dir():
         return ()
-    found = sorted(entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors"))
+    found = sorted(entry.name.removesuffix(".safetensors") for entry in weights.iterdir() if entry.name.endswith(".safetensors"))
     return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def names() -> tuple[str, ...]:
+    """List the models that are found by name.
+
+    Returns
+    -------
+    tuple of str
+        Those that came with the package, the default first; then those of one's own that are installed.
+    """
+    return (*packaged(), *installed())
 
 
 def path_of(name_or_path: str | Path) -> Path:
@@ -50,8 +63,10 @@ def path_of(name_or_path: str | Path) -> Path:
     Path
         The file; it may not exist when a path was given.
     """
-    if str(name_or_path) in names():
+    if str(name_or_path) in packaged():
         return Path(str(resources.files("napari_liver_anomaly") / "weights" / f"{name_or_path}.safetensors"))
+    if str(name_or_path) in installed():
+        return folder() / f"{name_or_path}.safetensors"
     return Path(name_or_path)
 
 

@@ -105,7 +105,9 @@ class Draem(System):
             return functional.l1_loss(restored, batch.healthy)
         from pytorch_msssim import ssim  # window 11, sigma 1.5
 
-        alike: Tensor = ssim(restored.float(), batch.healthy, data_range=1.0)
+        # In half precision its variances, differences of two squares, come out below zero, and the loss is no number.
+        with torch.autocast(restored.device.type, enabled=False):
+            alike: Tensor = ssim(restored.float(), batch.healthy, data_range=1.0)
         return functional.mse_loss(restored, batch.healthy) + 1 - alike
 
     def _segmenting(self, batch: Batch) -> Tensor:

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_liver_anomaly.methods.system import System
+from napari_liver_anomaly.synthesis import NoiseStretch
 from napari_liver_anomaly.training import make_batch
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HEALTHY_SHARE = 0.99
 BATCHES = 12
 STAGE = 78  # no stage of a training
+HEALTHY_ALONE = NoiseStretch(p_empty=1.0)  # for systems that learn without anomalies: a recipe that draws none
 
 
 class Scale(nn.Module):
