@@ -25,6 +25,7 @@ CELLS = {line.key: line.label.split(":")[0].replace(", ", "\n") for line in P2_T
 MAIN = (
     "two-stage", "two-stage-ours", "direct", "hu", "draem", "random-shape", "dae", "layers", "asc-net", "cycle-continuous", "dark-rule",
 )  # fmt: skip
+FALSE_LESIONS = (0, 1, 2, 5, 10, 20, 50, 100)
 CONTROLS = {"dark-rule": "--", "local-z": ":"}
 
 
@@ -61,7 +62,7 @@ def _bars(axes: Any, record: World, names: Mapping[str, str], figure: str, said:
         axes.bar(place, fmean(found), width=0.7, color="0.8", yerr=stdev(each) if len(each) > 1 else None, capsize=4)
         aside = [((rank % 5) - 2) * 0.08 for rank in range(len(found))]  # so that equal cases do not hide each other
         axes.plot([place + one for one in aside], found, "o", markersize=3, color="tab:blue", alpha=0.7)
-    axes.set(xticks=range(len(shown)), xticklabels=[names[key] for key in shown], ylim=(0, 1), ylabel=said)
+    axes.set(xticks=range(len(shown)), xticklabels=[names[key] for key in shown], ylim=(-0.02, 1.02), ylabel=said)
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -83,7 +84,9 @@ def _froc(panels: Sequence[Any], record: World) -> None:
             false, touched = (_mean_curve(record[key], *path) for path in (("false_per_scan",), ("sensitivity", "all")))
             axes.plot(false, touched, marker="o", markersize=2.5, linewidth=1.2, label=key, **style)
     axes.set_xscale("symlog", linthresh=1)
-    axes.set(xlim=(0, None), ylim=(0, 1.02), xlabel="false lesions per scan", ylabel="share of lesions touched")
+    axes.set_xticks(FALSE_LESIONS, [str(count) for count in FALSE_LESIONS], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set(xlim=(0, 150), ylim=(0, 1.02), xlabel="false lesions per scan", ylabel="share of lesions touched")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
 
@@ -98,7 +101,7 @@ def _mean_curve(seeds: Seeds, *path: str) -> list[float]:
 
 CHARTS = {
     "p3-figure-4": Chart("Scorer trained on squares, circles and random shapes of equal area: Dice and average precision", tuple(SHAPES), 2, _shapes),
-    "ablation": Chart("Dice of the eight cells of the ablation: bars over cases, dots for cases, lines for SD over seeds", tuple(CELLS), 1, _ablation),
+    "ablation": Chart("Dice of the eight cells of the ablation: bars over cases, dots for cases, lines SD over seeds", tuple(CELLS), 1, _ablation),
     "froc": Chart("Share of lesions touched against false lesions per scan, main systems and control", MAIN, 1, _froc),
 }  # fmt: skip
 

@@ -59,7 +59,7 @@ def _p2_table_2(record: World, world: str) -> str:
     columns = (
         Column("Dice, pooled, mean ± SD over seeds", over_seeds("dice.pooled", sd=True)), CASES,
         Column("Dice, case mean, mean ± SD over seeds", over_seeds("dice.case_mean.mean", sd=True)),
-        *(Column(head, partial(against, place)) for place, head in enumerate(("patients paired with DRAEM", "median difference", "p"))),
+        *(Column(head, partial(against, place)) for place, head in enumerate(("paired with DRAEM, n", "median difference", "p"))),
         Column("change of healthy liver, HU", change_hu),
     )  # fmt: skip
     return beside_paper(record, world, published.P2_TABLE_2, published.P2_TABLE_2_HEAD, columns)
@@ -97,15 +97,9 @@ def _p1_table_1(record: World, world: str) -> str:
 
 def _p1_table_2(records: Mapping[str, World]) -> str:
     """Set ASC-Net on our worlds under its figures on the paper's data."""
-    columns = (*((SLICES, TIDY)), *BESIDE)
-    rows = [
-        [line.label, *(*line.paper, published.NOT_PRINTED)[:2], *[NONE] * len(columns)] for line in published.P1_TABLE_2
-    ]  # no data of theirs is ours
-    for world, record in records.items():
-        seeds = record.get("asc-net", [])
-        rows.append([f"here: {world}", *[NONE] * 2, *(column.cell(seeds) if seeds else NONE for column in columns)])
-    heads = [f"here: {column.head}" for column in columns[:2]] + [column.head for column in BESIDE]
-    return markdown_table(("data", *published.P1_TABLE_2_HEAD, *heads), rows)
+    lines = [*published.P1_TABLE_2, *(published.Line(world, world) for world in records)]
+    found = {world: record["asc-net"] for world, record in records.items() if "asc-net" in record}
+    return beside_paper(found, "the row's data", lines, published.P1_TABLE_2_HEAD, (SLICES, TIDY))
 
 
 def _p4_table_1(record: World, world: str) -> str:
@@ -130,9 +124,9 @@ def _against_control(record: World, world: str) -> str:
                 ours, rule = by_patient(record[entry.key], figure), by_patient(record[CONTROL], figure)
                 both = ours.keys() & rule.keys()
                 row += [f"{sum(ours[one] > rule[one] for one in both)} of {len(both)}", *tested(paired(ours, rule))[1:]]
-            rows.append(row)
+            rows.append([*row, *(column.cell(record[entry.key]) for column in BESIDE)])
     heads = [f"{what}: {part}" for what in ("Dice", "AP") for part in ("better in", "median difference", "p")]
-    return markdown_table(("system", *heads), rows)
+    return markdown_table(("system", *heads, *(column.head for column in BESIDE)), rows)
 
 
 def _every_system(record: World, world: str) -> str:
