@@ -114,8 +114,8 @@ def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Te
 
     References
     ----------
-    "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is not said there: here for each
-    slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a sum, which would swamp Dice: here it is the mean.
+    "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is not said there: here for
+    each slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a sum, which would swamp Dice: here the mean.
     """
     margin, truth = logits[:, 1].float() - logits[:, 0].float(), degree.float()
     entropy = functional.binary_cross_entropy_with_logits(margin, truth)

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, segment
@@ -357,7 +357,7 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
 
     demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
-        _healthy(args, job), args.data, args.fold, _planned(args)[0], models=args.models, seed=args.seed, seeds=args.seeds,
+        _healthy(args, job), args.data, args.fold, cast("Preset", _planned(args)[0]), models=args.models, seed=args.seed, seeds=args.seeds,
         only=args.only, also=args.also, find=_fold_livers(args) if args.livers else None, device=args.device,
         jobs=args.jobs, about=args.about_data, job=job,
     )  # fmt: skip

@@ -20,9 +20,8 @@ from napari_liver_anomaly.metrics import (
     plain,
     ranks_of_slices,
     reductions,
+    scan_scores,
     slice_scores,
-    subject_score,
-    top_quarter,
 )
 from napari_liver_anomaly.surfaces import Surfaces
 
@@ -123,7 +122,7 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
         distances=distances_of(guess, truth, liver.geometry.spacing_mm),
         slice_scores={kind: tuple(values[planes].tolist()) for kind, values in scores.items()},
         slice_truths=tuple(bool(plane.any()) for plane in truth[planes]),
-        scores={kind: top_quarter(values) for kind, values in scores.items()} | {"smoothed_mean": subject_score(scores["mean"])},
+        scores=scan_scores(scores),
         false_ml=everywhere.counts.false * liver.geometry.voxel_ml,
     )
 

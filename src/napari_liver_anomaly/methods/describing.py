@@ -88,7 +88,8 @@ def updates_of(card: dict[str, Any]) -> int | None:
     """
     schedule = _part(_part(card, "settings"), "schedule")
     parts = [schedule.get("restorer_updates"), schedule.get("segmenter_updates")]
-    return sum(parts) if all(isinstance(part, int) for part in parts) else None
+    known = [part for part in parts if isinstance(part, int)]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _sees_restored(about: Any) -> bool:

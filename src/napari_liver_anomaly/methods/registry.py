@@ -11,7 +11,7 @@ from napari_liver_anomaly.errors import Refusal, UnfitModel
 if TYPE_CHECKING:
     from napari_liver_anomaly.methods.system import System
 
-BUDGET = 400  # updates of a system in the comparison when nothing else is said
+BUDGET = 300  # updates of a system in the comparison when nothing else is said
 WORLDS = ("patients", "phantom")  # what systems are compared on
 
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"
@@ -175,7 +175,7 @@ def build(plan: Any, seed: int = 0) -> System:
 
     if not isinstance(plan, Plan):
         return class_of("two-stage")(plan, seed)
-    kinds = (class_of(key) for key in MODULES if key != "two-stage")
+    kinds = _kinds(type(plan.options).__module__)  # options stand beside their system
     return next(kind for kind in kinds if kind.options_class is type(plan.options))(plan, seed)
 
 
@@ -202,9 +202,11 @@ def class_of(key: str) -> type[System]:
             "model-card", f"The card names a system that this version does not know: {key[:40]!r}.",
             "Its weights cannot be used.", "Use the version that wrote it, or train again.",
         )  # fmt: skip
+    return next(kind for kind in _kinds(f"napari_liver_anomaly.methods.{MODULES[key]}") if kind.key == key)
+
+
+def _kinds(module: str) -> list[type[System]]:
+    """List the systems of a file."""
     from napari_liver_anomaly.methods.system import System
 
-    module = import_module(f"napari_liver_anomaly.methods.{MODULES[key]}")
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, System) and kind.key == key]
-    found: type[System] = kinds[0]
-    return found
+    return [kind for kind in vars(import_module(module)).values() if isinstance(kind, type) and issubclass(kind, System)]

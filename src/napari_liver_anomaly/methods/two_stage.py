@@ -199,6 +199,13 @@ class TwoStage(System):
 
     @restorer.setter
     def restorer(self, network: Restorer) -> None:
+        """Take another one, such as that which members of an ensemble share.
+
+        Parameters
+        ----------
+        network : Restorer
+            Of the same settings.
+        """
         self.parts["restorer"] = network
 
     @property

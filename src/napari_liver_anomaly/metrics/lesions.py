@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,17 +80,45 @@ def find_lesions(
         A lesion of the truth is found when at least one voxel of the guess lies on it; a lesion of the guess is false when none
         of its voxels lies on any truth, specks included.
     """
+    return find_lesions_each([guess], truth, grid, smallest_mm3)[0]
+
+
+def find_lesions_each(
+    guesses: Iterable[Bools], truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
+) -> list[LesionsFound]:
+    """Count lesions for several guesses of one truth, whose pieces are numbered once.
+
+    Parameters
+    ----------
+    guesses : iterable of ndarray, (z, y, x) bool
+        Taken one after another, so that not all need be there at once.
+    truth : ndarray, (z, y, x) bool
+        The lesions.
+    grid : Geometry, or tuple of float
+        Their grid, or its voxel size (z, y, x) in mm.
+    smallest_mm3 : float
+        Smaller pieces are no lesions.
+
+    Returns
+    -------
+    list of LesionsFound
+        As :func:`find_lesions` gives them.
+    """
     voxel_mm3 = float(np.prod(grid)) if isinstance(grid, tuple) else grid.voxel_ml * 1000
-    sizes, touched = _pieces(truth, guess, voxel_mm3)
+    labels, sizes = _pieces(truth, voxel_mm3)
     real = sizes >= smallest_mm3 - 1e-9
-    false_sizes, on_truth = _pieces(guess, truth, voxel_mm3)
-    invented = (false_sizes >= smallest_mm3 - 1e-9) & ~on_truth
-    return LesionsFound(
-        tuple(float(d) for d in np.cbrt(6 * sizes[real] / np.pi)),
-        tuple(bool(t) for t in touched[real]),
-        int(np.count_nonzero(~real)),
-        int(np.count_nonzero(invented)),
-    )
+    diameters = tuple(float(d) for d in np.cbrt(6 * sizes[real] / np.pi))
+    made = []
+    for guess in guesses:
+        touched = _touched(labels, guess, sizes.size)[real]
+        called, volumes = _pieces(guess, voxel_mm3)
+        invented = (volumes >= smallest_mm3 - 1e-9) & ~_touched(called, truth, volumes.size)
+        made.append(
+            LesionsFound(
+                diameters, tuple(bool(t) for t in touched), int(np.count_nonzero(~real)), int(np.count_nonzero(invented))
+            )
+        )
+    return made
 
 
 def froc(cases: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
@@ -124,11 +152,14 @@ def froc(cases: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
     return {"thresholds": thresholds, "false_per_scan": false.tolist(), "sensitivity": sensitivity}
 
 
-def _pieces(mask: Bools, other: Bools, voxel_mm3: float) -> tuple[NDArray[np.float64], Bools]:
-    """Volume in mm³ of every piece of a mask, and whether another mask touches it."""
+def _pieces(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Find the pieces of a mask: their numbers from 1, and the volume of each in mm³."""
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
-    sizes = np.asarray(np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_mm3, np.float64)
-    touched = np.bincount(labels[other & mask], minlength=count + 1)[1:] > 0
-    return sizes, touched
+    return labels, np.asarray(np.bincount(labels[mask], minlength=count + 1)[1:] * voxel_mm3, np.float64)
+
+
+def _touched(labels: NDArray[np.int32], other: Bools, count: int) -> Bools:
+    """Whether another mask touches each of the numbered pieces."""
+    return np.bincount(labels[other], minlength=count + 1)[1:] > 0

@@ -54,7 +54,7 @@ def pool(cases: Sequence[dict[str, Any]], not_measured: int = 0) -> dict[str, An
     scores = {kind: [value for case in cases for value in case["slice_scores"][kind]] for kind in KINDS}
     whole = reductions([_everywhere(case) for case in cases], not_measured)
     seen = [case for case in cases if case["voxels"]]
-    of_cases = {kind: [case["case_scores"][kind] for case in seen] for kind in (*KINDS, "smoothed_mean")}
+    of_cases = {kind: [case["case_scores"][kind] for case in seen] for kind in (*KINDS, "smoothed_average")}
     made: dict[str, Any] = plain({
         "scans": len(cases), "not_measured": not_measured, "scans_with_tumour": sum(_overlap(case).has_truth for case in cases),
         "dice": reductions([_overlap(case) for case in cases], not_measured),

@@ -26,8 +26,8 @@ class Cleaning(Settings):
 
     threshold: float = setting(0.5, low=0.0, high=1.0, help="Smallest score called tumour, after the filter.")
     median_px: int = setting(3, unit="px", low=1, high=15, help="Side of the median filter in each slice; 1 filters nothing.")
-    min_voxels: int = setting(20, unit="voxels", low=0, help="Pieces of fewer voxels are dropped.")
-    min_mm3: float = setting(0.0, unit="mm³", low=0.0, help="Pieces of a smaller volume are dropped.")
+    min_voxels: int = setting(20, unit="voxels", low=0, high=100_000, help="Pieces of fewer voxels are dropped.")
+    min_mm3: float = setting(0.0, unit="mm³", low=0.0, high=100_000.0, help="Pieces of a smaller volume are dropped.")
     rim_px: int = setting(0, unit="px", low=0, high=10, help="Width of the liver's rim in which nothing is called tumour.")
 
 
@@ -39,7 +39,7 @@ def open_then_close_slices(guess: Bools, side_px: int = SIDE_PX) -> Bools:
     guess : ndarray, (z, y, x) bool
         The guess.
     side_px : int
-        Side of the square in pixels: 5 for liver and MS lesions in the paper, 9 for brain tumours.
+        Odd side of the square in pixels: 5 for liver and MS lesions in the paper, 9 for brain tumours.
 
     Returns
     -------

@@ -245,4 +245,5 @@ def _limits(score: NDArray[np.generic], where: Bools | None) -> tuple[float, flo
     """Lowest and highest score, without a copy of the scores."""
     chosen: Any = True if where is None else where
     low, high = float(np.min(score, where=chosen, initial=np.inf)), float(np.max(score, where=chosen, initial=-np.inf))
+    demand_usable(np.array([low, high]))
     return low, high if high > low else low + 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-KINDS = ("maximum", "mean", "maximum_of_means", "top_hundredth")
+KINDS = ("maximum", "average", "maximum_of_means", "top_hundredth")
 WINDOW_PX, SIDE_PX = 21, 256  # the filter, and the side of the images that it was made for
 
 
@@ -58,7 +58,7 @@ def slice_scores(score: NDArray[np.generic], liver: Bools, window_px: int = WIND
     Returns
     -------
     dict of str to ndarray, (z,) float64
-        ``maximum``; ``mean``; ``maximum_of_means``, after a mean filter; ``top_hundredth``, the mean of the highest hundredth. 0 to 1; NaN for a
+        ``maximum``; ``average``; ``maximum_of_means``, after a mean filter; ``top_hundredth``, the mean of the highest hundredth. 0 to 1; NaN for a
         slice without liver.
     """
     from scipy.ndimage import uniform_filter1d
@@ -71,7 +71,7 @@ def slice_scores(score: NDArray[np.generic], liver: Bools, window_px: int = WIND
         plane = np.where(liver[z], score[z], 0).astype(np.float64) / scale
         for axis in (0, 1):
             plane = uniform_filter1d(plane, window_px, axis=axis, mode="constant")
-        made["maximum"][z], made["mean"][z] = values.max(), values.mean()
+        made["maximum"][z], made["average"][z] = values.max(), values.mean()
         made["maximum_of_means"][z] = plane.max()
         made["top_hundredth"][z] = np.partition(values, -top)[-top:].mean()
     return made
@@ -153,6 +153,22 @@ def subject_score(means: Floats) -> float:
     kept = means[~np.isnan(means)]
     window = max(5, 2 * (round(kept.size / 10) // 2) + 1)
     return top_quarter(savgol_filter(kept, window, 3) if kept.size >= window else kept)
+
+
+def scan_scores(scores: Mapping[str, Floats]) -> dict[str, float]:
+    """How suspicious a scan is, in every way.
+
+    Parameters
+    ----------
+    scores : mapping of str to ndarray, (z,)
+        As given by :func:`slice_scores`.
+
+    Returns
+    -------
+    dict of str to float
+        For each kind the mean of the highest quarter of the slices; and ``smoothed_average``, see :func:`subject_score`. NaN without liver.
+    """
+    return {kind: top_quarter(values) for kind, values in scores.items()} | {"smoothed_average": subject_score(scores["average"])}
 
 
 def ranks_of_slices(scores: Mapping[str, Sequence[float]], truths: Sequence[bool]) -> dict[str, Any]:

@@ -7,16 +7,17 @@ The readings of Dice are those of Zhang, Deng, Li 2023 (pooled), Dey, Hong 2021 
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_liver_anomaly.metrics.histogram import BINS, count_bins, sparse
-from napari_liver_anomaly.metrics.lesions import THRESHOLDS, LesionsFound, find_lesions
+from napari_liver_anomaly.metrics.lesions import THRESHOLDS, LesionsFound, find_lesions_each
 from napari_liver_anomaly.metrics.means import plain
 from napari_liver_anomaly.metrics.postprocessing import SIDE_PX, open_then_close_slices
 from napari_liver_anomaly.metrics.reductions import Overlap
-from napari_liver_anomaly.metrics.scores import WINDOW_PX, slice_scores, subject_score, top_quarter
+from napari_liver_anomaly.metrics.scores import WINDOW_PX, scan_scores, slice_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +77,8 @@ def measure_slices(
     scores = slice_scores(score, organ, window_px)
     planes = np.flatnonzero(organ.any(axis=(1, 2)))
     tidy = open_then_close_slices(guess, side_px) & organ
+    guesses = chain((guess, tidy), ((score >= cut) & organ for cut in THRESHOLDS))
+    found, after, *at_cuts = find_lesions_each(guesses, truth, spacing_mm)
     made: dict[str, Any] = plain(
         {
             "voxels": int(np.count_nonzero(organ)),
@@ -84,15 +87,14 @@ def measure_slices(
             "missed_outside": outside,
             "slice_truths": [int(plane.any()) for plane in truth[planes]],
             "slice_scores": {kind: values[planes].tolist() for kind, values in scores.items()},
-            "case_scores": {kind: top_quarter(values) for kind, values in scores.items()}
-            | {"smoothed_mean": subject_score(scores["mean"])},
+            "case_scores": scan_scores(scores),
             "ranking": {"bins": BINS, "lesion": sparse(lesion), "other": sparse(other)},
-            "lesions": _lesions(find_lesions(guess, truth, spacing_mm)),
-            "curve": [_point(float(cut), (score >= cut) & organ, truth, spacing_mm) for cut in THRESHOLDS],
+            "lesions": _lesions(found),
+            "curve": [_point(cut, one) for cut, one in zip(THRESHOLDS, at_cuts, strict=True)],
             "post_processed": {
                 "side_px": side_px,
                 **_overlap(Overlap.of(tidy, truth, organ)),
-                "lesions": _lesions(find_lesions(tidy, truth, spacing_mm)),
+                "lesions": _lesions(after),
             },
         },
         EXACT,
@@ -110,9 +112,8 @@ def _overlap(overlap: Overlap) -> dict[str, Any]:
     }
 
 
-def _point(threshold: float, guess: Bools, truth: Bools, spacing_mm: tuple[float, float, float]) -> dict[str, Any]:
-    found = _lesions(find_lesions(guess, truth, spacing_mm))
-    return {"threshold": threshold, "found": found["found"], "false_lesions": found["false"]}
+def _point(threshold: float, found: LesionsFound) -> dict[str, Any]:
+    return {"threshold": threshold, "found": _lesions(found)["found"], "false_lesions": found.false}
 
 
 def _lesions(found: LesionsFound) -> dict[str, Any]:

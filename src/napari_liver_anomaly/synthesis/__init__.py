@@ -38,22 +38,6 @@ RECIPES: dict[str, type[Recipe]] = {
 }
 
 __all__ = [
-    "FPI",
-    "NSA",
-    "PII",
-    "RECIPES",
-    "Anomalous",
-    "Blobs",
-    "Circles",
-    "CutPaste",
-    "HuTumours",
-    "Layers",
-    "Nodules",
-    "NoiseStretch",
-    "NoiseStretchPaper",
-    "Paintbrush",
-    "Perlin",
-    "Recipe",
-    "Squares",
-    "Zeroed",
-]
+    "FPI", "NSA", "PII", "RECIPES", "Anomalous", "Blobs", "Circles", "CutPaste", "HuTumours",
+    "Layers", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Paintbrush", "Perlin", "Recipe", "Squares", "Zeroed",
+]  # fmt: skip

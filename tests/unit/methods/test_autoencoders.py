@@ -13,7 +13,7 @@ from napari_liver_anomaly.methods.autoencoders import Autoencoders, plans
 from napari_liver_anomaly.training import make_batch
 
 
-def made(key: str, budget: int = 50, **options) -> Autoencoders:
+def made(key: str, budget: int = 80, **options) -> Autoencoders:
     plan = plans(budget)[key]
     schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=96 if plan.options.dense else 64, learning_rate=3e-3)
     return Autoencoders(
