@@ -173,7 +173,7 @@ def beside_paper(record: World, world: str, lines: Iterable[Line], head: Sequenc
     head : sequence of str
         Above the published columns.
     columns : sequence of Column
-        Measured here; for a tidied line those that end in ``post-processed`` are not asked for, see :func:`tidied`.
+        Measured here.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def beside_paper(record: World, world: str, lines: Iterable[Line], head: Sequenc
     rows = []
     for line in lines:
         seeds = record.get(line.key, [])
-        cells = [column.cell([tidied(seed) for seed in seeds] if line.tidied else seeds) for column in columns] if seeds else []
+        cells = [column.cell([_tidied(seed) for seed in seeds] if line.tidied else seeds) for column in columns] if seeds else []
         around = [column.cell(seeds) for column in BESIDE] if seeds else []
         dashes = [NONE] * (len(columns) + len(BESIDE))
         rows.append([line.label, *(*line.paper, *[NOT_PRINTED] * len(head))[: len(head)], *([*cells, *around] or dashes)])
@@ -191,18 +191,7 @@ def beside_paper(record: World, world: str, lines: Iterable[Line], head: Sequenc
     return markdown_table(("system", *head, *heads, *(column.head for column in BESIDE)), rows)
 
 
-def tidied(seed: dict[str, Any]) -> dict[str, Any]:
-    """Put the figures after opening and closing where those before it stand.
-
-    Parameters
-    ----------
-    seed : dict
-        As in the record.
-
-    Returns
-    -------
-    dict
-        The same with the Dice of the tidied guess; what is taken from scores alone does not change.
-    """
+def _tidied(seed: dict[str, Any]) -> dict[str, Any]:
+    """Put the Dice after opening and closing where that before it stands; what is taken from scores alone does not change."""
     cases = [case | {"dice": case["post_processed_dice"]} for case in seed["cases"]]
     return seed | {"cases": cases, "pooled": seed["pooled"] | seed["pooled"]["post_processed"]}

@@ -36,8 +36,8 @@ AP = Column("AP of voxels", over_seeds("average_precision.pooled"))
 BEST = Column("best Dice, pooled ([DICE], oracle)", over_seeds("best_dice.pooled"))
 AUROC = Column("AUROC of voxels in the liver", over_seeds("auroc_in_liver.pooled"))
 RANKS = (
-    Column("AUROC of slices, by mean", over_seeds("of_slices.mean.auroc")),
-    Column("AP of slices", over_seeds("of_slices.mean.average_precision")),
+    Column("AUROC of slices, by mean", over_seeds("of_slices.average.auroc")),
+    Column("AP of slices", over_seeds("of_slices.average.average_precision")),
     Column("prevalence of slices", over_seeds("of_slices.prevalence")),
     AUROC,
     AP,

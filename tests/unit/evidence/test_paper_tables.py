@@ -11,7 +11,7 @@ from scipy.stats import wilcoxon
 from napari_liver_anomaly.evidence import published
 from napari_liver_anomaly.evidence.paper_tables import tables
 from napari_liver_anomaly.evidence.record import gather, seeds_of
-from napari_liver_anomaly.methods.registry import SYSTEMS, WORLDS
+from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
 
@@ -154,8 +154,8 @@ def test_only_whole_runs_of_one_length_are_brought_in(put, tmp_path):
     put("patients", "dae", hit=2)
     put("patients", "dae", hit=6, budget=50)
     put("patients", "dae", hit=3, seed=1)
-    (tmp_path / "runs" / "patients-dae-f2-s1-b400.json").unlink()
+    (tmp_path / "runs" / f"patients-dae-f2-s1-b{BUDGET}.json").unlink()
     assert gather(tmp_path / "runs", tmp_path / "record") == ["patients-dae.json"]
     (seed,) = seeds_of("patients", tmp_path / "record")["dae"]
-    assert (seed["updates"], len(seed["cases"])) == (400, 9)
+    assert (seed["updates"], len(seed["cases"])) == (BUDGET, 9)
     assert seed["cases"][0]["dice"] == pytest.approx(dice(2), abs=1e-5)
