@@ -39,7 +39,7 @@ GROUPS = {
     "The liver": ("liver", "totalsegmentator"),
     "Models": ("model", "models", "weights", "ensemble", "recipe", "card", "restorer", "system"),
     "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran", "too"),
-    "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected"),
+    "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected", "page"),
     "Training and measuring": (
         "case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting", "loss", "split", "budget",
     ),

@@ -293,6 +293,16 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--out", type=Path, required=True, help="Folder for weights and figures; it will hold what patients look like."
     )
+    verb = _verb(parts, "tables", "Make the page of the comparison and its charts again from the record.", "evidence-tables")
+    verb.add_argument("--runs", type=Path, help="Folder 'runs' of finished runs, to be brought into the record first.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of the runs that are brought in. Default {BUDGET}.")
+    verb.add_argument("--record", type=Path, help="Folder of the record. Default: the one that comes with the program.")
+    verb.add_argument(
+        "--out",
+        type=Path,
+        default=Path("docs/evidence"),
+        help="Folder of the page systems.md; charts go to ../images/evidence beside it. Default docs/evidence.",
+    )
 
     verb = _verb(parts, "export", "Write trained systems as models for the panel and 'segment'.", "evidence-export")
     verb.add_argument("--data", type=Path, required=True, help="Folder of cases, as for 'evidence run'.")

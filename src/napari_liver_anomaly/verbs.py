@@ -392,6 +392,19 @@ def run_evidence_export(args: argparse.Namespace, job: Job) -> None:
         _say(f"Wrote {path.name}.")
 
 
+def run_evidence_tables(args: argparse.Namespace, job: Job) -> None:
+    """Make the page of the comparison and its charts again, from the record, to which finished runs are brought first where they are given."""
+    from napari_liver_anomaly.evidence.charts import demand_matplotlib
+    from napari_liver_anomaly.evidence.page import write_page
+    from napari_liver_anomaly.evidence.record import RECORD, gather
+
+    job.at("Making tables", 0, 1)
+    demand_matplotlib()
+    if args.runs:
+        _say(f"Brought into the record: {', '.join(gather(args.runs, args.record or RECORD, args.budget)) or 'nothing'}.")
+    _say(f"Wrote {', '.join(write_page(args.out, args.record))}.")
+
+
 def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -510,4 +523,5 @@ VERBS: dict[str, Callable[[Any, Any], None]] = {
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
     "evidence-run": run_evidence_run, "evidence-export": run_evidence_export,
+    "evidence-tables": run_evidence_tables,
 }  # fmt: skip

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.methods.registry import SYSTEMS, WORLDS
+from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+RECORD = Path(__file__).parent / "record"
 SAID = ("sd_cases", "sd_seeds", "cases", "seeds", "updates", "train_s", "ms_per_slice")
 
 
-def seeds_of(world: str) -> dict[str, list[dict[str, Any]]]:
+def seeds_of(world: str, record: Path | None = None) -> dict[str, list[dict[str, Any]]]:
     """Read what is on record of one world.
 
     Parameters
     ----------
     world : str
         ``patients`` or ``phantom``.
+    record : Path, optional
+        Folder written by :func:`gather`; the one that comes with the package when nothing is said.
 
     Returns
     -------
     dict
         System key to its seeds, each as made by :func:`pooled_over_folds`; a system without a run has no entry.
     """
-    folder = resources.files("napari_liver_anomaly") / "evidence" / "record"
+    folder = record or RECORD
     found = {}
     for entry in SYSTEMS:
         file = folder / f"{world}-{entry.key}.json"
@@ -71,7 +73,7 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def gather(runs: Path, record: Path) -> list[str]:
+def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
     """Bring finished runs into the record: every system and seed of which all folds are there.
 
     Parameters
@@ -80,6 +82,8 @@ def gather(runs: Path, record: Path) -> list[str]:
         Folder with the files of ``comparing.run_one``.
     record : Path
         Folder to write to, one file for each world and system; files of systems without a run are left as they are.
+    budget : int
+        Updates of the runs that are taken; runs of other lengths are no folds of theirs. Rules, which do not learn, are always taken.
 
     Returns
     -------
@@ -89,6 +93,8 @@ def gather(runs: Path, record: Path) -> list[str]:
     there: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
     for file in sorted(runs.glob("*.json")):
         run = json.loads(file.read_text(encoding="utf-8"))
+        if run["budget"] not in (0, budget):
+            continue
         there.setdefault((run["world"], run["key"]), {}).setdefault(run["seed"], []).append(run)
     written = []
     for (world, key), seeds in there.items():
@@ -125,13 +131,15 @@ def rounded(value: Any, digits: int = 5) -> Any:
     return round(value, digits) if isinstance(value, float) else value
 
 
-def dice_by_case(seeds: Sequence[dict[str, Any]]) -> dict[str, float]:
+def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[str, float]:
     """Give every tumour case's Dice, mean over seeds.
 
     Parameters
     ----------
     seeds : sequence of dict
         As in the record.
+    figure : str
+        Another figure of the case's row instead, such as ``average_precision``.
 
     Returns
     -------
@@ -141,8 +149,8 @@ def dice_by_case(seeds: Sequence[dict[str, Any]]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for seed in seeds:
         for case in seed["cases"]:
-            if case["dice"] is not None and case["tumour_ml"] > 0:
-                values.setdefault(case["case"], []).append(case["dice"])
+            if case[figure] is not None and case["tumour_ml"] > 0:
+                values.setdefault(case["case"], []).append(case[figure])
     return {name: sum(many) / len(many) for name, many in values.items()}
 
 

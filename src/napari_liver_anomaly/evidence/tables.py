@@ -106,7 +106,9 @@ def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, w
         A Markdown table.
     """
     wanted = methods or list(report["summary"])
-    return _table(HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]])
+    return markdown_table(
+        HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]]
+    )
 
 
 def seeds_line(report: dict[str, Any]) -> str:
@@ -159,10 +161,10 @@ def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
     for case in report["cases"]:
         found = [case["methods"][name] for name in methods]
         cells = [case["case"], f"{case['tumour_ml']:.1f}"]
-        cells += [_number(row["dice"], 2) for row in found] + [_number(row["auroc_in_liver"], 2) for row in found]
+        cells += [number(row["dice"], 2) for row in found] + [number(row["auroc_in_liver"], 2) for row in found]
         cells += [f"{row['lesions']['found']} of {row['lesions']['of']}" if row["lesions"]["of"] else NONE for row in found]
         rows.append(cells + [str(row["lesions"]["false"]) for row in found])
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
@@ -213,8 +215,8 @@ def _row(report: dict[str, Any], name: str) -> list[str]:
     without = [str(case["methods"][name]["lesions"]["false"]) for case in report["cases"] if not case["tumour_ml"]]
     case, false = dice["case_mean"], lesions["false_per_scan"]
     return [
-        _number(dice["pooled"], 3), _mean(case, 3), _mean(dice["slice_mean"], 3, sd=False),
-        _number(all_["best_dice"]["pooled"], 3), _mean(all_["auroc_in_liver"]["case_mean"], 3, sd=False),
+        number(dice["pooled"], 3), _mean(case, 3), _mean(dice["slice_mean"], 3, sd=False),
+        number(all_["best_dice"]["pooled"], 3), _mean(all_["auroc_in_liver"]["case_mean"], 3, sd=False),
         f"{sum(s['found'] for s in large)} of {sum(s['of'] for s in large)}",
         f"{sizes['under_10_mm']['found']} of {sizes['under_10_mm']['of']}",
         _mean(false, 1), ", ".join(without) or NONE,
@@ -223,14 +225,42 @@ def _row(report: dict[str, Any], name: str) -> list[str]:
 
 def _mean(mean: dict[str, Any], digits: int, *, sd: bool = True) -> str:
     """Say a mean with what it was taken over."""
-    spread = f" ± {_number(mean['sd'], digits)}" if sd else ""
-    return f"{_number(mean['mean'], digits)}{spread} ({mean['n']} of {mean['of']})"
+    spread = f" ± {number(mean['sd'], digits)}" if sd else ""
+    return f"{number(mean['mean'], digits)}{spread} ({mean['n']} of {mean['of']})"
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """Write a number for a cell.
+
+    Parameters
+    ----------
+    value : float or None
+        The number; None where it has no meaning.
+    digits : int
+        Decimal places.
+
+    Returns
+    -------
+    str
+        A dash for None.
+    """
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown.
+
+    Parameters
+    ----------
+    head : sequence of str
+        What stands above the columns.
+    rows : iterable of sequence of str
+        Cells, as many in each row as in ``head``.
+
+    Returns
+    -------
+    str
+        Ends with a line break.
+    """
     lines = [list(head), ["---"] * len(head), *map(list, rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
