@@ -131,6 +131,23 @@ def over_cases(figure: str = "dice", digits: int = 3) -> Callable[[Seeds], str]:
     return cell
 
 
+def planted(seeds: Seeds) -> str:
+    """Say how well a ball 60 HU darker than healthy liver is ranked above the liver around it.
+
+    Parameters
+    ----------
+    seeds : sequence of dict
+        As in the record.
+
+    Returns
+    -------
+    str
+        Mean over seeds; a dash where no liver had room for it.
+    """
+    found = [seed["planted_auroc"] for seed in seeds if seed["planted_auroc"] is not None]
+    return number(fmean(found), 3) if found else NONE
+
+
 def change_hu(seeds: Seeds) -> str:
     """Say how much healthy liver is changed by the restorer, in HU.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Refusal, version
 from napari_liver_anomaly.evidence.cohort import Liver, healthy_slices, patients, phantoms
+from napari_liver_anomaly.evidence.planting import planted_auroc
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS, build, class_of, entry_of, plan_of
 from napari_liver_anomaly.methods.system import FRAME, SIDE_PX
@@ -208,7 +209,7 @@ def run_all(runs: Sequence[Run], place: Place, *, jobs: int = 1, job: Job | None
         When the job was cancelled; finished runs are kept, an unfinished training goes on from where it was.
     """
     job = job or Job()
-    left = [run for run in runs if not place.result(run).exists()]
+    left = [run for run in runs if not is_done(place.result(run))]
     for world in sorted({run.world for run in left}):  # once, before several processes want them
         for settings in _preparations([run for run in left if run.world == world]):
             demand_cases(place.livers(world, settings), place, world)
@@ -227,6 +228,22 @@ def run_all(runs: Sequence[Run], place: Place, *, jobs: int = 1, job: Job | None
             for one in waiting:
                 one.cancel()
     return len(left)
+
+
+def is_done(path: Path) -> bool:
+    """Tell whether a run's file is there with all figures of this version.
+
+    Parameters
+    ----------
+    path : Path
+        As given by :meth:`Place.result`.
+
+    Returns
+    -------
+    bool
+        False also for the file of an earlier version; its weights are used again.
+    """
+    return path.exists() and "planted_auroc" in json.loads(path.read_text(encoding="utf-8"))
 
 
 def _preparations(runs: Sequence[Run]) -> list[Prepare]:
@@ -308,6 +325,7 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
         rows.append({"case": liver.name, "tumour_ml": round(ml, 2), "figures": figures})
         if restored is not None:
             rows[-1]["change_healthy_hu"] = round(_change_hu(restored, liver), 2)
+    made["planted_auroc"] = planted_auroc(lambda liver: score_liver(score, liver)[0], test)
     made |= {"ms_per_slice": round(1000 * spent / max(slices, 1), 3), "cases": rows}
     made |= {"version": version(), "threads": place.threads}
     path = place.result(run)

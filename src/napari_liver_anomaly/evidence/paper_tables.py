@@ -15,6 +15,7 @@ from napari_liver_anomaly.evidence.cells import (
     over_cases,
     over_seeds,
     over_slices,
+    planted,
     values,
 )
 from napari_liver_anomaly.evidence.pairs import by_patient, paired, tested
@@ -137,7 +138,8 @@ def _every_system(record: World, world: str) -> str:
         Column("false lesions per scan", over_seeds("lesions.false_per_scan.mean", 1)),
         Column("Dice, pooled, post-processed", over_seeds("post_processed.dice.pooled")),
         Column("case mean, post-processed", over_cases("post_processed_dice")), TIDY,
-        Column("change of healthy liver, HU", change_hu), *BESIDE, Column("updates", lambda seeds: str(seeds[0]["updates"])),
+        Column("change of healthy liver, HU", change_hu), Column("AUROC of a planted ball", planted),
+        *BESIDE, Column("updates", lambda seeds: str(seeds[0]["updates"])),
     )  # fmt: skip
     rows = [[entry.key, *(column.cell(record[entry.key]) for column in columns)] for entry in SYSTEMS if entry.key in record]
     return markdown_table(("system", *(column.head for column in columns)), rows) if rows else NOTHING

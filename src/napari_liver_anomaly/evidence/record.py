@@ -51,7 +51,8 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``seed``, ``folds``, ``parameters``, ``updates``, ``train_s`` (mean of a fold), ``ms_per_slice``, ``threads``; ``cases``, a row of plain
+        ``seed``, ``folds``, ``parameters``, ``updates``, ``train_s`` (mean of a fold), ``ms_per_slice``, ``planted_auroc``,
+        ``threads``; ``cases``, a row of plain
         figures for each; and ``pooled``, as :func:`metrics.pool` gives it for all cases.
     """
     from napari_liver_anomaly.metrics import pool
@@ -66,6 +67,8 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "false": case["figures"]["lesions"]["false"], **{key: case[key] for key in ("change_healthy_hu",) if key in case},
         })  # fmt: skip
     mean = {key: round(sum(run[key] for run in runs) / len(runs), 3) for key in ("train_s", "ms_per_slice")}
+    planted = [run["planted_auroc"] for run in runs if run["planted_auroc"] is not None]
+    mean["planted_auroc"] = round(sum(planted) / len(planted), 4) if planted else None
     same = {key: runs[0][key] for key in ("seed", "parameters", "updates", "threads", "version")}
     return {
         **same, **mean, "folds": len(runs), "learned_from": [run["learned_from"] for run in runs],
