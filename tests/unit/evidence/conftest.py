@@ -44,7 +44,8 @@ def run(world: str, key: str, fold: int, seed: int, hits: dict[str, int], budget
     ]
     return {
         "world": world, "key": key, "fold": fold, "seed": seed, "budget": budget if entry_of(key).learns else 0, "of_folds": len(FOLDS[world]),
-        "learned_from": ["a"], "parameters": 12345, "updates": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0, "planted_auroc": 0.9, "threads": 1, "version": "0",
+        "learned_from": ["a"], "parameters": 12345, "updates": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0,
+        "planted_auroc": 0.9, "threads": 1, "version": "0",
         "cases": cases,
     }  # fmt: skip
 
