@@ -318,6 +318,8 @@ class System(ABC):
             Ends in ``.safetensors``.
         card : dict
             Data, figures, versions; key, settings and seed are added here.
+        half : bool
+            Keep 16 bits of every number: half the size, and scores that differ in the third digit or so.
 
         Returns
         -------
