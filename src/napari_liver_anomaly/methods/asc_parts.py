@@ -1,4 +1,6 @@
-"""What ASC-Net is made of beside its networks: three losses, the peaks of a histogram, and opening and closing of scores.
+"""What ASC-Net is made of beside its networks: three losses and the peaks of a histogram.
+
+Its opening and closing of what is found is no part of the system: ``metrics.postprocessing`` does it for any.
 
 References
 ----------
@@ -97,24 +99,3 @@ def peaks(reconstruction: NDArray[np.float32], sigma: float = 2.0, prominence: f
     found, _ = find_peaks(smooth, prominence=max(prominence * smooth.max(), 1e-9))
     places: NDArray[np.float64] = np.clip((found - reach) / (LEVELS - 1), 0, 1)
     return places
-
-
-def opened_closed(score: NDArray[np.float32], side: int = 5) -> NDArray[np.float32]:
-    """Apply the paper's post-processing to scores: an opening, then a closing, slice by slice.
-
-    Parameters
-    ----------
-    score : ndarray, (B, H, W) float32
-        Of any system. Thresholding the result is the same as opening and closing the thresholded score, for every threshold.
-    side : int
-        Of the square, in pixels; the paper has 5 for livers. Lesions that are smaller vanish.
-
-    Returns
-    -------
-    ndarray, (B, H, W) float32
-        Smoothed scores, from the same values.
-    """
-    from scipy.ndimage import grey_closing, grey_opening
-
-    smooth: NDArray[np.float32] = grey_closing(grey_opening(score, size=(1, side, side)), size=(1, side, side))
-    return smooth

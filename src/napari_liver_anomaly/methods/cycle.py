@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_liver_anomaly.methods.residual import ResidualSystem, Scale, healthy_values
-from napari_liver_anomaly.methods.system import Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.methods.residual import HEALTHY_ALONE, ResidualSystem, Scale, healthy_values
+from napari_liver_anomaly.methods.system import Plan, schedule_for
 from napari_liver_anomaly.methods.tissues import NAMES, Mixture, smoothed
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.networks.translator import PatchCritic, Translator
@@ -99,9 +99,10 @@ class Cycle(ResidualSystem):
         self.set_scale(data)
 
     def _naming(self, batch: Batch) -> Tensor:
-        """Cross-entropy with the likeliest tissue of every pixel."""
+        """Cross-entropy with the likeliest tissue of every pixel; each tissue counts the same, as rare ones would otherwise not be learned [OURS]."""
         truth = self.parts["mixture"](batch.healthy, batch.organ[:, None].float()).argmax(dim=1)
-        return functional.cross_entropy(self.parts["segmenter"](None, batch.healthy).float(), truth)
+        weight = truth.numel() / (len(NAMES) * torch.bincount(truth.flatten(), minlength=len(NAMES)).clamp(min=1))
+        return functional.cross_entropy(self.parts["segmenter"](None, batch.healthy).float(), truth, weight)
 
     def _known_maps(self, batch: Batch) -> Tensor:
         return self._of_kind(self.parts["mixture"](batch.healthy, batch.organ[:, None].float()))
@@ -189,7 +190,7 @@ def plans(budget: int) -> dict[str, Plan]:
     Parameters
     ----------
     budget : int
-        Updates in all; two thirds are the segmenter's, as in the paper. Its anomalies are not used: both networks learn from healthy slices.
+        Updates in all; two thirds are the segmenter's, as in the paper.
 
     Returns
     -------
@@ -199,6 +200,6 @@ def plans(budget: int) -> dict[str, Plan]:
     naming = budget * 2 // 3
     schedule = schedule_for(budget, restorer_updates=naming, segmenter_updates=budget - naming)
     return {
-        f"cycle-{kind}": Plan(options=CycleOptions(discrete=kind == "discrete"), recipe=pseudo_anomalies(), schedule=schedule)
+        f"cycle-{kind}": Plan(options=CycleOptions(discrete=kind == "discrete"), recipe=HEALTHY_ALONE, schedule=schedule)
         for kind in ("continuous", "discrete")
     }

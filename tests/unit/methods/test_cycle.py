@@ -1,4 +1,4 @@
-"""Cycle translation: its tissues, its maps, the two networks and their critic."""
+"""Cycle translation: its tissues, its maps, the two networks and their critic. What all systems hold is in ``test_systems.py``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_liver_anomaly.errors import Cancelled
-from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.cycle import Cycle, CycleOptions, plans
-from napari_liver_anomaly.methods.system import Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.methods.residual import HEALTHY_ALONE
+from napari_liver_anomaly.methods.system import Plan, schedule_for
 from napari_liver_anomaly.methods.tissues import Mixture, smoothed
 from napari_liver_anomaly.preparing import HealthySlices
 from napari_liver_anomaly.training import make_batch
 
-SIDE = 96
+SIDE = 48
 PLAN = Plan(
     options=CycleOptions(width=4),
-    recipe=pseudo_anomalies(),
-    schedule=replace(schedule_for(60, restorer_updates=40, segmenter_updates=20), batch=4, learning_rate=1e-2),
+    recipe=HEALTHY_ALONE,
+    schedule=replace(schedule_for(110, restorer_updates=80, segmenter_updates=30), batch=4, learning_rate=3e-3, crop_px=SIDE),
 )
 HARD = replace(PLAN, options=replace(PLAN.options, discrete=True))
 
@@ -30,10 +29,10 @@ def slices(count: int = 8) -> HealthySlices:
     """Livers of three tissues: dark clefts, parenchyma and bright vessels."""
     rng = np.random.default_rng(0)
     y, x = np.ogrid[:SIDE, :SIDE]
-    organ = ((y - 48) / 36) ** 2 + ((x - 48) / 40) ** 2 < 1
+    organ = ((y - 24) / 19) ** 2 + ((x - 24) / 21) ** 2 < 1
     images = []
     for _ in range(count):
-        wide = gaussian_filter(rng.standard_normal(organ.shape), 4)
+        wide = gaussian_filter(rng.standard_normal(organ.shape), 3)
         tissue = 0.5 + 0.25 * (wide > 1.2 * wide.std()) - 0.25 * (wide < -1.2 * wide.std())
         images.append(np.where(organ, np.clip(tissue + rng.normal(0, 0.03, organ.shape), 0.02, 1), 0).astype(np.float32))
     return HealthySlices(images, [organ] * count, 205)
@@ -166,62 +165,13 @@ def test_the_critic_was_trained_and_the_generator_left_the_segmenter_alone(train
 
 def test_posteriors_of_tissues(trained):
     model, data, _ = trained
-    images, organ = np.stack(data.images[:2])[:, None, :90, :70], np.stack(data.organs[:2])[:, :90, :70]
+    images, organ = np.stack(data.images[:2])[:, None, :45, :40], np.stack(data.organs[:2])[:, :45, :40]
     found = model.tissues(images, organ)
-    assert found.shape == (2, 4, 90, 70)
+    assert found.shape == (2, 4, 45, 40)
     np.testing.assert_allclose(found.sum(axis=1), organ, atol=1e-5)
 
 
-def test_scores_of_any_size(trained):
-    model, _, _ = trained
-    images = np.random.default_rng(0).random((2, 1, 41, 67)).astype(np.float32)
-    organ = np.zeros((2, 41, 67), bool)
-    organ[:, 5:30, 5:50] = True
-    for plan in (PLAN, HARD):
-        model.plan = plan
-        found = model.score(images, organ)
-        assert found.score.shape == found.restored.shape == organ.shape
-        assert np.isfinite(found.score).all()
-        assert not found.score[~organ].any()
-        assert 0 < found.score.max() <= 1
-        assert np.array_equal(found.score, model.score(images, organ).score)
-        np.testing.assert_allclose(model.score(images[1:], organ[1:]).score[0], found.score[1], atol=1e-5)
-    model.plan = PLAN
-
-
-def test_save_and_load_keep_the_tissues_too(trained, tmp_path):
-    model, data, _ = trained
-    model.save(tmp_path / "cycle.safetensors", {})
-    again = Cycle.load(tmp_path / "cycle.safetensors")
-    assert again.plan == PLAN
-    assert not torch.equal(again.parts["mixture"].means, Mixture().means)
-    for name, value in model.tensors().items():
-        assert torch.equal(value, again.tensors()[name]), name
-    images, organ = np.stack(data.images[:2])[:, None], np.stack(data.organs[:2])
-    np.testing.assert_allclose(again.score(images, organ).score, model.score(images, organ).score, atol=1e-5)
-
-
-def test_a_killed_training_ends_in_the_same_bits(tmp_path):
-    short = replace(PLAN, schedule=replace(PLAN.schedule, restorer_updates=3, segmenter_updates=5, batch=2))
-    data, job = slices(4), Job()
-    whole, first, second = Cycle(short), Cycle(short), Cycle(short)
-    whole.fit(data)
-
-    def stop(progress):
-        if "generator" in progress.phase and progress.done == 2:
-            job.cancel()
-
-    job.report = stop
-    with pytest.raises(Cancelled):
-        first.fit(data, state=tmp_path / "state", job=job)
-    second.fit(data, state=tmp_path / "state")
-    for name, value in whole.tensors().items():
-        assert torch.equal(value, second.tensors()[name]), name
-
-
-def test_plans():
+def test_soft_maps_are_proposed_and_hard_ones_the_baseline():
     made = plans(100)
     assert {key: plan.options.discrete for key, plan in made.items()} == {"cycle-continuous": False, "cycle-discrete": True}
-    for plan in made.values():
-        assert (plan.updates, plan.schedule.restorer_updates, plan.options.l1_weight) == (100, 66, 10)
-        assert Cycle.plan_from(plan.to_dict()) == plan
+    assert {(plan.schedule.restorer_updates, plan.options.l1_weight) for plan in made.values()} == {(66, 10)}

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.methods.system import System
     from napari_liver_anomaly.preparing import HealthySlices
 
-KEYS = ["draem", "cell-tp-unet", "ae-spatial", "ae-dense", "dae", "random-shape", "random-shape-fpi"]
+KEYS = [
+    "draem",
+    "cell-tp-unet",
+    "ae-spatial",
+    "ae-dense",
+    "dae",
+    "random-shape",
+    "random-shape-fpi",
+    "asc-net",
+    "cycle-continuous",
+]
+SHORT = {"asc-net": {"cycles_one": 1, "cycles_two": 0}}  # so that every stage has updates enough to fall
 FILES = sorted({entry_of(key).module for key in KEYS})
 BUDGET = 12
 STOP_AT = 10  # of two stages, in the second one
@@ -51,7 +62,7 @@ def kind_of(file: str) -> type[System]:
 def untrained(key: str) -> System:
     """The system as it is in the comparison, but for few filters, small batches, and small slices where it can see them."""
     plan, kind = plan_of(key, BUDGET), kind_of(entry_of(key).module)
-    plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4))
+    plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4, **SHORT.get(key, {})))
     side = kind(plan).side_px or 64
     return kind(dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, batch=4, crop_px=side)), seed=3)
 
