@@ -175,7 +175,7 @@ class AscNet(System):
         Parameters
         ----------
         images : ndarray, (B, 1, H, W) float32
-            0…1, made with this system's :attr:`prepare`. Up to 96 pixels a side they are seen as in scoring, larger ones in one piece.
+            0…1, made with this system's :attr:`prepare`. Up to :attr:`side_px` they are seen as in scoring, larger ones in one piece.
         organ : ndarray, (B, H, W) bool
             Where the liver is.
 
