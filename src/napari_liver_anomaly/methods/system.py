@@ -326,9 +326,8 @@ class System(ABC):
         str
             SHA-256 of the file.
         """
-        return checkpoint.save(
-            path, self.tensors(), {"key": self.key, "settings": self.plan.to_dict(), "seed": self.seed, **card}
-        )
+        kept = {name: value.half() if half and value.is_floating_point() else value for name, value in self.tensors().items()}
+        return checkpoint.save(path, kept, {"key": self.key, "settings": self.plan.to_dict(), "seed": self.seed, **card})
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the weights of the networks.

@@ -167,6 +167,8 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(place, tmp_path, 
     assert [scan["name"] for scan in model.card["data"]["scans"]] == ["c", "d"] and model.card["system"] == "random-shape"
     assert model.card["command"].endswith("--without a b") and 0 < model.card["synthetic"]["held_out_family"]["threshold"] <= 1
     whole = load(place.model(Run("patients", "random-shape", 1, 0, 2)))
+    sizes = [place.model(Run("patients", "random-shape", 1, 0, 2)), tmp_path / "models" / "random-shape.safetensors"]
+    assert sizes[1].stat().st_size < 0.6 * sizes[0].stat().st_size
     one = liver("a")
     assert score_liver(model, one)[0] == pytest.approx(score_liver(whole, one)[0], abs=0.01)
     assert main(["evidence", "export", *rest, *more, "--seed", "7"]) == 3
