@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from napari_liver_anomaly.doubts import about_the_edge, demand_numbers
-from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
+from napari_liver_anomaly.errors import Finding, Level, OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import Lesion, clean, measure
+from napari_liver_anomaly.lesions import Lesion, clean, measure, sure_enough
 from napari_liver_anomaly.memory import Ladder, Movable, demand, ran_out
 from napari_liver_anomaly.preparing import frame_of, prepare
 from napari_liver_anomaly.settings import Settings, setting
@@ -23,7 +23,6 @@ from napari_liver_anomaly.thresholds import auto_threshold
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.preparing import Prepare, Slices
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -45,6 +44,12 @@ class Segment(Settings):
     auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
     peak: float = setting(0.8, low=0, high=1, help="A lesion is dropped when its score is nowhere as high as this.")
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
+    sure: float = setting(
+        0.5,
+        low=0,
+        high=1,
+        help="In a found liver, a lesion is dropped when the mean of its score times how sure the liver is, is lower.",
+    )
     batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
 
 
@@ -160,7 +165,7 @@ def segment(
         A trained model of ``methods.load``, or a rule with ``score_volume(volume, liver)``.
     settings : Segment, optional
         Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given. For a rule without learning, whose scores are no
-        probabilities, neither Auto nor the lowest peak is used.
+        probabilities, neither Auto nor the lowest peak nor ``sure`` is used.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -189,7 +194,7 @@ def segment(
     needed = needed_bytes(volume, liver, method, 1)
     demand(needed)
     if hasattr(method, "score_volume"):
-        settings = replace(settings, peak=0.0, auto_threshold=False)  # a rule's scores are no probabilities
+        settings = replace(settings, peak=0.0, sure=0.0, auto_threshold=False)  # a rule's scores are no probabilities
         job.at("Searching the liver", 0, 1)
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
         timings["score"] = _since(began)
@@ -214,13 +219,31 @@ def segment(
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
     labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
+    findings = about_the_edge(liver)
+    if liver.share is not None and settings.sure:
+        labels, dropped = sure_enough(labels, score, liver.share, settings.sure)
+        findings += _left_out(dropped)
     lesions = measure(labels, volume, liver)
     job.at("Measuring lesions", 1, 1)
     timings["total"] = _since(began)
     return Result(
         volume=volume, liver=liver, restored=restored, residual=residual, score=score, labels=labels, lesions=lesions,
         settings=settings, model=method.name, model_hash=getattr(method, "hash", ""), device=where, ran_on=ran_on,
-        timings_s={name: round(seconds, 3) for name, seconds in timings.items()}, findings=about_the_edge(liver),
+        timings_s={name: round(seconds, 3) for name, seconds in timings.items()}, findings=findings,
+    )  # fmt: skip
+
+
+def _left_out(pieces: int) -> tuple[Finding, ...]:
+    """Say how many pieces were taken for something else than a lesion of the liver."""
+    if not pieces:
+        return ()
+    what = "1 suspicious piece was" if pieces == 1 else f"{pieces} suspicious pieces were"
+    return (
+        Finding(
+            level=Level.NOTE, code="pieces-left-out", what=f"{what} left out.",
+            meaning="The found liver is unsure there: it is more likely gallbladder, bowel or fat than tumour.",
+            action="Look at the score, or give a liver mask.",
+        ),
     )  # fmt: skip
 
 

@@ -150,6 +150,43 @@ def clean(
     return labels
 
 
+def sure_enough(
+    labels: NDArray[np.uint16], score: NDArray[np.uint8], share: NDArray[np.uint8], least: float
+) -> tuple[NDArray[np.uint16], int]:
+    """Drop lesions that are, as a whole, less likely tumour in the liver than a given share.
+
+    A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is called. What the finder says of each
+    voxel is weighed in: the mean of score times that is the share of the piece expected to be tumour *and* liver.
+
+    Parameters
+    ----------
+    labels : ndarray, (z, y, x) uint16
+        As given by :func:`clean`.
+    score, share : ndarray, (z, y, x) uint8
+        How likely tumour, and how likely liver, 0…255 for 0…1.
+    least : float
+        0 to 1; 0 keeps all.
+
+    Returns
+    -------
+    ndarray, (z, y, x) uint16
+        The lesions that are left, numbered from 1 in the same order.
+    int
+        How many were dropped.
+    """
+    called = labels > 0
+    numbers = labels[called]
+    count = int(numbers.max()) if numbers.size else 0
+    weights = score[called].astype(np.float64) * share[called] / 255**2
+    means = np.bincount(numbers, weights, count + 1) / np.maximum(np.bincount(numbers, minlength=count + 1), 1)
+    kept = means >= least
+    kept[0] = False
+    renumbered = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
+    left = np.zeros_like(labels)
+    left[called] = renumbered[numbers]
+    return left, count - int(np.count_nonzero(kept))
+
+
 def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
     """Measure every lesion of a scan.
 

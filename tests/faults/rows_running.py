@@ -683,6 +683,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         "auto_threshold": (False, ["--no-auto-threshold"], lambda: panel.threshold.auto.setChecked(False)),
         "peak": (0.3, ["--peak", "0.3"], lambda: rows["peak"].setValue(0.3)),
         "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: rows["min_lesion_mm3"].setValue(400)),
+        "sure": (0.2, ["--sure", "0.2"], lambda: rows["sure"].setValue(0.2)),
         "batch": (3, ["--batch", "3"], lambda: rows["batch"].setValue(3)),
     }
     assert other.keys() == {option.name for option in options(Segment)}, "a new field wants a value here"

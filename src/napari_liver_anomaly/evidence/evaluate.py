@@ -14,7 +14,7 @@ from napari_liver_anomaly.evidence.curves import curve_of
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
 from napari_liver_anomaly.inference import BY_THE_SCAN, segment
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import clean
+from napari_liver_anomaly.lesions import clean, sure_enough
 from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.reading import read, read_mask
@@ -267,6 +267,8 @@ def _measure(
         if learned:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
             cut = clean(result.score, threshold, own.min_lesion_mm3, volume.geometry, own.peak)
+            if liver.share is not None:
+                cut, _ = sure_enough(cut, result.score, liver.share, own.sure)
             note(f"{name}, {other}", cut, result.score, threshold=threshold)
 
 
