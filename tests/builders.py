@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.preparing import HealthySlices
+
     Array = NDArray[Any]
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -43,6 +45,23 @@ def ct(columns: int = 16, rows: int = 16, slices: int = 11) -> NDArray[np.int16]
     tissue = 10 * z + (x + 3 * y) % 10
     edge = (x == 0) | (y == 0) | (x == columns - 1) | (y == rows - 1)
     return np.where(edge, -1000, tissue).astype(np.int16)
+
+
+def healthy_slices(count: int = 8, side: int = 64) -> HealthySlices:
+    """Livers as a network sees them: an ellipse with bright vessels and correlated noise."""
+    from scipy.ndimage import gaussian_filter
+
+    from napari_liver_anomaly.preparing import HealthySlices
+
+    rng = np.random.default_rng(0)
+    y, x = (axis - side / 2 for axis in np.ogrid[:side, :side])
+    organ = (y / (0.4 * side)) ** 2 + (x / (0.45 * side)) ** 2 < 1
+    images = []
+    for _ in range(count):
+        noise = gaussian_filter(rng.standard_normal(organ.shape), 0.8) * 0.08
+        vessels = (gaussian_filter(rng.standard_normal(organ.shape), 2) > 0.25) * 0.12
+        images.append(np.where(organ, np.clip(0.5 + noise + vessels, 0.02, 1), 0).astype(np.float32))
+    return HealthySlices(images, [organ] * count, 300)
 
 
 def nifti_file(

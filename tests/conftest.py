@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import site
 import socket
@@ -37,6 +38,7 @@ def _home() -> Path:
     ):
         os.environ[name] = str(home / folder)
     os.environ["NAPARI_CONFIG"] = str(home / "napari" / "settings.yaml")
+    os.environ["LIVER_ANOMALY_MODELS"] = str(home / "models" / "session")
     return home
 
 
@@ -61,6 +63,12 @@ def _refuse_network() -> None:
 _threads()
 _HOME = _home()
 _refuse_network()
+
+
+@pytest.fixture(autouse=True)
+def _no_models_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are installed into a folder of each test's own, made when something is."""
+    monkeypatch.setenv("LIVER_ANOMALY_MODELS", str(_HOME / "models" / secrets.token_hex(6)))
 
 
 def pytest_unconfigure() -> None:

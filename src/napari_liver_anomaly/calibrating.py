@@ -31,7 +31,7 @@ def calibrate(model: Any, data: HealthySlices, schedule: Schedule, *, seed: int 
 
     Parameters
     ----------
-    model : TwoStage or Ensemble
+    model : System or Ensemble
         Trained.
     data : HealthySlices
         Slices without anomalies.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from napari_liver_anomaly.calibrating import calibrate
 from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, version
 from napari_liver_anomaly.healthy import slices_of
+from napari_liver_anomaly.methods.registry import build
 from napari_liver_anomaly.methods.two_stage import TwoStage
 from napari_liver_anomaly.settings import differing
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.healthy import HealthyScan
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.methods.system import Plan, System
     from napari_liver_anomaly.methods.two_stage import Preset
 
 CHOSEN = (
@@ -28,9 +31,10 @@ STRICT = "No plane was left out by a tumour label: every liver plane of these sc
 
 def fit_and_save(
     scans: Sequence[HealthyScan],
-    preset: Preset,
+    plan: Preset | Plan,
     path: str | Path,
     *,
+    system: str = "",
     seed: int = 0,
     restorer: str | Path | None = None,
     device: str = "auto",
@@ -40,16 +44,18 @@ def fit_and_save(
     metrics: dict[str, Any] | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
-    """Train a two-stage model on healthy scans and write its weights and card.
+    """Train a model on healthy scans and write its weights and card.
 
     Parameters
     ----------
     scans : sequence of HealthyScan
         What it learns from.
-    preset : Preset
-        What it is.
+    plan : Preset or Plan
+        What it is: a preset of the two-stage system, or what ``registry.plan_of`` gives.
     path : path-like
         Ends in ``.safetensors``. An unfinished training is kept beside it and gone on with.
+    system : str
+        Key of the system of the list that it is, for the card; empty for a preset that is none of them.
     seed : int
         Decides every random choice.
     restorer : path-like, optional
@@ -70,7 +76,7 @@ def fit_and_save(
     Returns
     -------
     dict
-        What :meth:`TwoStage.fit` says of the training.
+        What :meth:`System.fit` says of the training.
 
     Raises
     ------
@@ -79,20 +85,74 @@ def fit_and_save(
     Cancelled
         When the job was cancelled; the unfinished training is kept.
     """
+    path = Path(path)
+    where = choose(device)
+    model = build(plan, seed)
+    states = path.with_name(f"{path.stem}.unfinished")
+    slices = slices_of(scans, plan.prepare)
+    taken = _restorer_of(restorer, plan, scans) if restorer is not None else None
+    shared: dict[str, Any] = {"restorer": taken.restorer} if taken else {}
+    figures = model.fit(slices, **shared, device=where, state=states, job=job)
+    if taken:
+        figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
+    card = card_of(
+        model, scans, training=figures, synthetic=calibrate(model, slices, plan.schedule, seed=seed), system=system, title=title,
+        about=about, command=command, metrics=metrics,
+    )  # fmt: skip
+    if job is not None:
+        job.at("Writing the model", 1, 1)  # the last chance to stop
+    model.save(path, card)
+    for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
+        state.unlink(missing_ok=True)
+    return figures
+
+
+def card_of(
+    model: System,
+    scans: Sequence[HealthyScan],
+    *,
+    training: dict[str, Any],
+    synthetic: dict[str, Any],
+    system: str = "",
+    title: str = "",
+    about: str = "",
+    command: str = "",
+    metrics: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write down what a trained model is.
+
+    Parameters
+    ----------
+    model : System
+        Trained.
+    scans : sequence of HealthyScan
+        What it learned from.
+    training : dict
+        What :meth:`System.fit` says of the training.
+    synthetic : dict
+        What ``calibrate`` says of it.
+    system : str
+        Key of the system of the list that it is; empty for a preset that is none of them.
+    title : str
+        One line for lists of models.
+    about : str
+        Origin and licence of the scans.
+    command : str
+        How it can be trained again.
+    metrics : dict, optional
+        An evaluation, whose summary is kept.
+
+    Returns
+    -------
+    dict
+        The card, but for what :meth:`System.save` adds.
+    """
     import numpy
     import torch
 
-    path = Path(path)
-    where = choose(device)
-    model = TwoStage(preset, seed=seed)
-    states = path.with_name(f"{path.stem}.unfinished")
-    slices = slices_of(scans, preset.prepare)
-    taken = _restorer_of(restorer, preset, scans) if restorer is not None else None
-    figures = model.fit(slices, restorer=taken.restorer if taken else None, device=where, state=states, job=job)
-    if taken:
-        figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
     whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
-    card = {
+    return {
+        **({"system": system} if system else {}),
         "title": title,
         "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
         "data": {
@@ -101,27 +161,21 @@ def fit_and_save(
             "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
             "about": about,
         },
-        "training": figures,
-        "synthetic": calibrate(model, slices, preset.schedule, seed=seed),
+        "training": training,
+        "synthetic": synthetic,
         "command": command,
         "parameters": model.parameters,
         "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},
-        "device": where.type,
+        "device": model.device.type,
         "metrics": (metrics or {}).get("summary", {}),
     }
-    if job is not None:
-        job.at("Writing the model", 1, 1)  # the last chance to stop
-    model.save(path, card)
-    for stage in (1, 2):
-        Path(f"{states}.stage{stage}.safetensors").unlink(missing_ok=True)
-    return figures
 
 
-def _restorer_of(path: str | Path, preset: Preset, scans: Sequence[HealthyScan]) -> TwoStage:
+def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[HealthyScan]) -> TwoStage:
     """Load the model whose restorer is to be shared, and make sure that it may be."""
     model = TwoStage.load(path)
     learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
-    odd = differing(model.preset.to_dict(), preset.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
+    odd = differing(model.preset.to_dict(), plan.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
     if odd:
         raise UnfitModel(
             "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans: {', '.join(odd[:8])}.",

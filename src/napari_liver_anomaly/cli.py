@@ -18,6 +18,7 @@ from napari_liver_anomaly.inference import BY_THE_SCAN
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.methods import DEFAULT, PRESETS
+from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, WORLDS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.reading.answers import Answers
 from napari_liver_anomaly.schedule import Schedule
@@ -26,6 +27,8 @@ from napari_liver_anomaly.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_liver_anomaly.methods.registry import Entry
 
 DONE, CRASHED, REFUSED, ASKED, STOPPED = 0, 1, 3, 4, 130
 HERE = Path(__file__).parent
@@ -179,7 +182,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     verb = _verb(verbs, "train", "Train a model on healthy livers.")
-    _training_flags(verb)
+    _training_flags(verb, SYSTEMS)
+    verb.add_argument(
+        "--budget", type=_budget, metavar="UPDATES",
+        help=f"Updates in all, for a system of 'liver-anomaly systems'; not for presets with a length of their own. Default {BUDGET}.",
+    )  # fmt: skip
     verb.add_argument(
         "--restorer",
         type=Path,
@@ -271,6 +278,48 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--out", type=Path, required=True, help="Markdown file to write.")
 
+    evidence = verbs.add_parser("evidence", help="Compare the systems of the literature on the same livers.")
+    parts = evidence.add_subparsers(dest="part", required=True, metavar="PART", help="What to do.")
+    verb = _verb(parts, "run", "Train and measure what is missing; a stopped run goes on where it was.", "evidence-run")
+    verb.add_argument("--data", type=Path, help="Folder of NAME_ct, NAME_liver and NAME_tumour files; without it, phantom only.")
+    verb.add_argument("--fold", nargs="+", action="append", metavar="NAME", help="Cases measured together; repeat for each fold.")
+    verb.add_argument("--only", nargs="+", metavar="KEY", help="These systems; 'liver-anomaly systems' lists them.")
+    verb.add_argument("--world", nargs="+", choices=WORLDS, default=WORLDS, help="Patients, phantom, or both. Default both.")
+    verb.add_argument("--seeds", type=int, default=1, help="Trainings of each system on each fold. Default 1.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of each training in all. Default {BUDGET}.")
+    verb.add_argument("--jobs", type=int, default=1, help="Trainings at once. Default 1.")
+    verb.add_argument("--threads", type=int, default=1, help="Processors for each. Default 1.")
+    verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
+    verb.add_argument(
+        "--out", type=Path, required=True, help="Folder for weights and figures; it will hold what patients look like."
+    )
+    verb = _verb(parts, "tables", "Make the page of the comparison and its charts again from the record.", "evidence-tables")
+    verb.add_argument("--runs", type=Path, help="Folder 'runs' of finished runs, to be brought into the record first.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of the runs that are brought in. Default {BUDGET}.")
+    verb.add_argument("--record", type=Path, help="Folder of the record. Default: the one that comes with the program.")
+    verb.add_argument(
+        "--out",
+        type=Path,
+        default=Path("docs/evidence"),
+        help="Folder of the page systems.md; charts go to ../images/evidence beside it. Default docs/evidence.",
+    )
+
+    verb = _verb(parts, "export", "Write trained systems as models for the panel and 'segment'.", "evidence-export")
+    verb.add_argument("--data", type=Path, required=True, help="Folder of cases, as for 'evidence run'.")
+    verb.add_argument(
+        "--fold", nargs="+", action="append", required=True, metavar="NAME", help="The folds, as for 'evidence run'."
+    )
+    verb.add_argument(
+        "--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare --keep-names', for the cards."
+    )
+    verb.add_argument("--only", nargs="+", required=True, metavar="KEY", help="Which systems.")
+    verb.add_argument("--number", type=int, default=1, help="The model that never saw this fold, from 1. Default 1.")
+    verb.add_argument("--seed", type=_seed, default=0, help="Which training of several. Default 0.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates that they were trained for. Default {BUDGET}.")
+    verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the card.")
+    verb.add_argument("--out", type=Path, required=True, help="Folder of 'evidence run'.")
+    verb.add_argument("--to", type=Path, required=True, help="Folder for the models.")
+
     verb = _verb(verbs, "phantom", "Write the built-in sample scan with its masks.")
     verb.add_argument("--out", type=Path, required=True, help="Folder to write to.")
     add_options(verb, PhantomSettings(tumours=False))
@@ -278,7 +327,17 @@ def make_parser() -> argparse.ArgumentParser:
     verb = _verb(verbs, "demo", "Open napari on the built-in sample and search it.")
     verb.add_argument("--screenshot", type=Path, help="Write a picture and close, instead of staying open.")
 
-    _verb(verbs, "models", "List the models that came with the program.")
+    _verb(verbs, "models", "List the models that came with the program, and those of your own that are installed.")
+
+    verb = _verb(verbs, "systems", "List every system with its paper, size and figures.")
+    verb.add_argument("--json", action="store_true", help="As data, instead of a table.")
+
+    verb = _verb(verbs, "install", "Check a model of your own and copy it to where it is found by name.")
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("weights", type=Path, nargs="?", metavar="MODEL", help="A .safetensors file made by 'train' or 'combine'.")
+    which.add_argument("--remove", metavar="NAME", help="Delete the installed model of this name instead.")
+    verb.add_argument("--as", dest="name", default="", metavar="NAME", help="What it shall be called. Default the file's name.")
+    verb.add_argument("--replace", action="store_true", help="Take the place of an installed model of that name.")
 
     verb = _verb(verbs, "info", "List models, recipes, versions and devices.")
     verb.add_argument("--model", help="Show the whole card of one model.")
@@ -293,16 +352,21 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verb(verbs: Any, name: str, words: str) -> argparse.ArgumentParser:
+def _verb(verbs: Any, name: str, words: str, verb: str = "") -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = verbs.add_parser(name, help=words, description=f"{words} {NOT_A_MEDICAL_DEVICE}")
-    made.set_defaults(run=VERBS[name])
+    made.set_defaults(run=VERBS[verb or name])
     return made
 
 
-def _training_flags(verb: argparse.ArgumentParser) -> None:
-    """Add the flags that train and cross-validate share."""
+def _training_flags(verb: argparse.ArgumentParser, systems: Sequence[Entry] = ()) -> None:
+    """Add the flags that train and cross-validate share; the first takes the systems of the list, too."""
     verb.add_argument("--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare', or folders of cases.")
-    verb.add_argument("--preset", choices=PRESETS, default="standard", help="What the model is. Default standard.")
+    keys = [entry.key for entry in systems if entry.learns and entry.key not in PRESETS]
+    known = "; or a system of 'liver-anomaly systems'" if keys else ""
+    verb.add_argument(
+        "--preset", choices=(*PRESETS, *keys), default="standard", metavar="NAME",
+        help=f"What the model is: {', '.join(PRESETS)}{known}. Default standard.",
+    )  # fmt: skip
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--device", choices=CHOICES, default="auto", help="Where to compute. Default auto.")
     verb.add_argument("--title", default="", metavar="TEXT", help="One line for lists of models, kept in the model's card.")
@@ -324,6 +388,14 @@ def _liver_training_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
     verb.add_argument("--about-data", default="", metavar="TEXT", help="Origin and licence of the scans, kept in the card.")
     add_options(verb, LiverSchedule)
+
+
+def _budget(word: str) -> int:
+    """Read a number of updates: enough for a system of two stages."""
+    budget = int(word)
+    if budget < 4:
+        raise argparse.ArgumentTypeError("a budget is 4 or more")
+    return budget
 
 
 def _seed(word: str) -> int:

@@ -93,3 +93,73 @@ def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
     log_share = functional.log_softmax(logits.float(), dim=1)
     log_right = log_share.gather(1, anomalous.long().unsqueeze(1))
     return (-((1 - log_right.exp()) ** gamma) * log_right).mean()
+
+
+def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Tensor:
+    """Soft Dice loss, worked out for each slice, and cross-entropy, both of the share of "anomalous" over all pixels.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, 2, H, W)
+        Class 0 healthy, class 1 anomalous.
+    degree : Tensor, (B, H, W)
+        How anomalous each pixel is, 0…1.
+    dice_share : float
+        Weight of the Dice loss, 0…1; cross-entropy has the rest. With 0 the loss is least where the share equals the degree, which Dice is not.
+
+    Returns
+    -------
+    Tensor
+        A number, 0 or more.
+
+    References
+    ----------
+    "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is not said there: here for
+    each slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a sum, which would swamp Dice: here the mean.
+    """
+    margin, truth = logits[:, 1].float() - logits[:, 0].float(), degree.float()
+    entropy = functional.binary_cross_entropy_with_logits(margin, truth)
+    share = margin.sigmoid().flatten(1)
+    both = (share * truth.flatten(1)).sum(dim=1)
+    dice = 1 - (2 * both + 1) / (share.sum(dim=1) + truth.flatten(1).sum(dim=1) + 1)
+    return dice_share * dice.mean() + (1 - dice_share) * entropy
+
+
+def summed_difference(restored: Tensor, healthy: Tensor) -> Tensor:
+    """Absolute difference, summed over the pixels of a slice.
+
+    Parameters
+    ----------
+    restored, healthy : Tensor, (B, 1, H, W)
+        Same shape, 0…1.
+
+    Returns
+    -------
+    Tensor
+        Mean over the slices, 0 or more.
+
+    References
+    ----------
+    Baur et al., "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image Analysis 69 (2021).
+    """
+    return (restored.float() - healthy).abs().flatten(1).sum(dim=1).mean()
+
+
+def masked_square(restored: Tensor, healthy: Tensor, organ: Tensor) -> Tensor:
+    """Mean square difference in the liver.
+
+    Parameters
+    ----------
+    restored, healthy, organ : Tensor, (B, 1, H, W)
+        0…1; 1 where pixels count, 0 elsewhere.
+
+    Returns
+    -------
+    Tensor
+        A number, 0 or more; 0 without a liver.
+
+    References
+    ----------
+    Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022.
+    """
+    return ((restored.float() - healthy) ** 2 * organ).sum() / organ.sum().clamp(min=1)

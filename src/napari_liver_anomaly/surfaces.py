@@ -52,17 +52,15 @@ class Surfaces:
         Surfaces
             Between the middles of the surfaces' voxels.
         """
-        from scipy.ndimage import distance_transform_edt
+        from scipy.spatial import cKDTree
 
         box = box_of(guess | truth)
         if box is None:
             return cls(np.zeros(0), np.zeros(0))
-        one, other = surface_of(guess)[box], surface_of(truth)[box]
+        one, other = (np.argwhere(surface_of(mask[box])) * np.asarray(spacing_mm) for mask in (guess, truth))
 
-        def apart(here: Bools, target: Bools) -> Floats:
-            if not target.any():
-                return np.full(int(np.count_nonzero(here)), math.inf)
-            return np.asarray(distance_transform_edt(~target, sampling=spacing_mm)[here], np.float64)
+        def apart(here: Floats, there: Floats) -> Floats:
+            return np.asarray(cKDTree(there).query(here)[0], np.float64) if len(there) else np.full(len(here), math.inf)
 
         return cls(apart(one, other), apart(other, one))
 

@@ -10,13 +10,14 @@ import numpy as np
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preparing import Prepare, liver_median, prepare
+from napari_liver_anomaly.synthesis.contract import DONORS, Donor, DonorRecipe
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.preparing import Slices
-    from napari_liver_anomaly.synthesis.contract import Recipe
+    from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 
 DEFAULT = Prepare(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160)
 
@@ -60,10 +61,10 @@ def synthesise_slice(
         When the mask is not on the scan's grid.
     """
     liver = liver.of(volume, "liver mask")
-    plane = liver.voxels[z : z + 1]
+    plane = liver.voxels[z]
     if not plane.any():
-        return volume.voxels[z].copy(), np.zeros(plane.shape[1:], dtype=bool)
-    changed = _change(volume.voxels[z : z + 1], plane, volume, recipe, seed, z, _for_scan(settings, volume, liver))
+        return volume.voxels[z].copy(), np.zeros(plane.shape, dtype=bool)
+    changed = _change(_for_scan(settings, volume, liver), recipe, seed, z)
     return changed.hu, changed.mask
 
 
@@ -111,7 +112,7 @@ def synthesise(
     measured = _for_scan(settings, volume, liver)
     for done, z in enumerate(planes):
         job.at("Making anomalies", done, planes.size)
-        changed = _change(volume.voxels[z : z + 1], liver.voxels[z : z + 1], volume, recipe, seed, int(z), measured)
+        changed = _change(measured, recipe, seed, int(z))
         voxels[z], mask[z] = changed.hu, changed.mask
     job.at("Making anomalies", planes.size, planes.size)
     anomalous = Volume(voxels, volume.geometry, volume.name)
@@ -120,27 +121,57 @@ def synthesise(
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """How slices of one scan are made: the settings, and the whole liver's median that a single slice does not know."""
+    """How slices of one scan are made: scan, liver, settings, and the whole liver's median that a single slice does not know."""
 
+    volume: Volume
+    liver: Mask
     settings: Prepare
     median_hu: float
 
+    def slices(self, z: int) -> Slices:
+        """Prepare one plane."""
+        hu, liver = self.volume.voxels[z : z + 1], self.liver.voxels[z : z + 1]
+        return prepare(hu, liver, self.volume.geometry.spacing_mm, self.settings, median_hu=self.median_hu)
+
+    def donor(self, z: int, seed: int) -> Donor | None:
+        """Choose another plane by the seed as training does, among a few the one whose liver is most alike in area; none where there is no other."""
+        areas: dict[int, int] = {}
+        for other in map(int, np.random.default_rng([seed, z, 1]).permutation(len(self.liver.voxels))):
+            if other != z and (area := int(np.count_nonzero(self.liver.voxels[other]))):
+                areas[other] = area
+            if len(areas) == DONORS:
+                break
+        if not areas:
+            return None
+        wanted = np.count_nonzero(self.liver.voxels[z])
+        slices = self.slices(min(areas, key=lambda other: abs(areas[other] - wanted)))
+        return Donor(slices.images[0], slices.organ[0])
+
 
 def _for_scan(settings: Prepare, volume: Volume, liver: Mask) -> _Measured:
-    return _Measured(settings, liver_median(volume.voxels, liver.voxels))
+    return _Measured(volume, liver, settings, liver_median(volume.voxels, liver.voxels))
 
 
-def _change(
-    hu: NDArray[np.int16], liver: NDArray[np.bool_], volume: Volume, recipe: Recipe, seed: int, z: int, measured: _Measured
-) -> _Changed:
+def _drawn(
+    image: NDArray[np.float32], organ: NDArray[np.bool_], measured: _Measured, recipe: Recipe, seed: int, z: int
+) -> Anomalous:
+    """Draw on a prepared plane, with pieces of another plane of the scan where the recipe takes some."""
+    rng, hu_per_unit = np.random.default_rng([seed, z]), measured.settings.hu_per_unit
+    if isinstance(recipe, DonorRecipe) and (donor := measured.donor(z, seed)) is not None:
+        return recipe.blend(image, organ, donor.sized(image.shape), hu_per_unit, rng)
+    return recipe.draw(image, organ, hu_per_unit, rng)
+
+
+def _change(measured: _Measured, recipe: Recipe, seed: int, z: int) -> _Changed:
     """Prepare one plane, draw on it, and bring only the difference back, so that every other voxel keeps its exact value."""
-    slices: Slices = prepare(hu, liver, volume.geometry.spacing_mm, measured.settings, median_hu=measured.median_hu)
+    slices = measured.slices(z)
+    hu, liver = measured.volume.voxels[z], measured.liver.voxels[z]
     image, organ = slices.images[0], slices.organ[0]
-    drawn = recipe.draw(image, organ, measured.settings.hu_per_unit, np.random.default_rng([seed, z]))
+    drawn = _drawn(image, organ, measured, recipe, seed, z)
     change = slices.to_hu(drawn.image[None]) - slices.to_hu(image[None])
     frame = slices.frame
     whole = np.rint(frame.back(np.where(organ, change, 0).astype(np.float32))[0])
-    mask = (frame.back(drawn.mask[None].astype(np.float32))[0] >= 0.5) & liver[0]
+    mask = (frame.back(drawn.mask[None].astype(np.float32))[0] >= 0.5) & liver
     low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
-    changed = np.clip(hu[0] + np.where(liver[0], whole, 0), low, high).astype(np.int16)
+    changed = np.clip(hu + np.where(liver, whole, 0), low, high).astype(np.int16)
     return _Changed(changed, mask)

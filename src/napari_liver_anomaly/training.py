@@ -21,7 +21,7 @@ from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.settings import differing
-from napari_liver_anomaly.synthesis.contract import Donor, DonorRecipe, stacked
+from napari_liver_anomaly.synthesis.contract import DONORS, Donor, DonorRecipe, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 
 SAVE_EVERY_S = 60.0
-DONORS = 4  # slices looked at when a recipe takes pieces of another one
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,15 +132,9 @@ def _blended(
     seed = int(rng.integers(2**63))
     drawn = []
     for image, inside, other, other_organ in zip(images, organ, donor_images, donor_organs, strict=True):
-        donor = Donor(_sized(other, image.shape), _sized(other_organ, image.shape))
+        donor = Donor(other, other_organ).sized(image.shape)
         drawn.append(recipe.blend(image, inside, donor, data.hu_per_unit, np.random.default_rng(seed)))
     return stacked(drawn)
-
-
-def _sized(plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Cut a slice to a size, or fill it up with background; the upper left corner stays."""
-    plane = plane[: shape[0], : shape[1]]
-    return np.pad(plane, [(0, size - there) for size, there in zip(shape, plane.shape, strict=True)])
 
 
 def _vary(

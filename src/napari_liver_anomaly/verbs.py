@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.methods.system import Plan
     from napari_liver_anomaly.methods.two_stage import Preset
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -185,10 +186,27 @@ def run_prepare(args: argparse.Namespace, job: Job) -> None:
 
 
 def _preset(args: argparse.Namespace) -> Preset:
+    """Give the preset that ``--preset`` names, changed by the flags of the schedule."""
     from napari_liver_anomaly.methods.two_stage import PRESETS
 
     preset = PRESETS[args.preset]
     return dataclasses.replace(preset, schedule=settings_from(args, preset.schedule))
+
+
+def _planned(args: argparse.Namespace) -> tuple[Preset | Plan, str]:
+    """Give the preset or the system that ``--preset`` names, and the key of the system; a name of both is the preset until ``--budget`` is said."""
+    from napari_liver_anomaly.methods import PRESETS
+    from napari_liver_anomaly.methods.registry import BUDGET, SYSTEMS, plan_of
+
+    if args.preset in PRESETS and not (args.budget and any(entry.key == args.preset for entry in SYSTEMS)):
+        if args.budget:
+            raise Refusal(
+                "budget-preset", f"The length of {args.preset!r} is set stage by stage.", "Nothing was trained.",
+                "Give --restorer-updates and --segmenter-updates instead of --budget.",
+            )  # fmt: skip
+        return _preset(args), ""
+    plan = plan_of(args.preset, args.budget or BUDGET)
+    return dataclasses.replace(plan, schedule=settings_from(args, plan.schedule)), args.preset
 
 
 def _healthy(args: argparse.Namespace, job: Job) -> list[Any]:
@@ -210,6 +228,7 @@ def _command(args: argparse.Namespace) -> str:
         *(f"HEALTHY{number}" for number in range(1, len(args.healthy) + 1)),  # names of folders may be those of patients
         "--preset",
         args.preset,
+        *(["--budget", str(args.budget)] if args.budget else []),
         "--seed",
         str(args.seed),
     ]
@@ -224,6 +243,7 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.evidence.tables import read_json
 
     demand_other(args.out, [path for path in (*args.healthy, args.restorer, args.metrics) if path])
+    plan, system = _planned(args)
     scans = _healthy(args, job)
     left_out = set(args.without)
     unknown = left_out - {word for scan in scans for word in (scan.name, scan.scan)}
@@ -235,8 +255,9 @@ def run_train(args: argparse.Namespace, job: Job) -> None:
     metrics = read_json(args.metrics) if args.metrics else None
     figures = fit_and_save(
         scans,
-        _preset(args),
+        plan,
         args.out,
+        system=system,
         seed=args.seed,
         restorer=args.restorer,
         device=args.device,
@@ -270,21 +291,49 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
 
 
 def run_models(args: argparse.Namespace, job: Job) -> None:
-    """List the models that came with the program."""
+    """List the models that came with the program, and those of one's own."""
     from napari_liver_anomaly.checkpoint import read_card
-    from napari_liver_anomaly.methods import DEFAULT, names, path_of
+    from napari_liver_anomaly.methods import DEFAULT, names, packaged, path_of
+    from napari_liver_anomaly.methods.describing import title_of
+    from napari_liver_anomaly.methods.installing import folder
 
+    own = set(names()) - set(packaged())
     for name in names():
-        card = read_card(path_of(name))
+        kind = " (default)" if name == DEFAULT else " (installed)" if name in own else ""
+        try:
+            card = read_card(path_of(name))
+        except Refusal as refusal:
+            _say(f"{name}{kind}: cannot be used. {refusal.finding.what}")
+            continue
         size = path_of(name).stat().st_size / 1e6
-        default = " (default)" if name == DEFAULT else ""
-        _say(f"{name}{default}: {card.get('title') or card['key']} {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+        _say(f"{name}{kind}: {title_of(card) or card.get('key')}, {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+    _say(f"Models of your own: {len(own)}, in {folder()}.")
     _say(NOT_A_MEDICAL_DEVICE)
+
+
+def run_systems(args: argparse.Namespace, job: Job) -> None:
+    """List every system with its figures."""
+    from napari_liver_anomaly.evidence.listing import list_systems, table_of
+
+    listed = list_systems()
+    _say(json.dumps(listed, indent=1, ensure_ascii=False) if args.json else table_of(listed))
+
+
+def run_install(args: argparse.Namespace, job: Job) -> None:
+    """Copy a model to where it is found by name, or remove one from there."""
+    from napari_liver_anomaly.methods.installing import install, remove
+
+    if args.remove:
+        remove(args.remove)
+        return _say(f"Removed {args.remove}.")
+    job.at("Checking the model", 0, 1)
+    name = install(args.weights, args.name, replace=args.replace)
+    _say(f"Installed {name}: use it with --model {name}, or choose it in the panel.")
 
 
 def run_evaluate(args: argparse.Namespace, job: Job) -> None:
     """Measure a model on a folder of cases."""
-    from napari_liver_anomaly.evidence import evaluate
+    from napari_liver_anomaly.evidence.evaluate import evaluate
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.methods import load
 
@@ -307,7 +356,7 @@ def _fold_livers(args: argparse.Namespace) -> Callable[[Volume, str], Mask]:
 
 def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     """Train and measure, fold by fold."""
-    from napari_liver_anomaly.evidence import cross_validate
+    from napari_liver_anomaly.evidence.folds import cross_validate
 
     demand_other(args.out, (*args.healthy, args.data))
     found = cross_validate(
@@ -318,6 +367,42 @@ def run_cross_validate(args: argparse.Namespace, job: Job) -> None:
     if args.only is not None:
         return _say(f"Trained the models of fold {args.only}.")
     _write_json(found, args.out)
+
+
+def run_evidence_run(args: argparse.Namespace, job: Job) -> None:
+    """Train and measure the systems of the comparison, as far as that is not done yet."""
+    from napari_liver_anomaly.evidence.comparing import Place, plan_runs, run_all
+
+    place = Place(args.out, args.data, tuple(map(tuple, args.fold or ())), args.device, args.threads)
+    runs = plan_runs(place, only=args.only or (), worlds=args.world, seeds=args.seeds, budget=args.budget)
+    done = run_all(runs, place, jobs=args.jobs, job=job)
+    _say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
+
+
+def run_evidence_export(args: argparse.Namespace, job: Job) -> None:
+    """Write models of the comparison as files for the model chooser."""
+    from napari_liver_anomaly.evidence.comparing import Place, Run
+    from napari_liver_anomaly.evidence.exporting import export
+
+    place = Place(args.out, args.data, tuple(map(tuple, args.fold)))
+    scans = _healthy(args, job)
+    for number, key in enumerate(args.only):
+        job.at("Writing models", number, len(args.only))
+        path = export(Run("patients", key, args.number, args.seed, args.budget), place, scans, args.to, about=args.about_data)
+        _say(f"Wrote {path.name}.")
+
+
+def run_evidence_tables(args: argparse.Namespace, job: Job) -> None:
+    """Make the page of the comparison and its charts again, from the record, to which finished runs are brought first where they are given."""
+    from napari_liver_anomaly.evidence.charts import demand_matplotlib
+    from napari_liver_anomaly.evidence.page import write_page
+    from napari_liver_anomaly.evidence.record import RECORD, gather
+
+    job.at("Making tables", 0, 1)
+    demand_matplotlib()
+    if args.runs:
+        _say(f"Brought into the record: {', '.join(gather(args.runs, args.record or RECORD, args.budget)) or 'nothing'}.")
+    _say(f"Wrote {', '.join(write_page(args.out, args.record))}.")
 
 
 def _write_json(found: dict[str, Any], path: Path) -> None:
@@ -434,7 +519,9 @@ def run_fuzz(args: argparse.Namespace, job: Job) -> None:
 
 VERBS: dict[str, Callable[[Any, Any], None]] = {
     "segment": run_segment, "synthesise": run_synthesise, "prepare": run_prepare, "train": run_train, "combine": run_combine,
-    "evaluate": run_evaluate, "tables": run_tables, "models": run_models,
+    "evaluate": run_evaluate, "tables": run_tables, "models": run_models, "systems": run_systems, "install": run_install,
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
+    "evidence-run": run_evidence_run, "evidence-export": run_evidence_export,
+    "evidence-tables": run_evidence_tables,
 }  # fmt: skip

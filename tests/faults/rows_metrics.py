@@ -13,7 +13,7 @@ import pytest
 from faults.table import row
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import InvalidNumbers, Question, Refusal, UnfitModel
-from napari_liver_anomaly.evidence import evaluate
+from napari_liver_anomaly.evidence.evaluate import evaluate
 from napari_liver_anomaly.evidence.tables import method_table
 from napari_liver_anomaly.lesions import diameters
 from napari_liver_anomaly.metrics import Mean, dice
@@ -236,7 +236,8 @@ def test_scans_stay_out_of_training_and_thresholds_out_of_the_test(kit: Kit) -> 
 
 def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
     """A copy of a scan under another name in the training set, and a model that has seen its own fold."""
-    from napari_liver_anomaly.evidence import cross_validate, folds
+    from napari_liver_anomaly.evidence import folds
+    from napari_liver_anomaly.evidence.folds import cross_validate
     from napari_liver_anomaly.healthy import pack_folder
     from napari_liver_anomaly.methods.two_stage import PRESETS
 

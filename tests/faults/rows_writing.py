@@ -25,7 +25,7 @@ from faults.witness import SHOW_ALL, child, names_in, organ_of, refused, scanned
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.cli import DONE, REFUSED, main
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
-from napari_liver_anomaly.evidence import evaluate
+from napari_liver_anomaly.evidence.evaluate import evaluate
 from napari_liver_anomaly.healthy import pack_scan, write_healthy
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.lesions import measure

@@ -199,7 +199,7 @@ def settle(qapp: QApplication) -> None:
 
 @pytest.fixture
 def patience() -> float:
-    """How many times longer than allowed something may take here: some on an idle machine, which may be slow or share its processor, much on a crowded one."""
+    """How many times longer than allowed something may take: some on an idle machine, which may be a slow one, much on a crowded one."""
     crowded = not hasattr(os, "getloadavg") or os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1)
     return 10.0 if crowded else 4.0
 

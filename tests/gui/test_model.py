@@ -1,13 +1,17 @@
-"""The choice of the model: a line on what it is, from its card."""
+"""The choice of the model: a line on what it is and one on how good, from its card and the figures on record."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.evidence import record
+from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.look import OneLine
 from napari_liver_anomaly.gui.model import FROM_FILE
-from napari_liver_anomaly.gui.searching import Engine, title
+from napari_liver_anomaly.gui.searching import NO_HEALTHY_IMAGE, About, Engine, about
 
 TITLES = {"first": "Five networks, 64 healthy livers.", "second": "A small one, for a laptop."}
 
@@ -45,16 +49,92 @@ def test_while_a_file_is_looked_for_the_line_stays(model):
     assert model.caption.toolTip() == TITLES["first"]
 
 
-def test_a_model_that_cannot_be_read_says_nothing(tmp_path):
+def test_a_model_that_cannot_be_used_says_why_in_a_sentence(tmp_path):
     def refuse(name):
-        raise UnfitModel("x", "Damaged.", "Wrong.", "Fetch it again.")
+        raise UnfitModel("x", "This is damaged.", "Wrong.", "Fetch it again.")
 
-    assert title(Engine(card=refuse), "first") == ""
-    assert title(Engine(), str(tmp_path / "missing.safetensors")) == title(Engine(), None) == ""
+    assert about(Engine(card=refuse), "first").line == "Cannot be used: This is damaged."
+    assert "missing.safetensors" in about(Engine(), str(tmp_path / "missing.safetensors")).line
+    assert about(Engine(), None) == About()
 
 
 def test_a_card_of_a_file_is_read(tmp_path):
     from napari_liver_anomaly.checkpoint import save
 
     save(tmp_path / "mine.safetensors", {}, {"title": "Mine"})
-    assert title(Engine(), str(tmp_path / "mine.safetensors")) == "Mine"
+    assert about(Engine(), str(tmp_path / "mine.safetensors")) == About(line="Mine")
+
+
+def test_figures_on_record_are_those_of_a_training_as_long(monkeypatch):
+    run = {"seed": 0, "parameters": 9, "updates": 400, "train_s": 1.0, "ms_per_slice": 1.0}
+    cases = [{"case": str(number), "tumour_ml": 5.0, "dice": dice} for number, dice in enumerate((0.1, 0.5))]
+    monkeypatch.setattr(record, "seeds_of", lambda world: {"hu": [run | {"cases": cases}]} if world == "patients" else {})
+    card = {"system": "hu", "settings": {"schedule": {"restorer_updates": 0, "segmenter_updates": 400}}}
+    said = about(Engine(card=lambda _: card), "x")
+    assert (said.figure, said.note) == ("Dice 0.30 ± 0.28 on 2 patients.", NO_HEALTHY_IMAGE)
+    assert said.line.startswith("Segmenter alone")
+    card["settings"]["schedule"]["segmenter_updates"] = 20
+    assert about(Engine(card=lambda _: card), "x") == replace(said, figure="")
+    assert about(Engine(card=lambda _: card | {"system": "draem"}), "x").figure == ""
+
+
+@pytest.fixture
+def cards():
+    return {"both": {"title": "Restores."}, "score": {"title": "Does not.", "system": "hu"}}
+
+
+def offered(panel):
+    return [role for role, (tick, _) in panel.overlays.rows.items() if tick.isVisibleTo(panel.overlays)]
+
+
+def test_a_model_without_a_healthy_image_says_so_and_shows_none(make_panel, viewer, sample, method, run, cards):
+    """Also after a run that had one: what that restored is not taken for the new model's."""
+    found = method.__call__
+    panel = make_panel(
+        viewer,
+        sample,
+        names=tuple(cards),
+        card=cards.get,
+        segment=lambda *args, **kw: (
+            found(*args, **kw) if args[2] == "both" else replace(found(*args, **kw), restored=None, residual=None)
+        ),
+    )
+    assert len(offered(panel)) == 4
+    run(panel)
+    panel.model.model.setCurrentIndex(1)
+    assert len(offered(panel)) == 4, "the result on screen has them"
+    assert panel.model.note.toolTip() == NO_HEALTHY_IMAGE
+    run(panel)
+    assert offered(panel) == [Role.TUMOURS, Role.SCORE]
+    roles = [tag_of(layer).role for layer in viewer.layers]
+    assert roles.count(Role.SCORE) == roles.count(Role.TUMOURS) == 1
+    assert Role.RESTORED not in roles and Role.RESIDUAL not in roles
+    assert panel.cutting.shown is not None and not panel.messages.text
+    panel.model.model.setCurrentIndex(0)
+    run(panel)
+    assert len(offered(panel)) == 4 and panel.overlays.rows[Role.RESIDUAL][0].isEnabled()
+
+
+def test_before_a_run_the_chosen_model_says_which_overlays_there_will_be(make_panel, viewer, cards):
+    panel = make_panel(viewer, names=("score", "both"), card=cards.get)
+    assert offered(panel) == [Role.TUMOURS, Role.SCORE]
+    panel.model.model.setCurrentIndex(1)
+    assert len(offered(panel)) == 4 and not panel.model.note.isVisibleTo(panel.model)
+
+
+def test_the_list_is_brought_up_to_date_when_it_is_opened(make_panel, viewer, cards, tmp_path):
+    names = ["both"]
+    model = make_panel(viewer, card=lambda name: cards.get(name, {"title": name})).model
+    model._names = lambda: names
+    model.list_again()
+    model.add_file(tmp_path / "file.safetensors")
+    names.append("score")
+    model.model.showPopup()
+    model.model.hidePopup()
+    listed = [model.model.itemText(place) for place in range(model.model.count())]
+    assert listed == ["both", "score", "file.safetensors", FROM_FILE]
+    assert model.name == str(tmp_path / "file.safetensors")
+    choose(model, "score")
+    names.remove("score")
+    model.list_again()
+    assert model.name == "both" and model.caption.toolTip() == "Restores."

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_liver_anomaly.methods.installing import folder
+
 
 def test_sockets_are_refused() -> None:
     for open_one in (
@@ -40,3 +42,10 @@ def test_home_and_napari_settings_are_the_suites_own() -> None:
     settings = pytest.importorskip("napari.settings")
     path = settings.get_settings().config_path
     assert path is None or Path(path).is_relative_to(Path.home()), path
+
+
+def test_models_are_installed_into_a_folder_of_the_tests_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder().is_relative_to(Path.home())
+    assert not folder().exists()
+    monkeypatch.delenv("LIVER_ANOMALY_MODELS")
+    assert folder().is_relative_to(Path.home()), "without the variable, too"

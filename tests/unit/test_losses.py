@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_liver_anomaly.losses import focal_loss, overlap_loss, restoration_loss
+from napari_liver_anomaly.losses import (
+    combined_loss,
+    focal_loss,
+    masked_square,
+    overlap_loss,
+    restoration_loss,
+    summed_difference,
+)
 
 
 def test_restoration_is_compared_with_the_healthy_image():
@@ -68,3 +75,54 @@ def test_overlap_loss_counts_in_the_organ_alone_and_falls_to_nothing():
         torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
     )
     assert torch.isfinite(nothing)
+
+
+def logits_of(share):
+    """Two logits whose softmax gives this share to class 1."""
+    return torch.stack([torch.zeros_like(share), torch.logit(share)], 1)
+
+
+def test_combined_loss_by_hand():
+    """Two slices of two pixels, shares 0.8 and 0.2, the first slice anomalous in its first pixel, the second healthy.
+
+    Dice: 1 - (2 · 0.8 + 1) / (1 + 1 + 1) and 1 - (0 + 1) / (1 + 0 + 1). Cross-entropy: three times -ln 0.8 and once -ln 0.2.
+    """
+    share = torch.tensor([[[0.8, 0.2]], [[0.8, 0.2]]])
+    truth = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])
+    dice, entropy = (0.4 / 3 + 0.5) / 2, (3 * 0.22314 + 1.60944) / 4
+    for part in (0, 0.5, 1):
+        assert float(combined_loss(logits_of(share), truth, part)) == pytest.approx(part * dice + (1 - part) * entropy, rel=1e-4)
+    assert combined_loss(logits_of(share), truth) == combined_loss(logits_of(share), truth, 0.5)
+
+
+def test_combined_loss_of_healthy_slices_is_a_number_that_pulls_down():
+    logits = torch.zeros(2, 2, 4, 4, requires_grad=True)
+    loss = combined_loss(logits, torch.zeros(2, 4, 4))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert (logits.grad[:, 1] > 0).all()
+    sure = torch.stack([torch.full((2, 4, 4), 20.0), torch.full((2, 4, 4), -20.0)], 1)
+    assert float(combined_loss(sure, torch.zeros(2, 4, 4))) < 1e-4
+
+
+def test_a_degree_is_learned_by_cross_entropy_and_missed_by_dice():
+    degree = torch.full((1, 8, 8), 0.3)
+    least = {}
+    for part in (0.0, 1.0):
+        losses = {share: float(combined_loss(logits_of(torch.full((1, 8, 8), share)), degree, part)) for share in (0.1, 0.3, 0.9)}
+        least[part] = min(losses, key=losses.__getitem__)
+    assert least == {0.0: 0.3, 1.0: 0.9}
+
+
+def test_difference_is_summed_over_pixels_and_averaged_over_slices():
+    """One slice wrong by 0.5 in four pixels, one right: (4 · 0.5 + 0) / 2."""
+    restored = torch.zeros(2, 1, 2, 2)
+    restored[0] = 0.5
+    assert summed_difference(restored, torch.zeros(2, 1, 2, 2)) == 1
+
+
+def test_masked_square_counts_in_the_organ_alone():
+    healthy, organ = torch.zeros(1, 1, 2, 2), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    restored = torch.tensor([[[[0.0, 2.0], [9.0, 9.0]]]])
+    assert masked_square(restored, healthy, organ) == 2
+    assert masked_square(restored, healthy, 0 * organ) == 0

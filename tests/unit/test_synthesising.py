@@ -8,6 +8,7 @@ import pytest
 from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.synthesis import RECIPES, Blobs
+from napari_liver_anomaly.synthesis.contract import DonorRecipe
 from napari_liver_anomaly.synthesising import synthesise, synthesise_slice
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -32,14 +33,38 @@ def test_voxels_outside_the_liver_keep_their_value(scan, name):
     assert mask.scan == anomalous.identity != volume.identity
 
 
-def test_a_slice_is_the_same_alone_and_in_the_volume(scan):
+DONOR_RECIPES = [name for name, kind in RECIPES.items() if issubclass(kind, DonorRecipe)]
+
+
+@pytest.mark.parametrize("name", ["blobs", "cutpaste", *DONOR_RECIPES])
+def test_a_slice_is_the_same_alone_and_in_the_volume(scan, name):
     volume, liver = scan
-    anomalous, mask = synthesise(volume, liver, Blobs(p_empty=0), 11)
+    recipe = RECIPES[name](p_empty=0)
+    anomalous, mask = synthesise(volume, liver, recipe, 11)
     for z in range(1, 5):
-        hu, where = synthesise_slice(volume, liver, z, Blobs(p_empty=0), 11)
+        hu, where = synthesise_slice(volume, liver, z, recipe, 11)
         assert np.array_equal(hu, anomalous.voxels[z])
         assert np.array_equal(where, mask.voxels[z])
         assert where.any()
+
+
+@pytest.mark.parametrize("name", DONOR_RECIPES)
+def test_pieces_come_from_another_plane_of_the_scan(scan, name):
+    """Brightened planes show in the pieces; without any other plane the slice's mirror image gives them, and no other one is looked at."""
+    volume, liver = scan
+    recipe = RECIPES[name](p_empty=0)
+    planes = np.arange(5)[:, None, None]
+    brighter = Volume(np.where(liver.voxels & (planes != 2), volume.voxels + 40, volume.voxels).astype(np.int16), volume.geometry)
+    shown = [synthesise_slice(brighter, liver, 2, recipe, seed) for seed in range(6)]
+    alone = Mask(liver.voxels & (planes == 2), volume.geometry)
+    mirrored = [synthesise_slice(volume, alone, 2, recipe, seed) for seed in range(6)]
+    again = [synthesise_slice(brighter, alone, 2, recipe, seed) for seed in range(6)]
+    assert any(not np.array_equal(one[0], other[0]) for one, other in zip(shown, mirrored, strict=True))
+    for one, other in zip(mirrored, again, strict=True):
+        assert np.array_equal(one[0], other[0]) and one[1].any()
+    if name == "fpi":
+        change = np.concatenate([hu[where] - volume.voxels[2][where].astype(int) for hu, where in shown])
+        assert change.mean() > 8
 
 
 def test_dark_blobs_are_darker_by_the_hounsfield_units_asked_for(scan):

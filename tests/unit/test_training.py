@@ -13,7 +13,8 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.preparing import HealthySlices
 from napari_liver_anomaly.schedule import Schedule
-from napari_liver_anomaly.synthesis import Blobs
+from napari_liver_anomaly.synthesis import RECIPES, Blobs
+from napari_liver_anomaly.synthesis.contract import DonorRecipe
 from napari_liver_anomaly.training import Stage, make_batch, train_stage
 
 CPU = torch.device("cpu")
@@ -57,6 +58,19 @@ def test_a_batch_is_a_function_of_its_number(data):
     assert not torch.equal(first.healthy, other.healthy)
     assert first.healthy.shape == (4, 1, 32, 32)
     assert first.mask.shape == (4, 32, 32)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in RECIPES.items() if issubclass(kind, DonorRecipe)])
+def test_a_batch_of_two_slices_has_targets_in_between_and_is_a_function_of_its_number(data, name):
+    recipe = RECIPES[name](p_empty=0)
+    first, again = (make_batch(data, recipe, SCHEDULE, (0, 1), 5) for _ in range(2))
+    for part in ("healthy", "anomalous", "mask", "target"):
+        assert torch.equal(getattr(first, part), getattr(again, part))
+    assert first.target.shape == first.mask.shape == (4, 32, 32) and first.target.dtype == torch.float32
+    assert first.target.min() == 0 and first.target.max() <= 1
+    assert ((first.target > 0) & (first.target < 1)).any()
+    assert not first.target[~first.mask].any()
+    assert torch.equal(first.anomalous != first.healthy, first.mask[:, None])
 
 
 def test_an_epoch_sees_every_slice(data):

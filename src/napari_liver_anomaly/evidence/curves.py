@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.lesions import box_of, clean
-from napari_liver_anomaly.metrics import Counts, find_lesions
+from napari_liver_anomaly.metrics import THRESHOLDS, Counts, find_lesions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.inference import Segment
     from napari_liver_anomaly.volume import Mask
 
-THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))
 BINS = 20
 
 

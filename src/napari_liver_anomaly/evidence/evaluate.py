@@ -11,12 +11,12 @@ import numpy as np
 from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
 from napari_liver_anomaly.evidence.curves import curve_of
-from napari_liver_anomaly.evidence.figures import Figures, figures_of, plain, row, summarise
+from napari_liver_anomaly.evidence.figures import Figures, figures_of, row, summarise
 from napari_liver_anomaly.inference import BY_THE_SCAN, segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import clean, sure_enough
 from napari_liver_anomaly.methods.controls import DarkRule
-from napari_liver_anomaly.metrics import dice
+from napari_liver_anomaly.metrics import dice, plain
 from napari_liver_anomaly.reading import read, read_mask
 from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
 from napari_liver_anomaly.volume import Mask
@@ -35,7 +35,11 @@ REDUCTIONS = {
     "slice_mean": "mean over the slices with tumour on them",
     "slice_mean_with_empty": "mean over all slices with liver; an empty slice counts 1 when nothing is called there, else 0",
     "case_mean": "mean and standard deviation over the scans with tumour, each as one volume",
+    "whole_scan": "tumour outside the liver mask counts as missed; slices with liver, tumour or a call count",
     "best_dice": "threshold chosen by the truth: an upper bound, never a product figure",
+    "average_precision": "to be read beside prevalence, which a blind guess reaches",
+    "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
+    "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly import metrics
 from napari_liver_anomaly.lesions import box_of
-from napari_liver_anomaly.metrics import SIZES, Counts, LesionsFound, Mean, Ranking
+from napari_liver_anomaly.metrics import (
+    SIZES,
+    Counts,
+    LesionsFound,
+    Mean,
+    Overlap,
+    Ranking,
+    find_lesions,
+    plain,
+    ranks_of_slices,
+    reductions,
+    scan_scores,
+    slice_scores,
+)
+from napari_liver_anomaly.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +32,9 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.volume import Mask
 
+TOLERANCE_MM = 2.0  # of the surface Dice: about what two readers differ by
+PRODUCT = "top_hundredth"  # the reading of a slice's score that the product uses
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Figures:
@@ -26,45 +42,49 @@ class Figures:
 
     Attributes
     ----------
-    counts, everywhere : Counts
-        Voxels hit, false and missed: inside the liver mask, and in the whole scan.
-    slices, slices_filled : tuple of float
-        Dice of every slice with liver: NaN where there is no tumour; and with the rule for empty slices.
+    inside, everywhere : Overlap
+        Inside the liver mask, over the slices that have liver; and in the whole scan, over those with liver, truth or guess.
     ranking, whole : Ranking
         Scores inside the liver, and in the whole scan (where they are 0 outside the liver).
     lesions : LesionsFound
         Lesions found, missed and invented.
-    slice_scores : tuple of float
-        How suspicious every slice with liver is.
+    distances : dict of str to float
+        ``mean_mm``, ``hausdorff95_mm`` and ``dice`` of the surfaces, see :func:`distances_of`.
+    slice_scores : dict of str to tuple of float
+        How suspicious every slice with liver is, by each kind of score.
     slice_truths : tuple of bool
         Whether it has tumour on it.
-    score : float
-        How suspicious the scan is.
+    scores : dict of str to float
+        How suspicious the scan is, by each kind of score.
     false_ml : float
         Volume called tumour that is not.
     """
 
-    counts: Counts
-    everywhere: Counts
-    slices: tuple[float, ...]
-    slices_filled: tuple[float, ...]
+    inside: Overlap
+    everywhere: Overlap
     ranking: Ranking
     whole: Ranking
     lesions: LesionsFound
-    slice_scores: tuple[float, ...]
+    distances: dict[str, float]
+    slice_scores: dict[str, tuple[float, ...]]
     slice_truths: tuple[bool, ...]
-    score: float
+    scores: dict[str, float]
     false_ml: float
+
+    @property
+    def counts(self) -> Counts:
+        """Voxels hit, false and missed inside the liver."""
+        return self.inside.counts
 
     @property
     def has_tumour(self) -> bool:
         """Whether the truth holds any tumour inside the liver."""
-        return self.counts.hits + self.counts.missed > 0
+        return self.inside.has_truth
 
     @property
     def dice(self) -> float:
         """Dice of the scan, NaN for a scan without tumour."""
-        return self.counts.dice if self.has_tumour else math.nan
+        return self.inside.dice
 
 
 def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask, liver: Mask) -> Figures:
@@ -87,24 +107,48 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
     total = guess.size
     box = box_of(liver.voxels | tumours.voxels | guess) or (slice(0, 0),) * 3
     guess, score, truth, inside = guess[box], score[box], tumours.voxels[box], liver.voxels[box]
-    counts, everywhere = Counts.of(guess, truth, inside), Counts.of(guess, truth)
     ranking = Ranking.of(score, truth, inside)
     outside = int(np.count_nonzero(truth & ~inside))
     planes = np.flatnonzero(inside.any(axis=(1, 2)))
-    slices = metrics.slice_values(guess[planes], (truth & inside)[planes])
+    busy = np.flatnonzero((inside | truth | guess).any(axis=(1, 2)))
+    everywhere = Overlap.of(guess[busy], truth[busy])
+    scores = slice_scores(score, inside)
     return Figures(
-        counts=counts,
+        inside=Overlap.of(guess, truth, inside),
         everywhere=everywhere,
-        slices=tuple(slices),
-        slices_filled=tuple(metrics.filled(guess[planes], slices)),
         ranking=ranking,
         whole=ranking.with_lowest(outside, total - int(np.count_nonzero(inside)) - outside),
-        lesions=metrics.find_lesions(guess, truth, liver.geometry),
-        slice_scores=tuple(float(s) for s in metrics.slice_score(score, inside)[planes]),
+        lesions=find_lesions(guess, truth, liver.geometry),
+        distances=distances_of(guess, truth, liver.geometry.spacing_mm),
+        slice_scores={kind: tuple(values[planes].tolist()) for kind, values in scores.items()},
         slice_truths=tuple(bool(plane.any()) for plane in truth[planes]),
-        score=metrics.volume_score(score, inside),
-        false_ml=everywhere.false * liver.geometry.voxel_ml,
+        scores=scan_scores(scores),
+        false_ml=everywhere.counts.false * liver.geometry.voxel_ml,
     )
+
+
+def distances_of(guess: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    """Measure how far the outline of a guess lies from that of the truth.
+
+    Parameters
+    ----------
+    guess, truth : ndarray, (z, y, x) bool
+        The masks.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+
+    Returns
+    -------
+    dict
+        ``mean_mm``, average symmetric distance, and ``hausdorff95_mm``, both NaN when either mask is empty; ``dice``, surface Dice at 2 mm,
+        0 when the guess is empty, NaN without truth.
+    """
+    if not truth.any():
+        return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": math.nan}
+    if not guess.any():
+        return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": 0.0}
+    apart = Surfaces.of(guess, truth, spacing_mm)
+    return {"mean_mm": apart.mean_mm, "hausdorff95_mm": apart.hausdorff95_mm, "dice": apart.dice_at(TOLERANCE_MM)}
 
 
 def row(figures: Figures) -> dict[str, Any]:
@@ -124,9 +168,10 @@ def row(figures: Figures) -> dict[str, Any]:
     found = figures.lesions
     made: dict[str, Any] = plain({
         "dice": figures.dice,
-        "dice_whole_scan": figures.everywhere.dice if figures.has_tumour else math.nan,
-        "slice_dice": Mean.over(figures.slices),
-        "slice_dice_with_empty": Mean.over(figures.slices_filled),
+        "dice_whole_scan": figures.everywhere.dice,
+        "slice_dice": Mean.over(figures.inside.slices),
+        "slice_dice_with_empty": Mean.over(figures.inside.filled),
+        "surface": figures.distances | {"tolerance_mm": TOLERANCE_MM},
         "best_dice": {"dice": best, "threshold": threshold / 255, "oracle": True},
         "average_precision": figures.ranking.average_precision(),
         "prevalence": figures.ranking.prevalence,
@@ -137,7 +182,8 @@ def row(figures: Figures) -> dict[str, Any]:
             "false": found.false,
         },
         "false_ml": figures.false_ml,
-        "score": figures.score,
+        "score": figures.scores[PRODUCT],
+        "scores": figures.scores,
     })  # fmt: skip
     return made
 
@@ -163,18 +209,15 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
     lost = [math.nan] * not_measured
     ranking, whole = _sum(f.ranking for f in many), _sum(f.whole for f in many)
     best, threshold = ranking.best_dice()
-    scores = np.array([value for f in many for value in f.slice_scores])
-    truths = np.array([value for f in many for value in f.slice_truths], bool)
+    truths = [mark for f in many for mark in f.slice_truths]
+    slices = ranks_of_slices({k: [v for f in many for v in f.slice_scores[k]] for k in many[0].slice_scores}, truths)
     tumour, healthy = [f for f in many if f.has_tumour], [f for f in many if not f.has_tumour]
     made: dict[str, Any] = plain({
         "scans": len(many), "not_measured": not_measured, "scans_with_tumour": len(tumour),
-        "dice": {
-            "pooled": sum((f.counts for f in many), Counts()).dice,
-            "pooled_whole_scan": sum((f.everywhere for f in many), Counts()).dice,
-            "slice_mean": Mean.over([value for f in many for value in f.slices]),
-            "slice_mean_with_empty": Mean.over([value for f in many for value in f.slices_filled]),
-            "case_mean": Mean.over([f.dice for f in many] + lost),
+        "dice": reductions([f.inside for f in many], not_measured) | {
+            f"{name}_whole_scan": value for name, value in reductions([f.everywhere for f in many], not_measured).items()
         },
+        "surface": {"tolerance_mm": TOLERANCE_MM} | {k: Mean.over([f.distances[k] for f in many] + lost) for k in many[0].distances},
         "best_dice": {
             "pooled": best, "threshold": threshold / 255, "case_mean": Mean.over([f.ranking.best_dice()[0] for f in many] + lost),
             "oracle": True,
@@ -186,7 +229,8 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
         },
         "auroc_in_liver": {"pooled": ranking.auroc(), "case_mean": Mean.over([f.ranking.auroc() for f in many] + lost)},
         "auroc_whole_scan": {"pooled": whole.auroc(), "case_mean": Mean.over([f.whole.auroc() for f in many] + lost)},
-        "auroc_of_slices": Ranking.of(scores, truths).auroc(),
+        "auroc_of_slices": slices[PRODUCT]["auroc"],
+        "of_slices": slices,
         "lesions": {
             "found": sum(sum(f.lesions.found) for f in many), "of": sum(len(f.lesions.found) for f in many),
             "by_size": _by_size([f.lesions for f in many]), "specks": sum(f.lesions.specks for f in many),
@@ -196,30 +240,6 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
         "false_ml_in_scans_without_tumour": Mean.over([f.false_ml for f in healthy]),
     })  # fmt: skip
     return made
-
-
-def plain(value: Any) -> Any:
-    """Turn figures into what JSON holds.
-
-    Parameters
-    ----------
-    value : any
-        Dictionaries, lists, dataclasses, numbers, words.
-
-    Returns
-    -------
-    any
-        The same with dataclasses as dictionaries and None for NaN.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
-    return value
 
 
 def _sum(rankings: Iterable[Ranking]) -> Ranking:

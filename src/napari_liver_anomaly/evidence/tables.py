@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.metrics import froc
 from napari_liver_anomaly.storage import opened
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, w
         A Markdown table.
     """
     wanted = methods or list(report["summary"])
-    return _table(HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]])
+    return markdown_table(
+        HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]]
+    )
 
 
 def seeds_line(report: dict[str, Any]) -> str:
@@ -158,10 +161,10 @@ def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
     for case in report["cases"]:
         found = [case["methods"][name] for name in methods]
         cells = [case["case"], f"{case['tumour_ml']:.1f}"]
-        cells += [_number(row["dice"], 2) for row in found] + [_number(row["auroc_in_liver"], 2) for row in found]
+        cells += [number(row["dice"], 2) for row in found] + [number(row["auroc_in_liver"], 2) for row in found]
         cells += [f"{row['lesions']['found']} of {row['lesions']['of']}" if row["lesions"]["of"] else NONE for row in found]
         rows.append(cells + [str(row["lesions"]["false"]) for row in found])
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
@@ -181,17 +184,12 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
 
     curves = [case["methods"][method]["curve"] for case in report["cases"] if "curve" in case["methods"].get(method, {})]
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    froc, size, sure = figure.subplots(1, 3)
-    thresholds = [point["threshold"] for point in curves[0]["thresholds"]]
-    false = [np.mean([curve["thresholds"][k]["false_lesions"] for curve in curves]) for k in range(len(thresholds))]
-    found = {
-        name: [_share(curve["thresholds"][k]["found"][name] for curve in curves) for k in range(len(thresholds))]
-        for name in SIZE_WORDS
-    }
+    free, size, sure = figure.subplots(1, 3)
+    curve = froc([curve["thresholds"] for curve in curves])
     for name, words in SIZE_WORDS.items():
-        froc.plot(false, found[name], "o-", markersize=3, label=words)
-        size.plot(thresholds, found[name], "o-", markersize=3, label=words)
-    froc.set(
+        free.plot(curve["false_per_scan"], curve["sensitivity"][name], "o-", markersize=3, label=words)
+        size.plot(curve["thresholds"], curve["sensitivity"][name], "o-", markersize=3, label=words)
+    free.set(
         xlabel="false lesions per scan", ylabel="share of lesions touched", title="FROC by equivalent diameter", ylim=(0, 1.02)
     )
     size.set(xlabel="threshold", ylabel="share of lesions touched", title="Sensitivity and threshold", ylim=(0, 1.02))
@@ -201,9 +199,9 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
     sure.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     sure.plot(middle[voxels > 0], (tumour / np.maximum(voxels, 1))[voxels > 0], "o-", markersize=3)
     sure.set(xlabel="score", ylabel="share of voxels that are tumour", title="Calibration of the score", xlim=(0, 1), ylim=(0, 1))
-    for axes in (froc, size):
+    for axes in (free, size):
         axes.legend(fontsize=8)
-    for axes in (froc, size, sure):
+    for axes in (free, size, sure):
         axes.grid(alpha=0.3)
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
@@ -217,30 +215,52 @@ def _row(report: dict[str, Any], name: str) -> list[str]:
     without = [str(case["methods"][name]["lesions"]["false"]) for case in report["cases"] if not case["tumour_ml"]]
     case, false = dice["case_mean"], lesions["false_per_scan"]
     return [
-        _number(dice["pooled"], 3), _mean(case, 3), _mean(dice["slice_mean"], 3, sd=False),
-        _number(all_["best_dice"]["pooled"], 3), _mean(all_["auroc_in_liver"]["case_mean"], 3, sd=False),
+        number(dice["pooled"], 3), _mean(case, 3), _mean(dice["slice_mean"], 3, sd=False),
+        number(all_["best_dice"]["pooled"], 3), _mean(all_["auroc_in_liver"]["case_mean"], 3, sd=False),
         f"{sum(s['found'] for s in large)} of {sum(s['of'] for s in large)}",
         f"{sizes['under_10_mm']['found']} of {sizes['under_10_mm']['of']}",
         _mean(false, 1), ", ".join(without) or NONE,
     ]  # fmt: skip
 
 
-def _share(pairs: Iterable[Sequence[int]]) -> float:
-    """Share of lesions found, over many scans."""
-    found, of = (sum(column) for column in zip(*pairs, strict=True))
-    return found / of if of else float("nan")
-
-
 def _mean(mean: dict[str, Any], digits: int, *, sd: bool = True) -> str:
     """Say a mean with what it was taken over."""
-    spread = f" ± {_number(mean['sd'], digits)}" if sd else ""
-    return f"{_number(mean['mean'], digits)}{spread} ({mean['n']} of {mean['of']})"
+    spread = f" ± {number(mean['sd'], digits)}" if sd else ""
+    return f"{number(mean['mean'], digits)}{spread} ({mean['n']} of {mean['of']})"
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """Write a number for a cell.
+
+    Parameters
+    ----------
+    value : float or None
+        The number; None where it has no meaning.
+    digits : int
+        Decimal places.
+
+    Returns
+    -------
+    str
+        A dash for None.
+    """
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown.
+
+    Parameters
+    ----------
+    head : sequence of str
+        What stands above the columns.
+    rows : iterable of sequence of str
+        Cells, as many in each row as in ``head``.
+
+    Returns
+    -------
+    str
+        Ends with a line break.
+    """
     lines = [list(head), ["---"] * len(head), *map(list, rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"

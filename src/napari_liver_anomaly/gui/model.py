@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.look import COLUMN_GAP_PX, LABEL_PX, OneLine, form
 from napari_liver_anomaly.gui.rows import SettingsRows
+from napari_liver_anomaly.gui.searching import About
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,31 +21,49 @@ DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card
 FROM_FILE = "From file…"
 
 
+class Chooser(QComboBox):
+    """A list that says when it is about to be opened, so that it can be brought up to date."""
+
+    opening = Signal()
+
+    def showPopup(self) -> None:
+        """Open the list."""
+        self.opening.emit()
+        super().showPopup()
+
+
 class Model(QWidget):
     """Model, device, and the further settings of a run, folded away.
 
     Parameters
     ----------
-    names : sequence of str
-        The packaged models, the recommended one first.
+    names : callable
+        Lists the models that are found by name, the recommended one first; asked again whenever the list is opened.
     settings : type of Settings
         Settings of a run; its threshold has its own slider and no row here.
     describe : callable
-        Takes the name of a model or None, gives a line on what it is; empty when nothing is known.
+        Takes the name of a model or None, gives what is known of it.
     """
 
-    def __init__(self, names: Sequence[str], settings: type[Settings], describe: Callable[[str | None], str]) -> None:
+    chosen = Signal()
+
+    def __init__(
+        self, names: Callable[[], Sequence[str]], settings: type[Settings], describe: Callable[[str | None], About]
+    ) -> None:
         super().__init__()
-        self._describe = describe
-        self.model = QComboBox()
+        self._names, self._describe = names, describe
+        self.about = About()
+        self.model = Chooser()
         self.model.setToolTip("Trained weights; 'From file…' opens a .safetensors file made by 'liver-anomaly train'")
         self.model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for name in names:
-            self.model.addItem(name, name)
         self.model.addItem(FROM_FILE, None)
+        self._listed: tuple[str, ...] = ()
         self._before = 0
-        self.caption = OneLine()
-        self.caption.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
+        self.caption, self.figure, self.note = said = OneLine(), OneLine(), OneLine()
+        for line in said:
+            line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
+        self.list_again()
+        self.model.opening.connect(self.list_again)
         self.model.currentIndexChanged.connect(self._say)
         self.model.activated.connect(self._choose)
         self.device = QComboBox()
@@ -62,16 +81,34 @@ class Model(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         rows = form({"Model": self.model, "Device": self.device})
-        rows.insertRow(1, self.caption)
+        for place, line in enumerate(said, start=1):
+            rows.insertRow(place, line)
         layout.addLayout(rows)
         layout.addWidget(self.fold)
         layout.addWidget(self.rows)
-        self._say()
 
     @property
     def name(self) -> str | None:
-        """Name of the packaged model or path of a file; None when there is no model."""
+        """Name of the model or path of its file; None when there is no model."""
         return self.model.currentData()
+
+    def list_again(self) -> None:
+        """Bring the list up to date with what is installed by now; the choice stays while its model does."""
+        names = tuple(self._names())
+        if names == self._listed:
+            return
+        chosen = self.name
+        self.model.blockSignals(True)
+        for _ in self._listed:
+            self.model.removeItem(0)
+        for place, name in enumerate(names):
+            self.model.insertItem(place, name, name)
+        self._listed = names
+        self._before = max(self.model.findData(chosen), 0) if chosen is not None else 0
+        self.model.setCurrentIndex(self._before)
+        self.model.blockSignals(False)
+        if self.name != chosen:
+            self._say()
 
     def add_file(self, path: Path) -> None:
         """List a file of weights and choose it.
@@ -91,7 +128,11 @@ class Model(QWidget):
     def _say(self, _index: int = 0) -> None:
         """Say what the chosen model is; while the user looks for a file, what was said before stays."""
         if self.name is not None or self.model.count() == 1:
-            self.caption.say(self._describe(self.name))
+            self.about = self._describe(self.name)
+            self.caption.say(self.about.line)
+            self.figure.say(self.about.figure)
+            self.note.say(self.about.note)
+            self.chosen.emit()
 
     def _choose(self, index: int) -> None:
         if self.model.itemData(index) is not None:

@@ -54,14 +54,19 @@ class Overlays(QWidget):
             self.rows[role] = (tick, strength)
         self.follow({})
 
-    def follow(self, layers: dict[Role, Layer]) -> None:
+    def follow(self, layers: dict[Role, Layer], *, restores: bool = True) -> None:
         """Switch these layers from now on.
 
         Parameters
         ----------
         layers : dict
             Role to layer; a role that is missing is greyed.
+        restores : bool
+            False takes the rows away that need a healthy image.
         """
+        for role in (Role.RESIDUAL, Role.RESTORED):
+            for widget in self.rows[role]:
+                widget.setVisible(restores)
         self._listener.stop()
         self._layers = dict(layers)
         for layer in self._layers.values():

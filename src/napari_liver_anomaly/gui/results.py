@@ -122,6 +122,10 @@ class Shown:
             self._watch(earlier.tumours)
         yield
         self.put_labels(result.labels, self.lesions, sum_)
+        if result.restored is None:  # what an earlier run with another model restored would be taken for this one's
+            for layer in filter(None, (find(self.viewer, role, self.scan) for role in (Role.RESTORED, Role.RESIDUAL))):
+                yield
+                self.viewer.layers.remove(layer)
 
     def put_labels(self, labels: NDArray[np.uint16], lesions: tuple[Lesion, ...], sum_: int, *, new: bool = False) -> bool:
         """Show lesions; never over a hand correction.

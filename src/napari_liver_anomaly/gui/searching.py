@@ -25,6 +25,7 @@ EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
     meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
+NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,18 @@ class Found:
     liver: Located | None = None
 
 
-def packaged(engine: Engine) -> Sequence[str]:
-    """List the models that came with the package.
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the panel says of a model before it is used, in short lines; ``restores`` is whether it gives a healthy image."""
+
+    line: str = ""
+    figure: str = ""
+    note: str = ""
+    restores: bool = True
+
+
+def listed(engine: Engine) -> Sequence[str]:
+    """List the models that are found by name.
 
     Parameters
     ----------
@@ -62,7 +73,7 @@ def packaged(engine: Engine) -> Sequence[str]:
     Returns
     -------
     sequence of str
-        The recommended one first.
+        The recommended one first, those of one's own last.
     """
     if engine.names is not None:
         return engine.names
@@ -71,23 +82,25 @@ def packaged(engine: Engine) -> Sequence[str]:
     return names()
 
 
-def title(engine: Engine, name: str | None) -> str:
-    """Say in a line what a model is, from its card.
+def about(engine: Engine, name: str | None) -> About:
+    """Say what a model is and how good its system, from its card and the figures on record.
 
     Parameters
     ----------
     engine : Engine
         May read another card.
     name : str or None
-        Name of a packaged model, or path of a file.
+        Name of a model, or path of a file.
 
     Returns
     -------
-    str
-        Empty when the card says nothing, or there is none.
+    About
+        Empty when there is no model; why, when it cannot be used.
     """
     if name is None:
-        return ""
+        return About()
+    from napari_liver_anomaly.methods.describing import restores, title_of
+
     try:
         if engine.card is not None:
             card = engine.card(name)
@@ -96,9 +109,24 @@ def title(engine: Engine, name: str | None) -> str:
             from napari_liver_anomaly.methods import path_of
 
             card = read_card(path_of(name))
-    except Refusal:  # said when the model is used
+    except Refusal as refusal:
+        return About(line=f"Cannot be used: {refusal.finding.what}")
+    healthy = restores(card)
+    return About(line=title_of(card), figure=_figure_of(card), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
+
+
+def _figure_of(card: dict[str, Any]) -> str:
+    """Say the figure on record of a model's system, trained for as long; empty where there is none."""
+    from napari_liver_anomaly.evidence.record import seeds_of, summary_of
+    from napari_liver_anomaly.methods.describing import system_of, updates_of
+
+    entry = system_of(card)
+    seeds = seeds_of("patients").get(entry.key) if entry is not None else None
+    summary = summary_of(seeds) if seeds else {}
+    if summary.get("case_mean_dice") is None or summary["updates"] != updates_of(card):
         return ""
-    return str(card.get("title") or "")
+    spread = f" ± {summary['sd_cases']:.2f}" if summary["sd_cases"] is not None else ""
+    return f"Dice {summary['case_mean_dice']:.2f}{spread} on {summary['cases']} patients."
 
 
 def search(

@@ -29,7 +29,7 @@ from napari_liver_anomaly.gui.pictures import Picture, picture_of
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
-from napari_liver_anomaly.gui.searching import EDITED, Engine, Found, packaged, search, title
+from napari_liver_anomaly.gui.searching import EDITED, Engine, Found, about, listed, search
 from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
@@ -77,7 +77,7 @@ class TumourPanel(Panel):
         self.questions = Questions(self.question, self.open)
         self.windows = Windows()
         self.inputs = Inputs(self.viewer, {"Window": self.windows})
-        self.model = Model(packaged(self._engine), Segment, partial(title, self._engine))
+        self.model = Model(partial(listed, self._engine), Segment, partial(about, self._engine))
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
         self._doubts = Doubts(self.messages)
@@ -132,6 +132,7 @@ class TumourPanel(Panel):
         self.threshold.settled.connect(self._cut)
         self.threshold.switched.connect(self._switch)
         self.model.rows.changed.connect(self._cut)
+        self.model.chosen.connect(self._follow_overlays)
         self.table.picked.connect(lambda lesion: self.cutting.shown is not None and self.cutting.shown.turn_to(lesion))
         self.export.wanted.connect(self.write)
         self.cutting.changed.connect(self._tell)
@@ -361,8 +362,16 @@ class TumourPanel(Panel):
         by_hand = "Corrected by hand." if shown is not None and shown.touched else ""
         self.threshold.tell(*(summary(shown), by_hand) if shown is not None else ("", "Segment a scan to move the threshold."))
         self.table.show_lesions(shown.lesions if shown is not None else ())
-        self.overlays.follow(shown.layers if shown is not None else {})
+        self._follow_overlays()
         self._follow_export()
+
+    def _follow_overlays(self) -> None:
+        """Offer the overlays that there are; before a run, those that the chosen model will give."""
+        shown = self.cutting.shown
+        if shown is None:
+            self.overlays.follow({}, restores=self.model.about.restores)
+        else:
+            self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
 
     def _follow_export(self) -> None:
         self.export.button.setEnabled(self.cutting.shown is not None and not self.writing.busy)

@@ -6,11 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_liver_anomaly.methods.installing import folder, installed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_liver_anomaly.methods.ensemble import Ensemble
-    from napari_liver_anomaly.methods.two_stage import TwoStage
+    from napari_liver_anomaly.methods.system import System
 
 DEFAULT = "standard"
 PRESETS = (
@@ -22,19 +24,30 @@ PRESETS = (
 )  # what methods.two_stage knows; named here so that listing them needs no torch
 
 
-def names() -> tuple[str, ...]:
-    """Models that came with the package.
+def packaged() -> tuple[str, ...]:
+    """List the models that came with the package.
 
     Returns
     -------
     tuple of str
         The default first.
     """
-    folder = resources.files("napari_liver_anomaly") / "weights"
-    if not folder.is_dir():
+    weights = resources.files("napari_liver_anomaly") / "weights"
+    if not weights.is_dir():
         return ()
-    found = sorted(entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors"))
+    found = sorted(entry.name.removesuffix(".safetensors") for entry in weights.iterdir() if entry.name.endswith(".safetensors"))
     return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def names() -> tuple[str, ...]:
+    """List the models that are found by name.
+
+    Returns
+    -------
+    tuple of str
+        Those that came with the package, the default first; then those of one's own that are installed.
+    """
+    return (*packaged(), *installed())
 
 
 def path_of(name_or_path: str | Path) -> Path:
@@ -50,12 +63,14 @@ def path_of(name_or_path: str | Path) -> Path:
     Path
         The file; it may not exist when a path was given.
     """
-    if str(name_or_path) in names():
+    if str(name_or_path) in packaged():
         return Path(str(resources.files("napari_liver_anomaly") / "weights" / f"{name_or_path}.safetensors"))
+    if str(name_or_path) in installed():
+        return folder() / f"{name_or_path}.safetensors"
     return Path(name_or_path)
 
 
-def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
+def load(name_or_path: str | Path = DEFAULT) -> System | Ensemble:
     """Load a trained model.
 
     Parameters
@@ -65,7 +80,7 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
 
     Returns
     -------
-    TwoStage or Ensemble
+    System or Ensemble
         As its card says; ready to score, on the CPU.
 
     Raises
@@ -75,10 +90,11 @@ def load(name_or_path: str | Path = DEFAULT) -> TwoStage | Ensemble:
     """
     from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.methods.ensemble import KEY, Ensemble
-    from napari_liver_anomaly.methods.two_stage import TwoStage
+    from napari_liver_anomaly.methods.registry import class_of
 
     path = path_of(name_or_path)
-    return Ensemble.load(path) if read_card(path).get("key") == KEY else TwoStage.load(path)
+    key = str(read_card(path).get("key"))
+    return Ensemble.load(path) if key == KEY else class_of(key).load(path)
 
 
 def combine(

@@ -15,7 +15,8 @@ import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.methods.two_stage import Scores, TwoStage, score_together
+from napari_liver_anomaly.methods.system import Scores, widened
+from napari_liver_anomaly.methods.two_stage import TwoStage, score_together
 from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
@@ -97,8 +98,10 @@ class Ensemble:
 
     @property
     def parameters(self) -> int:
-        """Number of weights in all networks; a shared restorer counts once."""
-        networks = {id(network): network for member in self.members for network in member.networks.values()}
+        """Number of weights in the networks in use; a shared restorer counts once."""
+        used = [network for member in self.scorers for network in member.networks.values()]
+        used += [member.restorer for member in self.members[len(self.scorers) :]]
+        networks = {id(network): network for network in used}
         return sum(p.numel() for network in networks.values() for p in network.parameters())
 
     def to(self, device: torch.device) -> Ensemble:
@@ -144,7 +147,7 @@ class Ensemble:
         return Scores(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:
-        """Write all weights in half precision, and their card.
+        """Write all weights that are used, in half precision, and their card.
 
         Parameters
         ----------
@@ -163,7 +166,8 @@ class Ensemble:
             owner = restorers.index(member.restorer)
             about.append({"settings": member.preset.to_dict(), "seed": member.seed, "restorer_of": owner})
             for name, value in member.tensors().items():
-                if owner == number or not name.startswith("restorer."):
+                unused = owner != number if name.startswith("restorer.") else number >= len(self.scorers)
+                if not unused:
                     tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
         parts = {"members": about, "mirror": self.mirror, "shown": len(self.members) - len(self.scorers)}
         return checkpoint.save(path, tensors, {"key": KEY, **parts, **card})
@@ -191,24 +195,27 @@ class Ensemble:
         card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
         abouts = card.get("members") if card.get("key") == KEY else None
         shown = card.get("shown", 0)
-        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or not isinstance(shown, int):
+        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or shown not in range(max(len(abouts), 1)):
             raise UnfitModel(
                 "model-card", f"The card of {path.name} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             )  # fmt: skip
-        import torch
-
         parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
         for name, value in tensors.items():
             number, _, rest = name.partition(".")
             place = int(number) if number.isdecimal() and int(number) < len(parts) else 0
-            parts[place][rest] = value.float() if value.dtype == torch.float16 else value  # the kind that save writes
+            parts[place][rest] = widened(value)
+        for place in range(len(parts) - shown, len(parts)):  # members that are only shown; earlier versions kept their segmenters
+            parts[place] = {name: value for name, value in parts[place].items() if name.startswith("restorer.")}
         for place, about in enumerate(abouts):
             owner = about.get("restorer_of", place) if isinstance(about, dict) else place
             if owner in range(place):
                 parts[place] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
-            [TwoStage.rebuilt(about, part, path.name) for about, part in zip(abouts, parts, strict=True)],
+            [
+                TwoStage.rebuilt(about, part, path.name, without="segmenter" if place >= len(parts) - shown else "")
+                for place, (about, part) in enumerate(zip(abouts, parts, strict=True))
+            ],
             mirror=card["mirror"],
             shown=shown,
         )

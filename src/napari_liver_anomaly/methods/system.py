@@ -16,7 +16,7 @@ from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.storage import hash_of
-from napari_liver_anomaly.synthesis import RECIPES, Recipe
+from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
 from napari_liver_anomaly.training import Stage, train_stage
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preparing import HealthySlices
 
 LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
-SIDE_PX = 96
-# Every system of the comparison sees the same slices: the liver's box at 2.5 mm, 96 pixels wide, HU around the liver's median.
+SIDE_PX = 64
+PAPER_MM = 400 / 256  # pixel of the paper's slices: a usual field of view in 256 pixels
+# Every system of the comparison sees the same slices: the liver's box at 2.5 mm, HU around its median; they learn from squares of 64 pixels in it.
 FRAME = Prepare(geometry="liver", pixel_mm=2.5, plane_mm=4, window_low_hu=-45, window_high_hu=160)
 
 
@@ -85,18 +86,30 @@ def schedule_for(budget: int, **changes: Any) -> Schedule:
     Parameters
     ----------
     budget : int
-        Updates in all. Three quarters are for the first stage of a system with two.
+        Updates in all. Seven in ten are for the first stage of a system with two.
     **changes
         Fields of :class:`Schedule` that are part of a system's idea.
 
     Returns
     -------
     Schedule
-        Batches of 8 whole slices, step size falling from 1e-3.
+        Batches of 8 squares of 64 pixels, step size falling from 1e-3.
     """
-    first = budget * 3 // 4
+    first = budget * 7 // 10
     same = {"batch": 8, "learning_rate": 1e-3, "fall": True, "segmenter_fall": True, "crop_px": SIDE_PX}
     return Schedule(**{**same, "restorer_updates": first, "segmenter_updates": budget - first, **changes})
+
+
+def pseudo_anomalies() -> NoiseStretch:
+    """Give the paper's pseudo anomalies for the common slices: blur and rounding are as wide in mm as on the paper's own.
+
+    Returns
+    -------
+    NoiseStretch
+        A recipe.
+    """
+    scale = PAPER_MM / FRAME.pixel_mm
+    return NoiseStretch(sigma_px=15 * scale, round_px=2 * round(9 * scale / 2) + 1)
 
 
 class System(ABC):
@@ -296,7 +309,7 @@ class System(ABC):
         """Pixels a side is filled up to: a multiple of 32, or at least the side that the networks see."""
         return max(size, self.side_px) if self.side_px else size + -size % 32
 
-    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+    def save(self, path: str | Path, card: dict[str, Any], *, half: bool = False) -> str:
         """Write the weights and their card.
 
         Parameters
@@ -305,6 +318,8 @@ class System(ABC):
             Ends in ``.safetensors``.
         card : dict
             Data, figures, versions; key, settings and seed are added here.
+        half : bool
+            Keep 16 bits of every number: half the size, and scores that differ in the third digit or so.
 
         Returns
         -------
@@ -345,12 +360,13 @@ class System(ABC):
             When the card is of another system or version, or a tensor is missing, extra or of another shape.
         """
         card, path = checkpoint.read_card(path), Path(path)
-        model = cls.rebuilt(card if card.get("key") == cls.key else {}, checkpoint.read_tensors(path), path.name)
+        whole = {name: widened(value) for name, value in checkpoint.read_tensors(path).items()}
+        model = cls.rebuilt(card if card.get("key") == cls.key else {}, whole, path.name)
         model.name, model.card, model.hash = path.stem, card, hash_of(path)
         return model
 
     @classmethod
-    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str) -> Self:
+    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str, *, without: str = "") -> Self:
         """Build a system from what a card says of it and from its tensors.
 
         Parameters
@@ -358,9 +374,11 @@ class System(ABC):
         about : dict
             ``settings`` and ``seed``.
         tensors : dict
-            As given by :meth:`tensors`; numbers in half precision are taken, too.
+            As given by :meth:`tensors`.
         file : str
             Name of the file, for messages.
+        without : str
+            Name of a network that is not in the file, because it will not be used.
 
         Returns
         -------
@@ -383,7 +401,11 @@ class System(ABC):
                 "model-card", f"The card of {file} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
             ) from error  # fmt: skip
-        wanted = {name: (value.shape, value.dtype) for name, value in planned.tensors().items()}
+        wanted = {
+            name: (value.shape, value.dtype)
+            for name, value in planned.tensors().items()
+            if not without or not name.startswith(f"{without}.")
+        }
         there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
         odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
@@ -393,6 +415,8 @@ class System(ABC):
             )  # fmt: skip
         model = cls(plan, seed=seed)
         for part, network in model.networks.items():
+            if part == without:
+                continue
             network.load_state_dict(
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
             )
@@ -417,6 +441,22 @@ class System(ABC):
             prepare=Prepare.from_dict(settings["prepare"]), options=cls.options_class.from_dict(settings["options"]),
             recipe=RECIPES[recipe["name"]].from_dict(recipe["settings"]), schedule=Schedule.from_dict(settings["schedule"]),
         )  # fmt: skip
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """Bring numbers that were kept in half precision back to single.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any kind.
+
+    Returns
+    -------
+    Tensor
+        The same, but float32 for float16.
+    """
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _starts(size: int, side: int) -> Sequence[int]:

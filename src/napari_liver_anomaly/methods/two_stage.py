@@ -8,25 +8,23 @@ Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synt
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
-from napari_liver_anomaly import checkpoint
-from napari_liver_anomaly.errors import UnfitModel, WrongSetting
 from napari_liver_anomaly.losses import focal_loss, overlap_loss, restoration_loss
+from napari_liver_anomaly.methods.system import FRAME, LAYERS, Scores, System, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.preparing import Prepare
 from napari_liver_anomaly.schedule import Schedule
-from napari_liver_anomaly.storage import hash_of
-from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules, NoiseStretchPaper, Recipe
-from napari_liver_anomaly.training import Batch, Stage, train_stage
+from napari_liver_anomaly.synthesis import RECIPES, Blobs, HuTumours, Nodules, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.training import Batch, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preparing import HealthySlices
 
 KEY = "two-stage"
-LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,23 +142,39 @@ PRESETS["direct"] = replace(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a method says of a batch of slices.
+def plans(budget: int) -> dict[str, Preset]:
+    """List the systems of the comparison that this file builds.
 
-    Attributes
+    Parameters
     ----------
-    score : ndarray, (B, H, W) float32
-        Anomaly score, 0…1, 0 outside the organ.
-    restored : ndarray, (B, H, W) float32, or None
-        The healthy image; None for a method without a restorer.
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like the presets ``standard`` and ``direct``, ``hu`` like ``direct``.
     """
+    near = replace(FRAME, neighbours=2, around_mm=8)
+    seeing = SegmenterSettings(width=8, planes=5, depth=4, organ=True, residual_gain=5)
+    alone = replace(seeing, restoration=False, residual_gain=0.0)
+    short, whole = schedule_for(budget), schedule_for(budget, restorer_updates=0, segmenter_updates=budget)
+    ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
+    return {
+        "two-stage": Preset(
+            prepare=FRAME, restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8), recipe=pseudo_anomalies(),
+            schedule=short,
+        ),
+        "two-stage-ours": Preset(
+            prepare=near, restorer=RestorerSettings(width=8, planes=5), segmenter=seeing, recipe=Nodules(),
+            schedule=replace(short, **ours),
+        ),
+        "direct": Preset(prepare=near, segmenter=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
+        "hu": Preset(prepare=near, segmenter=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
+    }  # fmt: skip
 
-    score: NDArray[np.float32]
-    restored: NDArray[np.float32] | None
 
-
-class TwoStage:
+class TwoStage(System):
     """A restorer and a segmenter.
 
     Parameters
@@ -175,17 +188,40 @@ class TwoStage:
     key = KEY
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
+        super().__init__(preset, seed)
         self.preset = preset
-        self.seed = seed
-        self.name = "untrained"
-        self.hash = ""
-        self.card: dict[str, Any] = {}
-        self.device = torch.device("cpu")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            # This layout of the tensors is quicker for convolutions, on a CPU as on a graphics card.
-            self.restorer = Restorer(preset.restorer).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.segmenter = Segmenter(preset.segmenter).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._given = False
+
+    @property
+    def restorer(self) -> Restorer:
+        """The network that gives the healthy image."""
+        return cast("Restorer", self.parts["restorer"])
+
+    @restorer.setter
+    def restorer(self, network: Restorer) -> None:
+        """Take another one, such as that which members of an ensemble share.
+
+        Parameters
+        ----------
+        network : Restorer
+            Of the same settings.
+        """
+        self.parts["restorer"] = network
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The network that says where the anomaly is."""
+        return cast("Segmenter", self.parts["segmenter"])
+
+    def build(self) -> dict[str, torch.nn.Module]:
+        """Make the networks, untrained.
+
+        Returns
+        -------
+        dict
+            ``restorer`` and ``segmenter``.
+        """
+        return {"restorer": Restorer(self.plan.restorer), "segmenter": Segmenter(self.plan.segmenter)}
 
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
@@ -198,38 +234,10 @@ class TwoStage:
         return self.preset.restores
 
     @property
-    def prepare(self) -> Prepare:
-        """How a scan becomes slices for this model."""
-        return self.preset.prepare
-
-    @property
     def pixel_bytes(self) -> int:
         """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers, as measured."""
         planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
         return 4 * (4 * planes + LAYERS * max(widths))
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights in the networks."""
-        return sum(p.numel() for net in self.networks.values() for p in net.parameters())
-
-    def to(self, device: torch.device) -> TwoStage:
-        """Move the networks to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            ``cpu`` or ``cuda``.
-
-        Returns
-        -------
-        TwoStage
-            This model.
-        """
-        for network in self.networks.values():
-            network.to(device)
-        self.device = device
-        return self
 
     def fit(
         self,
@@ -260,29 +268,33 @@ class TwoStage:
         dict
             For each stage: updates, first and last loss, seconds; and the number of slices.
         """
-        schedule, recipe = self.preset.schedule, self.preset.recipe
-        self.to(device or torch.device("cpu"))
-        states = [Path(f"{state}.stage{n}.safetensors") if state else None for n in (1, 2)]
-        first = Stage(
-            name="Training the restorer", number=1, network=self.restorer, loss=self._restoration_loss,
-            updates=schedule.restorer_length(len(data)), fall=schedule.fall,
-        )  # fmt: skip
-        second = Stage(
-            name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
-            updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
-        )  # fmt: skip
-        figures: dict[str, Any] = {"slices": len(data)}
         if restorer is not None:
             self.restorer.load_state_dict(restorer.state_dict())
-            self.restorer.requires_grad_(False)
-        for stage, kept in zip((first, second), states, strict=True):
-            if stage is first and (restorer is not None or not self.has_restorer):
-                continue
-            figures[f"stage_{stage.number}"] = train_stage(
-                stage, data, recipe, schedule, seed=self.seed, device=self.device, state=kept, job=job
-            )
-            self.restorer.requires_grad_(False)
-        return figures
+        self._given = restorer is not None
+        return super().fit(data, device=device, state=state, job=job)
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train the restorer, if there is to be one and none was given; freeze it; train the segmenter.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a stage.
+        data : HealthySlices
+            For the length of an epoch.
+        """
+        schedule = self.preset.schedule
+        if self.has_restorer and not self._given:
+            self.restorer.requires_grad_(True)
+            train(Stage(
+                name="Training the restorer", number=1, network=self.restorer, loss=self._restoration_loss,
+                updates=schedule.restorer_length(len(data)), fall=schedule.fall,
+            ))  # fmt: skip
+        self.restorer.requires_grad_(False)
+        train(Stage(
+            name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
+            updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
+        ))  # fmt: skip
 
     def _restoration_loss(self, batch: Batch) -> torch.Tensor:
         return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.preset.schedule.anomaly_weight)
@@ -295,122 +307,40 @@ class TwoStage:
             return overlap_loss(logits, batch.mask, batch.organ)
         return focal_loss(logits, batch.mask)
 
-    def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Scores:
-        """Score a batch of slices.
+    def judge(self, image: torch.Tensor, organ: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Score a batch on the device.
 
         Parameters
         ----------
-        images : ndarray, (B, C, H, W) float32
-            0…1, made with this model's :attr:`prepare`: the slice to score in the middle of its neighbours.
-        organ : ndarray, (B, H, W) bool
-            Where the liver is.
+        image : Tensor, (B, C, H, W)
+            0…1; H and W multiples of 32.
+        organ : Tensor, (B, 1, H, W)
+            1 in the liver.
 
         Returns
         -------
-        Scores
-            On the CPU. A slice's score does not depend on the others in the batch.
+        tuple of Tensor
+            Score (B, H, W) and the healthy image (B, H, W) or None.
         """
-        return score_together([self], images, organ)[0]
-
-    def save(self, path: str | Path, card: dict[str, Any]) -> str:
-        """Write the weights and their card.
-
-        Parameters
-        ----------
-        path : path-like
-            Ends in ``.safetensors``.
-        card : dict
-            Data, figures, versions; key, settings and seed are added here.
-
-        Returns
-        -------
-        str
-            SHA-256 of the file.
-        """
-        return checkpoint.save(path, self.tensors(), {"key": KEY, "settings": self.preset.to_dict(), "seed": self.seed, **card})
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Give the weights of the networks.
-
-        Returns
-        -------
-        dict
-            Name to tensor: ``restorer.…`` and ``segmenter.…``.
-        """
-        return {f"{part}.{name}": value for part, net in self.networks.items() for name, value in net.state_dict().items()}
+        healthy = self.restorer(image) if self.has_restorer else None
+        share = torch.softmax(self.segmenter(healthy, image, organ).float(), dim=1)[:, 1]
+        return share, None if healthy is None else healthy[:, 0]
 
     @classmethod
-    def load(cls, path: str | Path) -> TwoStage:
-        """Read weights and check that they fit their card.
+    def plan_from(cls, settings: dict[str, Any]) -> Preset:
+        """Rebuild a preset from a card.
 
         Parameters
         ----------
-        path : path-like
-            Written by :meth:`save`.
+        settings : dict
+            As given by :meth:`Preset.to_dict`.
 
         Returns
         -------
-        TwoStage
-            Ready to score.
-
-        Raises
-        ------
-        UnfitModel
-            When the card is of another system or version, or a tensor is missing, extra or of another shape.
+        Preset
+            The same preset.
         """
-        card, path = checkpoint.read_card(path), Path(path)
-        model = cls.rebuilt(card if card.get("key") == KEY else {}, checkpoint.read_tensors(path), path.name)
-        model.name, model.card, model.hash = path.stem, card, hash_of(path)
-        return model
-
-    @classmethod
-    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, torch.Tensor], file: str) -> TwoStage:
-        """Build a model from what a card says of it and from its tensors.
-
-        Parameters
-        ----------
-        about : dict
-            ``settings`` and ``seed``.
-        tensors : dict
-            As given by :meth:`tensors`.
-        file : str
-            Name of the file, for messages.
-
-        Returns
-        -------
-        TwoStage
-            Ready to score.
-
-        Raises
-        ------
-        UnfitModel
-            When they do not fit each other or this version.
-        """
-        try:
-            preset, seed = Preset.from_dict(about["settings"]), int(about["seed"])
-            if not 0 <= seed < 2**63:
-                raise ValueError("seed")
-            with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
-                planned = cls(preset)
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, WrongSetting) as error:
-            raise UnfitModel(
-                "model-card", f"The card of {file} does not describe a model of this version.",
-                "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
-            ) from error  # fmt: skip
-        wanted = {name: (value.shape, value.dtype) for name, value in planned.tensors().items()}
-        there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
-        odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-        if odd:
-            raise UnfitModel(
-                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0][:60]!r}.",
-                "The weights belong to another network.", "Fetch or train the model again.",
-            )  # fmt: skip
-        model = cls(preset, seed=seed)
-        for part, network in model.networks.items():
-            network.load_state_dict(
-                {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
-            )
-        return model
+        return Preset.from_dict(settings)
 
 
 @torch.inference_mode()

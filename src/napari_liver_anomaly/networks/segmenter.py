@@ -33,8 +33,21 @@ class SegmenterSettings(Settings):
     )
 
 
-def _convolve(inside: int, outside: int, times: int = 2) -> nn.Sequential:
-    """3 × 3 convolution, batch normalisation, ReLU, a number of times."""
+def convolve(inside: int, outside: int, times: int = 2) -> nn.Sequential:
+    """Make the block that most networks of the literature are built of: 3 × 3 convolution, batch normalisation, ReLU, a number of times.
+
+    Parameters
+    ----------
+    inside, outside : int
+        Channels before and after.
+    times : int
+        How often.
+
+    Returns
+    -------
+    nn.Sequential
+        The layers.
+    """
     layers: list[nn.Module] = []
     for first in [inside] + [outside] * (times - 1):
         layers += [nn.Conv2d(first, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
@@ -55,14 +68,12 @@ class Segmenter(nn.Module):
         self.settings = settings
         widths = [settings.width * factor for factor in FACTORS[: settings.depth + 1]]
         channels = settings.planes + settings.restoration + bool(settings.residual_gain) + settings.organ
-        self.down = nn.ModuleList(
-            _convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False)
-        )
+        self.down = nn.ModuleList(convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False))
         self.up, self.merge = nn.ModuleList(), nn.ModuleList()
         below = widths[-1]
         for skip, out in zip(reversed(widths[:-1]), [*reversed(widths[:-2]), widths[0]], strict=True):
-            self.up.append(_convolve(below, out, times=1))
-            self.merge.append(_convolve(out + skip, out))
+            self.up.append(convolve(below, out, times=1))
+            self.merge.append(convolve(out + skip, out))
             below = out
         self.head = nn.Conv2d(below, 2, 3, padding=1)
 

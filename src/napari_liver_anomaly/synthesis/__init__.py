@@ -7,14 +7,37 @@ from __future__ import annotations
 
 from napari_liver_anomaly.synthesis.blobs import Blobs
 from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.cutpaste import CutPaste
+from napari_liver_anomaly.synthesis.fpi import FPI
+from napari_liver_anomaly.synthesis.hu_tumours import HuTumours
+from napari_liver_anomaly.synthesis.layers import Layers
 from napari_liver_anomaly.synthesis.nodules import Nodules
 from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
+from napari_liver_anomaly.synthesis.nsa import NSA
+from napari_liver_anomaly.synthesis.paintbrush import Paintbrush
+from napari_liver_anomaly.synthesis.perlin import Perlin
+from napari_liver_anomaly.synthesis.pii import PII
+from napari_liver_anomaly.synthesis.shapes import Circles, Squares, Zeroed
 
 RECIPES: dict[str, type[Recipe]] = {
     "nodules": Nodules,
     "blobs": Blobs,
     "noise-stretch": NoiseStretch,
     "noise-stretch-paper": NoiseStretchPaper,
+    "paintbrush": Paintbrush,
+    "squares": Squares,
+    "circles": Circles,
+    "zeroed-squares": Zeroed,
+    "perlin": Perlin,
+    "hu-tumours": HuTumours,
+    "layers": Layers,
+    "fpi": FPI,
+    "pii": PII,
+    "cutpaste": CutPaste,
+    "nsa": NSA,
 }
 
-__all__ = ["RECIPES", "Anomalous", "Blobs", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Recipe"]
+__all__ = [
+    "FPI", "NSA", "PII", "RECIPES", "Anomalous", "Blobs", "Circles", "CutPaste", "HuTumours",
+    "Layers", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Paintbrush", "Perlin", "Recipe", "Squares", "Zeroed",
+]  # fmt: skip

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DONORS = 4  # slices looked at when a recipe takes pieces of another one: the most alike in area is taken
+
+
 @dataclass(frozen=True, slots=True)
 class Anomalous:
     """One synthetic sample.
@@ -60,6 +63,23 @@ class Donor:
 
     image: NDArray[np.float32]
     organ: NDArray[np.bool_]
+
+    def sized(self, shape: tuple[int, ...]) -> Donor:
+        """Cut to a size, or fill up with background; the upper left corner stays.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width wanted.
+
+        Returns
+        -------
+        Donor
+            Of that size.
+        """
+        image, organ = (plane[: shape[0], : shape[1]] for plane in (self.image, self.organ))
+        room = [(0, size - there) for size, there in zip(shape, image.shape, strict=True)]
+        return Donor(np.pad(image, room), np.pad(organ, room))
 
 
 class Recipe(Settings):

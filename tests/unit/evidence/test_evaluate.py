@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Refusal
-from napari_liver_anomaly.evidence import evaluate
-from napari_liver_anomaly.evidence.evaluate import seen_in_training
+from napari_liver_anomaly.evidence.evaluate import evaluate, seen_in_training
 from napari_liver_anomaly.evidence.figures import figures_of, plain, row, summarise
 from napari_liver_anomaly.inference import BY_THE_SCAN, segment
 from napari_liver_anomaly.job import Job

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evidence import cross_validate
 from napari_liver_anomaly.evidence import folds as room
+from napari_liver_anomaly.evidence.folds import cross_validate
 from napari_liver_anomaly.healthy import pack_folder
 from napari_liver_anomaly.methods.two_stage import PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom

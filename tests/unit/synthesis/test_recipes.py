@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretch, NoiseStretchPaper
+from napari_liver_anomaly.synthesis.contract import Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.noise import ellipse, open_then_close, stretched_noise
 
 
@@ -18,26 +19,52 @@ def liver_slice(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndar
     return np.where(organ, noise, 0).astype(np.float32), organ
 
 
+def held(make, image, organ, *others):
+    """Hold the contract on a maker of samples from a seed's generator; ``others`` must stay as they are, too."""
+    before = [array.copy() for array in (image, *others)]
+    first, second = make(), make()
+    for array, was in zip((image, *others), before, strict=True):
+        assert np.array_equal(array, was), "a healthy image was changed in place"
+    assert first.mask.dtype == bool
+    assert first.image.dtype == first.target.dtype == np.float32
+    assert first.image.shape == first.mask.shape == first.target.shape == image.shape
+    assert not (first.mask & ~organ).any(), "the anomaly left the organ"
+    assert np.array_equal(first.image[~organ], image[~organ])
+    assert not first.target[~first.mask].any()
+    for values in (first.image, first.target):
+        assert values.min() >= 0
+        assert values.max() <= 1
+    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(first.mask, second.mask)
+    assert np.array_equal(first.target, second.target)
+    if not first.label:
+        assert np.array_equal(first.image, image)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), height=st.integers(33, 150), width=st.integers(33, 150))
 def test_contract(name, seed, height, width):
     image, organ = liver_slice(height, width)
-    before = image.copy()
-    first = RECIPES[name]().draw(image, organ, 300, np.random.default_rng(seed))
-    second = RECIPES[name]().draw(image, organ, 300, np.random.default_rng(seed))
-    assert np.array_equal(image, before), "the healthy image was changed in place"
-    assert first.mask.dtype == bool
-    assert first.image.dtype == np.float32
-    assert first.image.shape == first.mask.shape == image.shape
-    assert not (first.mask & ~organ).any(), "the anomaly left the organ"
-    assert np.array_equal(first.image[~organ], image[~organ])
-    assert first.image.min() >= 0
-    assert first.image.max() <= 1
-    assert np.array_equal(first.image, second.image)
-    assert np.array_equal(first.mask, second.mask)
-    if not first.label:
-        assert np.array_equal(first.image, image)
+    held(lambda: RECIPES[name]().draw(image, organ, 300, np.random.default_rng(seed)), image, organ)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in RECIPES.items() if issubclass(kind, DonorRecipe)])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32), height=st.integers(33, 150), width=st.integers(33, 150))
+def test_contract_with_another_slice(name, seed, height, width):
+    image, organ = liver_slice(height, width)
+    other = np.roll(liver_slice(width, height)[0], 5, axis=1) * np.float32(0.9)
+    donor = Donor(other, other > 0).sized(image.shape)
+    rng = np.random.default_rng
+    held(lambda: RECIPES[name]().blend(image, organ, donor, 300, rng(seed)), image, organ, donor.image, donor.organ)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_slice_without_organ_stays_healthy(name):
+    image = np.zeros((40, 50), dtype=np.float32)
+    drawn = RECIPES[name]().draw(image, image > 0, 300, np.random.default_rng(0))
+    assert not drawn.label and np.array_equal(drawn.image, image)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,165 @@
+"""Lesions counted one by one: found, missed and invented, by size, and over thresholds.
+
+References
+----------
+D. Chakraborty, L. Winter, "Free-response methodology: alternate analysis and a new observer-performance experiment", Radiology 174 (1990) 873-881.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Geometry
+
+    Bools = NDArray[np.bool_]
+
+SIZES = ("under_10_mm", "10_to_20_mm", "over_20_mm")
+THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of a curve
+
+
+@dataclass(frozen=True, slots=True)
+class LesionsFound:
+    """Lesions counted one by one.
+
+    Attributes
+    ----------
+    sizes_mm : tuple of float
+        Diameter of the sphere of equal volume, for every lesion of the truth.
+    found : tuple of bool
+        Whether the guess touches it.
+    specks : int
+        Pieces of the truth too small to count.
+    false : int
+        Lesions of the guess that touch no truth at all.
+    """
+
+    sizes_mm: tuple[float, ...]
+    found: tuple[bool, ...]
+    specks: int
+    false: int
+
+    def by_size(self) -> dict[str, tuple[int, int]]:
+        """Lesions found, of how many, in three classes of diameter.
+
+        Returns
+        -------
+        dict
+            ``under_10_mm``, ``10_to_20_mm`` (both included) and ``over_20_mm`` to (found, of).
+        """
+        classes = [SIZES[(size >= 10) + (size > 20)] for size in self.sizes_mm]
+        return {
+            name: (sum(f for f, c in zip(self.found, classes, strict=True) if c == name), classes.count(name)) for name in SIZES
+        }  # fmt: skip
+
+
+def find_lesions(
+    guess: Bools, truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
+) -> LesionsFound:
+    """Count lesions found, missed and invented.
+
+    Parameters
+    ----------
+    guess, truth : ndarray, (z, y, x) bool
+        The masks; 26-connected pieces are lesions.
+    grid : Geometry, or tuple of float
+        Their grid, or its voxel size (z, y, x) in mm.
+    smallest_mm3 : float
+        Smaller pieces are no lesions, neither of the truth nor of the guess.
+
+    Returns
+    -------
+    LesionsFound
+        A lesion of the truth is found when at least one voxel of the guess lies on it; a lesion of the guess is false when none
+        of its voxels lies on any truth, specks included.
+    """
+    return find_lesions_each([guess], truth, grid, smallest_mm3)[0]
+
+
+def find_lesions_each(
+    guesses: Iterable[Bools], truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
+) -> list[LesionsFound]:
+    """Count lesions for several guesses of one truth, whose pieces are numbered once.
+
+    Parameters
+    ----------
+    guesses : iterable of ndarray, (z, y, x) bool
+        Taken one after another, so that not all need be there at once.
+    truth : ndarray, (z, y, x) bool
+        The lesions.
+    grid : Geometry, or tuple of float
+        Their grid, or its voxel size (z, y, x) in mm.
+    smallest_mm3 : float
+        Smaller pieces are no lesions.
+
+    Returns
+    -------
+    list of LesionsFound
+        As :func:`find_lesions` gives them.
+    """
+    voxel_mm3 = float(np.prod(grid)) if isinstance(grid, tuple) else grid.voxel_ml * 1000
+    labels, sizes = _pieces(truth, voxel_mm3)
+    real = sizes >= smallest_mm3 - 1e-9
+    diameters = tuple(float(d) for d in np.cbrt(6 * sizes[real] / np.pi))
+    made = []
+    for guess in guesses:
+        touched = _touched(labels, guess, sizes.size)[real]
+        called, volumes = _pieces(guess, voxel_mm3)
+        invented = (volumes >= smallest_mm3 - 1e-9) & ~_touched(called, truth, volumes.size)
+        made.append(
+            LesionsFound(
+                diameters, tuple(bool(t) for t in touched), int(np.count_nonzero(~real)), int(np.count_nonzero(invented))
+            )
+        )
+    return made
+
+
+def froc(cases: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    """Sensitivity against false lesions, over thresholds: the free-response operating characteristic.
+
+    Parameters
+    ----------
+    cases : sequence of sequence of dict
+        For every case the same thresholds, each with ``threshold``, ``found`` (class of size to lesions found and of how many) and ``false_lesions``.
+
+    Returns
+    -------
+    dict
+        ``thresholds``; ``false_per_scan``, the mean over cases; ``sensitivity``, for each class of size and for ``all``: lesions found, of those
+        there are in all cases together. One value per threshold; NaN where there is no lesion.
+
+    Raises
+    ------
+    ValueError
+        When there is no case, or cases have different thresholds.
+    """
+    thresholds = [point["threshold"] for point in cases[0]] if cases else []
+    if not cases or any([point["threshold"] for point in case] != thresholds for case in cases):
+        raise ValueError("A curve needs cases with the same thresholds.")
+    found = np.array([[[point["found"][size] for size in SIZES] for point in case] for case in cases])
+    pairs = found.sum(axis=0)  # threshold, size, found and of how many
+    pairs = np.concatenate([pairs, pairs.sum(axis=1, keepdims=True)], axis=1).astype(float)
+    shares = np.divide(pairs[..., 0], pairs[..., 1], out=np.full(pairs.shape[:2], np.nan), where=pairs[..., 1] > 0)
+    false = np.array([[point["false_lesions"] for point in case] for case in cases], float).mean(axis=0)
+    sensitivity = {name: shares[:, column].tolist() for column, name in enumerate((*SIZES, "all"))}
+    return {"thresholds": thresholds, "false_per_scan": false.tolist(), "sensitivity": sensitivity}
+
+
+def _pieces(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Find the pieces of a mask: their numbers from 1, and the volume of each in mm³."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
+    return labels, np.asarray(np.bincount(labels[mask], minlength=count + 1)[1:] * voxel_mm3, np.float64)
+
+
+def _touched(labels: NDArray[np.int32], other: Bools, count: int) -> Bools:
+    """Whether another mask touches each of the numbered pieces."""
+    return np.bincount(labels[other], minlength=count + 1)[1:] > 0

@@ -1,0 +1,175 @@
+"""Random shapes as a brush paints them: short strokes to and fro, filled with noise, an added number or a factor.
+
+References
+----------
+"Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022. Its turn of each stroke is not defined: here uniform up to a quarter
+of a half turn, drawn for each stroke. Its second flip is printed as left to right again: here up to down. Its strokes start anywhere in the image and
+mostly miss a liver: here they start in the organ's bounding box and are drawn again until one meets the organ; the mask is cut to the organ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.synthesis.blends import blended
+from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+TRIES = 50
+SIDE_PX = 128  # lengths are given for a slice of this side, and grow with it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paintbrush(Recipe):
+    """Random shapes of brush strokes, blended in three ways (random-shape pseudo-outliers, EMBC 2022)."""
+
+    blend: Literal["any", "noise", "offset", "multiply"] = setting(
+        "any", help="What fills the shape: noise, one added number, one factor, or any of the three."
+    )
+    least_change: float = setting(
+        0.05, low=0, high=0.5, help="Change of brightness, of 1, below which the filling is drawn again."
+    )
+    strokes_low: int = setting(8, low=1, high=64, help="Fewest strokes.")
+    strokes_high: int = setting(32, low=1, high=64, help="Strokes stay below this number.")
+    width_low: float = setting(4.0, unit="px of 128", low=1, high=64, help="Thinnest brush, for a slice of 128 px side.")
+    width_high: float = setting(16.0, unit="px of 128", low=1, high=64, help="Thickest brush, for a slice of 128 px side.")
+    length_low: float = setting(8.0, unit="px of 128", low=1, high=64, help="Shortest stroke, for a slice of 128 px side.")
+    length_high: float = setting(24.0, unit="px of 128", low=1, high=64, help="Longest stroke, for a slice of 128 px side.")
+    turn: float = setting(0.25, unit="half turns", low=0, high=1, help="Most that a stroke turns away from the way back.")
+    p_empty: float = setting(
+        0.3,
+        low=0,
+        high=1,
+        help="Share of samples left healthy; in the others strokes start in the organ's box until one meets it.",
+    )
+
+    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+        """Make one sample.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            A healthy slice, 0…1.
+        organ : ndarray, (H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Not used: changes are shares of the image's range, as in the paper.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+
+        Returns
+        -------
+        Anomalous
+            The changed slice and its mask.
+        """
+        return blended(image, self.shape(organ, rng), self.blend, self.least_change, rng)
+
+    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+        """Draw a mask.
+
+        Parameters
+        ----------
+        organ : ndarray, (H, W) bool
+            Where it may lie.
+        rng : numpy.random.Generator
+            Source of chance.
+
+        Returns
+        -------
+        ndarray, (H, W) bool
+            Inside the organ; empty for the share left healthy.
+        """
+        if rng.random() >= self.p_empty and organ.any():
+            for _ in range(TRIES):
+                mask = painted(organ.shape, *self._strokes(organ, rng)) & organ
+                if mask.any():
+                    return mask
+        return np.zeros_like(organ)
+
+    def _strokes(self, organ: NDArray[np.bool_], rng: Generator) -> tuple[NDArray[np.float64], float]:
+        """Corners (n + 1, 2) of the strokes in pixels (y, x), and the radius of the brush."""
+        scale = side(organ.shape) / SIDE_PX
+        low, high = box(organ)
+        start = rng.uniform(low - 0.5, high - 0.5)
+        radius = scale * rng.uniform(self.width_low, max(self.width_low, self.width_high)) / 2
+        count = int(rng.integers(self.strokes_low, max(self.strokes_low + 1, self.strokes_high)))
+        back = np.where(np.arange(count) % 2 == 0, np.pi, -np.pi)
+        angles = rng.uniform(0, 2 * np.pi) + np.cumsum(back * (1 + rng.uniform(0, self.turn, count)))
+        lengths = scale * rng.uniform(self.length_low, max(self.length_low, self.length_high), count)
+        flips = rng.choice((-1.0, 1.0), 2)  # of the image; about the start, so that the shape stays with the organ
+        steps = flips * lengths[:, None] * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+        return np.concatenate([start[None], start + np.cumsum(steps, axis=0)]), radius
+
+
+def painted(shape: tuple[int, int], corners: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+    """Draw a line of a round brush through points, and no more of it than lies in the image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+    corners : ndarray, (n + 1, 2) float64
+        Points (y, x) in pixels; may lie outside.
+    radius : float
+        Of the brush, in pixels.
+
+    Returns
+    -------
+    ndarray, (H, W) bool
+        Pixels no farther from the line than the radius.
+
+    References
+    ----------
+    Thick lines with a disc at each new point, "random-shape pseudo-outliers", EMBC 2022: the same as the distance from each stroke.
+    """
+    mask, last = np.zeros(shape, dtype=bool), np.array(shape)
+    for one, other in pairwise(corners):
+        top, left = np.clip(np.floor(np.minimum(one, other) - radius).astype(int), 0, last)
+        bottom, right = np.clip(np.ceil(np.maximum(one, other) + radius).astype(int) + 1, 0, last)
+        y, x = np.ogrid[top:bottom, left:right]
+        along = other - one
+        share = np.clip(((y - one[0]) * along[0] + (x - one[1]) * along[1]) / max(along @ along, 1e-12), 0, 1)
+        apart = (y - one[0] - share * along[0]) ** 2 + (x - one[1] - share * along[1]) ** 2
+        mask[top:bottom, left:right] |= apart <= radius**2
+    return mask
+
+
+def side(shape: tuple[int, int]) -> float:
+    """Side of the square of the same area as an image, to which lengths are scaled.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width in pixels.
+
+    Returns
+    -------
+    float
+        In pixels.
+    """
+    return float(np.sqrt(shape[0] * shape[1]))
+
+
+def box(organ: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Bounding box of an organ.
+
+    Parameters
+    ----------
+    organ : ndarray, (H, W) bool
+        Not empty.
+
+    Returns
+    -------
+    tuple of ndarray
+        First index (y, x) inside, and the one after the last.
+    """
+    spans = [np.flatnonzero(organ.any(axis=axis)) for axis in (1, 0)]
+    return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

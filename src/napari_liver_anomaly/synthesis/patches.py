@@ -1,0 +1,164 @@
+"""Where patches lie, how large they are beside the organ, and how a piece of a slice comes to its new place.
+
+References
+----------
+What these share: Tan et al. 2020 (FPI), Li et al. 2021 (CutPaste), Schlüter et al. 2022 (NSA). Measuring by the organ is ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.synthesis.contract import Anomalous, Donor
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+    Window = tuple[slice, slice]
+
+TRIES = 50
+TOLERANCE = 1e-3  # what differs by less counts as the same
+POINTS = 32
+
+
+def unchanged(image: Floats) -> Anomalous:
+    """Give a sample without an anomaly.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W) float32
+        A healthy slice.
+
+    Returns
+    -------
+    Anomalous
+        A copy of it, nothing marked.
+    """
+    return Anomalous(image.copy(), np.zeros(image.shape, dtype=bool), np.zeros(image.shape, dtype=np.float32))
+
+
+def box(organ: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find the organ's bounding box.
+
+    Parameters
+    ----------
+    organ : ndarray, (H, W) bool
+        Not empty.
+
+    Returns
+    -------
+    tuple of ndarray of int, (2,)
+        First row and column, and number of rows and columns.
+    """
+    where = [np.flatnonzero(organ.any(axis=1 - axis)) for axis in (0, 1)]
+    first = np.array([line[0] for line in where], dtype=np.intp)
+    return first, np.array([line[-1] for line in where], dtype=np.intp) - first + 1
+
+
+def side_px(organ: Bools) -> float:
+    """Measure the organ: the side of the square that has the area of its bounding box.
+
+    The papers take the side of the frame, which their organ fills; a liver fills a part of it that differs from slice to slice [OURS].
+
+    Parameters
+    ----------
+    organ : ndarray, (H, W) bool
+        Not empty.
+
+    Returns
+    -------
+    float
+        Pixels.
+    """
+    return float(np.sqrt(np.prod(box(organ)[1])))
+
+
+def place(inside: Bools, rng: Generator) -> NDArray[np.intp]:
+    """Draw a pixel, all being alike.
+
+    Every call takes as many random numbers, and points are drawn in the box; so neighbouring slices, drawn by one seed, get patches at one place.
+
+    Parameters
+    ----------
+    inside : ndarray, (H, W) bool
+        Where it may lie; not empty.
+    rng : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    ndarray of int, (2,)
+        Row and column.
+    """
+    first, size = box(inside)
+    points = first + (rng.random((POINTS, 2)) * size).astype(np.intp)
+    good = np.flatnonzero(inside[points[:, 0], points[:, 1]])
+    if good.size:
+        return np.asarray(points[good[0]], dtype=np.intp)
+    pixels = np.argwhere(inside)
+    return np.asarray(pixels[((pixels - points[0]) ** 2).sum(axis=1).argmin()], dtype=np.intp)
+
+
+def window(centre: NDArray[np.intp], half: tuple[float, float], shape: tuple[int, ...]) -> Window:
+    """Give the part of a slice around a pixel.
+
+    Parameters
+    ----------
+    centre : ndarray of int, (2,)
+        Row and column.
+    half : tuple of float
+        Half height and half width in pixels; at least 2 are taken, so that a patch has an inside.
+    shape : tuple of int
+        Height and width of the slice, at which the window ends.
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns.
+    """
+    reach = [max(round(one), 2) for one in half]
+    rows, columns = (
+        slice(max(int(at) - far, 0), min(int(at) + far + 1, size)) for at, far, size in zip(centre, reach, shape, strict=True)
+    )
+    return rows, columns
+
+
+def moved(
+    donor: Donor, source: NDArray[np.intp], target: NDArray[np.intp], where: Window, degrees: float = 0, scale: float = 1
+) -> Donor:
+    """Take a piece of a slice to another place, turned and resized.
+
+    Parameters
+    ----------
+    donor : Donor
+        Where the piece comes from.
+    source, target : ndarray of int, (2,)
+        Row and column that is moved, and where to.
+    where : tuple of slice
+        The part of the slice that is filled.
+    degrees : float
+        Turn.
+    scale : float
+        Above 1 enlarges the piece.
+
+    Returns
+    -------
+    Donor
+        Of the size of the window; its organ is where no background is mixed in.
+    """
+    from scipy.ndimage import affine_transform
+
+    cos, sin = np.cos(np.deg2rad(degrees)) / scale, np.sin(np.deg2rad(degrees)) / scale
+    turn = np.array([[cos, sin], [-sin, cos]])
+    start = np.array([part.start for part in where])
+    shape = tuple(part.stop - part.start for part in where)
+    image, organ = (
+        affine_transform(plane, turn, source + turn @ (start - target), output_shape=shape, order=1)
+        for plane in (donor.image, donor.organ.astype(np.float32))
+    )
+    return Donor(image, organ > 0.999)

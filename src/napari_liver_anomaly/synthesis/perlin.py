@@ -1,0 +1,96 @@
+"""Anomalies as DRAEM draws them: shapes cut from Perlin noise, filled with a foreign texture that the tissue shines through.
+
+References
+----------
+Zavrtanik, Kristan, Skočaj, "DRAEM: a discriminatively trained reconstruction embedding for surface anomaly detection", ICCV 2021. Its textures are
+photographs; here they are made of Perlin noise, so that nothing need be fetched. Its shapes mostly miss a liver; here they are drawn again until one
+meets the organ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.textures import drawn_periods, texture, turned_noise
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+TRIES = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Perlin(Recipe):
+    """Shapes of Perlin noise, filled with foreign texture (DRAEM: Zavrtanik, Kristan, Skočaj 2021)."""
+
+    finest: int = setting(
+        5, low=0, high=7, help="Noise has up to two to this power periods over the slice: more gives finer shapes."
+    )
+    threshold: float = setting(
+        0.5, low=-1, high=1, help="Cut of the noise, which lies between -1 and 1: higher gives smaller shapes."
+    )
+    kept_high: float = setting(
+        0.8, low=0, high=1, help="Largest share of the tissue that shines through: 0.8 in the method's code, 0.9 in its paper."
+    )
+    p_empty: float = setting(
+        0.5, low=0, high=1, help="Share of samples left healthy when shapes are drawn again until one meets the organ."
+    )
+    again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is often nothing.")
+
+    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+        """Make one sample.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            A healthy slice, 0…1.
+        organ : ndarray, (H, W) bool
+            Where the organ is.
+        hu_per_unit : float
+            Not used: the texture is a share of the image's range.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+
+        Returns
+        -------
+        Anomalous
+            The changed slice and its mask.
+        """
+        mask = self.shape(organ, rng)
+        if not mask.any():
+            return Anomalous(image.copy(), mask)
+        kept = np.float32(rng.uniform(0, self.kept_high))
+        changed = (1 - kept) * texture(image.shape, self.finest, rng) + kept * image
+        return Anomalous(np.where(mask, np.clip(changed, 0, 1), image).astype(np.float32), mask)
+
+    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+        """Draw a mask.
+
+        Parameters
+        ----------
+        organ : ndarray, (H, W) bool
+            Where it may lie.
+        rng : numpy.random.Generator
+            Source of chance.
+
+        Returns
+        -------
+        ndarray, (H, W) bool
+            Inside the organ; may be empty.
+        """
+        mask = np.zeros_like(organ)
+        if rng.random() < self.p_empty or not organ.any():
+            return mask
+        y, x = np.nonzero(organ)  # the noise is wanted there only
+        for _ in range(TRIES if self.again else 1):
+            noise = turned_noise(y, x, organ.shape, drawn_periods(self.finest, rng), rng)
+            mask[organ] = noise > self.threshold
+            if mask.any():
+                break
+        return mask

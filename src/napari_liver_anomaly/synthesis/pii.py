@@ -1,0 +1,54 @@
+"""Poisson image interpolation: a square of another liver blended in by its gradients, so that no edge of the square gives it away.
+
+References
+----------
+Tan, Hou, Day, Simpson, Rueckert, Kainz 2021, "Detecting outliers with Poisson image interpolation", section 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.synthesis.fpi import FPI
+from napari_liver_anomaly.synthesis.patches import TOLERANCE
+from napari_liver_anomaly.synthesis.poisson import cloned
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PII(FPI):
+    """Squares of another slice, blended without a seam; the target is the share of its gradients (Tan et al. 2021).
+
+    Blended inside the organ of both slices, clipped to the range of the organ, no target where nothing has changed; the paper blends the whole
+    square, clips to the range of the slice and marks all of the square [OURS].
+    """
+
+    def mixed(self, image: Floats, other: Floats, shared: Bools, alpha: float, tissue: Floats) -> tuple[Floats, Bools]:
+        """Blend two patches by their gradients.
+
+        Parameters
+        ----------
+        image, other : ndarray, (h, w) float32
+            The patch of this slice and of the other one.
+        shared : ndarray, (h, w) bool
+            Where both have organ; its border of one pixel keeps this slice's values.
+        alpha : float
+            Weight of the other slice's gradients, 0…1; this slice's have the rest.
+        tissue : ndarray, (n,) float32
+            All values of the organ on this slice, to whose range the patch is clipped.
+
+        Returns
+        -------
+        tuple of ndarray
+            The patch, and where the sample is to be changed.
+        """
+        blended = np.clip(cloned(image, other, shared, 1 - alpha, alpha), tissue.min(), tissue.max())
+        return blended, shared & (np.abs(blended - image) > TOLERANCE)

@@ -1,0 +1,60 @@
+"""The autoencoders learn from healthy livers alone, and miss what healthy livers do not have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from builders import healthy_slices
+from napari_liver_anomaly.methods.autoencoders import Autoencoders, plans
+from napari_liver_anomaly.training import make_batch
+
+
+def made(key: str, budget: int = 80, **options) -> Autoencoders:
+    plan = plans(budget)[key]
+    schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=96 if plan.options.dense else 64, learning_rate=3e-3)
+    return Autoencoders(
+        dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=8, **options), schedule=schedule)
+    )
+
+
+@pytest.mark.parametrize("key", ["ae-spatial", "ae-dense"])
+def test_a_dark_spot_is_scored_above_healthy_liver(key):
+    model, data = made(key), healthy_slices()
+    model.fit(data)
+    image, organ = data.images[0].copy(), data.organs[0]
+    spot = np.zeros_like(organ)
+    spot[28:36, 22:30] = True
+    image[spot] = np.clip(image[spot] - 0.3, 0.02, 1)
+    score = model.score(image[None, None], organ[None]).score[0]
+    inner = organ & ~spot
+    inner[:10] = inner[-10:] = False
+    assert np.median(score[spot]) > 1.5 * np.quantile(score[inner], 0.9)
+    healthy = model.score(data.images[1][None, None], data.organs[1][None]).score[0]
+    assert np.mean(healthy[data.organs[1]] > 0.5) < 0.05  # the scale lets about one healthy pixel in a hundred pass
+
+
+def test_no_anomaly_is_ever_seen():
+    model, data = made("ae-spatial"), healthy_slices()
+    model.parts["restorer"].eval()
+    batch = make_batch(data, model.plan.recipe, model.plan.schedule, (0, 1), 0)
+    assert not batch.mask.any()
+    assert torch.equal(batch.anomalous, batch.healthy)
+    spoilt = dataclasses.replace(batch, anomalous=batch.anomalous + float("nan"))
+    assert torch.equal(model._loss(spoilt), model._loss(batch))
+
+
+def test_numbers_are_left_out_in_training_alone():
+    image = torch.rand(2, 1, 96, 96)
+    for key in ("ae-spatial", "ae-dense"):
+        network = made(key, dropout=0.5).parts["restorer"]
+        assert torch.equal(network(image), network(image))
+        network[1].train()
+        assert not torch.equal(network(image), network(image))
+
+
+def test_a_dense_layer_sees_squares_and_the_others_any_size():
+    assert (made("ae-dense").side_px, made("ae-spatial").side_px) == (96, 0)

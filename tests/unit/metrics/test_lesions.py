@@ -1,0 +1,72 @@
+"""Lesions are counted in mm, and over thresholds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_liver_anomaly.metrics import SIZES, find_lesions, froc
+from napari_liver_anomaly.volume import Geometry
+
+
+def blob(mask, centre, radius_mm, spacing):
+    index = np.indices(mask.shape, dtype=float)
+    mask |= sum(((index[i] - centre[i]) * spacing[i]) ** 2 for i in range(3)) <= radius_mm**2
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.5, 0.7, 0.7), (5.0, 1.0, 1.0)])
+def test_lesions_are_counted_in_mm(spacing):
+    shape = tuple(round(90 / s) for s in spacing)
+    geometry = Geometry(shape[::-1], np.diag([-spacing[2], -spacing[1], spacing[0], 1]))
+    truth, guess = np.zeros(shape, bool), np.zeros(shape, bool)
+
+    def at(z, y, x):
+        return tuple(round(mm / s) for mm, s in zip((z, y, x), spacing, strict=True))
+
+    blob(truth, at(20, 20, 20), 4, spacing)  # 8 mm, missed
+    blob(truth, at(20, 20, 60), 7.5, spacing)  # 15 mm, found
+    blob(truth, at(60, 60, 30), 14, spacing)  # 28 mm, found
+    truth[at(80, 5, 80)] = True  # a speck
+    blob(guess, at(22, 20, 62), 5, spacing)
+    guess[at(60, 60, 30)] = True  # one voxel is enough
+    blob(guess, at(70, 20, 70), 5, spacing)  # false
+    guess[at(5, 85, 5)] = True  # too small to be a lesion
+    found = find_lesions(guess, truth, geometry)
+    assert found.by_size() == {"under_10_mm": (0, 1), "10_to_20_mm": (1, 1), "over_20_mm": (1, 1)}
+    assert found.specks == 1 and found.false == 1
+    assert sorted(found.sizes_mm) == pytest.approx([8, 15, 28], rel=0.08)
+
+
+def test_no_lesion_at_all():
+    nothing = np.zeros((3, 4, 5), bool)
+    found = find_lesions(nothing, nothing, Geometry((5, 4, 3), np.eye(4)))
+    assert found.sizes_mm == () and found.false == found.specks == 0
+    assert set(found.by_size().values()) == {(0, 0)}
+
+
+def test_the_size_of_voxels_is_enough():
+    truth = np.zeros((9, 9, 9), bool)
+    truth[2:5, 2:5, 2:5] = True
+    spacing = (5.0, 1.0, 2.0)
+    assert find_lesions(truth, truth, spacing) == find_lesions(truth, truth, Geometry((9, 9, 9), np.diag([2.0, 1, 5, 1])))
+    assert find_lesions(truth, truth, spacing).sizes_mm == pytest.approx([np.cbrt(6 * 27 * 10 / np.pi)])
+
+
+def point(threshold, small, medium, false):
+    return {"threshold": threshold, "found": dict(zip(SIZES, (small, medium, [0, 0]), strict=True)), "false_lesions": false}
+
+
+def test_free_response_curves_add_lesions_and_average_false_ones():
+    first = [point(0.1, [1, 1], [2, 2], 6), point(0.5, [0, 1], [2, 2], 1)]
+    second = [point(0.1, [2, 3], [0, 0], 2), point(0.5, [1, 3], [0, 0], 0)]
+    made = froc([first, second])
+    assert made["thresholds"] == [0.1, 0.5] and made["false_per_scan"] == [4, 0.5]
+    assert made["sensitivity"]["under_10_mm"] == [3 / 4, 1 / 4] and made["sensitivity"]["10_to_20_mm"] == [1, 1]
+    assert made["sensitivity"]["all"] == pytest.approx([5 / 6, 3 / 6])
+    assert all(math.isnan(value) for value in made["sensitivity"]["over_20_mm"])
+    assert froc([second, first])["sensitivity"]["all"] == made["sensitivity"]["all"]
+    for wrong in ([], [first, second[:1]]):
+        with pytest.raises(ValueError, match="same thresholds"):
+            froc(wrong)
