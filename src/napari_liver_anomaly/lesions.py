@@ -170,20 +170,24 @@ def sure_enough(
     Returns
     -------
     ndarray, (z, y, x) uint16
-        The lesions that are left, numbered from 1 in the same order.
+        The lesions that are left, numbered from 1 in the same order; the same array when all are.
     int
         How many were dropped.
     """
-    called = labels > 0
-    numbers = labels[called]
-    count = int(numbers.max()) if numbers.size else 0
-    weights = score[called].astype(np.float64) * share[called] / 255**2
-    means = np.bincount(numbers, weights, count + 1) / np.maximum(np.bincount(numbers, minlength=count + 1), 1)
+    box = box_of(labels > 0)
+    if box is None:
+        return labels, 0
+    numbers = labels[box]
+    called = numbers > 0
+    count = int(numbers.max())
+    weights = score[box][called].astype(np.float64) * share[box][called] / 255**2
+    means = np.bincount(numbers[called], weights, count + 1) / np.maximum(np.bincount(numbers[called], minlength=count + 1), 1)
     kept = means >= least
     kept[0] = False
-    renumbered = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
+    if kept[1:].all():
+        return labels, 0
     left = np.zeros_like(labels)
-    left[called] = renumbered[numbers]
+    left[box] = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)[numbers]
     return left, count - int(np.count_nonzero(kept))
 
 
