@@ -242,6 +242,8 @@ class Mask:
             raise TypeError("Mask.voxels must be bool.")
         if self.share is not None:
             _demand_shape(self.share, self.geometry)
+            if self.share.dtype != np.uint8:
+                raise TypeError("Mask.share must be uint8.")
 
     @property
     def ml(self) -> float:
