@@ -36,7 +36,7 @@ GROUPS = {
     ),
     "Values": ("values", "rescale", "voxels", "padding"),
     "Masks, layers and grids": ("mask", "masks", "shape", "layer", "layers", "labels"),
-    "The liver": ("liver", "totalsegmentator"),
+    "The liver": ("liver", "pieces", "totalsegmentator"),
     "Models": ("model", "models", "weights", "ensemble", "recipe", "card", "restorer", "system"),
     "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran", "too"),
     "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected", "page"),

@@ -41,6 +41,31 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
     )  # fmt: skip
 
 
+def about_pieces(left_out: int) -> tuple[Finding, ...]:
+    """Say how many pieces were taken for something else than a lesion of the liver.
+
+    Parameters
+    ----------
+    left_out : int
+        As given by ``inference.cut``.
+
+    Returns
+    -------
+    tuple of Finding
+        One note, or none.
+    """
+    if not left_out:
+        return ()
+    what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
+    return (
+        Finding(
+            level=Level.NOTE, code="pieces-left-out", what=f"{what} left out.",
+            meaning="The found liver is unsure there: it is more likely gallbladder, bowel or fat than tumour.",
+            action="Look at the score, or give a liver mask.",
+        ),
+    )  # fmt: skip
+
+
 def demand_numbers(array: NDArray[np.floating], *, share: bool = False) -> None:
     """Refuse what is not a number: NaN compares as false and would look like "nothing there".
 

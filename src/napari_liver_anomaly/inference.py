@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_the_edge, demand_numbers
+from napari_liver_anomaly.doubts import about_pieces, about_the_edge, demand_numbers
 from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import Lesion, clean, measure
+from napari_liver_anomaly.lesions import Lesion, clean, measure, sure_enough
 from napari_liver_anomaly.memory import Ladder, Movable, demand, ran_out
 from napari_liver_anomaly.preparing import frame_of, prepare
 from napari_liver_anomaly.settings import Settings, setting
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.preparing import Prepare, Slices
-    from napari_liver_anomaly.volume import Mask, Volume
+    from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 MEDIAN_PX = 3
 # Bytes of a run on the CPU for each voxel of the scan, voxel of the liver's box and pixel of the network's slices; and what torch takes at
@@ -45,6 +45,12 @@ class Segment(Settings):
     auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
     peak: float = setting(0.8, low=0, high=1, help="A lesion is dropped when its score is nowhere as high as this.")
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
+    sure: float = setting(
+        0.5,
+        low=0,
+        high=1,
+        help="In a found liver, a lesion is dropped when the mean of its score times how sure the liver is, is lower.",
+    )
     batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
 
 
@@ -110,6 +116,8 @@ class Result:
         Doubts to show and store.
     liver_from : str
         ``"given"`` by the user, or ``"found"`` by the program.
+    left_out : int
+        Pieces that were left out because the found liver is unsure there.
     """
 
     volume: Volume
@@ -127,6 +135,7 @@ class Result:
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
     liver_from: Literal["given", "found"] = "given"
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         self.liver.of(self.volume, "liver mask")
@@ -137,6 +146,38 @@ class Result:
                     "shape-differs", f"A {name} image of shape {array.shape} was given for a scan of shape {self.volume.voxels.shape}.",
                     "It belongs to another scan.", "Use what was made from this very scan.",
                 )  # fmt: skip
+
+
+def cut(
+    score: NDArray[np.uint8], share: NDArray[np.uint8] | None, geometry: Geometry, settings: Segment
+) -> tuple[NDArray[np.uint16], int]:
+    """Cut lesions from a score: the one way, whoever asks for it.
+
+    Parameters
+    ----------
+    score : ndarray, (z, y, x) uint8
+        Anomaly score, 0…255 for 0…1.
+    share : ndarray, (z, y, x) uint8, or None
+        How sure the liver is, as ``Mask.share``; None for a liver that somebody gave, to which ``settings.sure`` does not apply.
+    geometry : Geometry
+        Grid of the scan; of a part of it, the size of its voxels alone counts.
+    settings : Segment
+        Threshold, lowest peak, smallest lesion, and how sure a lesion must be. Auto is chosen before: its threshold is the one given here.
+
+    Returns
+    -------
+    ndarray, (z, y, x) uint16
+        0 outside, lesions numbered from 1 by falling volume.
+    int
+        Pieces that were left out because the liver is unsure there.
+
+    Raises
+    ------
+    Refusal
+        When there are too many pieces to be lesions.
+    """
+    labels = clean(score, settings.threshold, settings.min_lesion_mm3, geometry, settings.peak)
+    return (labels, 0) if share is None else sure_enough(labels, score, share, settings.sure)
 
 
 def segment(
@@ -160,7 +201,7 @@ def segment(
         A trained model of ``methods.load``, or a rule with ``score_volume(volume, liver)``.
     settings : Segment, optional
         Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given. For a rule without learning, whose scores are no
-        probabilities, neither Auto nor the lowest peak is used.
+        probabilities, neither Auto nor the lowest peak nor ``sure`` is used.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -189,7 +230,7 @@ def segment(
     needed = needed_bytes(volume, liver, method, 1)
     demand(needed)
     if hasattr(method, "score_volume"):
-        settings = replace(settings, peak=0.0, auto_threshold=False)  # a rule's scores are no probabilities
+        settings = replace(settings, peak=0.0, sure=0.0, auto_threshold=False)  # a rule's scores are no probabilities
         job.at("Searching the liver", 0, 1)
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
         timings["score"] = _since(began)
@@ -219,14 +260,15 @@ def segment(
     job.at("Measuring lesions", 0, 1)
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-    labels = clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
+    labels, left_out = cut(score, liver.share, volume.geometry, settings)
     lesions = measure(labels, volume, liver)
     job.at("Measuring lesions", 1, 1)
     timings["total"] = _since(began)
     return Result(
         volume=volume, liver=liver, restored=restored, residual=residual, score=score, labels=labels, lesions=lesions,
         settings=settings, model=method.name, model_hash=getattr(method, "hash", ""), device=where, ran_on=ran_on,
-        timings_s={name: round(seconds, 3) for name, seconds in timings.items()}, findings=about_the_edge(liver),
+        timings_s={name: round(seconds, 3) for name, seconds in timings.items()},
+        findings=(*about_the_edge(liver), *about_pieces(left_out)), left_out=left_out,
     )  # fmt: skip
 
 

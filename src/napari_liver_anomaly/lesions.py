@@ -150,6 +150,47 @@ def clean(
     return labels
 
 
+def sure_enough(
+    labels: NDArray[np.uint16], score: NDArray[np.uint8], share: NDArray[np.uint8], least: float
+) -> tuple[NDArray[np.uint16], int]:
+    """Drop lesions that are, as a whole, less likely tumour in the liver than a given share.
+
+    A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is called. What the finder says of each
+    voxel is weighed in: the mean of score times that is the share of the piece expected to be tumour *and* liver.
+
+    Parameters
+    ----------
+    labels : ndarray, (z, y, x) uint16
+        As given by :func:`clean`.
+    score, share : ndarray, (z, y, x) uint8
+        How likely tumour, and how likely liver, 0…255 for 0…1.
+    least : float
+        0 to 1; 0 keeps all.
+
+    Returns
+    -------
+    ndarray, (z, y, x) uint16
+        The lesions that are left, numbered from 1 in the same order; the same array when all are.
+    int
+        How many were dropped.
+    """
+    box = box_of(labels > 0)
+    if box is None:
+        return labels, 0
+    numbers = labels[box]
+    called = numbers > 0
+    count = int(numbers.max())
+    weights = score[box][called].astype(np.float64) * share[box][called] / 255**2
+    means = np.bincount(numbers[called], weights, count + 1) / np.maximum(np.bincount(numbers[called], minlength=count + 1), 1)
+    kept = means >= least
+    kept[0] = False
+    if kept[1:].all():
+        return labels, 0
+    left = np.zeros_like(labels)
+    left[box] = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)[numbers]
+    return left, count - int(np.count_nonzero(kept))
+
+
 def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
     """Measure every lesion of a scan.
 

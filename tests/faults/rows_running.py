@@ -683,6 +683,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         "auto_threshold": (False, ["--no-auto-threshold"], lambda: panel.threshold.auto.setChecked(False)),
         "peak": (0.3, ["--peak", "0.3"], lambda: rows["peak"].setValue(0.3)),
         "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: rows["min_lesion_mm3"].setValue(400)),
+        "sure": (0.2, ["--sure", "0.2"], lambda: rows["sure"].setValue(0.2)),
         "batch": (3, ["--batch", "3"], lambda: rows["batch"].setValue(3)),
     }
     assert other.keys() == {option.name for option in options(Segment)}, "a new field wants a value here"
@@ -722,7 +723,30 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     assert hashes["all said"] == hashes["both"] == hashes[""] and cuts["both"] == cuts[""], "Auto that is said wins"
     assert cuts["threshold"] == 0.9 and cuts["auto_threshold"] == pytest.approx(0.5, abs=0.01) and cuts[""] not in (0.9, 0.5)
     changed = {name for name in other if hashes[name] != hashes[""]}
-    assert changed == set(other) - {"batch"}, "each option does something, and the batch changes nothing"
+    assert changed == set(other) - {"batch", "sure"}, (
+        "each option does something; not the batch, nor how sure a liver is that was given"
+    )
+
+    share = np.full(mask.voxels.shape, 255, np.uint8)
+    share[5:8, 36:44, 12:20] = share[5:8, 12:18, 12:18] = 100  # the finder doubts the two smaller lesions
+    unsure = Mask(mask.voxels, mask.geometry, mask.scan, share)
+    kit.patch.setattr("napari_liver_anomaly.liver.find_liver", lambda *_, **__: (unsure, ()))
+    counts = {}
+    for name, flags in {"found": [], "sure-0": ["--sure", "0"], "sure-1": ["--sure", "1"]}.items():
+        settings, out = replace(first, sure=float(flags[1]) if flags else first.sure), kit.folder / f"out-{name}"
+        result = search(Engine(load=load), pictures[0], None, "any", settings, "cpu", Job()).result
+        assert main(["segment", words[0], "--device", "cpu", *flags, "--out", str(out)]) == 0, name
+        written = read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels
+        assert np.array_equal(written, result.labels > 0), f"{name}: the doors differ in a found liver"
+        stored = json.loads((out / "report.json").read_text())
+        assert stored["pieces_left_out"] == result.left_out and stored["liver_from"] == result.liver_from == "found", name
+        assert ("pieces-left-out" in {told["code"] for told in stored["findings"]}) == (result.left_out > 0), name
+        counts[name] = len(result.lesions), result.left_out
+        if name == "sure-0":
+            whole = volume.geometry.to_source(written)
+            assert hashlib.sha256(np.ascontiguousarray(whole).tobytes()).hexdigest() == hashes[""][0], "0 keeps every piece"
+    assert counts["sure-0"][0] == counts["found"][0] + counts["found"][1] > counts["found"][0] > 0, counts
+    assert counts["sure-1"][0] < counts["found"][0] and sum(counts["sure-1"]) == counts["sure-0"][0], counts
 
 
 def spoken(flag: str, value: Any) -> list[str]:

@@ -19,11 +19,12 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
+from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.gui import stepping, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
-from napari_liver_anomaly.inference import Result, Segment
+from napari_liver_anomaly.inference import Result, Segment, cut
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -83,13 +84,13 @@ class FakeMethod:
         score = self.sample.score.copy()
         if settings.auto_threshold:
             settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-        labels = lesions.clean(score, settings.threshold, settings.min_lesion_mm3, volume.geometry, settings.peak)
+        labels, left_out = cut(score, liver.share, volume.geometry, settings)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
         return Result(
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
             lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
             device="cpu", ran_on="Ran on CPU.",
-            timings_s={"total": 0.1}, findings=self.findings,
+            timings_s={"total": 0.1}, findings=(*self.findings, *about_pieces(left_out)), left_out=left_out,
         )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ class FakeFinder:
 
     def __init__(self, sample: SimpleNamespace, findings: tuple[Finding, ...] = ()) -> None:
         self.voxels, self.findings = sample.liver.voxels.copy(), findings
+        self.share: np.ndarray | None = None
         self.at_step: Callable[[], object] = lambda: None
         self.calls: list[dict[str, Any]] = []
 
@@ -106,7 +108,7 @@ class FakeFinder:
         job.at("Finding the liver", 0, 1)
         self.at_step()
         job.at("Finding the liver", 1, 1)
-        return Mask(self.voxels.copy(), volume.geometry, volume.identity), self.findings
+        return Mask(self.voxels.copy(), volume.geometry, volume.identity, self.share), self.findings
 
 
 @pytest.fixture

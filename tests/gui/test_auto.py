@@ -48,7 +48,7 @@ def test_one_word_decides_how_a_panel_begins(qtbot, monkeypatch, on):
 
 
 def test_it_is_no_row_of_the_settings(panel):
-    assert set(panel.model.rows.fields) == {"peak", "min_lesion_mm3", "batch"}
+    assert set(panel.model.rows.fields) == {"peak", "min_lesion_mm3", "sure", "batch"}
 
 
 def test_a_run_with_auto_cuts_where_the_scores_say(panel, viewer, sample, run, best):

@@ -147,9 +147,10 @@ def test_the_report_tells_a_found_liver_from_a_corrected_one(panel, viewer, find
     find(panel)
     run(panel)
     assert panel.cutting.shown.result.findings == (AUTOMATIC,) and not panel.messages.text
+    assert panel.cutting.shown.result.liver_from == "found"
     paint(viewer.layers["case liver"])
     run(panel)
-    assert panel.cutting.shown.result.findings == ()
+    assert panel.cutting.shown.result.findings == () and panel.cutting.shown.result.liver_from == "given"
 
 
 @pytest.mark.parametrize("ending", ["refused", "failed", "cancelled"])

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from napari_liver_anomaly import lesions
+from napari_liver_anomaly import inference, lesions
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.results import Shown
 from napari_liver_anomaly.inference import Result, Segment
@@ -151,7 +151,7 @@ def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
 
 
 def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(lesions, "clean", lambda *_: 1 / 0)
+    monkeypatch.setattr(inference, "clean", lambda *_: 1 / 0)
     done.threshold.slider.setValue(20)
     settle(qtbot, done)
     assert "ZeroDivisionError" in done.messages.text and not done.cutting.preview.on

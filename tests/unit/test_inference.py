@@ -54,6 +54,19 @@ class Flat:
         return SimpleNamespace(score=(np.abs(images - restored) * 6 * organ).clip(0, 1).astype(np.float32), restored=restored)
 
 
+def test_a_piece_where_the_found_liver_is_unsure_is_left_out_and_told(scan):
+    volume, liver = scan
+    unsure = np.full(volume.voxels.shape, 255, np.uint8)
+    unsure[LESION] = 60
+    found = Mask(liver.voxels, volume.geometry, volume.identity, unsure)
+    drawn, kept = segment(volume, liver, Flat()), segment(volume, found, Flat(), Segment(auto_threshold=True, sure=0.0))
+    assert len(drawn.lesions) == len(kept.lesions) == 1 and not drawn.findings
+    result = segment(volume, found, Flat())
+    assert not result.lesions and not result.labels.any() and "pieces-left-out" in {finding.code for finding in result.findings}
+    assert (drawn.left_out, kept.left_out, result.left_out) == (0, 0, 1)
+    assert (result.score == drawn.score).all(), "what was left out can still be seen in the score"
+
+
 def test_result_lies_on_the_scans_grid(scan):
     volume, liver = scan
     result = segment(volume, liver, Flat())
@@ -210,7 +223,7 @@ def test_a_rule_has_a_cut_of_its_own(scan):
     rule = SimpleNamespace(
         name="rule", score_volume=lambda v, m: np.where(m.voxels, (v.voxels < 80) * 110 + 20, 0).astype(np.uint8)
     )
-    assert segment(volume, liver, rule).settings == Segment(peak=0)
+    assert segment(volume, liver, rule).settings == Segment(peak=0, sure=0)
     assert len(segment(volume, liver, rule, Segment(threshold=0.4)).lesions) == 1, "its scores stay below the lowest peak"
 
 

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
-from napari_liver_anomaly.lesions import box_of, clean, diameters, level_of, measure
+from napari_liver_anomaly.lesions import box_of, clean, diameters, level_of, measure, sure_enough
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 
@@ -54,6 +54,19 @@ def test_touching_corners_are_one_lesion_and_specks_go():
     assert clean(score, 0.5, 4.0, geometry).max() == 2, "a piece of exactly the smallest volume stays"
     assert clean(score, 0.5, 4.1, geometry).max() == 1
     assert clean(score, 1.0, 0, geometry).astype(bool).sum() == 1
+
+
+def test_a_piece_goes_where_score_and_liver_together_are_less_than_an_even_bet():
+    score, share = np.zeros((3, 9, 9), np.uint8), np.full((3, 9, 9), 255, np.uint8)
+    score[:, 0:3], score[:, 4:6], score[:, 7:8] = 230, 230, 140
+    share[:, 4:6, 1:] = 128  # 0.9 in what is half a liver but for a column: 0.5 as a whole, just not enough
+    labels = clean(score, 0.5, 0, grid(score.shape))
+    left, dropped = sure_enough(labels, score, share, 0.51)
+    assert dropped == 1 and left.dtype == np.uint16 and left.max() == 2
+    assert (left[:, 0:3] == 1).all() and not left[:, 4:6].any() and (left[:, 7] == 2).all(), "the rest keep their order"
+    assert sure_enough(labels, score, share, 0.0) == (pytest.approx(labels), 0)
+    none, dropped = sure_enough(np.zeros_like(labels), score, share, 0.5)
+    assert dropped == 0 and not none.any()
 
 
 def test_an_empty_score_gives_no_lesion():

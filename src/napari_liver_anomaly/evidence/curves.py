@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.lesions import box_of, clean
+from napari_liver_anomaly.inference import cut
+from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.metrics import THRESHOLDS, Counts, find_lesions
 
 if TYPE_CHECKING:
@@ -26,9 +28,9 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
     score : ndarray, (z, y, x) uint8
         Anomaly score, 0…255 for 0…1.
     tumours, liver : Mask
-        The truth, and where was searched.
+        The truth, and where was searched; a found liver says how sure it is.
     settings : Segment
-        Smallest lesion and lowest peak; smaller and fainter ones are dropped.
+        Smallest lesion, lowest peak, and how sure a lesion must be; others are dropped, as in a run.
 
     Returns
     -------
@@ -39,9 +41,10 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
     inside = liver.voxels
     box = box_of(inside | tumours.voxels) or (slice(0, 0),) * 3
     truth, part = tumours.voxels[box], score[box]
+    share = None if liver.share is None else liver.share[box]
     points = []
     for threshold in THRESHOLDS:
-        guess = clean(part, threshold, settings.min_lesion_mm3, liver.geometry, settings.peak) > 0
+        guess = cut(part, share, liver.geometry, replace(settings, threshold=threshold))[0] > 0
         counts, found = Counts.of(guess, truth), find_lesions(guess, truth, liver.geometry)
         points.append({
             "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,

@@ -12,9 +12,8 @@ from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
 from napari_liver_anomaly.evidence.curves import curve_of
 from napari_liver_anomaly.evidence.figures import Figures, figures_of, row, summarise
-from napari_liver_anomaly.inference import BY_THE_SCAN, segment
+from napari_liver_anomaly.inference import BY_THE_SCAN, cut, segment
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import clean
 from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import dice, plain
 from napari_liver_anomaly.reading import read, read_mask
@@ -245,7 +244,7 @@ def _measure(
     device: str, job: Job | None,
 ) -> None:  # fmt: skip
     """Measure methods in one liver; a refusal is the worst answer, not a missing one."""
-    counted = Mask(liver.voxels | tumours.voxels, volume.geometry, volume.identity) if suffix else liver
+    counted = replace(liver, voxels=liver.voxels | tumours.voxels) if suffix else liver
 
     def note(name: str, labels: NDArray[np.uint16], score: NDArray[np.uint8], **more: Any) -> None:
         figures = figures_of(labels > 0, score, tumours, counted)
@@ -270,8 +269,8 @@ def _measure(
         note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
         if learned:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
-            cut = clean(result.score, threshold, own.min_lesion_mm3, volume.geometry, own.peak)
-            note(f"{name}, {other}", cut, result.score, threshold=threshold)
+            labels, _ = cut(result.score, liver.share, volume.geometry, replace(own, threshold=threshold))
+            note(f"{name}, {other}", labels, result.score, threshold=threshold)
 
 
 def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_liver_anomaly import lesions
+from napari_liver_anomaly import inference, lesions
+from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.preview import Preview
 from napari_liver_anomaly.gui.results import Shown, checksum
 from napari_liver_anomaly.gui.running import Latest
+from napari_liver_anomaly.inference import Segment
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import Result, Segment
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion
 
@@ -33,14 +34,12 @@ class Cut:
     """What a worker made of a threshold."""
 
     shown: Shown
-    threshold: float
-    peak: float
-    min_lesion_mm3: float
+    settings: Segment
     labels: NDArray[np.uint16]
+    left_out: int
     lesions: tuple[Lesion, ...]
     sum: int
     corrected: bool
-    auto: bool
 
 
 class Cutting(QObject):
@@ -67,13 +66,15 @@ class Cutting(QObject):
         self._latest.returned.connect(self._deliver)
         self._latest.refused.connect(self._refuse)
         self._latest.failed.connect(self._fail)
+        self._looking = Latest(self)  # for the preview; what goes wrong is said when the slider settles
+        self._looking.returned.connect(self._hide)
         self._after_paint = QTimer(self, singleShot=True, interval=AFTER_PAINT_MS)
         self._after_paint.timeout.connect(self._measure_again)
 
     @property
     def busy(self) -> bool:
-        """Whether lesions are being cut or measured."""
-        return self._latest.busy
+        """Whether lesions are being cut or measured, for a preview too."""
+        return self._latest.busy or self._looking.busy
 
     def follow(self, shown: Shown | None) -> None:
         """Work on this result from now on.
@@ -83,7 +84,7 @@ class Cutting(QObject):
         shown : Shown or None
             None when the chosen scan has no result.
         """
-        self.preview.end()
+        self._end()
         self._latest.drop()
         if self.shown is not None:
             self.shown.painted = lambda: None
@@ -92,16 +93,17 @@ class Cutting(QObject):
             timer = self._after_paint  # the layer may outlive the panel
             shown.painted = lambda: timer.start() if isalive(timer) else None
 
-    def move(self, threshold: float) -> None:
-        """Preview a threshold, at every tick of the slider.
+    def move(self, settings: Segment) -> None:
+        """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped.
 
         Parameters
         ----------
-        threshold : float
-            0 to 1.
+        settings : Segment
+            As for :meth:`settle`, with a threshold that is set by hand.
         """
         if self.shown is not None and Role.SCORE in self.shown.layers:
-            self.preview.show(self.shown.layers[Role.SCORE], lesions.level_of(threshold))
+            self.preview.show(self.shown.layers[Role.SCORE], self.shown.result.score, lesions.level_of(settings.threshold))
+            self._looking.ask(partial(_dropped, self.shown, settings))
 
     def settle(self, settings: Segment) -> None:
         """Cut, clean and measure in a worker, then show the lesions.
@@ -112,37 +114,47 @@ class Cutting(QObject):
             Threshold, or that the scan chooses it; and the smallest lesion.
         """
         if self.shown is None:
-            return self.preview.end()
-        threshold = None if settings.auto_threshold else settings.threshold
-        if (threshold, settings.peak, settings.min_lesion_mm3) == _how(self.shown) and not self._latest.busy:
-            return self.preview.end()
+            return self._end()
+        if not settings.auto_threshold and _how(settings) == _how(self.shown.settings) and not self._latest.busy:
+            return self._end()
         now = self.shown.tumours.data if self.shown.tumours is not None else None
-        self._latest.ask(partial(_cut, self.shown, self.shown.result, now, self.shown.sum, threshold, settings))
+        return self._latest.ask(partial(_cut, self.shown, self.shown.settings, now, self.shown.sum, settings))
 
     def _deliver(self, cut: Cut) -> None:
         shown = cut.shown
         if shown is not self.shown:
             return
         name = shown.tumours.name if shown.tumours is not None else ""
-        shown.threshold, shown.peak, shown.min_lesion_mm3, shown.auto = cut.threshold, cut.peak, cut.min_lesion_mm3, cut.auto
+        shown.settings, shown.left_out = cut.settings, cut.left_out
         if cut.labels is shown.labels:
             shown.lesions = cut.lesions
         elif shown.put_labels(cut.labels, cut.lesions, cut.sum, new=cut.corrected):
             self.kept.emit(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
-        self.preview.end()
+        self._end()
         self.changed.emit()
+
+    def _hide(self, made: tuple[Shown, NDArray[np.uint8]]) -> None:
+        """Take from the preview what the cut drops."""
+        shown, score = made
+        if shown is self.shown and shown.layers.get(Role.SCORE) is self.preview.layer:
+            self.preview.hide(score)
+
+    def _end(self) -> None:
+        """End the preview, and the work for it."""
+        self._looking.drop()
+        self.preview.end()
 
     def _measure_again(self) -> None:
         """Measure the lesions after the user painted."""
         if self.shown is not None and self.shown.tumours is not None:
-            self._latest.ask(partial(_measure, self.shown, self.shown.result, self.shown.tumours.data))
+            self._latest.ask(partial(_measure, self.shown, self.shown.settings, self.shown.tumours.data))
 
     def _refuse(self, finding: object) -> None:
-        self.preview.end()
+        self._end()
         self.refused.emit(finding)
 
     def _fail(self, sentence: str, details: str) -> None:
-        self.preview.end()
+        self._end()
         self.failed.emit(sentence, details)
 
 
@@ -166,28 +178,59 @@ def summary(shown: Shown) -> str:
     return f"{len(found)} lesion{'s' if len(found) > 1 else ''}, {total_ml:,.1f} ml in all"
 
 
-def _how(shown: Shown) -> tuple[float, float, float]:
-    """How the tumours on screen were cut: threshold, lowest peak, smallest lesion."""
-    return shown.threshold, shown.peak, shown.min_lesion_mm3
+def remark(shown: Shown) -> str:
+    """Say what the count of lesions does not show.
+
+    Parameters
+    ----------
+    shown : Shown
+        The result on screen.
+
+    Returns
+    -------
+    str
+        Whether they were corrected by hand, and how many pieces were left out; empty when there is nothing to say.
+    """
+    words = ["Corrected by hand."] if shown.touched else []
+    return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.left_out))])
 
 
-def _cut(shown: Shown, result: Result, now: Any, written: int, threshold: float | None, settings: Segment, job: Job) -> Cut:
+def _how(settings: Segment) -> Segment:
+    """How lesions are cut, whoever chose the threshold and however many slices the networks saw at once."""
+    return replace(settings, auto_threshold=False, batch=Segment().batch)
+
+
+def _cut(shown: Shown, before: Segment, now: Any, written: int, settings: Segment, job: Job) -> Cut:
     """Cut, clean and measure; and look whether the labels on screen are still those we wrote."""
     job.at("Measuring lesions", 0, 2)
-    auto = threshold is None
-    if auto:
-        threshold = auto_threshold(result.score, result.liver.voxels)
-        if now is not None and (threshold, settings.peak, settings.min_lesion_mm3) == _how(shown):
-            return replace(_measure(shown, result, now, job), auto=True)
-    labels = lesions.clean(result.score, threshold, settings.min_lesion_mm3, result.volume.geometry, settings.peak)
+    result = shown.result
+    if settings.auto_threshold:
+        settings = replace(settings, threshold=auto_threshold(result.score, result.liver.voxels))
+        if now is not None and _how(settings) == _how(before):
+            return _measure(shown, settings, now, job)
+    labels, left_out = inference.cut(result.score, result.liver.share, result.volume.geometry, settings)
     job.at("Measuring lesions", 1, 2)
     found = lesions.measure(labels, result.volume, result.liver)
     corrected = now is not None and checksum(now) != written
-    return Cut(shown, threshold, settings.peak, settings.min_lesion_mm3, labels, found, checksum(labels), corrected, auto)
+    return Cut(shown, settings, labels, left_out, found, checksum(labels), corrected)
 
 
-def _measure(shown: Shown, result: Result, labels: Any, job: Job) -> Cut:
+def _measure(shown: Shown, settings: Segment, labels: Any, job: Job) -> Cut:
     """Measure labels that the user painted, leaving them as they are."""
     job.at("Measuring lesions", 0, 1)
-    found = lesions.measure(labels, result.volume, result.liver)
-    return Cut(shown, *_how(shown), labels, found, shown.sum, corrected=True, auto=shown.auto)
+    found = lesions.measure(labels, shown.result.volume, shown.result.liver)
+    return Cut(shown, settings, labels, shown.left_out, found, shown.sum, corrected=True)
+
+
+def _dropped(shown: Shown, settings: Segment, job: Job) -> tuple[Shown, NDArray[np.uint8]]:
+    """Give the score without the pieces that a cut drops; the same array when it drops none."""
+    job.at("Cutting", 0, 1)
+    result, level = shown.result, lesions.level_of(settings.threshold)
+    labels, _ = inference.cut(result.score, result.liver.share, result.volume.geometry, settings)
+    dropped = result.score >= level
+    dropped &= labels == 0
+    if not dropped.any():
+        return shown, result.score
+    score = result.score.copy()
+    score[dropped] = 0
+    return shown, score

@@ -7,7 +7,7 @@ of somebody else it is kept beside it, so that their layer stays as it was.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -59,6 +59,8 @@ class Tag:
         Doubts about the scan, as its reader told them.
     path : str
         File or folder it was read from, never to be written over; empty when it was not read by us.
+    share : ndarray, (z, y, x) uint8, or None
+        Of a liver that the program found: how sure it is of each voxel, 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     """
 
     role: Role
@@ -66,6 +68,7 @@ class Tag:
     geometry: Geometry | None = None
     findings: tuple[Finding, ...] = ()
     path: str = ""
+    share: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
@@ -159,7 +162,7 @@ def liver_layer(
     Parameters
     ----------
     mask : Mask
-        The liver, on the grid of the scan.
+        The liver, on the grid of the scan. How sure the program is of a found one travels with the layer.
     volume : Volume
         The scan.
     place : dict, optional
@@ -174,7 +177,8 @@ def liver_layer(
     tuple
         Labels (z, y, x) uint8, keyword arguments, ``"labels"``.
     """
-    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path))
+    share = None if mask.share is None else np.where(mask.voxels, mask.share, np.uint8(255))
+    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path), share=share)
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
     return mask.voxels.astype(np.uint8), look | (place or placed(volume.geometry)), "labels"
 

@@ -159,7 +159,8 @@ def mask_of(picture: Picture, scan: Picture, volume: Volume, what: str) -> Mask:
     Returns
     -------
     Mask
-        On the grid of the scan, with its own voxels.
+        On the grid of the scan, with its own voxels. A liver that the program found keeps how sure it was of each voxel; voxels that the user
+        added to it are certain.
 
     Raises
     ------
@@ -179,7 +180,8 @@ def mask_of(picture: Picture, scan: Picture, volume: Volume, what: str) -> Mask:
     owner = picture.tag.scan if picture.tag is not None and picture.tag.scan else None
     if owner is not None and scan.tag is not None and owner == scan.tag.scan:
         owner = volume.identity  # the scan may have been edited since it was loaded; it is still this one
-    return Mask(voxels, picture.geometry if ours else volume.geometry, owner).of(volume, what)
+    share = picture.tag.share if picture.own else None
+    return Mask(voxels, picture.geometry if ours else volume.geometry, owner, share).of(volume, what)
 
 
 def _assumed(picture: Picture) -> Geometry:

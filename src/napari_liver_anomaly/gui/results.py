@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, free_name, outlined, tag_of
 
@@ -44,9 +45,7 @@ class Shown:
     def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str) -> None:
         self.viewer, self.result, self.name = viewer, result, name
         self.lesions: tuple[Lesion, ...] = result.lesions
-        settings = result.settings
-        self.threshold, self.peak, self.min_lesion_mm3 = settings.threshold, settings.peak, settings.min_lesion_mm3
-        self.auto = result.settings.auto_threshold  # whether the scan chose the threshold
+        self.settings, self.left_out = result.settings, result.left_out  # of the lesions as they were cut last
         self.layers: dict[Role, Layer] = {}
         self.painted: Callable[[], object] = lambda: None  # told when the user paints
         self._place = place
@@ -58,6 +57,16 @@ class Shown:
     def scan(self) -> str:
         """Identity of the scan."""
         return self.result.volume.identity
+
+    @property
+    def threshold(self) -> float:
+        """Threshold of the lesions."""
+        return self.settings.threshold
+
+    @property
+    def auto(self) -> bool:
+        """Whether the scan chose the threshold."""
+        return self.settings.auto_threshold
 
     @property
     def tumours(self) -> Labels | None:
@@ -190,19 +199,20 @@ class Shown:
         Returns
         -------
         Result
-            With today's threshold and lesions, and a note when they were corrected by hand. To be measured again by the caller.
+            With today's threshold, lesions and pieces left out; and a note when lesions were corrected by hand, which the caller measures again.
         """
-        settings = dataclasses.replace(
-            self.result.settings,
-            threshold=self.threshold,
-            peak=self.peak,
-            min_lesion_mm3=self.min_lesion_mm3,
-            auto_threshold=self.auto,
+        before = about_pieces(self.result.left_out)
+        findings = tuple(finding for finding in self.result.findings if finding not in before)
+        findings += about_pieces(self.left_out) + ((BY_HAND,) if self.corrected else ())
+        settings = dataclasses.replace(self.settings, batch=self.result.settings.batch)
+        return dataclasses.replace(
+            self.result,
+            labels=np.array(self.labels),
+            lesions=self.lesions,
+            settings=settings,
+            left_out=self.left_out,
+            findings=findings,
         )
-        labels = np.array(self.labels)
-        if not self.corrected:
-            return dataclasses.replace(self.result, labels=labels, lesions=self.lesions, settings=settings)
-        return dataclasses.replace(self.result, labels=labels, settings=settings, findings=(*self.result.findings, BY_HAND))
 
     def _image(self, role: Role, data: NDArray[Any], look: dict[str, Any]) -> Layer:
         layer = find(self.viewer, role, self.scan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.gui.locating import AUTOMATIC, Located, locate_in
 from napari_liver_anomaly.gui.pictures import Picture, mask_of, volume_of
@@ -185,9 +186,15 @@ def search(
     about_liver = located.findings if located is not None else ()
     mask = located.mask if located is not None else mask
     result = segment(volume, mask, method, settings, device=device, job=job)
-    notes = [finding for finding in _once((*about_liver, *findings, *result.findings)) if finding.level is not Level.ASK]
+    elsewhere = about_pieces(result.left_out)  # the panel says it beside the threshold, with which it changes
+    notes = [
+        finding
+        for finding in _once((*about_liver, *findings, *result.findings))
+        if finding.level is not Level.ASK and finding not in elsewhere
+    ]
     about_liver = about_liver or ((AUTOMATIC,) if automatic else ())
-    result = replace(result, findings=_once((*about_liver, *findings, *result.findings)))
+    found = _once((*about_liver, *findings, *result.findings))
+    result = replace(result, findings=found, liver_from="found" if automatic else "given")
     now, _ = volume_of(scan, copy=False)
     mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
     if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):

@@ -16,7 +16,7 @@ from napari_liver_anomaly.gui import locating
 from napari_liver_anomaly.gui.asking import Doubts, Questions
 from napari_liver_anomaly.gui.choosing import Inputs
 from napari_liver_anomaly.gui.closing import ClosingGuard
-from napari_liver_anomaly.gui.cutting import Cutting, summary
+from napari_liver_anomaly.gui.cutting import Cutting, remark, summary
 from napari_liver_anomaly.gui.exporting import Export, write_all
 from napari_liver_anomaly.gui.fetching import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
@@ -26,7 +26,7 @@ from napari_liver_anomaly.gui.model import Model
 from napari_liver_anomaly.gui.opening import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.pictures import Picture, picture_of
-from napari_liver_anomaly.gui.results import Shown
+from napari_liver_anomaly.gui.results import BY_HAND, Shown
 from napari_liver_anomaly.gui.runbar import RunBar
 from napari_liver_anomaly.gui.running import Run
 from napari_liver_anomaly.gui.searching import EDITED, Engine, Found, about, listed, search
@@ -128,7 +128,7 @@ class TumourPanel(Panel):
         self.windows.picked.connect(self._window)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
-        self.threshold.moved.connect(self.cutting.move)
+        self.threshold.moved.connect(lambda _: self.cutting.move(self._settings()))
         self.threshold.settled.connect(self._cut)
         self.threshold.switched.connect(self._switch)
         self.model.rows.changed.connect(self._cut)
@@ -332,7 +332,7 @@ class TumourPanel(Panel):
         if shown is None:
             return
         result = shown.now()
-        again = result.findings != shown.result.findings
+        again = BY_HAND in result.findings
         if self.writing.start(partial(write_all, result, again, folder, inputs_of(self.viewer), self._engine.write)):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
@@ -359,8 +359,8 @@ class TumourPanel(Panel):
         if shown is not None and shown.auto:
             self.threshold.set_value(shown.threshold)
             self.threshold.set_auto(True)
-        by_hand = "Corrected by hand." if shown is not None and shown.touched else ""
-        self.threshold.tell(*(summary(shown), by_hand) if shown is not None else ("", "Segment a scan to move the threshold."))
+        words = (summary(shown), remark(shown)) if shown is not None else ("", "Segment a scan to move the threshold.")
+        self.threshold.tell(*words)
         self.table.show_lesions(shown.lesions if shown is not None else ())
         self._follow_overlays()
         self._follow_export()
@@ -386,7 +386,8 @@ class TumourPanel(Panel):
     def _switch(self, auto: bool) -> None:
         """Let the scan choose its threshold, or no longer; it chooses once its lesions are cut."""
         if self.cutting.shown is not None:
-            self.cutting.shown.auto &= auto
+            shown = self.cutting.shown
+            shown.settings = replace(shown.settings, auto_threshold=shown.auto and auto)
         self._cut()
 
     def _forget(self, event: Any) -> None:

@@ -73,7 +73,7 @@ def find_liver(
     Returns
     -------
     Mask
-        One piece on the scan's grid, that knows its scan.
+        One piece on the scan's grid, that knows its scan and how sure the networks are of each voxel.
     tuple of Finding
         ``liver-at-edge`` when part of the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same;
         ``liver-on-cpu`` when the graphics card's memory was full.
@@ -93,14 +93,14 @@ def find_liver(
     from napari_liver_anomaly.liver.likely import likely
 
     ladder = Ladder(choose(device), 1)
-    found = _search(Finder.load(weights or packaged_weights()), volume, ladder, job or Job())
+    found, share = _search(Finder.load(weights or packaged_weights()), volume, ladder, job or Job())
     if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
         found = np.zeros_like(found)  # water or noise, not tissue
-    liver, findings = checked(Mask(found, volume.geometry, volume.identity))
+    liver, findings = checked(Mask(found, volume.geometry, volume.identity, share))
     return liver, (*findings, *likely(volume, liver, unlikely), *((ON_CPU,) if ladder.told else ()))
 
 
-def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> NDArray[np.bool_]:
+def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """Look for the liver; on the CPU when the graphics card's memory runs out."""
     while True:
         try:

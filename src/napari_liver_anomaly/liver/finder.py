@@ -11,7 +11,7 @@ from torch.nn import functional
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
 from napari_liver_anomaly.doubts import demand_numbers
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, shares, spread
 from napari_liver_anomaly.liver.samples import SEEN
 from napari_liver_anomaly.networks.liver import LiverNet, LiverNetSettings
 
@@ -142,7 +142,7 @@ class Finder:
             ) from error  # fmt: skip
         return made
 
-    def find(self, volume: Volume, job: Job) -> NDArray[np.bool_]:
+    def find(self, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
         """Find the liver.
 
         Parameters
@@ -156,6 +156,8 @@ class Finder:
         -------
         ndarray, (z, y, x) bool
             One piece without holes on the scan's grid; empty when there is none.
+        ndarray, (z, y, x) uint8
+            How sure the networks are of each voxel, 0…255 for 0…1.
 
         Raises
         ------
@@ -173,7 +175,7 @@ class Finder:
         low = self.look_coarse(image)
         rough = largest(low > 0.5)
         if not rough.any():
-            return np.zeros(volume.voxels.shape, bool)
+            return _nothing(volume.voxels.shape)
         job.at(PHASE, 3, 10)
         guess = _raised(_near(low, rough), image.shape)
         for look in range(LOOKS):
@@ -184,12 +186,13 @@ class Finder:
             low = resample(answer, FINE_MM, COARSE_MM, COARSE_MM)
             rough = low > 0.5
             if not rough.any():
-                return np.zeros(volume.voxels.shape, bool)
+                return _nothing(volume.voxels.shape)
             guess = _raised(_sharpened(low), image.shape)
         job.at(PHASE, 9, 10)
         start = (box[0].start, box[1].start, box[2].start)
         smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
-        found = whole(spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing))
+        back = (smooth[box], start, FINE_MM, volume.voxels.shape, spacing)
+        found = whole(spread(*back)), shares(*back)
         job.at(PHASE, 10, 10)
         return found
 
@@ -253,6 +256,11 @@ class Finder:
             demand_numbers(found)
             answer[part] = found[:, : image.shape[1], : image.shape[2]]
         return answer
+
+
+def _nothing(shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """No liver, and no voxel that may be one."""
+    return np.zeros(shape, bool), np.zeros(shape, np.uint8)
 
 
 def _padded(block: torch.Tensor, multiple: int) -> torch.Tensor:

@@ -86,6 +86,7 @@ def report(result: Result) -> dict[str, Any]:
         "notice": NOT_A_MEDICAL_DEVICE,
         "summary": summary(result),
         "number_of_lesions": len(result.lesions),
+        "pieces_left_out": result.left_out,
         "tumour_ml": round(_tumour_ml(result), 3),
         "liver_ml": round(result.liver.ml, 3),
         "liver_from": result.liver_from,
@@ -131,10 +132,12 @@ def summary(result: Result) -> str:
     Returns
     -------
     str
-        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``
+        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``; pieces that were left out are counted.
     """
     count = len(result.lesions)
     found = f"{count} lesion{'s' * (count != 1)}, {_tumour_ml(result):.1f} ml in all" if count else "nothing found"
+    if pieces := result.left_out:
+        found += f"; {pieces} piece{'s' * (pieces != 1)} left out, where the found liver is unsure"
     return f"Searched {result.liver.ml:,.0f} ml of liver, threshold {result.settings.threshold:.2f}: {found}."
 
 

@@ -28,3 +28,15 @@ def test_counts_at_every_threshold():
     assert points[0.8]["found"]["10_to_20_mm"] == [0, 1]
     assert sum(made["bins"]["voxels"]) == liver.sum()
     assert sum(made["bins"]["tumour"]) == made["bins"]["tumour"][14] == 144
+
+
+def test_a_curve_in_a_found_liver_leaves_out_what_a_run_does():
+    liver = np.zeros(GEOMETRY.shape, bool)
+    liver[2:18, 3:27, 3:27] = True
+    score, share = np.zeros(liver.shape, np.uint8), np.full(liver.shape, 255, np.uint8)
+    score[5:9, 5:11, 5:11] = score[12:15, 15:20, 15:20] = 230
+    share[12:15, 15:20, 15:20] = 100
+    truth = Mask(score > 0, GEOMETRY)
+    for found, sure, hits in ((share, 0.5, 144), (share, 0.0, 219), (None, 0.5, 219)):
+        made = curve_of(score, truth, Mask(liver, GEOMETRY, share=found), Segment(sure=sure))
+        assert {point["hits"] for point in made["thresholds"]} == {hits}, (sure, hits)

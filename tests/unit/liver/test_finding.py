@@ -41,6 +41,12 @@ def cut(sample: Sample, part: slice) -> Volume:
     return Volume(voxels, Geometry((x, y, len(voxels)), whole.source_affine))
 
 
+def test_a_found_liver_says_how_sure_it_is(sample, found) -> None:
+    inside, share = found.voxels, found.of(sample.volume).share
+    assert share[inside].mean() > 0.8 * 255 and share[~inside].mean() < 0.05 * 255
+    assert (share[inside] > 127).mean() > 0.98, "but for filled holes, the outline lies at one half"
+
+
 def test_the_liver_of_a_phantom_that_was_never_seen_is_found(sample, found) -> None:
     assert dice(found.voxels, sample.liver.voxels) > BOUND
     assert found.scan == sample.volume.identity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -106,6 +107,7 @@ def test_nothing_found_is_said_in_words(sample, tmp_path):
     write(made(sample, tumours=False), tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     assert re.fullmatch(r"Searched 1,\d{3} ml of liver, threshold 0\.50: nothing found\.", report["summary"])
+    assert report["pieces_left_out"] == 0 and report["settings"]["sure"] == 0.5
     assert report["number_of_lesions"] == 0 and len(pd.read_csv(tmp_path / "lesions.csv")) == 0
     assert not image(tmp_path, "tumours").any()
 
@@ -187,3 +189,11 @@ def test_samples_are_named_as_cases_are(sample, tmp_path):
     for odd in ("", "../x", "a/b", ".x"):
         with pytest.raises(NotWritten):
             write_sample(sample, tmp_path, odd)
+
+
+@pytest.mark.parametrize(("pieces", "words"), [(1, "1 piece left out"), (3, "3 pieces left out")])
+def test_what_was_left_out_is_counted(sample, tmp_path, pieces, words):
+    write(replace(made(sample, tumours=False), left_out=pieces), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["pieces_left_out"] == pieces
+    assert report["summary"].endswith(f"threshold 0.50: nothing found; {words}, where the found liver is unsure.")

@@ -1,0 +1,44 @@
+"""Law 6: lesions are cut from a score in one place, ``inference.cut``, so that a run, the slider and the evaluation give the same."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+
+from house.source import HOUSE, build, files, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = {"clean", "sure_enough"}  # of lesions.py, and half a cut each
+
+
+def breaches(root: Path) -> list[str]:
+    found = []
+    for file in files(root):
+        if file.room in ("inference", "lesions"):
+            continue
+        for node in ast.walk(file.tree):
+            names: set[str] = set()
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("lesions"):
+                names = {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "lesions":
+                names = {node.attr}
+            found += [file.at(node, f"{name} is half a cut: use inference.cut") for name in sorted(names & PARTS)]
+    return found
+
+
+def test_there_is_one_way_to_cut() -> None:
+    assert not (found := breaches(HOUSE)), told(found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from napari_liver_anomaly.lesions import box_of, clean", "labels, _ = lesions.sure_enough(labels, score, share, 0.5)"],
+)
+def test_each_other_way_is_named(tmp_path: Path, line: str) -> None:
+    tree = build(tmp_path, evidence__curves=f"x = 1\n{line}\n", inference="from napari_liver_anomaly.lesions import clean\n")
+    found = breaches(tree)
+    assert len(found) == 1 and found[0].startswith("evidence/curves.py:2"), found
