@@ -56,6 +56,11 @@ def body() -> Sample:
     return make_phantom(PhantomSettings(seed=11, size_px=64, slices=16))
 
 
+def certain(liver: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """What a finder gives that has no doubt."""
+    return liver, np.where(liver, np.uint8(255), np.uint8(0))
+
+
 def files(folder: Path, volume: Volume, liver: Mask) -> list[str]:
     """Write a scan and its liver; give the words for the command line."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,8 +189,8 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
         find_liver(left, device="cpu")
     bounds(kit)
 
-    def found(self: Finder, volume: Volume, job: Job) -> NDArray[np.bool_]:
-        return np.roll(body().liver.voxels, 25, axis=2)  # on the wrong side of the body
+    def found(self: Finder, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+        return certain(np.roll(body().liver.voxels, 25, axis=2))  # on the wrong side of the body
 
     kit.patch.setattr(Finder, "find", found)
     kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
@@ -261,7 +266,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
             assert "touches the edge" in found[0].what and "volumes are lower limits" in found[0].meaning, name
         result = segment(volume, liver, Grey(), device="cpu")
         assert codes(result.findings) == codes(found), name
-        kit.patch.setattr(Finder, "find", lambda self, volume, job, liver=liver: liver.voxels.copy())
+        kit.patch.setattr(Finder, "find", lambda self, volume, job, liver=liver: certain(liver.voxels.copy()))
         assert codes(find_liver(volume, device="cpu")[1]) == codes(found), name
         if name.endswith("touching"):
             continue
@@ -486,9 +491,9 @@ def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
     assert halved.ran_on == "Ran on the graphics card with 2 slices at a time, because memory ran out."
 
     class Find:
-        def __call__(self, finder: Finder, volume: Volume, job: Job) -> NDArray[np.bool_]:
+        def __call__(self, finder: Finder, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
             full_on("cuda")(np.zeros(1), finder.device)
-            return body().liver.voxels
+            return certain(body().liver.voxels)
 
     kit.patch.setattr(Finder, "find", lambda self, volume, job: Find()(self, volume, job))
     kit.patch.setattr(LiverNet, "to", lambda self, device: self)
@@ -557,7 +562,7 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
         segment(volume, liver, Grey(lambda images, device: (_ for _ in ()).throw(FullCard("shape mismatch"))), device="cpu")
 
     class Full(Finder):
-        def find(self, volume: Volume, job: Job) -> NDArray[np.bool_]:
+        def find(self, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
             raise MemoryError
 
     kit.patch.setattr(Finder, "find", Full.find)

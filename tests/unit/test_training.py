@@ -68,7 +68,7 @@ def test_a_batch_of_two_slices_has_targets_in_between_and_is_a_function_of_its_n
         assert torch.equal(getattr(first, part), getattr(again, part))
     assert first.target.shape == first.mask.shape == (4, 32, 32) and first.target.dtype == torch.float32
     assert first.target.min() == 0 and first.target.max() <= 1
-    assert ((first.target > 0) & (first.target < 1)).any()
+    assert ((first.target > 0) & (first.target < 1)).any() or name == "layers", "only the layers have a hard edge"
     assert not first.target[~first.mask].any()
     assert torch.equal(first.anomalous != first.healthy, first.mask[:, None])
 

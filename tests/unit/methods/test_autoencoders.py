@@ -10,12 +10,13 @@ import torch
 
 from builders import healthy_slices
 from napari_liver_anomaly.methods.autoencoders import Autoencoders, plans
+from napari_liver_anomaly.methods.system import SIDE_PX
 from napari_liver_anomaly.training import make_batch
 
 
 def made(key: str, budget: int = 80, **options) -> Autoencoders:
     plan = plans(budget)[key]
-    schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=96 if plan.options.dense else 64, learning_rate=3e-3)
+    schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=SIDE_PX, learning_rate=3e-3)
     return Autoencoders(
         dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=8, **options), schedule=schedule)
     )
@@ -23,7 +24,7 @@ def made(key: str, budget: int = 80, **options) -> Autoencoders:
 
 @pytest.mark.parametrize("key", ["ae-spatial", "ae-dense"])
 def test_a_dark_spot_is_scored_above_healthy_liver(key):
-    model, data = made(key), healthy_slices()
+    model, data = made(key, 200), healthy_slices()
     model.fit(data)
     image, organ = data.images[0].copy(), data.organs[0]
     spot = np.zeros_like(organ)
@@ -48,7 +49,7 @@ def test_no_anomaly_is_ever_seen():
 
 
 def test_numbers_are_left_out_in_training_alone():
-    image = torch.rand(2, 1, 96, 96)
+    image = torch.rand(2, 1, SIDE_PX, SIDE_PX)
     for key in ("ae-spatial", "ae-dense"):
         network = made(key, dropout=0.5).parts["restorer"]
         assert torch.equal(network(image), network(image))
@@ -57,4 +58,4 @@ def test_numbers_are_left_out_in_training_alone():
 
 
 def test_a_dense_layer_sees_squares_and_the_others_any_size():
-    assert (made("ae-dense").side_px, made("ae-spatial").side_px) == (96, 0)
+    assert (made("ae-dense").side_px, made("ae-spatial").side_px) == (SIDE_PX, 0)

@@ -18,7 +18,9 @@ def test_packaged_models(name):
     card = read_card(path_of(name))
     assert restores(card) == load(name).has_restorer
     assert title_of(card) == card["title"]
-    assert title_of(card | {"title": ""}) == f"Mean of {len(card['members'])} models"
+    entry = system_of(card)
+    assert title_of(card | {"title": ""}) == (entry.title if entry else f"Mean of {len(card['members'])} models")
+    assert entry is None or entry.key == name
 
 
 @pytest.mark.parametrize("preset", ["compact", "direct"])

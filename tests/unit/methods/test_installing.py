@@ -99,7 +99,11 @@ def test_the_verbs_say_what_is_there(weights, capsys):
     assert [line for line in said if line.startswith("broken (installed): cannot be used. ")]
     assert main(["systems", "--json"]) == 0
     listed = {one["key"]: one for one in json.loads(capsys.readouterr().out)}
-    assert (listed["draem"]["installed"], listed["draem"]["models"], listed["hu"]["installed"]) == (True, ["mine"], False)
+    assert (listed["draem"]["installed"], listed["draem"]["models"], listed["asc-net"]["installed"]) == (
+        True,
+        ["draem", "mine"],
+        False,
+    )
     assert main(["install", "--remove", "mine"]) == 0
     assert main(["install", "--remove", "mine"]) == 3
     assert installed() == ("broken",)
