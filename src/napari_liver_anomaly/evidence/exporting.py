@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.calibrating import calibrate
 from napari_liver_anomaly.cards import card_of
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evidence.cohort import healthy_slices
 from napari_liver_anomaly.evidence.comparing import split
 from napari_liver_anomaly.methods import load
 from napari_liver_anomaly.methods.registry import entry_of
@@ -64,7 +62,7 @@ def export(run: Run, place: Place, scans: Sequence[HealthyScan], to: Path, *, ab
     words += ["--seed", str(run.seed), "--without", *(one.name for one in test)]
     card = card_of(
         model, [packed[name] for name in names], training=model.card["training"],
-        synthetic=calibrate(model, healthy_slices(learn), model.plan.schedule, seed=run.seed),
+        synthetic=model.card["synthetic"],
         system=run.key, title=f"{entry_of(run.key).title}, of the comparison", about=about, command=" ".join(words),
     )  # fmt: skip
     path = to / f"{run.key}.safetensors"

@@ -134,7 +134,8 @@ def _every_system(record: World, world: str) -> str:
     """Give all figures of every system on record."""
     sizes = [Column(f"lesions touched, {words}", partial(_touched, size)) for size, words in SIZE_WORDS.items()]
     columns = (
-        POOLED, CASES, SLICES, BEST, AP, AUROC, Column("AUROC of slices, by maximum", over_seeds("of_slices.maximum.auroc")), *sizes,
+        POOLED, CASES, Column("case mean at 0.5", over_cases("dice_at_half")), SLICES, BEST, AP, AUROC,
+        Column("AUROC of slices, by maximum", over_seeds("of_slices.maximum.auroc")), *sizes,
         Column("false lesions per scan", over_seeds("lesions.false_per_scan.mean", 1)),
         Column("Dice, pooled, post-processed", over_seeds("post_processed.dice.pooled")),
         Column("case mean, post-processed", over_cases("post_processed_dice")), TIDY,

@@ -52,7 +52,7 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     -------
     dict
         ``seed``, ``folds``, ``parameters``, ``updates``, ``train_s`` (mean of a fold), ``ms_per_slice``, ``planted_auroc``,
-        ``threads``; ``cases``, a row of plain
+        ``thresholds``, ``threads``; ``cases``, a row of plain
         figures for each; and ``pooled``, as :func:`metrics.pool` gives it for all cases.
     """
     from napari_liver_anomaly.metrics import pool
@@ -64,11 +64,13 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "case": case["case"], "tumour_ml": case["tumour_ml"], "dice": case["figures"]["dice"],
             "post_processed_dice": case["figures"]["post_processed"]["dice"], "best_dice": alone["best_dice"]["pooled"],
             "average_precision": alone["average_precision"]["pooled"], "auroc": alone["auroc_in_liver"]["pooled"],
-            "false": case["figures"]["lesions"]["false"], **{key: case[key] for key in ("change_healthy_hu",) if key in case},
+            "false": case["figures"]["lesions"]["false"], "dice_at_half": case["dice_at_half"],
+            **{key: case[key] for key in ("change_healthy_hu",) if key in case},
         })  # fmt: skip
     mean = {key: round(sum(run[key] for run in runs) / len(runs), 3) for key in ("train_s", "ms_per_slice")}
     planted = [run["planted_auroc"] for run in runs if run["planted_auroc"] is not None]
     mean["planted_auroc"] = round(sum(planted) / len(planted), 4) if planted else None
+    mean["thresholds"] = [run["threshold"] for run in runs]
     same = {key: runs[0][key] for key in ("seed", "parameters", "updates", "threads", "version")}
     return {
         **same, **mean, "folds": len(runs), "learned_from": [run["learned_from"] for run in runs],

@@ -3,7 +3,7 @@
 References
 ----------
 Baur, Denner, Wiestler, Navab, Albarqouni, "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image
-Analysis 69 (2021), AE (dense) and AE (spatial). Different here: slices are 96 pixels wide, which the paper's four halvings bring to 6 × 6 instead of
+Analysis 69 (2021), AE (dense) and AE (spatial). Different here: squares are 64 pixels wide, which the paper's four halvings bring to 4 × 4 instead of
 8 × 8; length, batch and step size are those of the comparison, with no stop on a validation set; residuals of both signs count (``residual.py``).
 """
 
@@ -91,7 +91,7 @@ class Autoencoders(ResidualSystem):
         Parameters
         ----------
         image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 16, of 96 pixels with a dense layer.
+            0…1; H and W multiples of 16, of 64 pixels with a dense layer.
         organ : Tensor, (B, 1, H, W)
             Not used.
 

@@ -2,8 +2,8 @@
 
 References
 ----------
-Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022. Different here: a grid of 12 × 12 on
-slices of 96 pixels instead of 16 × 16 on 128, so that a cell stays 8 pixels; one channel instead of four; fewer filters; length, batch and step size
+Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022. Different here: a grid of 8 × 8 on
+squares of 64 pixels instead of 16 × 16 on 128, so that a cell stays 8 pixels; one channel instead of four; fewer filters; length, batch and step size
 are those of the comparison.
 """
 

@@ -11,7 +11,7 @@ from napari_liver_anomaly.errors import Refusal, UnfitModel
 if TYPE_CHECKING:
     from napari_liver_anomaly.methods.system import System
 
-BUDGET = 300  # updates of a system in the comparison when nothing else is said
+BUDGET = 700  # updates of a system in the comparison when nothing else is said
 WORLDS = ("patients", "phantom")  # what systems are compared on
 
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"

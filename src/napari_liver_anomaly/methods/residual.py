@@ -21,6 +21,9 @@ from napari_liver_anomaly.synthesis import NoiseStretch
 from napari_liver_anomaly.training import make_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_liver_anomaly.preparing import HealthySlices
@@ -80,7 +83,6 @@ class ResidualSystem(System):
         """Whether a healthy image is made."""
         return True
 
-    @torch.inference_mode()
     def set_scale(self, data: HealthySlices) -> None:
         """Set the scale so that one healthy liver pixel in a hundred scores above 0.5. No label is needed.
 
@@ -89,13 +91,8 @@ class ResidualSystem(System):
         data : HealthySlices
             Slices without anomalies.
         """
-        found: list[Tensor] = []
-        for update in range(BATCHES):
-            batch = make_batch(data, self.plan.recipe, self.plan.schedule, (self.seed, STAGE), update).to(self.device)
-            organ = batch.organ[:, None].float()
-            found.append(self.residual(batch.healthy, self.restore(batch.healthy, organ), organ)[batch.organ].float().cpu())
-        cut = float(np.quantile(torch.cat(found).numpy(), HEALTHY_SHARE))
-        self.parts["scale"].cut.fill_(max(cut, 1e-6))
+        found = healthy_values(self, data, lambda image, organ: self.residual(image, self.restore(image, organ), organ))
+        self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_SHARE)), 1e-6))
 
     def judge(self, image: Tensor, organ: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device.
@@ -114,3 +111,28 @@ class ResidualSystem(System):
         """
         restored = self.restore(image, organ)
         return 0.5 * self.residual(image, restored, organ) / self.parts["scale"].cut, restored[:, 0]
+
+
+@torch.inference_mode()
+def healthy_values(system: System, data: HealthySlices, measure: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
+    """Measure the pixels of some healthy livers.
+
+    Parameters
+    ----------
+    system : System
+        Whose plan and seed say how slices are drawn.
+    data : HealthySlices
+        Slices without anomalies.
+    measure : callable
+        Slices, and 1 in the liver, (B, 1, H, W) on the device, to a value for every pixel, (B, H, W).
+
+    Returns
+    -------
+    ndarray, (n,) float32
+        The values in the livers.
+    """
+    found: list[Tensor] = []
+    for update in range(BATCHES):
+        batch = make_batch(data, system.plan.recipe, system.plan.schedule, (system.seed, STAGE), update).to(system.device)
+        found.append(measure(batch.healthy, batch.organ[:, None].float())[batch.organ].float().cpu())
+    return np.asarray(torch.cat(found).numpy(), dtype=np.float32)

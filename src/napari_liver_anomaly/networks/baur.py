@@ -3,7 +3,7 @@
 References
 ----------
 Baur, Denner, Wiestler, Navab, Albarqouni, "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image
-Analysis 69 (2021). Its slices are 128 pixels wide and four halvings lead to 8 × 8; a slice of 96 pixels comes to 6 × 6 with the same layers.
+Analysis 69 (2021). Its slices are 128 pixels wide and four halvings lead to 8 × 8; a square of 64 pixels comes to 4 × 4 with the same layers.
 """
 
 from __future__ import annotations

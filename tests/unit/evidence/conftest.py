@@ -38,15 +38,19 @@ def figures(hit: int, healthy: bool = False) -> dict:
 def run(world: str, key: str, fold: int, seed: int, hits: dict[str, int], budget: int = BUDGET) -> dict:
     """One run; ``hits`` are the rows of the tumour that are called in each case."""
     cases = [
-        {"case": name, "tumour_ml": 0.0 if name in HEALTHY else 0.9, "figures": figures(hits[name], name in HEALTHY)}
+        {
+            "case": name,
+            "tumour_ml": 0.0 if name in HEALTHY else 0.9,
+            "figures": figures(hits[name], name in HEALTHY),
+            "dice_at_half": 0.25,
+        }
         | ({"change_healthy_hu": 2.0 + fold} if entry_of(key).restores else {})
         for name in FOLDS[world][fold - 1]
     ]
     return {
         "world": world, "key": key, "fold": fold, "seed": seed, "budget": budget if entry_of(key).learns else 0, "of_folds": len(FOLDS[world]),
         "learned_from": ["a"], "parameters": 12345, "updates": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0,
-        "planted_auroc": 0.9, "threads": 1, "version": "0",
-        "cases": cases,
+        "planted_auroc": 0.9, "threshold": 0.5, "threads": 1, "version": "0", "cases": cases,
     }  # fmt: skip
 
 

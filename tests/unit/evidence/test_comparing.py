@@ -75,11 +75,11 @@ def test_a_run_is_done_once_and_its_weights_are_used_again(place, monkeypatch):
     assert not list(place.model(run).parent.glob("*unfinished*"))
     assert run_all([run], place) == 0
     monkeypatch.setattr(comparing, "healthy_slices", None)  # training again would need it
-    stored.pop("planted_auroc")  # as an earlier version wrote it
+    stored.pop("threshold")  # as an earlier version wrote it
     place.result(run).write_text(json.dumps(stored))
     assert run_all([run], place) == 1
     again = json.loads(place.result(run).read_text())
-    assert again["cases"] == stored["cases"] and 0 <= again["planted_auroc"] <= 1
+    assert again["cases"] == stored["cases"] and 0 < again["threshold"] <= 1
 
 
 def test_weights_of_another_plan_are_trained_again(place):

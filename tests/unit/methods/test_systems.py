@@ -17,6 +17,7 @@ from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.methods.registry import MODULES, SYSTEMS, class_of, entry_of, plan_of
+from napari_liver_anomaly.methods.system import SIDE_PX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.methods.system import System
     from napari_liver_anomaly.preparing import HealthySlices
 
-KEYS = ["draem", "cell-tp-unet", "ae-spatial", "ae-dense", "dae", "random-shape", "random-shape-fpi"]
+KEYS = [
+    "draem",
+    "cell-tp-unet",
+    "ae-spatial",
+    "ae-dense",
+    "dae",
+    "random-shape",
+    "random-shape-fpi",
+    "asc-net",
+    "cycle-continuous",
+]
+SHORT = {"asc-net": {"cycles_one": 1, "cycles_two": 0, "discriminator_rate": 1e-3}}  # so that every loss falls in few updates
 FILES = sorted({entry_of(key).module for key in KEYS})
 BUDGET = 12
 STOP_AT = 10  # of two stages, in the second one
@@ -51,7 +63,7 @@ def kind_of(file: str) -> type[System]:
 def untrained(key: str) -> System:
     """The system as it is in the comparison, but for few filters, small batches, and small slices where it can see them."""
     plan, kind = plan_of(key, BUDGET), kind_of(entry_of(key).module)
-    plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4))
+    plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4, **SHORT.get(key, {})))
     side = kind(plan).side_px or 64
     return kind(dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, batch=4, crop_px=side)), seed=3)
 
@@ -143,6 +155,6 @@ def test_plans_are_those_of_the_list_and_survive_storage(file):
     assert set(import_module(f"napari_liver_anomaly.methods.{file}").plans(1000)) == {entry.key for entry in entries}
     for entry in entries:
         plan = plan_of(entry.key, 1000)
-        assert (plan.updates, plan.schedule.crop_px, plan.schedule.learning_rate) == (1000, 96, 1e-3)
+        assert (plan.updates, plan.schedule.crop_px, plan.schedule.learning_rate) == (1000, SIDE_PX, 1e-3)
         assert kind.plan_from(json.loads(json.dumps(plan.to_dict()))) == plan
         assert kind(plan).has_restorer is entry.restores
