@@ -194,22 +194,28 @@ def segment(
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
         timings["score"] = _since(began)
     else:
-        job.at("Preparing the liver", 0, 1)
-        slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, method.prepare)
-        timings["prepare"] = _since(began)
-        ladder = Ladder(choose(device), settings.batch, needed)
-        try:
-            share, healthy = _run(method, slices, ladder, job)
-        except OutOfMemory as refusal:
-            del slices
-            raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
-        timings["score"] = _since(began) - timings["prepare"]
-        where, ran_on = ladder.device.type, ladder.sentence
-        job.at("Bringing the result back to the scan", 0, 1)
-        score = _grey(slices.frame.back(share), liver)
-        if healthy is not None:
-            residual = _residual(slices, healthy, liver)
-            restored = volume.voxels - residual
+        where, ran_on, total = "cpu", "", np.zeros(0, np.float32)
+        scales = getattr(method, "scales", (method,))
+        for scale in scales:
+            job.at("Preparing the liver", 0, 1)
+            slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, scale.prepare)
+            timings["prepare"] = timings.get("prepare", 0.0) + _since(began) - sum(timings.values())
+            ladder = Ladder(choose(device), settings.batch, needed)
+            try:
+                share, healthy = _run(scale, slices, ladder, job)
+            except OutOfMemory as refusal:
+                del slices
+                raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
+            timings["score"] = timings.get("score", 0.0) + _since(began) - sum(timings.values())
+            where, ran_on = ladder.device.type, ladder.sentence
+            job.at("Bringing the result back to the scan", 0, 1)
+            whole = slices.frame.back(share)
+            total = np.add(total, whole, out=total) if total.size else whole
+            if healthy is not None and residual is None:
+                residual = _residual(slices, healthy, liver)
+                restored = volume.voxels - residual
+        total /= len(scales)
+        score = _grey(total, liver)
     job.at("Measuring lesions", 0, 1)
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
@@ -300,6 +306,8 @@ def needed_bytes(volume: Volume, liver: Mask, method: SliceMethod | Any, batch: 
     voxels = volume.voxels.size
     if hasattr(method, "score_volume"):
         return voxels * RULE_BYTES
+    if len(scales := getattr(method, "scales", ())) > 1:
+        return max(needed_bytes(volume, liver, scale, batch) for scale in scales) + 4 * voxels  # the sum of their scores
     frame = frame_of(liver.voxels, volume.geometry.spacing_mm, method.prepare)
     box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
     pixels = frame.padded[0] * frame.padded[1]

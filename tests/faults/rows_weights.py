@@ -25,7 +25,7 @@ from napari_liver_anomaly.methods.two_stage import PRESETS, Preset, TwoStage
 from napari_liver_anomaly.networks.restorer import RestorerSettings
 from napari_liver_anomaly.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.reading import read
-from napari_liver_anomaly.training import _Unfinished
+from napari_liver_anomaly.training import _Player, _Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,8 +148,9 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
     state = kit.folder / "state.safetensors"
     adam = torch.optim.Adam(network.parameters())
     key = {"stage": 1, "updates": 9, "schedule": {"batch": 2, "crop_px": 32}, "recipe": ["Blobs", {"size": 1.0}], "slices": "ab"}
-    _Unfinished(state, key, network, adam).keep(3)
-    assert _Unfinished(state, key, network, adam).resume() == 3
+    player = _Player("", network, len, 1e-3, adam)
+    _Unfinished(state, key, [player]).keep(3)
+    assert _Unfinished(state, key, [player]).resume() == 3
     for trail, value in leaves(key):
         changed = json.loads(json.dumps(key))
         place = changed
@@ -157,16 +158,16 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
             place = place[step]
         place[trail[-1]] = other(value)
         with refused(("state", trail), "state-other") as caught:
-            _Unfinished(state, changed, network, adam).resume()
+            _Unfinished(state, changed, [player]).resume()
         assert ".".join(str(step) for step in trail) in caught.finding.what, trail
     with refused("state of another network", "state-other"):
-        _Unfinished(state, key, torch.nn.Linear(3, 2), adam).resume()
+        _Unfinished(state, key, [_Player("", torch.nn.Linear(3, 2), len, 1e-3, adam)]).resume()
     wider = replace(SMALL, prepare=replace(SMALL.prepare, pixel_mm=2.0))
     with refused("restorer", "restorer-other") as caught:
         _restorer_of(path, wider, [])
     assert "prepare.pixel_mm" in caught.finding.what
     with refused("ensemble", "ensemble-mixed"):
-        Ensemble([model, TwoStage(wider)])
+        Ensemble([model, TwoStage(wider)]).score(torch.zeros(1, 1, 32, 32).numpy(), torch.ones(1, 32, 32).bool().numpy())
     assert Preset.from_dict(SMALL.to_dict()) == SMALL
 
 

@@ -358,7 +358,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     import torch
 
     from napari_liver_anomaly import checkpoint
-    from napari_liver_anomaly.training import _Unfinished
+    from napari_liver_anomaly.training import _Player, _Unfinished
 
     result = searched(volume)
     rng = np.random.default_rng(1)
@@ -367,6 +367,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     adam = torch.optim.Adam(network.parameters())
     network(torch.ones(1, 90)).sum().backward()
     adam.step()
+    unfinished = _Unfinished(folder / "t" / "state.safetensors", {"a": 1}, [_Player("", network, len, 1e-3, adam)])
     packed = pack_scan(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
     noise = replace(packed, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8), liver=packed.liver)
     many = [noise, replace(noise, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8))]
@@ -386,7 +387,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "results": ([folder / "r" / name for name in outputs], lambda: write(full, folder / "r")),
         "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_sample(sample, folder / "s", "a")),
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
-        "state": ([folder / "t" / "state.safetensors"], lambda: _Unfinished(folder / "t" / "state.safetensors", {"a": 1}, network, adam).keep(3)),
+        "state": ([folder / "t" / "state.safetensors"], lambda: unfinished.keep(3)),
         "healthy": ([folder / "h" / "healthy.npz"], lambda: write_healthy(many, folder / "h" / "healthy.npz")),
         "json": ([folder / "j" / "report.json"], lambda: _write_json({"numbers": list(range(9000))}, folder / "j" / "report.json")),
     }  # fmt: skip

@@ -1,5 +1,8 @@
 """Several models together: the mean of their scores and of their restorations, each also on the mirrored slice.
 
+Models that see a scan at different scales go together, too: each scale is the mean of its members, and their scores meet on the scan's grid, where
+``inference.segment`` averages them. Coarse slices show a large lesion whole; fine ones draw its outline and hold small ones.
+
 References
 ----------
 B. Lakshminarayanan, A. Pritzel, C. Blundell, "Simple and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017. The
@@ -36,12 +39,12 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 class Ensemble:
-    """Two-stage models that see a scan in the same way.
+    """Two-stage models, of one scale or several.
 
     Parameters
     ----------
     members : sequence of TwoStage
-        At least one; all with the same preparation.
+        At least one. Those with the same preparation make one of the :attr:`scales`.
     mirror : bool
         Score every slice also mirrored left to right, and take the mean.
     shown : int
@@ -50,7 +53,7 @@ class Ensemble:
     Raises
     ------
     UnfitModel
-        When the members do not see a scan in the same way, or none is left that scores.
+        When no member is left that scores.
     """
 
     key = KEY
@@ -60,11 +63,6 @@ class Ensemble:
             raise UnfitModel(
                 "ensemble-empty", "No model is left that scores.", "No tumour could be found with it.",
                 "Give at least one model that is not for restoration only.",
-            )  # fmt: skip
-        if any(member.prepare != members[0].prepare for member in members):
-            raise UnfitModel(
-                "ensemble-mixed", "These models do not see a scan in the same way.", "Their scores cannot be averaged.",
-                "Train them with one preset.",
             )  # fmt: skip
         self.members = tuple(members)
         # Seeds of a segmenter usually share their restorer: it is then kept and run once.
@@ -82,8 +80,22 @@ class Ensemble:
         self.card: dict[str, Any] = {}
 
     @property
+    def scales(self) -> tuple[Ensemble, ...]:
+        """The members by how they see a scan, each group an ensemble of its own; the first member's comes first.
+
+        A group whose members only show restorations has no score to give; it is left out.
+        """
+        found = []
+        for prepare in dict.fromkeys(member.prepare for member in self.members):
+            scorers = [member for member in self.scorers if member.prepare == prepare]
+            shown = [member for member in self.members[len(self.scorers) :] if member.prepare == prepare]
+            if scorers:
+                found.append(Ensemble([*scorers, *shown], mirror=self.mirror, shown=len(shown)))
+        return tuple(found)
+
+    @property
     def prepare(self) -> Prepare:
-        """How a scan becomes slices for these models."""
+        """How a scan becomes slices for these models; with several scales, for the first of them."""
         return self.members[0].prepare
 
     @property
@@ -135,7 +147,17 @@ class Ensemble:
         -------
         Scores
             Means over members and mirror images.
+
+        Raises
+        ------
+        UnfitModel
+            When the members see a scan at several scales: each of the :attr:`scales` scores its own slices.
         """
+        if any(member.prepare != self.prepare for member in self.members):
+            raise UnfitModel(
+                "ensemble-mixed", "These models do not see a scan in the same way.", "One batch of slices cannot be right for all.",
+                "Search a whole scan with them.",
+            )  # fmt: skip
         found = score_together(self.members, images, organ, self.scorers)
         if self.mirror:
             flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(organ[..., ::-1])

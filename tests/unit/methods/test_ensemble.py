@@ -9,10 +9,12 @@ import pytest
 
 from napari_liver_anomaly import methods
 from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.inference import Segment, needed_bytes, segment
 from napari_liver_anomaly.methods.ensemble import Ensemble
 from napari_liver_anomaly.methods.two_stage import Preset, TwoStage
 from napari_liver_anomaly.networks.restorer import RestorerSettings
 from napari_liver_anomaly.networks.segmenter import SegmenterSettings
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.preparing import Prepare
 
 TINY = Preset(
@@ -69,12 +71,29 @@ def test_a_model_without_restorer(batch):
     assert mixed.score(images, organ).restored.shape == organ.shape
 
 
-def test_members_that_see_differently_are_refused():
-    other = dataclasses.replace(TINY, prepare=dataclasses.replace(TINY.prepare, pixel_mm=2))
+def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tmp_path):
+    coarse = dataclasses.replace(DIRECT, prepare=dataclasses.replace(DIRECT.prepare, pixel_mm=4, plane_mm=6))
+    fine = [TwoStage(TINY, seed=seed) for seed in range(2)]
+    both = Ensemble([*fine, TwoStage(coarse, seed=5), TwoStage(TINY, seed=7)], mirror=False, shown=1)
+    assert [len(scale.members) for scale in both.scales] == [3, 1] and len(both.scales[0].scorers) == 2
     with pytest.raises(UnfitModel, match="same way"):
-        Ensemble([TwoStage(TINY), TwoStage(other)])
+        both.score(*batch)
     with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([])
+    sample = make_phantom(PhantomSettings(size_px=64, slices=24))
+    settings = Segment(min_lesion_mm3=0)
+    alone = [segment(sample.volume, sample.liver, scale, settings, device="cpu") for scale in both.scales]
+    together = segment(sample.volume, sample.liver, both, settings, device="cpu")
+    mean = (alone[0].score.astype(int) + alone[1].score) / 2
+    assert np.abs(together.score - mean).max() <= 1 and len(np.unique(together.score)) > 20
+    assert np.array_equal(together.restored, alone[0].restored) and alone[1].restored is None
+    assert not np.array_equal(alone[0].score, alone[1].score)
+    both.save(tmp_path / "both.safetensors", {})
+    again = segment(sample.volume, sample.liver, methods.load(tmp_path / "both.safetensors"), settings, device="cpu")
+    assert np.abs(again.score.astype(int) - together.score).max() <= 1
+    assert needed_bytes(sample.volume, sample.liver, both, 4) > max(
+        needed_bytes(sample.volume, sample.liver, scale, 4) for scale in both.scales
+    )
 
 
 def test_combining_files(batch, tmp_path):
