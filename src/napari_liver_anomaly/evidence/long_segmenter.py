@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.calibrating import calibrate
 from napari_liver_anomaly.evidence.cohort import healthy_slices
-from napari_liver_anomaly.evidence.comparing import score_liver
+from napari_liver_anomaly.evidence.comparing import HALF, score_liver, threshold_of
 from napari_liver_anomaly.methods.registry import build
 from napari_liver_anomaly.metrics import Counts, Ranking, slice_scores
 from napari_liver_anomaly.training import Stage, train_stage
@@ -97,8 +98,9 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
     def watch(update: int) -> None:
         if update in when:
             network = model.parts["segmenter"].eval()
-            epochs = update * known.plan.schedule.batch / len(data)
-            found.append({"updates": update, "epochs": epochs, "cases": [_judged(model, one) for one in unseen]})
+            cut = threshold_of(calibrate(model, data, model.plan.schedule, seed=seed))
+            cases = [_judged(model, one, cut) for one in unseen]
+            found.append({"updates": update, "epochs": update * model.plan.schedule.batch / len(data), "cases": cases})
             network.train()
 
     def train(stage: Stage) -> None:
@@ -110,13 +112,14 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
     return found
 
 
-def _judged(model: System, liver: Liver) -> dict[str, Any]:
-    """Overlap of a case at 0.5, and the scores of its slices."""
+def _judged(model: System, liver: Liver, threshold: float) -> dict[str, Any]:
+    """Overlap of a case at a threshold and at 0.5, and the scores of its slices."""
     score, _ = score_liver(model, liver)
     scores = slice_scores(score, liver.organ)
     planes = np.flatnonzero(liver.organ.any(axis=(1, 2)))
     return {
-        "counts": Counts.of(score >= 0.5, liver.truth, liver.organ), "truths": liver.truth[planes].any(axis=(1, 2)),
+        "counts": Counts.of(score >= threshold, liver.truth, liver.organ), "half": Counts.of(score >= HALF, liver.truth, liver.organ),
+        "truths": liver.truth[planes].any(axis=(1, 2)),
         "tumour": bool(liver.truth.any()), **{kind: scores[kind][planes] for kind in KINDS},
     }  # fmt: skip
 
@@ -132,13 +135,15 @@ def sum_segmenter(folds: list[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``updates`` and ``epochs`` (means of folds), ``auroc_maximum`` and ``auroc_average`` of slices, ``dice_pooled``, ``dice_case_mean``.
+        ``updates`` and ``epochs`` (means of folds), ``auroc_maximum`` and ``auroc_average`` of slices, ``dice_pooled`` and
+        ``dice_case_mean`` at the threshold without labels, ``dice_at_half``, mean over cases at 0.5.
     """
     cases = [case for fold in folds for case in fold["cases"]]
     truths = np.concatenate([case["truths"] for case in cases])
     ranks = {f"auroc_{kind}": Ranking.of(np.concatenate([case[kind] for case in cases]), truths).auroc() for kind in KINDS}
     together = sum((case["counts"] for case in cases), Counts())
+    case_mean, at_half = (float(np.mean([case[kind].dice for case in cases if case["tumour"]])) for kind in ("counts", "half"))
     return {
         "updates": round(float(np.mean([fold["updates"] for fold in folds]))), "epochs": float(np.mean([fold["epochs"] for fold in folds])),
-        **ranks, "dice_pooled": together.dice, "dice_case_mean": float(np.mean([case["counts"].dice for case in cases if case["tumour"]])),
+        **ranks, "dice_pooled": together.dice, "dice_case_mean": case_mean, "dice_at_half": at_half,
     }  # fmt: skip

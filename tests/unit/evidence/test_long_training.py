@@ -33,7 +33,7 @@ def liver(name: str, seed: int) -> Liver:
 
 @pytest.fixture
 def subject(tmp_path):
-    plan = plan_of("two-stage", 8)
+    plan = plan_of("two-stage", 10)  # of which three are the segmenter's
     plan = replace(
         plan,
         restorer=RestorerSettings(width=4),
@@ -67,14 +67,16 @@ def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
     before = {name: value.clone() for name, value in system.parts["restorer"].state_dict().items()}
     found = long_segmenter.train_segmenter(subject, 5, Job())
     again = long_segmenter.train_segmenter(subject, 5, Job())
-    assert [point["updates"] for point in found] == [2, 6]
-    assert found[0]["epochs"] == pytest.approx(2 * 4 / 6)
+    assert [point["updates"] for point in found] == [3, 9]
+    assert found[0]["epochs"] == pytest.approx(3 * 4 / 6)
     assert all(torch.equal(value, before[name]) for name, value in system.parts["restorer"].state_dict().items())
     summed = [long_segmenter.sum_segmenter([point]) for point in found]
     assert summed == [long_segmenter.sum_segmenter([point]) for point in again]
     assert summed[0] != summed[1]
     assert [len(point["cases"]) for point in found] == [2, 2]
-    assert all(0 <= summed[0][key] <= 1 for key in ("auroc_maximum", "auroc_average", "dice_pooled", "dice_case_mean"))
+    assert all(
+        0 <= summed[0][key] <= 1 for key in ("auroc_maximum", "auroc_average", "dice_pooled", "dice_case_mean", "dice_at_half")
+    )
 
 
 def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(subject):
@@ -82,8 +84,10 @@ def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(s
     plan = replace(known.plan, schedule=replace(known.plan.schedule, segmenter_fall=False))
     normal = build(plan, seed=5)
     normal.fit(long_segmenter.healthy_slices(subject.learned(known)), restorer=known.restorer)
-    alone = long_segmenter.sum_segmenter([{"updates": 2, "epochs": 4 / 3, "cases": [
-        long_segmenter._judged(normal, one) for one in subject.unseen(known)
+    data = long_segmenter.healthy_slices(subject.learned(known))
+    cut = long_segmenter.threshold_of(long_segmenter.calibrate(normal, data, plan.schedule, seed=5))
+    alone = long_segmenter.sum_segmenter([{"updates": 3, "epochs": 2.0, "cases": [
+        long_segmenter._judged(normal, one, cut) for one in subject.unseen(known)
     ]}])  # fmt: skip
     assert alone == long_segmenter.sum_segmenter([long_segmenter.train_segmenter(subject, 5, Job())[0]])
 
@@ -123,7 +127,8 @@ def test_the_curve_is_summed_up_over_seeds(subject):
     pytest.importorskip("matplotlib")
     seeds = [
         {"seed": seed, "points": [
-            {"updates": 75 * point, "epochs": float(point), "auroc_maximum": 0.8 - 0.1 * seed, "dice_case_mean": 0.5 - 0.1 * point}
+            {"updates": 75 * point, "epochs": float(point), "auroc_maximum": 0.8 - 0.1 * seed, "dice_case_mean": 0.5 - 0.1 * point,
+             "dice_at_half": 0.2}
             for point in (1, 2)
         ]}
         for seed in (0, 1)

@@ -13,10 +13,11 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evidence.cohort import Liver
 from napari_liver_anomaly.evidence.comparing import Place
 from napari_liver_anomaly.evidence.pictures import making, restorations, segmentations
-from napari_liver_anomaly.evidence.pictures.choosing import quiet_slices
+from napari_liver_anomaly.evidence.pictures.choosing import quiet_slices, same_slice
 from napari_liver_anomaly.evidence.pictures.embedding import bottleneck, draw_embedding, nearest_kinds
 from napari_liver_anomaly.evidence.pictures.panels import MARGIN_PX, Window
 from napari_liver_anomaly.evidence.pictures.subject import Subject
+from napari_liver_anomaly.methods.registry import BUDGET
 from napari_liver_anomaly.methods.system import FRAME, Scores
 from napari_liver_anomaly.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.synthesis import Blobs
@@ -42,7 +43,7 @@ class Fake:
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
-        self.card = {"data": {"learned_from": ["train-1"]}}
+        self.card = {"data": {"learned_from": ["train-1"]}, "synthetic": {"held_out_family": {"threshold": 0.3}}}
         self.plan = type("Plan", (), {"recipe": Blobs(p_empty=0.3)})()
         torch.manual_seed(0)
         self.restorer = Restorer(RestorerSettings(width=4)).eval()
@@ -54,7 +55,7 @@ class Fake:
 
 @pytest.fixture
 def subject(tmp_path):
-    made = Subject(Place(tmp_path / "out", None, ()), "phantom", 300, tmp_path / "record")
+    made = Subject(Place(tmp_path / "out", None, ()), "phantom", BUDGET, tmp_path / "record")
     made._prepared[FRAME] = [liver("train-1", 0), liver("test-2", 1), liver("test-3", 2)]
     (tmp_path / "out" / "models").mkdir(parents=True)
     for key, offset in (("two-stage", 0.0), ("direct", 0.0), ("cell-tp-pa", 0.1)):
@@ -195,3 +196,16 @@ def test_the_verb_keeps_patients_in_its_own_folder(tmp_path, monkeypatch, capsys
 def test_an_unknown_figure_is_refused(subject, tmp_path):
     with pytest.raises(Refusal, match="no figure called 'p9'"):
         making.draw_pictures(subject, tmp_path, tmp_path / "figures.md", only=("p9",))
+
+
+def test_a_slice_is_found_where_the_liver_was_prepared_with_more_slices():
+    one = liver("a", 1)
+    areas = np.r_[0, 2:9, 4, 0]  # rows of liver
+    organ = one.organ & (np.arange(64)[:, None] < 8 + 5 * areas[:, None, None])
+    near = Liver("a", one.images, organ, one.truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
+    for before, after in ((1, 1), (2, 0), (0, 0)):
+        wide = [(before, after), (3, 3), (0, 0)]
+        images, more, truth = (np.pad(part, wide) for part in (near.images, organ, one.truth))
+        other = Liver("a", images, more, truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
+        assert same_slice(near, 5, other) == 5 + before
+        assert same_slice(other, 5 + before, near) == 5

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.evidence.cohort import Liver
 
 LEAST_PX = 30  # of a tumour on a slice that is shown: smaller ones cannot be seen
+SHIFTS = 4  # slices, at most, between two ways of preparing a liver
 
 
 def tumour_slices(livers: list[Liver], least_px: int = LEAST_PX) -> list[tuple[Liver, int]]:
@@ -68,3 +69,29 @@ def quiet_slices(livers: list[Liver], least_px: int = 400) -> list[tuple[Liver, 
         shown = (one.organ.sum(axis=(1, 2)) >= least_px) & ~one.truth.any(axis=(1, 2))
         found += [(one, int(z)) for z in np.flatnonzero(shown)]
     return found
+
+
+def same_slice(one: Liver, z: int, other: Liver) -> int:
+    """Find a slice of a liver where it was prepared in another way, with more or fewer slices beyond its ends.
+
+    Parameters
+    ----------
+    one : Liver
+        A liver.
+    z : int
+        Slice of it.
+    other : Liver
+        The same liver for another system.
+
+    Returns
+    -------
+    int
+        Slice of the other: all are shifted by as many, so that the areas of the liver agree best.
+    """
+    areas, others = (np.pad(each.organ.sum(axis=(1, 2)).astype(float), SHIFTS) for each in (one, other))
+
+    def apart(shift: int) -> float:
+        inside = range(SHIFTS, len(areas) - SHIFTS)
+        return float(sum(abs(areas[place] - (others[place + shift] if place + shift < len(others) else 0.0)) for place in inside))
+
+    return z + min(range(-SHIFTS, SHIFTS + 1), key=lambda shift: (apart(shift), abs(shift)))

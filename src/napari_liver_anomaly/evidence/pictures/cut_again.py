@@ -64,7 +64,7 @@ def draw_again(subject: Subject) -> tuple[Any, dict[str, Any]]:
         cut = _cut_of(system)
         curve = dice_by_cut(count)
         numbers["seeds"].append({
-            "seed": seed, "peaks": len(peaks(values)), "cut": round(cut), "dice": round(float(curve[min(round(cut), LEVELS - 1)]), 3),
+            "seed": seed, "peaks": len(peaks(values)), "cut": round(cut), "dice": round(float(curve[round(cut)]), 3),
             "best_dice": round(float(curve.max()), 3), "best_cut": int(curve.argmax()),
         })  # fmt: skip
     return figure, numbers
@@ -73,6 +73,12 @@ def draw_again(subject: Subject) -> tuple[Any, dict[str, Any]]:
 def _cut_of(system: Any) -> float:
     """Give a system's own cut through the inverted reconstruction, 0 to 255."""
     return float(system.parts["scale"].cut) * (LEVELS - 1)
+
+
+def _cut_at(system: Any, score: float) -> float:
+    """Give the cut through the inverted reconstruction, 0 to 255, at which the system gives a score."""
+    cut = _cut_of(system)
+    return 2 * score * cut if score < 0.5 else cut + (2 * score - 1) * (LEVELS - 1 - cut)
 
 
 def words_of_again(numbers: dict[str, Any]) -> str:
@@ -119,7 +125,7 @@ def draw_thresholds(subject: Subject) -> tuple[Any, dict[str, Any]]:
     system = subject.system(KEY)
     livers = [one for one in subject.unseen(system) if one.truth.any()]
     curves = np.array([dice_by_cut(counted([cuts_of(system, one)["reconstruction"]], [one])) for one in livers])
-    mean, own = curves.mean(axis=0), _cut_of(system)
+    mean, own, compared = curves.mean(axis=0), _cut_of(system), _cut_at(system, subject.threshold(KEY))
     figure: Any = Figure(figsize=(8.4, 3.4), layout="constrained")
     for axes, (low, high) in zip(figure.subplots(1, 2, sharey=True), ((0, LEVELS), NARROW), strict=True):
         axes.plot(np.arange(LEVELS), curves.T, color="0.7", linewidth=0.8)
@@ -127,11 +133,16 @@ def draw_thresholds(subject: Subject) -> tuple[Any, dict[str, Any]]:
         for cut, style in ((238, ":"), (round(255 * PAPER_CUT), "--")):
             axes.axvline(cut, color="black", linewidth=0.9, linestyle=style, label=f"{cut}, the paper's")
         axes.axvline(own, color="tab:red", linewidth=0.9, label=f"{own:.0f}, of healthy livers")
-        axes.set(xlim=(low, high - 1), ylim=(0, 1.02), xlabel="cut through the inverted reconstruction, 0 to 255")
+        axes.axvline(compared, color="tab:green", linewidth=0.9, label=f"{compared:.0f}, of the comparison")
+        axes.set(
+            xlim=(low, high - 1),
+            ylim=(0, min(1.02, 1.4 * curves.max() + 0.02)),
+            xlabel="cut through the inverted reconstruction, 0 to 255",
+        )
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("Dice of a case")
     figure.axes[0].legend(fontsize=8)
-    at = {"238": 238, "242": round(255 * PAPER_CUT), "own": min(round(own), LEVELS - 1), "best": int(mean.argmax())}
+    at = {"238": 238, "242": round(255 * PAPER_CUT), "own": round(own), "comparison": round(compared), "best": int(mean.argmax())}
     return figure, {"cases": len(livers), "cut": at, "dice": {name: round(float(mean[cut]), 3) for name, cut in at.items()}}
 
 
@@ -154,7 +165,8 @@ def words_of_thresholds(numbers: dict[str, Any]) -> str:
         "reconstruction, right: near the paper's. Mean Dice "
         f"{found['238']:.3f} at 238 and {found['242']:.3f} at 242, the paper's cuts for livers; {found['own']:.3f} at "
         f"{at['own']}, which calls one pixel in a hundred "
-        f"of healthy livers; {found['best']:.3f} at {at['best']}, the best (oracle)."
+        f"of healthy livers; {found['comparison']:.3f} at {at['comparison']}, the threshold of the comparison; "
+        f"{found['best']:.3f} at {at['best']}, the best (oracle)."
     )
 
 

@@ -111,7 +111,7 @@ def draw_cuts(subject: Subject) -> tuple[Any, dict[str, Any]]:
 
 
 def draw_histogram(axes: Any, liver: NDArray[np.int64], lesion: NDArray[np.int64] | None = None) -> None:
-    """Draw histograms, each to its own height.
+    """Draw histograms, each to its own height between the end steps, which are often far higher.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def draw_histogram(axes: Any, liver: NDArray[np.int64], lesion: NDArray[np.int64
         Counts.
     """
     steps = np.arange(LEVELS)
-    axes.fill_between(steps, liver / max(liver.max(), 1), step="mid", color="0.75", label="liver")
+    axes.fill_between(steps, liver / max(liver[1:-1].max(), 1), step="mid", color="0.75", label="liver")
     if lesion is not None:
-        axes.step(steps, lesion / max(lesion.max(), 1), where="mid", color="tab:red", linewidth=0.9, label="tumour")
+        axes.step(steps, lesion / max(lesion[1:-1].max(), 1), where="mid", color="tab:red", linewidth=0.9, label="tumour")
     axes.set(xlim=(0, LEVELS - 1), ylim=(0, 1.05), yticks=[])
     axes.tick_params(labelsize=7)
 
@@ -147,7 +147,7 @@ def words_of_cuts(numbers: dict[str, Any]) -> str:
     return (
         "Above: the slice with most tumour of three scans, what ASC-Net cuts of it, and their reconstruction. Below: "
         "histograms in the livers of all "
-        f"{numbers['livers']} scans that it did not learn from, 0 to 255, each to its own height; grey: liver, red: tumour, "
+        f"{numbers['livers']} scans that it did not learn from, 0 to 255, each to its own height between the end steps; grey: liver, red: tumour, "
         "green: peaks of the reconstruction "
         f"({len(found['peaks'])}: at {places}). The paper trains until there are 3 or 4 separate peaks: {enough} of "
         f"{numbers['livers']} livers have so many here "

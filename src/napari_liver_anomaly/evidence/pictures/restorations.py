@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.evidence.pictures.anomalies import changed
+from napari_liver_anomaly.evidence.pictures.anomalies import SHARES, changed
 from napari_liver_anomaly.evidence.pictures.choosing import largest_slices, quiet_slices
 from napari_liver_anomaly.evidence.pictures.panels import Window, left_words, outline, sheet, show
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {"cell-tp-pa": "autoencoder", "two-stage": "U-Net"}  # both in two phases, on the same anomalies
 MOST_HU = 60.0
+LARGE_PX = 1200  # of liver on the slice with the pseudo anomaly on show
 
 
 def draw_restorations(subject: Subject) -> tuple[Any, dict[str, Any]]:
@@ -43,10 +44,8 @@ def draw_restorations(subject: Subject) -> tuple[Any, dict[str, Any]]:
     unseen = subject.unseen(systems["two-stage"])
     quiet = quiet_slices(unseen)
     numbers = measured(systems, unseen, quiet)
-    recipe, chance = systems["two-stage"].plan.recipe, np.random.default_rng(1)
-    liver, z = quiet[len(quiet) // 2]
+    liver, z, image, mask = _on_show(systems["two-stage"].plan.recipe, quiet)
     ill, there = largest_slices(unseen, 1)[0]
-    image, mask = changed(recipe, liver, z, chance)
     rows = (
         ("healthy", liver.images[z], np.zeros_like(mask), liver.organ[z]), ("pseudo anomaly", image, mask, liver.organ[z]),
         ("tumour", ill.images[there], ill.truth[there], ill.organ[there]),
@@ -64,6 +63,19 @@ def draw_restorations(subject: Subject) -> tuple[Any, dict[str, Any]]:
             bar = show(axes[3 + place], window.of(apart, organ), 0, MOST_HU, "magma", title="" if row else f"|change|, {name}")
     figure.colorbar(bar, ax=panels[:, -1], shrink=0.6, label="HU").ax.tick_params(labelsize=7)
     return figure, numbers
+
+
+def _on_show(recipe: Any, quiet: list[tuple[Liver, int]]) -> tuple[Liver, int, NDArray[np.float32], NDArray[np.bool_]]:
+    """Draw on slices in a random order until an anomaly can be seen well; else the largest is taken."""
+    chance = np.random.default_rng(1)
+    drawn = []
+    for place in chance.permutation(len(quiet)):
+        liver, z = quiet[place]
+        image, mask = changed(recipe, liver, z, chance)
+        drawn.append((liver, z, image, mask))
+        if SHARES[0] <= mask.sum() / liver.organ[z].sum() <= SHARES[1] and liver.organ[z].sum() >= LARGE_PX:
+            return drawn[-1]
+    return max(drawn, key=lambda each: each[3].sum())
 
 
 def measured(systems: dict[str, Any], unseen: list[Liver], quiet: list[tuple[Liver, int]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.evidence.pictures.choosing import tumour_slices
+from napari_liver_anomaly.evidence.pictures.choosing import same_slice, tumour_slices
 from napari_liver_anomaly.evidence.pictures.panels import GUESS, TRUTH, Window, left_words, outline, sheet, show
 from napari_liver_anomaly.metrics import dice
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 COUNT = 6
 SYSTEMS = ("two-stage", "direct")
-FIGURES = {"auroc_maximum": "AUROC of slices, by maximum", "dice_case_mean": "Dice, mean over cases"}
+FIGURES = {
+    "auroc_maximum": "AUROC of slices, by maximum", "dice_case_mean": "Dice, mean over cases", "dice_at_half": "Dice at "
+    "0.5, mean over cases",
+}  # fmt: skip
 
 
 def draw_found(subject: Subject) -> tuple[Any, dict[str, Any]]:
@@ -37,17 +40,17 @@ def draw_found(subject: Subject) -> tuple[Any, dict[str, Any]]:
         Figure, and numbers: slices there are, and Dice of those shown.
     """
     livers = {key: {one.name: one for one in subject.unseen(subject.system(key))} for key in SYSTEMS}
-    first = SYSTEMS[0]
+    first, cut = SYSTEMS[0], {key: subject.threshold(key) for key in SYSTEMS}
     found = []
     for one, z in tumour_slices(list(livers[first].values())):
-        guess = subject.scored(first, one)[0][z] >= 0.5
+        guess = subject.scored(first, one)[0][z] >= cut[first]
         found.append((float(dice(guess, one.truth[z])), one.name, z))
     found.sort(key=lambda each: (-each[0], each[1:]))
     # The middle of each sixth of all slices: the easiest and the hardest alone would be luck.
     shown = [found[int((place + 0.5) * len(found) / COUNT)] for place in range(min(COUNT, len(found)))]
     window = Window.for_all([livers[first][name].organ[z] for _, name, z in shown])
     figure, panels = sheet(2 + len(SYSTEMS), len(shown), window, side=1.55, titled=len(SYSTEMS))
-    numbers: dict[str, Any] = {"slices": len(found), "dice": {key: [] for key in SYSTEMS}}
+    numbers: dict[str, Any] = {"slices": len(found), "threshold": cut, "dice": {key: [] for key in SYSTEMS}}
     for column, (_, name, z) in zip(panels.T, shown, strict=True):
         one = livers[first][name]
         for axes in column[:2]:
@@ -55,10 +58,11 @@ def draw_found(subject: Subject) -> tuple[Any, dict[str, Any]]:
         outline(column[1], window.of(one.truth[z], one.organ[z]))
         for axes, key in zip(column[2:], SYSTEMS, strict=True):
             seen = livers[key][name]
-            organ, truth = seen.organ[z], seen.truth[z]
-            guess = (subject.scored(key, seen)[0][z] >= 0.5) & organ
+            there = same_slice(one, z, seen)
+            organ, truth = seen.organ[there], seen.truth[there]
+            guess = (subject.scored(key, seen)[0][there] >= cut[key]) & organ
             numbers["dice"][key].append(round(float(dice(guess, truth)), 3))
-            show(axes, window.of(seen.images[z], organ), title=f"Dice {numbers['dice'][key][-1]:.2f}")
+            show(axes, window.of(seen.images[there], organ), title=f"Dice {numbers['dice'][key][-1]:.2f}")
             outline(axes, window.of(truth, organ), TRUTH)
             outline(axes, window.of(guess, organ), GUESS)
     for axes, words in zip(panels[:, 0], ("input", "truth", *SYSTEMS), strict=True):
@@ -82,10 +86,11 @@ def words_of_found(numbers: dict[str, Any]) -> str:
     ranges = "; ".join(
         f"{key} {', '.join(f'{value:.2f}' for value in values)}" for key, values in numbers["dice"].items() if values
     )
+    cuts = ", ".join(f"{key} {cut:.2f}" for key, cut in numbers["threshold"].items())
     return (
         f"Six of {numbers['slices']} slices with a visible tumour (30 pixels and more), in the order of the two-stage "
-        "system's Dice at 0.5: the middle one "
-        f"of each sixth, so none is picked by hand. Yellow: truth; blue: what is called. Dice from left to right: {ranges}."
+        "system's Dice: the middle one of each sixth, so none is picked by hand. Yellow: truth; blue: what is called, at the "
+        f"threshold of the comparison ({cuts}), set without labels. Dice from left to right: {ranges}."
     )
 
 
@@ -107,7 +112,7 @@ def draw_length(subject: Subject) -> tuple[Any, dict[str, Any]]:
     found = subject.on_record("long-training", "evidence long-training")
     seeds = [one["points"] for one in found["seeds"]]
     updates = np.array([point["updates"] for point in seeds[0]])
-    figure: Any = Figure(figsize=(8.4, 3.4), layout="constrained")
+    figure: Any = Figure(figsize=(10.5, 3.3), layout="constrained")
     numbers: dict[str, Any] = {
         "seeds": len(seeds),
         "normal": int(updates[0]),
@@ -155,5 +160,6 @@ def words_of_length(numbers: dict[str, Any]) -> str:
         f"({numbers['epochs']:.0f} passes over the "
         f"slices), {numbers['times']} times its normal length (dotted), with a step size that does not fall. Line and band: "
         "mean and "
-        f"SD over {numbers['seeds']} seeds; grey: single trainings. {'. '.join(parts)}."
+        f"SD over {numbers['seeds']} seeds; grey: single trainings. Dice is at a threshold set anew at each point "
+        f"without labels, as in the comparison, and at 0.5. {'. '.join(parts)}."
     )

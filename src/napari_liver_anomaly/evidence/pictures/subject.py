@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evidence.comparing import Run, score_liver
+from napari_liver_anomaly.evidence.comparing import Run, score_liver, threshold_of
 from napari_liver_anomaly.evidence.record import RECORD
 from napari_liver_anomaly.evidence.tables import read_json
 from napari_liver_anomaly.methods import load
@@ -97,6 +97,23 @@ class Subject:
         if run not in self._systems:
             self._systems[run] = load(path)
         return self._systems[run]
+
+    def threshold(self, key: str, seed: int = 0) -> float:
+        """Give the threshold of the comparison, which was set without labels.
+
+        Parameters
+        ----------
+        key : str
+            The system.
+        seed : int
+            Which of its trainings.
+
+        Returns
+        -------
+        float
+            Smallest score called lesion, above 0 to 1.
+        """
+        return threshold_of(self.system(key, seed).card["synthetic"])
 
     def lacking(self, key: str, seeds: int = 1) -> Refusal:
         """Say which command trains what is not there.

@@ -187,6 +187,5 @@ def words_of_classes(numbers: dict[str, Any]) -> str:
         "Right: how sure the segmenter is of a pixel. "
         f"Tumours are taken for: {each}. The likeliest tissue has at most 0.9 in {unsure['tumour']:.0%} of tumour pixels and "
         f"in {unsure['healthy liver']:.0%} of "
-        "healthy ones: where tumours are about as sure a tissue as healthy liver, soft maps carry little more of them than "
-        "hard ones."
+        "healthy ones: only where it is unsure do soft maps carry more than hard ones."
     )
