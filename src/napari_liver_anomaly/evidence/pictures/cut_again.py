@@ -95,7 +95,7 @@ def words_of_again(numbers: dict[str, Any]) -> str:
         Sentences.
     """
     each = "; ".join(
-        f"seed {one['seed']}: {one['peaks']} peaks, Dice {one['dice']:.2f} at its own cut ({one['cut']}), "
+        f"seed {one['seed']}: {one['peaks']} peak{'' if one['peaks'] == 1 else 's'}, Dice {one['dice']:.2f} at its own cut ({one['cut']}), "
         f"{one['best_dice']:.2f} at the best "
         f"({one['best_cut']}, oracle)"
         for one in numbers["seeds"]
