@@ -41,8 +41,8 @@ GROUPS = {
     "Searching and memory": ("memory", "device", "gpu", "out", "threshold", "score", "scores", "search", "ran", "too"),
     "Writing": ("write", "written", "overwrite", "disk", "would", "ending", "name", "corrected", "page"),
     "Training and measuring": (
-        "case", "cases", "healthy", "fold", "folds", "method", "curves", "matplotlib", "state", "settings", "setting",
-        "loss", "split", "budget", "run",
+        "case", "cases", "healthy", "fold", "folds", "method", "curves", "figure", "matplotlib", "patients", "state", "settings",
+        "setting", "loss", "split", "budget", "run",
     ),
     "The viewer": ("demo", "napari", "screen"),
     "Other": (),

@@ -134,6 +134,15 @@ def add_options(parser: argparse.ArgumentParser, settings: type[Settings] | Sett
             parser.add_argument(option.flag, type=option.kind, metavar=option.name.rsplit("_", 1)[-1].upper(), **words)
 
 
+def _subject(verb: argparse.ArgumentParser) -> None:
+    """Say which models and livers of the comparison are looked at."""
+    verb.add_argument("--out", type=Path, required=True, help="Folder that 'evidence run' filled.")
+    verb.add_argument("--data", type=Path, help="Folder of cases, as for 'evidence run', where OUT does not hold them prepared.")
+    verb.add_argument("--world", choices=WORLDS, default="phantom", help="Patients or phantom. Default phantom.")
+    verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of the trainings. Default {BUDGET}.")
+    verb.add_argument("--record", type=Path, help="Folder of the record. Default: the one that comes with the program.")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Describe all verbs and flags.
 
@@ -303,6 +312,31 @@ def make_parser() -> argparse.ArgumentParser:
         default=Path("docs/evidence"),
         help="Folder of the page systems.md; charts go to ../images/evidence beside it. Default docs/evidence.",
     )
+
+    verb = _verb(parts, "figures", "Draw the figures that need models and images, as far as these are there.", "evidence-figures")
+    _subject(verb)
+    verb.add_argument("--only", nargs="+", metavar="NAME", help="These figures, for example p2-figure-2.")
+    verb.add_argument(
+        "--pictures",
+        type=Path,
+        help="Folder for the pictures. Default: docs/images/evidence for the phantom, OUT/pictures for patients, never a repository.",
+    )
+    verb.add_argument(
+        "--page",
+        type=Path,
+        help="Page of figures. Default: docs/evidence/figures.md for the phantom, beside the pictures for patients.",
+    )
+    verb = _verb(
+        parts, "long-training", "Train one system long and measure it on the way, for two of the figures.", "evidence-long"
+    )
+    _subject(verb)
+    verb.add_argument(
+        "--what",
+        choices=("segmenter", "cycles"),
+        default="segmenter",
+        help="Segmenter of the two-stage system, or ASC-Net's cycles.",
+    )
+    verb.add_argument("--seeds", type=int, default=3, help="Trainings on each fold. Default 3.")
 
     verb = _verb(parts, "export", "Write trained systems as models for the panel and 'segment'.", "evidence-export")
     verb.add_argument("--data", type=Path, required=True, help="Folder of cases, as for 'evidence run'.")

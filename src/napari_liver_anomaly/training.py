@@ -258,6 +258,8 @@ class Stage:
         What Adam is told beside the step size, for example ``{"betas": (0.5, 0.999)}``.
     rival : Rival, optional
         A second network that is trained against the first.
+    watch : callable, optional
+        Called after each update with how many are done, to measure on the way; it leaves the network in training mode.
     """
 
     name: str
@@ -268,6 +270,7 @@ class Stage:
     fall: bool = False
     adam: Mapping[str, Any] = field(default_factory=dict)
     rival: Rival | None = None
+    watch: Callable[[int], None] | None = None
 
 
 @contextmanager
@@ -359,6 +362,8 @@ def train_stage(
                 "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",
                 "Train again with a smaller learning rate.",
             )  # fmt: skip
+        if stage.watch is not None:
+            stage.watch(update + 1)
         if time.monotonic() - saved > SAVE_EVERY_S:
             unfinished.keep(update + 1)
             saved = time.monotonic()

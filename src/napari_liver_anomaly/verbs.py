@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
@@ -21,8 +22,8 @@ from napari_liver_anomaly.storage import demand_other, replacing
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from pathlib import Path
 
+    from napari_liver_anomaly.evidence.pictures.subject import Subject
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.methods.system import Plan
     from napari_liver_anomaly.methods.two_stage import Preset
@@ -405,6 +406,32 @@ def run_evidence_tables(args: argparse.Namespace, job: Job) -> None:
     _say(f"Wrote {', '.join(write_page(args.out, args.record))}.")
 
 
+def _subject(args: argparse.Namespace) -> Subject:
+    from napari_liver_anomaly.evidence.comparing import Place
+    from napari_liver_anomaly.evidence.pictures.subject import Subject
+    from napari_liver_anomaly.evidence.record import RECORD
+
+    return Subject(Place(args.out, args.data, ()), args.world, args.budget, args.record or RECORD)
+
+
+def run_evidence_figures(args: argparse.Namespace, job: Job) -> None:
+    """Draw the figures that need models and images, and say which were left out."""
+    from napari_liver_anomaly.evidence.pictures.making import PAGE, draw_pictures
+
+    for_all = args.world == "phantom"
+    folder = args.pictures or (Path("docs/images/evidence") if for_all else args.out / "pictures")
+    page = args.page or ((Path("docs/evidence") if for_all else folder) / PAGE)
+    for line in draw_pictures(_subject(args), folder, page, only=tuple(args.only or ()), job=job):
+        _say(line)
+
+
+def run_evidence_long(args: argparse.Namespace, job: Job) -> None:
+    """Train one system long, measured on the way, as far as that is not on record."""
+    from napari_liver_anomaly.evidence.long_training import run_special
+
+    _say(f"On record: {run_special(args.what, _subject(args), seeds=args.seeds, job=job).name}.")
+
+
 def _write_json(found: dict[str, Any], path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -523,5 +550,5 @@ VERBS: dict[str, Callable[[Any, Any], None]] = {
     "liver": run_liver, "train-liver": run_train_liver, "cross-validate-liver": run_cross_validate_liver,
     "cross-validate": run_cross_validate, "phantom": run_phantom, "demo": run_demo, "info": run_info, "fuzz": run_fuzz,
     "evidence-run": run_evidence_run, "evidence-export": run_evidence_export,
-    "evidence-tables": run_evidence_tables,
+    "evidence-tables": run_evidence_tables, "evidence-figures": run_evidence_figures, "evidence-long": run_evidence_long,
 }  # fmt: skip

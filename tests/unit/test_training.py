@@ -183,3 +183,12 @@ def test_stacks_are_varied_together_and_black_stays_black():
             assert one[seen].min() >= 0.02
     wide = [float(make_batch(data, empty, schedule, (0, 2), u).organ.float().mean()) for u in range(6)]
     assert len(set(wide)) > 1
+
+
+def test_a_stage_that_is_watched_ends_in_the_same_weights(data):
+    seen = []
+    alone, watched = stage(4), stage(4, watch=seen.append)
+    for one in (alone, watched):
+        train_stage(one, data, RECIPE, SCHEDULE, seed=3, device=CPU)
+    assert seen == [1, 2, 3, 4]
+    assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(alone).items())

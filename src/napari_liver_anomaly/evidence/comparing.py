@@ -311,7 +311,7 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
         model = _trained(run, place, plan, learn)
         made |= {"parameters": model.parameters, "updates": run.budget, "training": model.card["training"]}
         made["train_s"] = sum(part["seconds"] for part in model.card["training"].values() if isinstance(part, dict))
-        threshold = max(model.card["synthetic"]["held_out_family"]["threshold"], LEAST)
+        threshold = threshold_of(model.card["synthetic"])
         score: Any = model
     else:
         from napari_liver_anomaly.evidence.rules import rule_on_slices
@@ -339,6 +339,22 @@ def run_one(run: Run, place: Place) -> dict[str, Any]:
     with replacing(path) as beside:
         beside.write_text(json.dumps(made, indent=None), encoding="utf-8")
     return made
+
+
+def threshold_of(synthetic: dict[str, Any]) -> float:
+    """Choose a trained system's threshold without labels: the best one on synthetic anomalies of a family that it did not learn from.
+
+    Parameters
+    ----------
+    synthetic : dict
+        As given by :func:`calibrate`.
+
+    Returns
+    -------
+    float
+        Smallest score called lesion, above 0 to 1.
+    """
+    return max(float(synthetic["held_out_family"]["threshold"]), LEAST)
 
 
 def split(run: Run, place: Place, settings: Prepare) -> tuple[list[Liver], list[Liver]]:

@@ -44,7 +44,7 @@ def blocks(records: Mapping[str, World]) -> dict[str, str]:
     return tables(records) | shown
 
 
-def renewed(text: str, made: Mapping[str, str]) -> str:
+def renewed(text: str, made: Mapping[str, str], mark: str = START) -> str:
     """Put new blocks in place of the old ones.
 
     Parameters
@@ -53,6 +53,8 @@ def renewed(text: str, made: Mapping[str, str]) -> str:
         The page; may be empty.
     made : mapping of str to str
         From :func:`blocks`.
+    mark : str
+        What stands before a block, with braces for its name.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def renewed(text: str, made: Mapping[str, str]) -> str:
         When a block has no end, or stands there twice.
     """
     for name, block in made.items():
-        start = START.format(name)
+        start = mark.format(name)
         new = f"{start}\n\n{block}\n{END}"
         places = re.findall(rf"{re.escape(start)}(?:(?!<!--).)*{END}", text, re.DOTALL)
         if len(places) != text.count(start) or len(places) > 1:
