@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file, nifti_file, nrrd_file, packed
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Points = NDArray[np.float64]
 
 ORIGIN = np.array([-5.0, -7.0, 30.0])
-SOME = settings(max_examples=20, deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+SOME = settings(max_examples=20, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 STRAIGHTEN, FILL = Answers(tilt="straighten"), Answers(gaps="fill")
 SLOPE = np.array([2.0, 3.0, 4.0])  # HU per mm of a ramp along left, back and head
 
@@ -208,6 +208,11 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             assert farthest(read(folder, STRAIGHTEN)[0]) < 0.2, (k, mm)
     seen = set()
 
+    still, apart = [(0.0, 0.0, 0.0)] * 11, [(0.0, 0.0, (-1.0) ** k) for k in range(11)]
+
+    @example(drift=(0.0, 0.0, 0.0), jitter=still, size=0.0, spacing=2.0)
+    @example(drift=(0.06, 0.06, 0.0), jitter=still, size=0.0, spacing=1.0)
+    @example(drift=(0.0, 0.0, 0.0), jitter=apart, size=0.3, spacing=2.5)
     @SOME
     @given(
         drift=st.tuples(*[st.floats(-0.06, 0.06)] * 3),
@@ -232,7 +237,7 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             assert farthest(volume) < np.abs(SLOPE[:2]).max() * np.sqrt(2) * (0.35 + 2 * off) + SLOPE[2] * 2 * off + 0.1
 
     drift_and_jitter()
-    assert seen >= {"", "slices-uneven", "slices-tilted"}
+    assert seen >= {"", "slices-uneven", "slices-tilted"}, seen
 
 
 @row(8)
