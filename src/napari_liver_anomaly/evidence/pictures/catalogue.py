@@ -30,7 +30,7 @@ class Picture:
     keys : tuple of str
         Systems it needs; for its command.
     ending : str
-        ``png`` where it shows images, ``svg`` otherwise.
+        ``png`` where it shows images or many histograms, ``svg`` otherwise.
     """
 
     paper: str
@@ -66,7 +66,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "p1-figure-10": Picture(
         f"{DEY}, figure 10", "ASC-Net trained for more cycles", cut_again.draw_cycles, cut_again.words_of_cycles,
-        ("two-stage",), "svg"
+        ("two-stage",),
     ),
     "p1-figure-12": Picture(
         f"{DEY}, figure 12", "Dice against the cut through the reconstruction", cut_again.draw_thresholds,

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_liver_anomaly.evidence.pictures.choosing import largest_slices
 from napari_liver_anomaly.evidence.pictures.cuts import KEY, LEVELS, counted, cuts_of, dice_by_cut, draw_histogram
-from napari_liver_anomaly.evidence.pictures.panels import Window, left_words, outline, sheet, show
+from napari_liver_anomaly.evidence.pictures.panels import DPI, Window, left_words, outline, sheet, show
 from napari_liver_anomaly.methods.asc_net import PAPER_CUT
 from napari_liver_anomaly.methods.asc_parts import peaks
 
@@ -188,7 +188,7 @@ def draw_cycles(subject: Subject) -> tuple[Any, dict[str, Any]]:
     found = subject.on_record("cycles", "evidence long-training --what cycles")
     seeds = [one["points"] for one in found["seeds"]]
     count = len(seeds[0])
-    figure: Any = Figure(figsize=(8.4, 4.8), layout="constrained")
+    figure: Any = Figure(figsize=(8.4, 4.8), layout="constrained", dpi=DPI)
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.5))
     for number, axes in enumerate(above.subplots(1, count, sharey=True)):
         draw_histogram(axes, np.array(seeds[0][number]["histogram"]))
