@@ -211,7 +211,7 @@ def run_all(runs: Sequence[Run], place: Place, *, jobs: int = 1, job: Job | None
         When the job was cancelled; finished runs are kept, an unfinished training goes on from where it was.
     """
     job = job or Job()
-    left = [run for run in runs if not is_done(place.result(run))]
+    left = [run for run in runs if not is_done(run, place)]
     for world in sorted({run.world for run in left}):  # once, before several processes want them
         for settings in _preparations([run for run in left if run.world == world]):
             demand_cases(place.livers(world, settings), place, world)
@@ -232,20 +232,28 @@ def run_all(runs: Sequence[Run], place: Place, *, jobs: int = 1, job: Job | None
     return len(left)
 
 
-def is_done(path: Path) -> bool:
-    """Tell whether a run's file is there with all figures of this version.
+def is_done(run: Run, place: Place) -> bool:
+    """Tell whether a run's figures are there, of this version and of these folds.
 
     Parameters
     ----------
-    path : Path
-        As given by :meth:`Place.result`.
+    run : Run
+        Which.
+    place : Place
+        Files and folds.
 
     Returns
     -------
     bool
-        False also for the file of an earlier version; its weights are used again.
+        False also for figures of an earlier version or of other folds.
     """
-    return path.exists() and "threshold" in json.loads(path.read_text(encoding="utf-8"))
+    path = place.result(run)
+    if not path.exists():
+        return False
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    names = {case["case"] for case in stored["cases"]}
+    same = run.world != "patients" or (stored["of_folds"] == len(place.folds) and names == set(place.folds[run.fold - 1]))
+    return same and "threshold" in stored
 
 
 def _preparations(runs: Sequence[Run]) -> list[Prepare]:
@@ -387,15 +395,17 @@ def _livers(place: Place, world: str, settings: Prepare) -> list[Liver]:
 
 
 def _trained(run: Run, place: Place, plan: Any, learn: Sequence[Liver]) -> System:
-    """Load the run's model, or train it and write it."""
+    """Load the run's model, where it was trained with this plan on these livers, or train it and write it."""
     from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.device import choose
     from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 
-    path = place.model(run)
+    path, names = place.model(run), [one.name for one in learn]
     model = build(plan, seed=run.seed)
-    if path.exists() and read_card(path).get("settings") == json.loads(json.dumps(plan.to_dict())):
-        return class_of(model.key).load(path)
+    if path.exists():
+        card = read_card(path)
+        if card.get("settings") == json.loads(json.dumps(plan.to_dict())) and card.get("data", {}).get("learned_from") == names:
+            return class_of(model.key).load(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_name(f"{path.stem}.unfinished")
     slices = healthy_slices(learn)
@@ -403,7 +413,7 @@ def _trained(run: Run, place: Place, plan: Any, learn: Sequence[Liver]) -> Syste
     card = {
         "title": entry_of(run.key).title, "system": run.key, "use": f"For research. {NOT_A_MEDICAL_DEVICE}", "training": training,
         "synthetic": calibrate(model, slices, plan.schedule, seed=run.seed),
-        "parameters": model.parameters, "data": {"learned_from": [one.name for one in learn], "world": run.world},
+        "parameters": model.parameters, "data": {"learned_from": names, "world": run.world},
     }  # fmt: skip
     model.save(path, card)
     model.card = card

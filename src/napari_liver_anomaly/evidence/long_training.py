@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evidence.long_cycles import about_cycles, sum_cycles, train_cycles
 from napari_liver_anomaly.evidence.long_segmenter import about_segmenter, sum_segmenter, train_segmenter
-from napari_liver_anomaly.evidence.record import rounded
+from napari_liver_anomaly.evidence.record import DIGITS
 from napari_liver_anomaly.evidence.tables import read_json
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.metrics import plain
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def run_special(what: str, subject: Subject, *, seeds: int = 3, job: Job | None 
     for seed in (seed for seed in range(seeds) if seed not in done):
         by_fold = [special.train(one, seed, job) for one in folds]
         points = [special.sum_up(list(same)) for same in zip(*by_fold, strict=True)]
-        found["seeds"] = sorted([*found["seeds"], {"seed": seed, "points": rounded(points)}], key=lambda one: one["seed"])
+        found["seeds"] = sorted([*found["seeds"], {"seed": seed, "points": plain(points, DIGITS)}], key=lambda one: one["seed"])
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as beside:
             beside.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")

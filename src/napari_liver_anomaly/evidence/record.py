@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RECORD = Path(__file__).parent / "record"
+DIGITS = 5  # decimal places that stored figures keep
 SAID = ("sd_cases", "sd_seeds", "cases", "seeds", "updates", "train_s", "ms_per_slice")
 
 
@@ -95,6 +96,8 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
     list of str
         Names of the files written.
     """
+    from napari_liver_anomaly.metrics import plain
+
     there: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
     for file in sorted(runs.glob("*.json")):
         run = json.loads(file.read_text(encoding="utf-8"))
@@ -109,31 +112,9 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
         path = record / f"{world}-{key}.json"
         found = {"world": world, "key": key, "seeds": [pooled_over_folds(group) for group in whole]}
         with replacing(path) as beside:
-            beside.write_text(json.dumps(rounded(found), ensure_ascii=False) + "\n", encoding="utf-8")
+            beside.write_text(json.dumps(plain(found, DIGITS), ensure_ascii=False) + "\n", encoding="utf-8")
         written.append(path.name)
     return written
-
-
-def rounded(value: Any, digits: int = 5) -> Any:
-    """Round every number in plain data.
-
-    Parameters
-    ----------
-    value : dict, list, or plain value
-        As JSON holds them.
-    digits : int
-        Decimal places.
-
-    Returns
-    -------
-    dict, list, or plain value
-        The same, rounded.
-    """
-    if isinstance(value, dict):
-        return {key: rounded(part, digits) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(part, digits) for part in value]
-    return round(value, digits) if isinstance(value, float) else value
 
 
 def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[str, float]:

@@ -82,6 +82,17 @@ def test_a_run_is_done_once_and_its_weights_are_used_again(place, monkeypatch):
     assert again["cases"] == stored["cases"] and 0 < again["threshold"] <= 1
 
 
+def test_other_folds_are_trained_and_measured_again(place):
+    run, other = Run("patients", "random-shape", 1, 0, 2), replace(place, folds=(("c",), ("a", "b")))
+    run_all([run], place)
+    before = load(place.model(run)).hash
+    assert run_all([run], other) == 1
+    stored = json.loads(place.result(run).read_text())
+    assert [case["case"] for case in stored["cases"]] == ["c"] and stored["learned_from"] == ["a", "b", "d"]
+    assert load(place.model(run)).card["data"]["learned_from"] == ["a", "b", "d"] and load(place.model(run)).hash != before
+    assert run_all([run], other) == 0
+
+
 def test_weights_of_another_plan_are_trained_again(place):
     run = Run("patients", "random-shape", 2, 0, 2)
     run_one(run, place)

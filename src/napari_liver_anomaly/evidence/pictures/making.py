@@ -11,9 +11,10 @@ from napari_liver_anomaly.evidence.charts import demand_matplotlib
 from napari_liver_anomaly.evidence.page import renewed
 from napari_liver_anomaly.evidence.pictures.catalogue import PICTURES, commands
 from napari_liver_anomaly.evidence.pictures.panels import save
-from napari_liver_anomaly.evidence.record import rounded
+from napari_liver_anomaly.evidence.record import DIGITS
 from napari_liver_anomaly.evidence.tables import read_json
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.metrics import plain
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def draw_pictures(subject: Subject, folder: Path, page: Path, *, only: tuple[str
         path = folder / f"{name}.{picture.ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         save(figure, path, picture.title)
-        numbers[name] = rounded(found)
+        numbers[name] = plain(found, DIGITS)
         said.append(path.name)
     _write(_record_of(subject.world, subject.record), json.dumps(numbers, indent=1, ensure_ascii=False) + "\n")
     text = page.read_text(encoding="utf-8") if page.exists() else "# Figures\n"
