@@ -375,7 +375,7 @@ def run_evidence_run(args: argparse.Namespace, job: Job) -> None:
     from napari_liver_anomaly.evidence.comparing import Place, plan_runs, run_all
 
     place = Place(args.out, args.data, tuple(map(tuple, args.fold or ())), args.device, args.threads)
-    runs = plan_runs(place, only=args.only or (), worlds=args.world, seeds=args.seeds, budget=args.budget)
+    runs = plan_runs(place, only=args.only or (), worlds=args.world, seeds=args.seeds, first=args.first_seed, budget=args.budget)
     done = run_all(runs, place, jobs=args.jobs, job=job)
     _say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
 

@@ -90,6 +90,11 @@ def test_there_and_back_as_plain_data() -> None:
     assert Outer.from_dict(plain) == made
 
 
+def test_a_whole_number_written_as_a_fraction_is_a_whole_number() -> None:
+    made = Outer.from_dict({**Outer().to_dict(), "count": 3.0})
+    assert made == Outer(count=3) and type(made.count) is int and list(range(made.count)) == [0, 1, 2]
+
+
 def test_settings_of_another_version_are_refused_with_the_odd_names() -> None:
     plain = Outer().to_dict()
     with pytest.raises(WrongSetting, match="extra"):

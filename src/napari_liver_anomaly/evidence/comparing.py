@@ -143,7 +143,7 @@ class Place:
 
 
 def plan_runs(
-    place: Place, *, only: Sequence[str] = (), worlds: Sequence[str] = WORLDS, seeds: int = 1, budget: int = BUDGET
+    place: Place, *, only: Sequence[str] = (), worlds: Sequence[str] = WORLDS, seeds: int = 1, first: int = 0, budget: int = BUDGET
 ) -> list[Run]:
     """List what there is to do: first every system once, then more seeds.
 
@@ -156,7 +156,9 @@ def plan_runs(
     worlds : sequence of str
         Of ``patients`` and ``phantom``.
     seeds : int
-        Of each system; rules have one.
+        How many of each system; rules have one.
+    first : int
+        The first of them; 1 or more where those before are on record already.
     budget : int
         Updates in all.
 
@@ -172,14 +174,14 @@ def plan_runs(
     """
     entries = [entry_of(key) for key in only] if only else list(SYSTEMS)
     runs = []
-    for seed in range(seeds):
+    for seed in range(first, first + seeds):
         for world in worlds:
             if world == "patients" and place.data is None:
                 continue
             for entry in entries:
                 folds = range(1, len(place.folds) + 1) if world == "patients" else (1,)
                 runs += [
-                    Run(world, entry.key, fold, seed, budget if entry.learns else 0) for fold in folds if entry.learns or not seed
+                    Run(world, entry.key, fold, seed, budget if entry.learns else 0) for fold in folds if entry.learns or seed == 0
                 ]
     return runs
 

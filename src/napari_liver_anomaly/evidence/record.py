@@ -82,6 +82,8 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
     """Bring finished runs into the record: every system and seed of which all folds are there.
 
+    Other seeds that are on record of the same cases and length stay; those of other cases or another length go, so that a record is one comparison.
+
     Parameters
     ----------
     runs : Path
@@ -110,11 +112,21 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
         if not whole:
             continue
         path = record / f"{world}-{key}.json"
-        found = {"world": world, "key": key, "seeds": [pooled_over_folds(group) for group in whole]}
+        new = [pooled_over_folds(group) for group in whole]
+        old = json.loads(path.read_text(encoding="utf-8"))["seeds"] if path.is_file() else []
+        known = {seed["seed"] for seed in new}
+        kept = [seed for seed in old if seed["seed"] not in known and _comparable(seed, new[0])]
+        found = {"world": world, "key": key, "seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}
         with replacing(path) as beside:
             beside.write_text(json.dumps(plain(found, DIGITS), ensure_ascii=False) + "\n", encoding="utf-8")
         written.append(path.name)
     return written
+
+
+def _comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two seeds were trained as long, on the same livers, and measured on the same."""
+    same = [({case["case"] for case in seed["cases"]}, seed["updates"], seed["folds"], seed["learned_from"]) for seed in (one, other)]
+    return same[0] == same[1]
 
 
 def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[str, float]:

@@ -38,6 +38,11 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all((a == b).all() for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+def _below(value: object, end: int) -> bool:
+    """Whether something from a card is a whole number, 0…end-1; 0.0 and False are none."""
+    return type(value) is int and value in range(end)
+
+
 class Ensemble:
     """Two-stage models, of one scale or several.
 
@@ -217,7 +222,7 @@ class Ensemble:
         card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
         abouts = card.get("members") if card.get("key") == KEY else None
         shown = card.get("shown", 0)
-        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or shown not in range(max(len(abouts), 1)):
+        if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or not _below(shown, max(len(abouts), 1)):
             raise UnfitModel(
                 "model-card", f"The card of {path.name} does not describe a model of this version.",
                 "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
@@ -231,7 +236,7 @@ class Ensemble:
             parts[place] = {name: value for name, value in parts[place].items() if name.startswith("restorer.")}
         for place, about in enumerate(abouts):
             owner = about.get("restorer_of", place) if isinstance(about, dict) else place
-            if owner in range(place):
+            if _below(owner, place):
                 parts[place] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
             [

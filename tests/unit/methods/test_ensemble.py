@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_liver_anomaly import methods
+from napari_liver_anomaly import checkpoint, methods
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.inference import Segment, needed_bytes, segment
 from napari_liver_anomaly.methods.ensemble import Ensemble
@@ -115,21 +115,33 @@ def test_combining_files(batch, tmp_path):
     assert made.card["metrics"] == {"x": 1}
 
 
-@pytest.mark.parametrize("spoil", ["members", "mirror", "tensor", "shown"])
+@pytest.mark.parametrize("spoil", ["members", "mirror", "tensor", "shown", "shown as 0.0", "shown as no"])
 def test_a_card_that_does_not_fit_is_refused(tmp_path, spoil):
-    from napari_liver_anomaly import checkpoint
-
     path = tmp_path / "x.safetensors"
     Ensemble([TwoStage(TINY)]).save(path, {})
     card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
     if spoil == "tensor":
         tensors["0.segmenter.head.weight"] = tensors["0.segmenter.head.weight"][:1]
-    elif spoil == "shown":
-        card["shown"] = "many"
+    elif spoil.startswith("shown"):
+        card["shown"] = {"shown": "many", "shown as 0.0": 0.0, "shown as no": False}[spoil]
     else:
         card.pop(spoil)
     checkpoint.save(path, tensors, {k: v for k, v in card.items() if k != "format"})
     with pytest.raises(UnfitModel):
+        methods.load(path)
+
+
+@pytest.mark.parametrize("owner", [0.0, False, -1, 2, "0"])
+def test_a_restorer_of_no_other_member_is_refused(tmp_path, owner):
+    path = tmp_path / "x.safetensors"
+    both = [TwoStage(TINY), TwoStage(TINY)]
+    both[1].restorer = both[0].restorer
+    Ensemble(both).save(path, {})
+    card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
+    assert card["members"][1]["restorer_of"] == 0 and methods.load(path).parameters
+    card["members"][1]["restorer_of"] = owner
+    checkpoint.save(path, tensors, {k: v for k, v in card.items() if k != "format"})
+    with pytest.raises(UnfitModel, match="tensors of x"):
         methods.load(path)
 
 

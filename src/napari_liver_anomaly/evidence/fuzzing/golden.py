@@ -228,10 +228,13 @@ def _turned(make: Callable[[bytes, bytes], bytes], second: bytes, first: bytes) 
 
 
 def _weights() -> list[Golden]:
-    """Tiny networks of each system, with cards."""
+    """Tiny networks with cards: the product's model, an ensemble, the liver finder, and one of the systems that share their way of loading."""
+    from dataclasses import replace
+
     from napari_liver_anomaly.liver.finder import KEY as LIVER
     from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.methods.ensemble import KEY as ENSEMBLE
+    from napari_liver_anomaly.methods.registry import build, plan_of
     from napari_liver_anomaly.methods.two_stage import KEY, Preset, TwoStage
     from napari_liver_anomaly.networks.liver import LiverNetSettings
     from napari_liver_anomaly.networks.restorer import RestorerSettings
@@ -249,7 +252,11 @@ def _weights() -> list[Golden]:
         for part in ("coarse", "fine")
         for key, value in getattr(finder, part).state_dict().items()
     }
+    plan = plan_of("ae-spatial", 4)
+    coder = build(replace(plan, options=replace(plan.options, width=4, code=1)))
+    codes = {name: value.half().numpy() if value.is_floating_point() else value.numpy() for name, value in coder.tensors().items()}
     return [
+        _safetensors("weights-ae", "model", codes, {"key": coder.key, "settings": coder.plan.to_dict(), "seed": 0}),
         _safetensors("weights", "model", tensors, {"key": KEY, **about}),
         _safetensors("weights-ensemble", "model", half, {"key": ENSEMBLE, "members": [about], "mirror": False, "shown": 0}),
         _safetensors(
