@@ -295,7 +295,9 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument("--only", nargs="+", metavar="KEY", help="These systems; 'liver-anomaly systems' lists them.")
     verb.add_argument("--world", nargs="+", choices=WORLDS, default=WORLDS, help="Patients, phantom, or both. Default both.")
     verb.add_argument("--seeds", type=int, default=1, help="Trainings of each system on each fold. Default 1.")
-    verb.add_argument("--first-seed", type=_seed, default=0, help="Seed of the first of them, where others are on record. Default 0.")
+    verb.add_argument(
+        "--first-seed", type=_seed, default=0, help="Seed of the first of them, where others are on record. Default 0."
+    )
     verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of each training in all. Default {BUDGET}.")
     verb.add_argument("--jobs", type=int, default=1, help="Trainings at once. Default 1.")
     verb.add_argument("--threads", type=int, default=1, help="Processors for each. Default 1.")

@@ -106,7 +106,7 @@ class Settings:
     def __post_init__(self) -> None:
         for option in options(self):
             _check(option, option.default)
-            if option.kind is int and type(option.default) is not int:  # 2.0 of a JSON file is 2; ranges and shapes take whole numbers only
+            if option.kind is int and type(option.default) is not int:  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
 
     def to_dict(self) -> dict[str, Any]:

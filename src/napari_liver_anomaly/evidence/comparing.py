@@ -143,7 +143,13 @@ class Place:
 
 
 def plan_runs(
-    place: Place, *, only: Sequence[str] = (), worlds: Sequence[str] = WORLDS, seeds: int = 1, first: int = 0, budget: int = BUDGET
+    place: Place,
+    *,
+    only: Sequence[str] = (),
+    worlds: Sequence[str] = WORLDS,
+    seeds: int = 1,
+    first: int = 0,
+    budget: int = BUDGET,
 ) -> list[Run]:
     """List what there is to do: first every system once, then more seeds.
 
@@ -181,7 +187,9 @@ def plan_runs(
             for entry in entries:
                 folds = range(1, len(place.folds) + 1) if world == "patients" else (1,)
                 runs += [
-                    Run(world, entry.key, fold, seed, budget if entry.learns else 0) for fold in folds if entry.learns or seed == 0
+                    Run(world, entry.key, fold, seed, budget if entry.learns else 0)
+                    for fold in folds
+                    if entry.learns or seed == 0
                 ]
     return runs
 

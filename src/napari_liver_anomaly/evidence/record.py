@@ -125,7 +125,9 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
 
 def _comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two seeds were trained as long, on the same livers, and measured on the same."""
-    same = [({case["case"] for case in seed["cases"]}, seed["updates"], seed["folds"], seed["learned_from"]) for seed in (one, other)]
+    same = [
+        ({case["case"] for case in seed["cases"]}, seed["updates"], seed["folds"], seed["learned_from"]) for seed in (one, other)
+    ]
     return same[0] == same[1]
 
 

@@ -159,3 +159,20 @@ def test_only_whole_runs_of_one_length_are_brought_in(put, tmp_path):
     (seed,) = seeds_of("patients", tmp_path / "record")["dae"]
     assert (seed["updates"], len(seed["cases"])) == (BUDGET, 9)
     assert seed["cases"][0]["dice"] == pytest.approx(dice(2), abs=1e-5)
+
+
+def test_seeds_on_record_stay_beside_new_ones_of_the_same_cases_and_length(put, tmp_path):
+    put("patients", "dae", hit=2)
+    gather(tmp_path / "runs", tmp_path / "record")
+    for file in (tmp_path / "runs").glob("*.json"):
+        file.unlink()
+    put("patients", "dae", hit=3, seed=2)
+    gather(tmp_path / "runs", tmp_path / "record")
+    kept = seeds_of("patients", tmp_path / "record")["dae"]
+    assert [(seed["seed"], seed["cases"][0]["dice"]) for seed in kept] == [
+        (0, pytest.approx(dice(2), abs=1e-5)),
+        (2, pytest.approx(dice(3), abs=1e-5)),
+    ]
+    put("patients", "dae", hit=4, seed=2, budget=50)
+    gather(tmp_path / "runs", tmp_path / "record", 50)  # another length: a comparison of its own
+    assert [(seed["seed"], seed["updates"]) for seed in seeds_of("patients", tmp_path / "record")["dae"]] == [(2, 50)]

@@ -254,7 +254,9 @@ def _weights() -> list[Golden]:
     }
     plan = plan_of("ae-spatial", 4)
     coder = build(replace(plan, options=replace(plan.options, width=4, code=1)))
-    codes = {name: value.half().numpy() if value.is_floating_point() else value.numpy() for name, value in coder.tensors().items()}
+    codes = {
+        name: value.half().numpy() if value.is_floating_point() else value.numpy() for name, value in coder.tensors().items()
+    }
     return [
         _safetensors("weights-ae", "model", codes, {"key": coder.key, "settings": coder.plan.to_dict(), "seed": 0}),
         _safetensors("weights", "model", tensors, {"key": KEY, **about}),
