@@ -108,6 +108,7 @@ class Settings:
             _check(option, option.default)
             if option.kind is int and type(option.default) is not int:  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
+        _demand_order({option.name: option for option in options(self)})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, ready for JSON.
@@ -178,6 +179,17 @@ def differing(one: Any, other: Any, name: str = "") -> list[str]:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
         return [found for n, pair in enumerate(zip(one, other, strict=True)) for found in differing(*pair, f"{name}.{n}")]
     return [] if one == other and isinstance(one, bool) is isinstance(other, bool) else [name]
+
+
+def _demand_order(there: dict[str, Option]) -> None:
+    """Refuse a range whose ends are the wrong way round: fields ``…_low…`` and ``…_high…`` of the same name are its ends."""
+    for name, low in there.items():
+        high = there.get(name.replace("_low", "_high"), low)
+        if "_low" in name and low.default > high.default:
+            raise WrongSetting(
+                "setting-range", f"{name} ({low.default:g}) is above {high.name} ({high.default:g}).",
+                "Nothing lies between the two.", "Make the first smaller or the second larger.",
+            )  # fmt: skip
 
 
 def _check(option: Option, value: Any) -> None:

@@ -86,6 +86,19 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
     assert anomalies.said.text() == NO_LIVER
 
 
+def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, qtbot):
+    settle(qtbot, anomalies)
+    fields = anomalies.recipe.rows["nodules"].fields
+    fields["dark_low_hu"].setValue(120)
+    settle(qtbot, anomalies)
+    assert "dark_low_hu (120) is above dark_high_hu (110)" in anomalies.messages.text
+    anomalies.runbar.started.emit()
+    assert not anomalies.drawing.busy and "dark_low_hu" in anomalies.messages.text
+    fields["dark_high_hu"].setValue(130)
+    settle(qtbot, anomalies)
+    assert anomalies.messages.text == ""
+
+
 def test_new_one_draws_another_seed(anomalies):
     before = anomalies.recipe.seed.value()
     for _ in range(5):

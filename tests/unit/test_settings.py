@@ -126,6 +126,21 @@ def test_an_instance_gives_its_own_values_as_defaults() -> None:
     assert options(Outer)[0].default == 15.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span(Settings):
+    """A range."""
+
+    edge_low_mm: float = setting(1.0, unit="mm", low=0, high=9, help="Sharpest.")
+    edge_high_mm: float = setting(2.0, unit="mm", low=0, high=9, help="Softest.")
+    low: float = setting(5.0, help="Stands alone.")
+
+
+def test_a_range_the_wrong_way_round_is_refused() -> None:
+    assert Span(edge_low_mm=2, edge_high_mm=2).edge_low_mm == 2
+    with pytest.raises(WrongSetting, match=r"edge_low_mm \(3\) is above edge_high_mm \(2\)\."):
+        Span(edge_low_mm=3)
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Outer().count = 3  # type: ignore[misc]

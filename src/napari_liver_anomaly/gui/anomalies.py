@@ -95,6 +95,7 @@ class AnomalyPanel(Panel):
         self._guard = ClosingGuard(self, self.drawing)
         self._showing = Steps(self)
         self._inside: Inside | None = None
+        self._objected = ""
         self._ears = Listener()
         self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
         self._fill([
@@ -132,8 +133,12 @@ class AnomalyPanel(Panel):
         inside = self._take()
         if inside is None:
             return self.messages.note("Choose a scan and its liver first.")
+        try:
+            recipe = self.recipe.value
+        except Refusal as refusal:
+            return self.messages.find(refusal.finding)
         # Its own look at the layers, so that a liver corrected since the preview counts.
-        work = partial(_whole, Inside(inside.scan, inside.liver), self.recipe.value, self.recipe.seed.value())
+        work = partial(_whole, Inside(inside.scan, inside.liver), recipe, self.recipe.seed.value())
         if self._showing.busy or not self.drawing.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
@@ -179,7 +184,10 @@ class AnomalyPanel(Panel):
         try:
             recipe, z = self.recipe.value, slice_on_screen(self.viewer, inside.scan)
         except Refusal as refusal:
+            self._objected = str(refusal.finding)
             return self.messages.find(refusal.finding)
+        if self.messages.text == self._objected:  # what was objected to is mended
+            self.messages.clear()
         return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
 
     def _show(self, found: tuple[Inside, Drawn, bool]) -> None:

@@ -106,7 +106,7 @@ class HuTumours(Recipe):
         nothing = Anomalous(images.copy(), np.zeros(organ.shape, dtype=bool))
         if not organ[len(organ) // 2].any() or rng.random() < self.p_empty:
             return nothing
-        edge_mm = rng.uniform(self.edge_low_mm, max(self.edge_low_mm, self.edge_high_mm))
+        edge_mm = rng.uniform(self.edge_low_mm, self.edge_high_mm)
         beyond = int(np.ceil(3 * edge_mm / spacing_mm[0]))  # slices on both sides whose tumours shine into these
         bodies = self._bodies(organ[len(organ) // 2], len(images) + 2 * beyond, rng, spacing_mm)
         mask = bodies[beyond : beyond + len(images)] & organ
@@ -116,7 +116,7 @@ class HuTumours(Recipe):
         # Work where the tumours are, and no farther than their edges reach.
         box = (slice(None), *(_around(bodies, axis, 3 * edge_mm / spacing_mm[axis]) for axis in (1, 2)))
         weight = _softened(bodies[box], edge_mm, spacing_mm)[beyond : beyond + len(images)] * organ[box]
-        contrast = rng.uniform(self.contrast_low_hu, max(self.contrast_low_hu, self.contrast_high_hu)) / hu_per_unit
+        contrast = rng.uniform(self.contrast_low_hu, self.contrast_high_hu) / hu_per_unit
         drop = weight * texture(weight.shape, spacing_mm, rng) * np.float32(contrast)
         healthy = made[box]
         made[box] = np.where(drop > 0, np.minimum(healthy, np.clip(healthy - drop, 0.02, 1)), healthy)

@@ -76,9 +76,9 @@ class Layers(DonorRecipe):
         if not len(places) or rng.random() < self.p_empty:
             return Anomalous(image.copy(), np.zeros_like(organ))
         mask = self.shape(organ.shape, places[rng.integers(len(places))], np.sqrt(len(places) / np.pi), rng) & organ
-        opacity = np.float32(rng.uniform(self.opacity_low, max(self.opacity_low, self.opacity_high)))
+        opacity = np.float32(rng.uniform(self.opacity_low, self.opacity_high))
         healthy, under = image[mask], self.texture(donor, rng)[mask]
-        factor = rng.uniform(self.factor_low, max(self.factor_low, self.factor_high))
+        factor = rng.uniform(self.factor_low, self.factor_high)
         under *= np.float32(factor * healthy.mean(dtype=np.float64) / max(under.mean(dtype=np.float64), 1e-3))
         made = image.copy()
         made[mask] = np.clip((1 - opacity) * healthy + opacity * under, 0.02, 1)
@@ -103,7 +103,7 @@ class Layers(DonorRecipe):
         ndarray, (H, W) bool
             The shape.
         """
-        low, high = np.log(self.radius_low), np.log(max(self.radius_low, self.radius_high))
+        low, high = np.log(self.radius_low), np.log(self.radius_high)
         radius = max(np.exp(rng.uniform(low, high)) * organ_radius_px, 1.0)
         y, x = np.ix_(*(np.arange(length) - middle for length, middle in zip(size, centre, strict=True)))
         turn, ratio = rng.uniform(0, np.pi), rng.uniform(self.axis_ratio, 1)
@@ -138,5 +138,5 @@ class Layers(DonorRecipe):
         pixels = np.indices(filled.shape, dtype=np.float32)
         places = [np.linspace(0, POINTS - 1, size) for size in filled.shape]
         moved = map_coordinates(filled, pixels + displacement(places, POINTS, self.move_px, rng), order=1, mode="nearest")
-        blurred: Field = gaussian_filter(moved, rng.uniform(self.blur_low_px, max(self.blur_low_px, self.blur_high_px)))
+        blurred: Field = gaussian_filter(moved, rng.uniform(self.blur_low_px, self.blur_high_px))
         return blurred

@@ -122,7 +122,7 @@ class Nodules(Recipe):
         noise = _noise_of(images, organ)
         for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
             high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
-            radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(max(high, self.radius_low_mm)))))
+            radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(high))))
             self._add(made, mask, organ, places[rng.integers(len(places))], radius, noise, hu_per_unit, rng, spacing_mm)
         return Anomalous(made, mask)
 

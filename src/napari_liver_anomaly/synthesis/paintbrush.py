@@ -99,11 +99,11 @@ class Paintbrush(Recipe):
         scale = side(organ.shape) / SIDE_PX
         low, high = box(organ)
         start = rng.uniform(low - 0.5, high - 0.5)
-        radius = scale * rng.uniform(self.width_low, max(self.width_low, self.width_high)) / 2
+        radius = scale * rng.uniform(self.width_low, self.width_high) / 2
         count = int(rng.integers(self.strokes_low, max(self.strokes_low + 1, self.strokes_high)))
         back = np.where(np.arange(count) % 2 == 0, np.pi, -np.pi)
         angles = rng.uniform(0, 2 * np.pi) + np.cumsum(back * (1 + rng.uniform(0, self.turn, count)))
-        lengths = scale * rng.uniform(self.length_low, max(self.length_low, self.length_high), count)
+        lengths = scale * rng.uniform(self.length_low, self.length_high, count)
         flips = rng.choice((-1.0, 1.0), 2)  # of the image; about the start, so that the shape stays with the organ
         steps = flips * lengths[:, None] * np.stack([np.sin(angles), np.cos(angles)], axis=1)
         return np.concatenate([start[None], start + np.cumsum(steps, axis=0)]), radius

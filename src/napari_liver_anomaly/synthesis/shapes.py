@@ -119,7 +119,7 @@ class Zeroed(Recipe):
         mask = np.zeros_like(organ)
         low, high = box(organ)
         width = max(round(self.width * side(organ.shape) / SIDE_PX), 1)
-        for _ in range(int(rng.integers(self.count_low, max(self.count_low, self.count_high) + 1))):
+        for _ in range(int(rng.integers(self.count_low, self.count_high + 1))):
             top, left = rng.integers(low, np.maximum(high - width, low) + 1)
             mask[top : top + width, left : left + width] = True
         return mask

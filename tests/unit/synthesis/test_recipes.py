@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_liver_anomaly.errors import WrongSetting
+from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretch, NoiseStretchPaper
 from napari_liver_anomaly.synthesis.contract import Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.noise import ellipse, open_then_close, stretched_noise
@@ -169,3 +171,18 @@ def test_the_papers_masks_mostly_miss_a_liver_and_ours_do_not():
     empty = np.mean([not NoiseStretchPaper().shape(organ, rng).any() for _ in range(150)])
     assert empty == pytest.approx(0.68, abs=0.12)
     assert all(NoiseStretch(p_empty=0).shape(organ, np.random.default_rng(seed)).any() for seed in range(15))
+
+
+RANGES = [(name, one) for name, kind in RECIPES.items() for one in options(kind) if "_low" in one.name]
+
+
+@pytest.mark.parametrize(("name", "low"), RANGES, ids=[f"{name}-{low.name}" for name, low in RANGES])
+def test_a_range_of_one_value_draws_and_one_the_wrong_way_round_is_refused(name, low):
+    high = next(one for one in options(RECIPES[name]) if one.name == low.name.replace("_low", "_high"))
+    same = low.kind((max(low.low, high.low) + min(low.high, high.high)) / 2)
+    image, organ = liver_slice()
+    recipe = RECIPES[name](**{low.name: same, high.name: same})
+    made = recipe.draw(image, organ, 300.0, np.random.default_rng(0))
+    assert made.image.shape == image.shape and np.isfinite(made.image).all()
+    with pytest.raises(WrongSetting, match="is above"):
+        RECIPES[name](**{low.name: same + 1 if low.kind is int else same * 1.01, high.name: same})
