@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.evidence.published import NOT_PRINTED
@@ -171,8 +171,8 @@ BESIDE = (
     Column("seeds", lambda seeds: str(len(seeds))),
     Column("prevalence", over_seeds("average_precision.prevalence", 4)),
     Column("parameters", lambda seeds: f"{seeds[0]['parameters']:,}"),
-    Column("ms per slice", lambda seeds: number(fmean(seed["ms_per_slice"] for seed in seeds), 1)),
-    Column("training, s", lambda seeds: number(fmean(seed["train_s"] for seed in seeds), 0)),
+    Column("ms per slice", lambda seeds: number(median(seed["ms_per_slice"] for seed in seeds), 1)),
+    Column("training, s", lambda seeds: number(median(seed["train_s"] for seed in seeds), 0)),
 )
 
 
