@@ -187,7 +187,7 @@ def _demand_order(there: dict[str, Option]) -> None:
         high = there.get(name.replace("_low", "_high"), low)
         if "_low" in name and low.default > high.default:
             raise WrongSetting(
-                "setting-range", f"{name} ({low.default:g}) is above {high.name} ({high.default:g}).",
+                "setting-range", f"{low.label} cannot be {low.default:g} while {high.label} is {high.default:g}.",
                 "Nothing lies between the two.", "Make the first smaller or the second larger.",
             )  # fmt: skip
 

@@ -86,17 +86,18 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
     assert anomalies.said.text() == NO_LIVER
 
 
-def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, qtbot):
+def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, viewer, qtbot):
     settle(qtbot, anomalies)
     fields = anomalies.recipe.rows["nodules"].fields
     fields["dark_low_hu"].setValue(120)
     settle(qtbot, anomalies)
-    assert "dark_low_hu (120) is above dark_high_hu (110)" in anomalies.messages.text
+    assert "Dark low (HU) cannot be 120 while Dark high (HU) is 110." in anomalies.messages.text
+    assert "case preview" not in viewer.layers and anomalies.said.text() == ""
     anomalies.runbar.started.emit()
-    assert not anomalies.drawing.busy and "dark_low_hu" in anomalies.messages.text
+    assert not anomalies.drawing.busy and "Dark low" in anomalies.messages.text
     fields["dark_high_hu"].setValue(130)
     settle(qtbot, anomalies)
-    assert anomalies.messages.text == ""
+    assert anomalies.messages.text == "" and "case preview" in viewer.layers
 
 
 def test_new_one_draws_another_seed(anomalies):

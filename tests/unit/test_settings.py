@@ -137,7 +137,7 @@ class Span(Settings):
 
 def test_a_range_the_wrong_way_round_is_refused() -> None:
     assert Span(edge_low_mm=2, edge_high_mm=2).edge_low_mm == 2
-    with pytest.raises(WrongSetting, match=r"edge_low_mm \(3\) is above edge_high_mm \(2\)\."):
+    with pytest.raises(WrongSetting, match=r"Edge low \(mm\) cannot be 3 while Edge high \(mm\) is 2\."):
         Span(edge_low_mm=3)
 
 

@@ -175,9 +175,7 @@ class AnomalyPanel(Panel):
     def _draw(self) -> None:
         """Ask for the slice on screen, or take the preview away."""
         if not self.follow.isChecked():
-            self.latest.drop()
-            self.said.setText("")
-            return self.preview.remove()
+            return self._blank()
         inside = self._take()
         if inside is None:
             return self.said.setText("Choose a scan and its liver to see a preview.")
@@ -185,10 +183,17 @@ class AnomalyPanel(Panel):
             recipe, z = self.recipe.value, slice_on_screen(self.viewer, inside.scan)
         except Refusal as refusal:
             self._objected = str(refusal.finding)
+            self._blank()  # what is shown was drawn with other settings
             return self.messages.find(refusal.finding)
         if self.messages.text == self._objected:  # what was objected to is mended
             self.messages.clear()
         return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
+
+    def _blank(self) -> None:
+        """Show no preview."""
+        self.latest.drop()
+        self.said.setText("")
+        self.preview.remove()
 
     def _show(self, found: tuple[Inside, Drawn, bool]) -> None:
         inside, drawn, here = found

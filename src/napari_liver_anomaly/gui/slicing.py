@@ -74,10 +74,10 @@ class SlicePreview:
 
     def remove(self) -> None:
         """Take both layers away."""
-        for layer in (self.image, self.mask):
+        ours, self.image, self.mask = (self.image, self.mask), None, None  # first, so that it is not taken for the user's doing
+        for layer in ours:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        self.image = self.mask = None
 
     def forget(self, layer: Layer) -> bool:
         """Note that a layer was deleted by the user.
