@@ -104,11 +104,12 @@ class Settings:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for option in options(self):
+        there = {option.name: option for option in options(self)}
+        for option in there.values():
             _check(option, option.default)
             if option.kind is int and type(option.default) is not int:  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
-        _demand_order({option.name: option for option in options(self)})
+        _demand_order(there)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, ready for JSON.

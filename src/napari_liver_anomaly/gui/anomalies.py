@@ -133,10 +133,8 @@ class AnomalyPanel(Panel):
         inside = self._take()
         if inside is None:
             return self.messages.note("Choose a scan and its liver first.")
-        try:
-            recipe = self.recipe.value
-        except Refusal as refusal:
-            return self.messages.find(refusal.finding)
+        if (recipe := self._recipe()) is None:
+            return None
         # Its own look at the layers, so that a liver corrected since the preview counts.
         work = partial(_whole, Inside(inside.scan, inside.liver), recipe, self.recipe.seed.value())
         if self._showing.busy or not self.drawing.start(work):
@@ -179,15 +177,21 @@ class AnomalyPanel(Panel):
         inside = self._take()
         if inside is None:
             return self.said.setText("Choose a scan and its liver to see a preview.")
-        try:
-            recipe, z = self.recipe.value, slice_on_screen(self.viewer, inside.scan)
-        except Refusal as refusal:
-            self._objected = str(refusal.finding)
-            self._blank()  # what is shown was drawn with other settings
-            return self.messages.find(refusal.finding)
+        if (recipe := self._recipe()) is None:
+            return self._blank()  # what is shown was drawn with other settings
         if self.messages.text == self._objected:  # what was objected to is mended
             self.messages.clear()
+        z = slice_on_screen(self.viewer, inside.scan)
         return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
+
+    def _recipe(self) -> Recipe | None:
+        """Read the recipe from the rows; None when these do not go together, which is then said."""
+        try:
+            return self.recipe.value
+        except Refusal as refusal:
+            self._objected = str(refusal.finding)
+            self.messages.find(refusal.finding)
+        return None
 
     def _blank(self) -> None:
         """Show no preview."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
 from napari_liver_anomaly.doubts import demand_numbers
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, shares, spread
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
 from napari_liver_anomaly.liver.samples import SEEN
 from napari_liver_anomaly.networks.liver import LiverNet, LiverNetSettings
 
@@ -191,10 +191,10 @@ class Finder:
         job.at(PHASE, 9, 10)
         start = (box[0].start, box[1].start, box[2].start)
         smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
-        back = (smooth[box], start, FINE_MM, volume.voxels.shape, spacing)
-        found = whole(spread(*back)), shares(*back)
+        found, share = spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing)
+        found = whole(found)
         job.at(PHASE, 10, 10)
-        return found
+        return found, share
 
     def look_coarse(self, image: Floats) -> Floats:
         """Say roughly where the liver is.

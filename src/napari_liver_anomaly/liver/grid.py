@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
@@ -111,8 +109,8 @@ def resample(block: NDArray[np.generic], spacing: Three, step: Three, reach: Thr
 
 def spread(
     answer: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
-) -> NDArray[np.bool_]:
-    """Bring an answer for a box back to the scan's grid and cut it at one half.
+) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """Bring an answer for a box back to the scan's grid, cut at one half and as grey levels.
 
     Parameters
     ----------
@@ -129,45 +127,19 @@ def spread(
     -------
     ndarray, (z, y, x) bool
         Where the interpolated answer is above one half; False outside the box.
-    """
-    whole = np.zeros(shape, bool)
-    for where, plane in _planes(answer, start, step, shape, spacing):
-        whole[where] = plane > 0.5
-    return whole
-
-
-def shares(
-    answer: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
-) -> NDArray[np.uint8]:
-    """Bring an answer for a box back to the scan's grid, as grey levels.
-
-    Parameters
-    ----------
-    answer, start, step, shape, spacing
-        As for :func:`spread`.
-
-    Returns
-    -------
     ndarray, (z, y, x) uint8
-        0…255 for 0…1; 0 outside the box.
+        The interpolated answer, 0…255 for 0…1; 0 outside the box.
     """
-    whole = np.zeros(shape, np.uint8)
-    for where, plane in _planes(answer, start, step, shape, spacing):
-        whole[where] = np.rint(255 * np.clip(plane, 0, 1))
-    return whole
-
-
-def _planes(
-    answer: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
-) -> Iterator[tuple[tuple[int, slice, slice], Floats]]:
-    """Interpolate an answer for a box to the scan's grid, slice by slice."""
+    above, grey = np.zeros(shape, bool), np.zeros(shape, np.uint8)
     parts = [_span(*axis) for axis in zip(shape, spacing, start, answer.shape, step, strict=True)]
     deep, down, across = (_between(*axis) for axis in zip(parts, spacing, start, answer.shape, step, strict=True))
     _, rows, columns = parts
     for index, weights in zip(range(parts[0].start, parts[0].stop), deep, strict=True):
         used = np.flatnonzero(weights)
-        plane = np.tensordot(weights[used], answer[used], axes=1)
-        yield (index, rows, columns), down @ plane @ across.T
+        plane = down @ np.tensordot(weights[used], answer[used], axes=1) @ across.T
+        above[index, rows, columns] = plane > 0.5
+        grey[index, rows, columns] = np.rint(255 * np.clip(plane, 0, 1))
+    return above, grey
 
 
 def _span(count: int, spacing: float, start: int, wanted: int, step: float) -> slice:

@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.methods.system import Scores, widened
+from napari_liver_anomaly.methods.system import Scores, narrowed, widened
 from napari_liver_anomaly.methods.two_stage import TwoStage, score_together
 from napari_liver_anomaly.storage import hash_of
 
@@ -195,7 +195,7 @@ class Ensemble:
             for name, value in member.tensors().items():
                 unused = owner != number if name.startswith("restorer.") else number >= len(self.scorers)
                 if not unused:
-                    tensors[f"{number}.{name}"] = value.half() if value.is_floating_point() else value
+                    tensors[f"{number}.{name}"] = narrowed(value)
         parts = {"members": about, "mirror": self.mirror, "shown": len(self.members) - len(self.scorers)}
         return checkpoint.save(path, tensors, {"key": KEY, **parts, **card})
 

@@ -326,7 +326,7 @@ class System(ABC):
         str
             SHA-256 of the file.
         """
-        kept = {name: value.half() if half and value.is_floating_point() else value for name, value in self.tensors().items()}
+        kept = {name: narrowed(value) if half else value for name, value in self.tensors().items()}
         return checkpoint.save(path, kept, {"key": self.key, "settings": self.plan.to_dict(), "seed": self.seed, **card})
 
     def tensors(self) -> dict[str, Tensor]:
@@ -440,6 +440,22 @@ class System(ABC):
             prepare=Prepare.from_dict(settings["prepare"]), options=cls.options_class.from_dict(settings["options"]),
             recipe=RECIPES[recipe["name"]].from_dict(recipe["settings"]), schedule=Schedule.from_dict(settings["schedule"]),
         )  # fmt: skip
+
+
+def narrowed(tensor: Tensor) -> Tensor:
+    """Turn numbers to half precision, to be kept; whole numbers stay as they are.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any kind.
+
+    Returns
+    -------
+    Tensor
+        The same, but float16 where there were fractions.
+    """
+    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def widened(tensor: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ def test_a_ball_comes_back(spacing) -> None:
     assert fine.shape == shape_for(shape, spacing, FINE_MM)
     start = (8, 14, 14)
     part = fine[start[0] : 42, start[1] : 66, start[2] : 66]
-    back = spread(part, start, FINE_MM, shape, spacing)
+    back, grey = spread(part, start, FINE_MM, shape, spacing)
     assert 2 * (back & ball).sum() / (back.sum() + ball.sum()) > 0.98
+    np.testing.assert_array_equal(back, grey >= 128)  # one half is between 127 and 128
 
 
 def test_hu_become_shares_of_the_window() -> None:

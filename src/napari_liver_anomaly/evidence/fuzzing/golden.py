@@ -235,6 +235,7 @@ def _weights() -> list[Golden]:
     from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.methods.ensemble import KEY as ENSEMBLE
     from napari_liver_anomaly.methods.registry import build, plan_of
+    from napari_liver_anomaly.methods.system import narrowed
     from napari_liver_anomaly.methods.two_stage import KEY, Preset, TwoStage
     from napari_liver_anomaly.networks.liver import LiverNetSettings
     from napari_liver_anomaly.networks.restorer import RestorerSettings
@@ -242,9 +243,10 @@ def _weights() -> list[Golden]:
 
     seen = SegmenterSettings(width=4, depth=1, restoration=False, residual_gain=0.0)
     preset = Preset(restorer=RestorerSettings(width=4, depth=1), segmenter=seen)
-    tensors = {name: value.numpy() for name, value in TwoStage(preset).tensors().items()}
+    whole = TwoStage(preset).tensors()
+    tensors = {name: value.numpy() for name, value in whole.items()}
     about = {"settings": preset.to_dict(), "seed": 0}
-    half = {f"0.{name}": value.astype(np.float16) if value.dtype.kind == "f" else value for name, value in tensors.items()}
+    half = {f"0.{name}": narrowed(value).numpy() for name, value in whole.items()}
     net = LiverNetSettings(axes=2, channels=1, folding=1, width=4, widest=4, depth=1)
     finder = Finder(net, net)
     parts = {
@@ -254,9 +256,7 @@ def _weights() -> list[Golden]:
     }
     plan = plan_of("ae-spatial", 4)
     coder = build(replace(plan, options=replace(plan.options, width=4, code=1)))
-    codes = {
-        name: value.half().numpy() if value.is_floating_point() else value.numpy() for name, value in coder.tensors().items()
-    }
+    codes = {name: narrowed(value).numpy() for name, value in coder.tensors().items()}
     return [
         _safetensors("weights-ae", "model", codes, {"key": coder.key, "settings": coder.plan.to_dict(), "seed": 0}),
         _safetensors("weights", "model", tensors, {"key": KEY, **about}),
