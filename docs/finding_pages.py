@@ -14,7 +14,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = DOCS / "findings"
-SOURCE = DOCS.parent / "src" / "napari_liver_anomaly"
+SOURCE = DOCS.parent / "src"
 MAKERS = {"refuse": "refuse", "ask": "ask", "note": "note", "Question": "ask"}
 LAST = ("“…”", "“…”", "“Nothing needs to be done.”")  # what `note` says when no action is given
 NOT_WORDS = "…"

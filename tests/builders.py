@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.preparing import HealthySlices
+    from napari_liver_anomaly.preprocessing import HealthySlices
 
     Array = NDArray[Any]
 
@@ -51,17 +51,17 @@ def healthy_slices(count: int = 8, side: int = 64) -> HealthySlices:
     """Livers as a network sees them: an ellipse with bright vessels and correlated noise."""
     from scipy.ndimage import gaussian_filter
 
-    from napari_liver_anomaly.preparing import HealthySlices
+    from napari_liver_anomaly.preprocessing import HealthySlices
 
     rng = np.random.default_rng(0)
     y, x = (axis - side / 2 for axis in np.ogrid[:side, :side])
-    organ = (y / (0.4 * side)) ** 2 + (x / (0.45 * side)) ** 2 < 1
+    liver_mask = (y / (0.4 * side)) ** 2 + (x / (0.45 * side)) ** 2 < 1
     images = []
     for _ in range(count):
-        noise = gaussian_filter(rng.standard_normal(organ.shape), 0.8) * 0.08
-        vessels = (gaussian_filter(rng.standard_normal(organ.shape), 2) > 0.25) * 0.12
-        images.append(np.where(organ, np.clip(0.5 + noise + vessels, 0.02, 1), 0).astype(np.float32))
-    return HealthySlices(images, [organ] * count, 300)
+        noise = gaussian_filter(rng.standard_normal(liver_mask.shape), 0.8) * 0.08
+        vessels = (gaussian_filter(rng.standard_normal(liver_mask.shape), 2) > 0.25) * 0.12
+        images.append(np.where(liver_mask, np.clip(0.5 + noise + vessels, 0.02, 1), 0).astype(np.float32))
+    return HealthySlices(images, [liver_mask] * count, 300)
 
 
 def nifti_file(

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Cancelled, Finding, Refusal
     from napari_liver_anomaly.inference import Result, segment
+    from napari_liver_anomaly.io import read, read_mask, write
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion, measure
     from napari_liver_anomaly.liver import find_liver
-    from napari_liver_anomaly.methods import load
+    from napari_liver_anomaly.models import load
     from napari_liver_anomaly.phantom import make_phantom
-    from napari_liver_anomaly.reading import read, read_mask
-    from napari_liver_anomaly.synthesising import synthesise
+    from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
-    from napari_liver_anomaly.writing import write
 
 _ROOMS = {
     "Cancelled": "errors",
@@ -35,14 +34,14 @@ _ROOMS = {
     "Result": "inference",
     "Volume": "volume",
     "find_liver": "liver",
-    "load": "methods",
+    "load": "models",
     "make_phantom": "phantom",
     "measure": "lesions",
-    "read": "reading",
-    "read_mask": "reading",
+    "read": "io",
+    "read_mask": "io",
     "segment": "inference",
-    "synthesise": "synthesising",
-    "write": "writing",
+    "synthesise": "synthesis.apply",
+    "write": "io",
 }
 
 __all__ = [  # noqa: RUF022 - the same order as the imports above

@@ -45,7 +45,7 @@ class Answer:
     words : str
         For a button or a line in a terminal, for example ``"Series 2: 120 slices, 1.0 mm"``.
     option : str
-        The field of ``reading.answers.Answers`` that it sets.
+        The field of ``reading.answers.ReadOptions`` that it sets.
     value : str or int
         What it is set to.
     """

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_pieces, about_the_edge, demand_numbers
 from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import Lesion, clean, measure, sure_enough
-from napari_liver_anomaly.memory import Ladder, Movable, demand, ran_out
-from napari_liver_anomaly.preparing import frame_of, prepare
+from napari_liver_anomaly.lesions import Lesion, clean, drop_improbable, measure
+from napari_liver_anomaly.liver_findings import about_pieces, about_the_edge, require_probabilities
+from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
+from napari_liver_anomaly.preprocessing import frame_of, prepare
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.thresholds import auto_threshold
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
-    from napari_liver_anomaly.preparing import Prepare, Slices
+    from napari_liver_anomaly.preprocessing import PreprocessSettings, Slices
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 MEDIAN_PX = 3
@@ -55,7 +55,7 @@ class Segment(Settings):
 
 
 # What the panel and the command line begin with: the scan chooses its threshold until the user sets one.
-BY_THE_SCAN = Segment(auto_threshold=True)
+AUTO_SETTINGS = Segment(auto_threshold=True)
 
 
 class SliceMethod(Movable, Protocol):
@@ -65,17 +65,17 @@ class SliceMethod(Movable, Protocol):
     hash: str
 
     @property
-    def prepare(self) -> Prepare:
+    def prepare(self) -> PreprocessSettings:
         """How a scan becomes slices."""
 
-    def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
+    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
         """Score a batch of slices.
 
         Parameters
         ----------
         images : ndarray, (B, C, H, W) float32
             0…1, made with :attr:`prepare`: slices with their neighbours.
-        organ : ndarray, (B, H, W) bool
+        liver_mask : ndarray, (B, H, W) bool
             Where the liver is.
 
         Returns
@@ -177,7 +177,7 @@ def cut(
         When there are too many pieces to be lesions.
     """
     labels = clean(score, settings.threshold, settings.min_lesion_mm3, geometry, settings.peak)
-    return (labels, 0) if share is None else sure_enough(labels, score, share, settings.sure)
+    return (labels, 0) if share is None else drop_improbable(labels, score, share, settings.sure)
 
 
 def segment(
@@ -223,12 +223,12 @@ def segment(
     """
     from napari_liver_anomaly.device import choose
 
-    settings, job, began = settings or BY_THE_SCAN, job or Job(), time.perf_counter()
+    settings, job, began = settings or AUTO_SETTINGS, job or Job(), time.perf_counter()
     liver = liver.of(volume, "liver mask")
     timings: dict[str, float] = {}
     restored = residual = None
     needed = needed_bytes(volume, liver, method, 1)
-    demand(needed)
+    require_memory(needed)
     if hasattr(method, "score_volume"):
         settings = replace(settings, peak=0.0, sure=0.0, auto_threshold=False)  # a rule's scores are no probabilities
         job.at("Searching the liver", 0, 1)
@@ -281,7 +281,7 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
     from scipy.ndimage import median_filter
 
     method.to(ladder.device)
-    wanted = np.flatnonzero(slices.organ.any(axis=(1, 2)))
+    wanted = np.flatnonzero(slices.liver_mask.any(axis=(1, 2)))
     count = len(wanted)
     share = np.zeros_like(slices.images)
     restored: NDArray[np.float32] | None = None
@@ -294,10 +294,10 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
             if found is None:
                 ladder.step_down(method)
                 continue
-            demand_numbers(found.score, share=True)
-            share[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.organ[part]
+            require_probabilities(found.score, share=True)
+            share[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.liver_mask[part]
             if found.restored is not None:
-                demand_numbers(found.restored)
+                require_probabilities(found.restored)
                 restored = slices.images.copy() if restored is None else restored
                 restored[part] = found.restored
             done += len(part)
@@ -314,7 +314,7 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
 def _scored(method: SliceMethod, slices: Slices, part: NDArray[np.intp]) -> Any:
     """Score some slices; None when memory ran out. The error ends here, because it holds all that the step had made."""
     try:
-        return method.score(slices.stack(part), slices.organ[part])
+        return method.score(slices.stack(part), slices.liver_mask[part])
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise
@@ -371,7 +371,7 @@ def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDA
     Only the difference is resampled, so the restored scan keeps the scan's own sharpness and noise.
     """
     change = slices.to_hu(slices.images) - slices.to_hu(np.clip(restored, 0, 1))
-    whole = slices.frame.back(np.where(slices.organ, change, 0).astype(np.float32))
+    whole = slices.frame.back(np.where(slices.liver_mask, change, 0).astype(np.float32))
     np.rint(whole, out=whole)
     whole[~liver.voxels] = 0
     return whole.astype(np.int16)

@@ -150,7 +150,7 @@ def clean(
     return labels
 
 
-def sure_enough(
+def drop_improbable(
     labels: NDArray[np.uint16], score: NDArray[np.uint8], share: NDArray[np.uint8], least: float
 ) -> tuple[NDArray[np.uint16], int]:
     """Drop lesions that are, as a whole, less likely tumour in the liver than a given share.

@@ -105,7 +105,7 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in words for word in WORDS)
 
 
-def demand(needed: int) -> None:
+def require_memory(needed: int) -> None:
     """Refuse work that needs more memory than there is, before it begins.
 
     Parameters

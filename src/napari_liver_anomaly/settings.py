@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def setting(default: T, *, unit: str = "", low: float | None = None, high: float | None = None, help: str) -> T:  # noqa: A002
+def setting(
+    default: T,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    help: str,  # noqa: A002
+    was: str = "",
+) -> T:
     """Declare a field of a settings class.
 
     Parameters
@@ -32,13 +40,15 @@ def setting(default: T, *, unit: str = "", low: float | None = None, high: float
         Smallest and largest allowed value, both included.
     help : str
         One sentence.
+    was : str
+        Former name of the field, under which stored settings of earlier versions have it.
 
     Returns
     -------
     T
         A dataclass field, typed as its default.
     """
-    field: T = dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "help": help})
+    field: T = dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "help": help, "was": was})
     return field
 
 
@@ -141,9 +151,11 @@ class Settings:
             For a name this class does not know, one that is missing, or a value out of range.
         """
         hints = _hints(cls)
-        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if set(values) != fields:
-            odd = repr(sorted(set(values) ^ fields)[:6])[1:-1]
+        fields = {field.name: field.metadata.get("was", "") for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        now = {was: name for name, was in fields.items() if was}
+        values = {now.get(name, name): value for name, value in values.items()}
+        if set(values) != set(fields):
+            odd = repr(sorted(set(values) ^ set(fields))[:6])[1:-1]
             raise WrongSetting(
                 "settings-names", f"The settings of {cls.__name__} do not fit this version: {odd}.",
                 "They were written by another version of this program.", "Use the version that wrote them, or train again.",

@@ -51,7 +51,7 @@ def hash_of(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def demand_other(path: str | Path, inputs: Iterable[str | Path]) -> None:
+def require_not_an_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
     """Refuse to write over a file that was read, however it is spelled or linked.
 
     Parameters

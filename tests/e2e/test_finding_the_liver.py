@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.methods.controls import DarkRule
 from napari_liver_anomaly.metrics import dice
+from napari_liver_anomaly.models.rules import DarkRule
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_liver_is_written(sample, tmp_path, capsys) -> None:
 
 
 def test_segment_without_a_liver_and_with_one(sample, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
+    monkeypatch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule())
     words = ["segment", f"{sample}/phantom_ct.nii.gz", "--device", "cpu", "--out"]
     assert main([*words, str(tmp_path / "found")]) == 0
     assert main([*words, str(tmp_path / "given"), "--liver", f"{sample}/phantom_liver.nii.gz"]) == 0
@@ -47,7 +47,7 @@ def test_synthesise_without_a_liver(sample, tmp_path) -> None:
 
 
 def test_a_scan_without_a_liver_is_refused_and_nothing_is_written(sample, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
+    monkeypatch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule())
     real = nibabel.load(sample / "phantom_ct.nii.gz")
     shuffled = np.random.default_rng(0).permutation(np.asanyarray(real.dataobj).ravel()).reshape(real.shape)
     image = nibabel.Nifti1Image(shuffled, real.affine, real.header)

@@ -9,8 +9,8 @@ import pytest
 
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import ImpossibleGeometry
-from napari_liver_anomaly.reading import pixels, read, series_in
-from napari_liver_anomaly.reading.answers import Answers
+from napari_liver_anomaly.io import pixels, read, series_in
+from napari_liver_anomaly.io.read_options import ReadOptions
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_sound_series(unzipped, name, words, notes):
     volume, findings = read(folder)
     assert volume.geometry.spacing_mm == pytest.approx(one.spacing_mm)
     assert [finding.code for finding in findings] == notes
-    after, _ = read(folder, Answers(tilt="straighten", gaps="fill"))  # nothing to mend, nothing changed
+    after, _ = read(folder, ReadOptions(tilt="straighten", gaps="fill"))  # nothing to mend, nothing changed
     np.testing.assert_array_equal(after.voxels, volume.voxels)
 
 
@@ -66,7 +66,7 @@ def test_a_tilted_series_is_straightened_on_request(unzipped, capsys):
     told = capsys.readouterr()
     assert "--tilt straighten" in told.out + told.err
     assert not (folder.parent / "out").exists()
-    volume, findings = read(folder, Answers(tilt="straighten"))
+    volume, findings = read(folder, ReadOptions(tilt="straighten"))
     assert volume.voxels.shape == (37, 611, 512)
     assert volume.geometry.spacing_mm == pytest.approx((4.0025, 0.488, 0.488), abs=1e-3)
     assert [finding.code for finding in findings] == ["stack-straightened"]

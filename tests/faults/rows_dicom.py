@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file, nifti_file, nrrd_file, packed
 from faults.table import Kit, row
 from napari_liver_anomaly.errors import Finding, Level, Question, Refusal
-from napari_liver_anomaly.reading import pixels, read, series_in
-from napari_liver_anomaly.reading.answers import Answers
+from napari_liver_anomaly.io import pixels, read, series_in
+from napari_liver_anomaly.io.read_options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 ORIGIN = np.array([-5.0, -7.0, 30.0])
 SOME = settings(max_examples=20, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
-STRAIGHTEN, FILL = Answers(tilt="straighten"), Answers(gaps="fill")
+STRAIGHTEN, FILL = ReadOptions(tilt="straighten"), ReadOptions(gaps="fill")
 SLOPE = np.array([2.0, 3.0, 4.0])  # HU per mm of a ramp along left, back and head
 
 
-def doubt_of(path: Path, answers: Answers | None = None) -> Finding:
+def doubt_of(path: Path, answers: ReadOptions | None = None) -> Finding:
     """What keeps a scan from being read."""
     with pytest.raises(Refusal) as error:
         read(path, answers)
@@ -57,7 +57,7 @@ def voxels_of(volume: Volume) -> NDArray[Any]:
     return volume.geometry.to_source(volume.voxels)
 
 
-def same(path: Path, answers: Answers | None = None, wanted: NDArray[Any] | None = None) -> list[str]:
+def same(path: Path, answers: ReadOptions | None = None, wanted: NDArray[Any] | None = None) -> list[str]:
     """HU and place are those of the builder; gives the notes' codes."""
     volume, notes = read(path, answers)
     np.testing.assert_array_equal(voxels_of(volume), ct() if wanted is None else wanted)
@@ -161,20 +161,20 @@ def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
         listed = series_in(folder)
         assert [(one.number, one.slices) for one in listed] == [(1, 11), (2, 11)], way
         for number, wanted in ((1, ct()), (2, later)):
-            assert same(folder, Answers(acquisition=number), wanted) == ["acquisition-chosen"], way
-            assert same(folder, Answers(series=number), wanted) == ["acquisition-chosen"], way
-        assert doubt_of(folder, Answers(acquisition=3)).code == "slices-repeated"
+            assert same(folder, ReadOptions(acquisition=number), wanted) == ["acquisition-chosen"], way
+            assert same(folder, ReadOptions(series=number), wanted) == ["acquisition-chosen"], way
+        assert doubt_of(folder, ReadOptions(acquisition=3)).code == "slices-repeated"
     # A later phase that covers but a part, by time alone.
     folder = dicom_series(
         fresh(kit, "part"), change={k: {"ContentTime": f"1002{20 + k}"} for k in range(11)}, remove=["AcquisitionNumber"]
     )
     change = {k: {"ContentTime": f"1003{10 + k}", "SOPInstanceUID": f"1.9.1.{k}"} for k in range(11)}
     dicom_series(folder, later, drop=range(5), names=[f"b{k}" for k in range(11)], change=change, remove=["AcquisitionNumber"])
-    assert same(folder, Answers(acquisition=1)) == ["acquisition-chosen"]
-    assert read(folder, Answers(acquisition=2))[0].voxels.shape == (6, 16, 16)
+    assert same(folder, ReadOptions(acquisition=1)) == ["acquisition-chosen"]
+    assert read(folder, ReadOptions(acquisition=2))[0].voxels.shape == (6, 16, 16)
     # Nothing tells them apart.
     folder = second(dicom_series(fresh(kit, "alike")), later)
-    told = doubt_of(folder, Answers(acquisition=1))
+    told = doubt_of(folder, ReadOptions(acquisition=1))
     assert (told.level, told.code, told.answers) == (Level.ASK, "slices-repeated", ())
     # Copies of files, and files that only pretend to be.
     folder = dicom_series(fresh(kit, "copies"))
@@ -190,9 +190,9 @@ def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
     assert (told.level, told.code) == (Level.ASK, "several-series")
     assert [answer.flag for answer in told.answers] == ["--series 1", "--series 2"]
     assert told.answers[1].words.startswith("Series 2: 7 slices of 2 mm, 16 × 16, axial")
-    assert same(folder, Answers(series=1)) == ["series-chosen"]
-    assert same(folder, Answers(series=2), later[..., :7]) == ["series-chosen"]
-    assert doubt_of(folder, Answers(series=3)).code == "several-series"
+    assert same(folder, ReadOptions(series=1)) == ["series-chosen"]
+    assert same(folder, ReadOptions(series=2), later[..., :7]) == ["series-chosen"]
+    assert doubt_of(folder, ReadOptions(series=3)).code == "several-series"
 
 
 @row(7)
@@ -229,7 +229,7 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             seen.add(refusal.finding.code)
             assert refusal.finding.code in ("slices-uneven", "slices-tilted", "slices-missing")
             # In their true places, within the ½ HU that is lost twice to whole numbers.
-            assert farthest(read(folder, Answers(tilt="straighten", gaps="fill"))[0]) < 0.2
+            assert farthest(read(folder, ReadOptions(tilt="straighten", gaps="fill"))[0]) < 0.2
         else:
             seen.add("")
             off = min(0.1, 0.05 * spacing)
@@ -342,7 +342,9 @@ def every_slice_has_its_own_scale(kit: Kit) -> None:
     assert told.code == "values-range"  # and not -1,025 HU
     stored = ct() // 2 + 512
     for scaling, hounsfield in (((2.0, -1024.0), 2 * stored - 1024), ((0.5, -3.0), np.rint(stored / 2 - 3))):
-        volume, _ = read(nifti_file(kit.folder / "a.nii", stored.astype(np.int16), scaling=scaling), Answers(values="hounsfield"))
+        volume, _ = read(
+            nifti_file(kit.folder / "a.nii", stored.astype(np.int16), scaling=scaling), ReadOptions(values="hounsfield")
+        )
         np.testing.assert_array_equal(voxels_of(volume), hounsfield, err_msg=str(scaling))
     for slope in (0.0, float("nan")):  # in this format: as stored, whatever the intercept
         volume, _ = read(nifti_file(kit.folder / "a.nii", scaling=(slope, -1024.0)))
@@ -400,7 +402,7 @@ def only_one_grey_volume_is_read(kit: Kit) -> None:
     assert (told.level, told.code) == (Level.ASK, "many-volumes")
     assert [answer.flag for answer in told.answers] == ["--volume 1", "--volume 2", "--volume 3"]
     for number in (1, 2, 3):
-        volume, notes = read(path, Answers(volume=number))
+        volume, notes = read(path, ReadOptions(volume=number))
         np.testing.assert_array_equal(voxels_of(volume), four[..., number - 1])
         assert "volume-chosen" in codes(notes)
     for refused, code in (
@@ -428,7 +430,7 @@ def only_one_grey_volume_is_read(kit: Kit) -> None:
     folder = dicom_series(fresh(kit, "inverted"), tags={"PhotometricInterpretation": "MONOCHROME1"})
     told = doubt_of(folder)
     assert (told.level, told.code) == (Level.ASK, "values-inverted")
-    assert same(folder, Answers(values="hounsfield")) == ["values-taken-as-hu"]
+    assert same(folder, ReadOptions(values="hounsfield")) == ["values-taken-as-hu"]
     # All slices in one file, each with its place: read like any other series, and checked like it.
     for syntax in ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"):
         shuffled = [f"{(7 * k) % 11:02}" for k in range(11)]

@@ -21,10 +21,9 @@ from faults.table import row
 from faults.witness import child, codes_of, organ_of, refused, scanned, searched, turned, witnessed
 from napari_liver_anomaly.cli import ASKED, main
 from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, OutOfMemory, Question, Refusal, UnreadableFile
-from napari_liver_anomaly.reading import can_read, read, read_mask
-from napari_liver_anomaly.reading.answers import Answers
+from napari_liver_anomaly.io import can_read, read, read_mask, write, write_image, write_labels
+from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.volume import Mask
-from napari_liver_anomaly.writing import write, write_image, write_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 ORDERS = [(order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)]
 ANGLES = ((0, 0, 0), (12, -7, 20), (-31, 5, 17))
 SHAPE = (6, 7, 8)
-UNVERIFIED = Answers(orientation="unverified")
+UNVERIFIED = ReadOptions(orientation="unverified")
 
 
 def corkscrew() -> tuple[np.ndarray, dict[int, tuple[int, int, int]]]:
@@ -134,7 +133,7 @@ def two_positions_that_disagree_are_asked_about(kit: Kit) -> None:
         if about == "other size":
             assert "2 mm" in caught.finding.what and "2.5 mm" in caught.finding.what
         for name, wanted in (("sform", PLAIN_AFFINE), ("qform", qform)):
-            volume, notes = read(path, Answers(position=name))
+            volume, notes = read(path, ReadOptions(position=name))
             assert np.allclose(volume.geometry.source_affine, wanted, atol=1e-4), (about, name)
             assert "position-chosen" in codes_of(notes), (about, name)
             witnessed(write_labels(volume.voxels, volume.geometry, kit.folder / "out.nii"), volume.geometry)
@@ -241,7 +240,7 @@ def what_is_no_ct_is_asked_about(kit: Kit) -> None:
             read(path)
         assert "do not look like the Hounsfield units of a CT" in caught.finding.what, about
         assert [answer.flag for answer in caught.finding.answers] == ["--values hounsfield"], about
-        volume, notes = read(path, Answers(values="hounsfield"))
+        volume, notes = read(path, ReadOptions(values="hounsfield"))
         assert (
             codes_of(notes) == {"values-taken-as-hu"}
             and np.isin(volume.voxels, np.rint(values * knobs.get("scaling", (1, 0))[0])).all()
@@ -519,10 +518,10 @@ def byte_order_does_not_matter(kit: Kit) -> None:
 BOMBS = """
 import resource, sys, time
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.healthy import read_healthy
-from napari_liver_anomaly.reading import read, read_mask
-from napari_liver_anomaly.reading.answers import Answers
-import napari_liver_anomaly.reading.hounsfield, napari_liver_anomaly.reading.dicom, napari_liver_anomaly.reading.itk
+from napari_liver_anomaly.training.training_set import read_healthy
+from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io.read_options import ReadOptions
+import napari_liver_anomaly.io.hounsfield, napari_liver_anomaly.io.dicom, napari_liver_anomaly.io.itk
 import nibabel.nifti1, nibabel.nifti2, nibabel.orientations, nrrd, pydicom.filereader, numpy as np
 sound = read(sys.argv[1])[0]  # imports what is imported on first use
 for path in sys.argv[2:3]:
@@ -545,7 +544,7 @@ for path in sys.argv[3:]:
         elif "mask" in path:
             read_mask(path, sound)
         else:
-            read(path, Answers(volume=1))
+            read(path, ReadOptions(volume=1))
         print("READ", 0, 0, path)
     except Refusal as refusal:
         print(refusal.finding.code, most() - base, time.perf_counter() - start, path)
@@ -773,7 +772,7 @@ def odd_paths_work(kit: Kit) -> None:
     import json
 
     from napari_liver_anomaly.cli import DONE, REFUSED
-    from napari_liver_anomaly.healthy import pack_scan, read_healthy, write_healthy
+    from napari_liver_anomaly.training.training_set import pack_scan, read_healthy, write_healthy
 
     folders = {about: kit.folder / name for about, name in ODD.items()}
     folders["300 characters"] = kit.folder.joinpath(*["p" * 60] * 5)

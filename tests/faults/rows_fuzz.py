@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults.table import row
+from fuzz import fuzz, replay
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evidence.fuzzing import fuzz, replay
-from napari_liver_anomaly.reading import ENDINGS, read
+from napari_liver_anomaly.io import ENDINGS, read
 
 if TYPE_CHECKING:
     from faults.table import Kit
 
 SECONDS = 20
 LEAST = 100  # inputs, also on a machine that does many other things
-ESCAPES = Path(__file__).parents[1] / "unit" / "reading" / "fuzz_escapes.json"
+ESCAPES = Path(__file__).parents[1] / "fuzz" / "fuzz_escapes.json"
 STARTS = (
     b"",
     b"\x1f\x8b\x08",

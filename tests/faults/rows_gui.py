@@ -155,11 +155,11 @@ def _delete_between_layers(panel: Any) -> None:
 
 def _slow_synthesis(kit: Kit, at_step: Callable[[int], object]) -> None:
     """Let something happen at each slice that is drawn."""
-    from napari_liver_anomaly import synthesising
+    from napari_liver_anomaly.synthesis import apply
 
     steps = iter(range(10_000))
-    change = synthesising._change
-    kit.patch.setattr(synthesising, "_change", lambda *args: (at_step(next(steps)), change(*args))[1])
+    change = apply._change
+    kit.patch.setattr(apply, "_change", lambda *args: (at_step(next(steps)), change(*args))[1])
 
 
 @row(45)
@@ -407,14 +407,14 @@ def _panel_stops(desk: Desk, button: str) -> None:
 
 def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     """The long work of the library on a phantom, each ready to be started."""
-    from napari_liver_anomaly.cards import fit_and_save
-    from napari_liver_anomaly.healthy import pack_scan
     from napari_liver_anomaly.inference import Segment, segment
     from napari_liver_anomaly.liver import find_liver
-    from napari_liver_anomaly.methods.two_stage import PRESETS, TwoStage
+    from napari_liver_anomaly.models.two_stage import PRESETS, TwoStage
     from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
     from napari_liver_anomaly.synthesis import Blobs
-    from napari_liver_anomaly.synthesising import synthesise
+    from napari_liver_anomaly.synthesis.apply import synthesise
+    from napari_liver_anomaly.training.fit import fit_and_save
+    from napari_liver_anomaly.training.training_set import pack_scan
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
     made = make_phantom(PhantomSettings(size_px=64, slices=24, tumours=False))
@@ -494,7 +494,7 @@ def _traced_arrays_bytes() -> int:
 def the_window_answers_during_any_run(kit: Kit) -> None:
     """The window freezes while something is worked on."""
     from builders import nifti_file
-    from napari_liver_anomaly import reading
+    from napari_liver_anomaly import io as reading
 
     desk = Desk(kit)
     desk.sample = desk.make_sample((24, 128, 128), (3.0, 2.0, 2.0))
@@ -568,7 +568,8 @@ def _kinds_of_refusal() -> list[type[Refusal]]:
 @row(63)
 def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> None:
     """Something is raised in a worker."""
-    from napari_liver_anomaly import reading, synthesising
+    from napari_liver_anomaly import io as reading
+    from napari_liver_anomaly.synthesis import apply
 
     desk = Desk(kit)
     refusals = [kind("code", "What is wrong.", "What it means.", "What to do.") for kind in _kinds_of_refusal()]
@@ -593,8 +594,8 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
 
     plain = reading.read
     kit.patch.setattr(reading, "read", lambda *args: stumble() or plain(*args))
-    draw = synthesising.synthesise
-    kit.patch.setattr(synthesising, "synthesise", lambda *args: stumble() or draw(*args))
+    draw = apply.synthesise
+    kit.patch.setattr(apply, "synthesise", lambda *args: stumble() or draw(*args))
     from builders import nifti_file
 
     path = nifti_file(kit.folder / "scan.nii")

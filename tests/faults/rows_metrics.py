@@ -13,13 +13,13 @@ import pytest
 from faults.table import row
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import InvalidNumbers, Question, Refusal, UnfitModel
-from napari_liver_anomaly.evidence.evaluate import evaluate
-from napari_liver_anomaly.evidence.tables import method_table
+from napari_liver_anomaly.evaluation.evaluate import evaluate
+from napari_liver_anomaly.evaluation.tables import method_table
+from napari_liver_anomaly.io import write_sample
 from napari_liver_anomaly.lesions import diameters
 from napari_liver_anomaly.metrics import Mean, dice
+from napari_liver_anomaly.metrics.surface_distance import Surfaces, surface_of
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.surfaces import Surfaces, surface_of
-from napari_liver_anomaly.writing import write_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,7 +211,7 @@ def test_scans_stay_out_of_training_and_thresholds_out_of_the_test(kit: Kit) -> 
     apart = label_free | {"data": {"scans": [{"scan": "11", "name": "z"}]}}
     assert len(evaluate(folder, Knowing(samples, apart))["cases"]) == 2
 
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Knowing(samples, both))
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Knowing(samples, both))
     out = kit.folder / "scores.json"
     words = ["evaluate", "--data", str(folder), "--out", str(out)]
     assert main(words) == 4 and not out.exists()
@@ -236,10 +236,10 @@ def test_scans_stay_out_of_training_and_thresholds_out_of_the_test(kit: Kit) -> 
 
 def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
     """A copy of a scan under another name in the training set, and a model that has seen its own fold."""
-    from napari_liver_anomaly.evidence import folds
-    from napari_liver_anomaly.evidence.folds import cross_validate
-    from napari_liver_anomaly.healthy import pack_folder
-    from napari_liver_anomaly.methods.two_stage import PRESETS
+    from napari_liver_anomaly.evaluation import cross_validation
+    from napari_liver_anomaly.evaluation.cross_validation import cross_validate
+    from napari_liver_anomaly.models.two_stage import PRESETS
+    from napari_liver_anomaly.training.training_set import pack_folder
 
     scans = pack_folder(folder, keep_names=True)
     copy = SimpleNamespace(**{name: getattr(scans[0], name) for name in ("scan", "healthy", "liver")}, name="copy of a")
@@ -249,7 +249,7 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
         learned.append([scan.name for scan in others])
         raise Refusal("enough", "Enough was seen.", "Nothing more is needed.", "Go on.")
 
-    kit.patch.setattr(folds, "fit_and_save", fit)
+    kit.patch.setattr(cross_validation, "fit_and_save", fit)
     with pytest.raises(Refusal, match="Enough"):
         cross_validate([*scans, copy], folder, [["a"], ["b"]], PRESETS["compact"], models=kit.folder / "models")
     assert learned == [["b"]], "neither the scan of the fold nor a copy of it is learned from"
@@ -260,7 +260,7 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
         card={"training": {}, "data": {"scans": [{"scan": scans[0].scan, "name": ""}]}},
         score_volume=lambda volume, liver: np.zeros(volume.voxels.shape, np.uint8),
     )  # fmt: skip
-    kit.patch.setattr(folds, "fit_and_save", lambda *_, **__: None)
-    kit.patch.setattr(folds.TwoStage, "load", lambda path: leaky)
+    kit.patch.setattr(cross_validation, "fit_and_save", lambda *_, **__: None)
+    kit.patch.setattr(cross_validation.TwoStage, "load", lambda path: leaky)
     with pytest.raises(Refusal, match="was in the training set of its own fold"):
         cross_validate(scans, folder, [["a"]], PRESETS["compact"], models=kit.folder / "models")

@@ -24,20 +24,20 @@ from faults.stubs import FullCard, Grey, fake_card, small_scan, tiny_preset
 from faults.table import row
 from napari_liver_anomaly import cli, inference, storage
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.doubts import about_the_edge
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
-from napari_liver_anomaly.inference import BY_THE_SCAN, Segment, needed_bytes, segment
+from napari_liver_anomaly.inference import AUTO_SETTINGS, Segment, needed_bytes, segment
+from napari_liver_anomaly.io import write_image
+from napari_liver_anomaly.io.results import report, summary
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.liver import find_liver
 from napari_liver_anomaly.liver.finder import Finder
-from napari_liver_anomaly.methods.two_stage import TwoStage
-from napari_liver_anomaly.networks.liver import LiverNet
+from napari_liver_anomaly.liver_findings import about_the_edge
+from napari_liver_anomaly.models.networks.liver import LiverNet
+from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
-from napari_liver_anomaly.writing import write_image
-from napari_liver_anomaly.writing.results import report, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +100,9 @@ def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
             super().__init__()
             self.part, self.spoil, self.at = part, spoil, at
 
-        def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
+        def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
             first = sum(count for _, count in self.batches)
-            found = super().score(images, organ)
+            found = super().score(images, liver_mask)
             if first <= self.at < first + len(images):
                 setattr(found, self.part, self.spoil(getattr(found, self.part)))
             return found
@@ -137,7 +137,7 @@ def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
                 with pytest.raises(InvalidNumbers, match="The model produced invalid numbers; no mask was made"):
                     segment(volume, liver, Broken(part, spoil, at), Segment(batch=2), device="cpu")
                     pytest.fail(f"{part}: {words} in the tile of slice {at}")
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Broken("score", one(np.nan), 3))
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Broken("score", one(np.nan), 3))
     out = kit.folder / "out"
     assert main(["segment", *files(kit.folder, volume, liver), "--out", str(out)]) == 3
     assert "invalid numbers" in kit.output.readouterr().err and not out.exists()
@@ -193,7 +193,7 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
         return certain(np.roll(body().liver.voxels, 25, axis=2))  # on the wrong side of the body
 
     kit.patch.setattr(Finder, "find", found)
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey())
     scan = files(kit.folder, body().volume, body().liver)[0]
     out = kit.folder / "out"
     words = ["segment", scan, "--device", "cpu", "--out", str(out)]
@@ -233,20 +233,20 @@ def bounds(kit: Kit) -> None:
 @row(28)
 def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
     """The liver is cut by the field of view, and its volume is taken for the whole."""
-    hu, organ = np.pad(body().volume.voxels, 2, mode="edge"), np.pad(body().liver.voxels, 2)
-    at = np.argwhere(organ)
+    hu, liver_mask = np.pad(body().volume.voxels, 2, mode="edge"), np.pad(body().liver.voxels, 2)
+    at = np.argwhere(liver_mask)
     low, high, middle = at.min(axis=0), at.max(axis=0) + 1, np.median(at, axis=0).astype(int)
     everything = [slice(None)] * 3
 
     def cropped(box: list[slice]) -> tuple[Volume, Mask]:
         voxels = np.ascontiguousarray(hu[tuple(box)])
         volume = Volume(voxels, Geometry(voxels.shape[::-1], body().volume.geometry.source_affine))
-        return volume, Mask(np.ascontiguousarray(organ[tuple(box)]), volume.geometry, volume.identity)
+        return volume, Mask(np.ascontiguousarray(liver_mask[tuple(box)]), volume.geometry, volume.identity)
 
     def codes(findings: Any) -> list[str]:
         return [finding if isinstance(finding, str) else finding.code for finding in findings]
 
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey())
     kit.patch.setattr("napari_liver_anomaly.liver.likely.likely", lambda volume, liver, unlikely: ())
     through, beside = {}, {"whole": everything}
     for axis, side in enumerate(("head", "front", "right")):
@@ -300,7 +300,7 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     assert "nothing found" not in summary(ill) and "1 lesion" in summary(ill)
 
     method: list[Grey] = [Grey()]
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: method[0])
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: method[0])
     words = ["segment", *files(kit.folder, volume, liver)]
 
     def run(name: str) -> tuple[int, str, str, bool]:
@@ -329,14 +329,14 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     code, out, err, there = run("interrupted")
     assert (code, out, there) == (130, "", False) and "stopped; no result was written" in err
     method[0] = Grey()
-    show = cli._Bar.show
+    show = cli.parser._Bar.show
 
     def stop(self: Any, progress: Any) -> None:
         if progress.phase == "Searching the liver":
             raise Cancelled("Stopped.")
         show(self, progress)
 
-    kit.patch.setattr(cli._Bar, "show", stop)
+    kit.patch.setattr(cli.parser._Bar, "show", stop)
     code, out, err, there = run("cancelled")
     assert (code, out, there) == (130, "", False) and "stopped; no result was written" in err
     job = Job()
@@ -368,9 +368,9 @@ def no_seams_and_no_edges(kit: Kit) -> None:
     deep[3:8] = core[3:8]
 
     class Identity(Grey):
-        def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
+        def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
             return SimpleNamespace(
-                score=organ.astype(np.float32) * np.float32(0.6), restored=images[:, images.shape[1] // 2].copy()
+                score=liver_mask.astype(np.float32) * np.float32(0.6), restored=images[:, images.shape[1] // 2].copy()
             )
 
     tiny = TwoStage(tiny_preset(), seed=1)
@@ -473,7 +473,7 @@ def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
     kit.patch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Refusal, match="No usable graphics card"):
         segment(volume, liver, Grey(), device="cuda")
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey(full_on("cuda")))
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey(full_on("cuda")))
     assert main([*words, "--out", str(kit.folder / "none")]) == 3
     assert "No usable graphics card" in kit.output.readouterr().err and not (kit.folder / "none").exists()
     hidden = segment(volume, liver, Grey(), device="auto")
@@ -509,7 +509,7 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
     assert plain.labels.any() and plain.residual is not None and plain.residual.any(), "there is something to compare"
     fake_card(kit)
     method = Grey(full_on("cuda"))
-    fallen = segment(volume, liver, method, replace(BY_THE_SCAN, batch=8), device="cuda")
+    fallen = segment(volume, liver, method, replace(AUTO_SETTINGS, batch=8), device="cuda")
     assert method.batches[:5] == [("cuda", 7), ("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", 1)], "8 → 4 → 2 → 1 → CPU"
     assert method.device.type == "cpu"
     for name in ("score", "labels", "residual", "restored"):
@@ -522,7 +522,7 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
         if device.type == "cuda" and calls[0] > 2:
             raise FullCard("CUDA out of memory")
 
-    half = segment(volume, liver, Grey(later), replace(BY_THE_SCAN, batch=2), device="cuda")
+    half = segment(volume, liver, Grey(later), replace(AUTO_SETTINGS, batch=2), device="cuda")
     assert calls[0] > 3 and np.array_equal(half.score, plain.score) and np.array_equal(half.labels, plain.labels)
 
     kept: list[weakref.ref[Any]] = []
@@ -576,7 +576,7 @@ import sys
 import numpy as np
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.inference import Segment, needed_bytes, segment
-from napari_liver_anomaly.methods import load
+from napari_liver_anomaly.models import load
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -633,7 +633,7 @@ def memory_is_foreseen(kit: Kit) -> None:
         assert not begun, "before anything heavy"
     kit.patch.setattr(storage, "_free_memory", lambda: 4 * 10**9)
     kit.patch.setattr(inference, "needed_bytes", lambda *_: 6 * 10**9)
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: Grey())
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey())
     assert main(["segment", *files(kit.folder, volume, liver), "--out", str(kit.folder / "out")]) == 3
     assert "needs 6.0 GB, 4.0 GB are free" in kit.output.readouterr().err and not (kit.folder / "out").exists() and not begun
     kit.patch.undo()
@@ -660,7 +660,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
     from napari_liver_anomaly.gui.pictures import picture_of
     from napari_liver_anomaly.gui.searching import Engine, search
-    from napari_liver_anomaly.reading import read, read_mask
+    from napari_liver_anomaly.io import read, read_mask
 
     scan, liver = small_scan()
     voxels = scan.voxels.copy()
@@ -678,7 +678,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         made.append(Grey())
         return made[-1]
 
-    kit.patch.setattr("napari_liver_anomaly.methods.load", load)
+    kit.patch.setattr("napari_liver_anomaly.models.load", load)
     begins, make_panel = slider.AUTO, kit.request.getfixturevalue("make_panel")
     kit.patch.setattr(slider, "AUTO", begins)  # the fixture's panels begin otherwise
     panel = make_panel(kit.request.getfixturevalue("viewer"))
@@ -709,7 +709,9 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         for row_name, field in rows.items():
             field.setValue(getattr(first, row_name))
         assert panel._settings() == first
-    assert BY_THE_SCAN.auto_threshold and replace(first, threshold=BY_THE_SCAN.threshold) == BY_THE_SCAN, "both doors begin alike"
+    assert AUTO_SETTINGS.auto_threshold and replace(first, threshold=AUTO_SETTINGS.threshold) == AUTO_SETTINGS, (
+        "both doors begin alike"
+    )
 
     hashes, cuts = {}, {}
     for name, (settings, flags) in runs.items():
@@ -767,10 +769,10 @@ def spoken(flag: str, value: Any) -> list[str]:
 @row(52)
 def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
     """Resumed training drifts from the uninterrupted one."""
-    from napari_liver_anomaly.healthy import pack_scan, slices_of
     from napari_liver_anomaly.liver.samples import lesson
     from napari_liver_anomaly.liver.schedule import LiverSchedule
     from napari_liver_anomaly.liver.training import train_finder
+    from napari_liver_anomaly.training.training_set import pack_scan, slices_of
 
     sample, preset = make_phantom(PhantomSettings(seed=2, size_px=64, slices=12, tumours=False)), tiny_preset()
     spacing = sample.volume.geometry.spacing_mm
@@ -835,7 +837,7 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 import napari_liver_anomaly as la
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.models.rules import DarkRule
 
 scan, liver, out = sys.argv[1:4]
 volume, _ = la.read(scan)

@@ -15,17 +15,17 @@ from safetensors.torch import load_file, save_file
 from faults.table import row
 from faults.witness import refused
 from napari_liver_anomaly import checkpoint
-from napari_liver_anomaly.cards import _restorer_of
 from napari_liver_anomaly.cli import REFUSED, main
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.healthy import read_healthy
-from napari_liver_anomaly.methods import load
-from napari_liver_anomaly.methods.ensemble import Ensemble
-from napari_liver_anomaly.methods.two_stage import PRESETS, Preset, TwoStage
-from napari_liver_anomaly.networks.restorer import RestorerSettings
-from napari_liver_anomaly.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.reading import read
-from napari_liver_anomaly.training import _Player, _Unfinished
+from napari_liver_anomaly.io import read
+from napari_liver_anomaly.models import load
+from napari_liver_anomaly.models.ensemble import Ensemble
+from napari_liver_anomaly.models.networks.restorer import RestorerSettings
+from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
+from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
+from napari_liver_anomaly.training.fit import _restorer_of
+from napari_liver_anomaly.training.loop import _Player, _Unfinished
+from napari_liver_anomaly.training.training_set import read_healthy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,19 +25,18 @@ from faults.witness import SHOW_ALL, child, names_in, organ_of, refused, scanned
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.cli import DONE, REFUSED, main
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
-from napari_liver_anomaly.evidence.evaluate import evaluate
-from napari_liver_anomaly.healthy import pack_scan, write_healthy
+from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.inference import segment
+from napari_liver_anomaly.io import read, read_mask, write, write_image, write_labels, write_sample
 from napari_liver_anomaly.lesions import measure
-from napari_liver_anomaly.methods.controls import DarkRule
+from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import Sample
-from napari_liver_anomaly.preparing import Prepare
-from napari_liver_anomaly.preparing.frame import frame_of
-from napari_liver_anomaly.reading import read, read_mask
+from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.preprocessing.frame import frame_of
 from napari_liver_anomaly.synthesis import RECIPES
-from napari_liver_anomaly.synthesising import synthesise, synthesise_slice
+from napari_liver_anomaly.synthesis.apply import synthesise, synthesise_slice
+from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
-from napari_liver_anomaly.writing import write, write_image, write_labels, write_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,12 +97,12 @@ def labels_are_never_interpolated(kit: Kit) -> None:
         places = np.stack(
             np.meshgrid(*[np.arange(n) * mm - middle for n, mm in zip(shape, spacing, strict=True)], indexing="ij"), -1
         )
-        sphere, organ = np.sqrt((places**2).sum(-1)) <= diameter / 2, (np.abs(places) < width / 2 - 2).all(-1)
+        sphere, liver_mask = np.sqrt((places**2).sum(-1)) <= diameter / 2, (np.abs(places) < width / 2 - 2).all(-1)
         about = (diameter, spacing)
         if not sphere.any():
             continue  # smaller than a voxel, and between four of them
 
-        values = np.where(organ, np.where(sphere, 60, 100), -1000).astype(np.int16)
+        values = np.where(liver_mask, np.where(sphere, 60, 100), -1000).astype(np.int16)
         volume = scanned(kit.folder, "scan.nii", values, np.diag([*spacing, 1.0]))
         liver = Mask(volume.voxels > 0, volume.geometry, volume.identity)
         result = searched(volume, liver)
@@ -121,7 +120,7 @@ def labels_are_never_interpolated(kit: Kit) -> None:
         # A score on the network's pixels and back. At 3 mm between slices 10 mm are three slices: see the limits.
         z = volume.geometry.to_canonical(sphere)
         for settings, limits in (
-            (Prepare(pixel_mm=1.5), {10: 0.06, 20: 0.05, 40: 0.05}),
+            (PreprocessSettings(pixel_mm=1.5), {10: 0.06, 20: 0.05, 40: 0.05}),
             (TRAINED, {10: 0.25, 20: 0.05, 40: 0.05}),
         ):
             frame = frame_of(liver.voxels, volume.geometry.spacing_mm, settings)
@@ -142,7 +141,7 @@ def labels_are_never_interpolated(kit: Kit) -> None:
     assert np.array_equal(anomalous.voxels[~liver.voxels], volume.voxels[~liver.voxels])
 
 
-TRAINED = Prepare(pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160)
+TRAINED = PreprocessSettings(pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160)
 
 
 def sphere_of(volume: Volume, sphere: np.ndarray) -> np.ndarray:
@@ -162,16 +161,16 @@ def every_use(volume: Volume, mask: Mask, folder: Path) -> Iterator[tuple[str, C
     yield "write", lambda: write(replace(sound, liver=mask), folder / "out")
     yield "write a sample, liver", lambda: write_sample(Sample(volume, mask, sound.liver), folder / "sample", "a")
     yield "write a sample, tumours", lambda: write_sample(Sample(volume, sound.liver, mask), folder / "sample", "a")
-    yield "calibrate the rule", lambda: DarkRule().calibrated([(volume, mask)])
+    yield "validate_on_synthesis the rule", lambda: DarkRule().calibrated([(volume, mask)])
 
 
 @row(24)
 def a_mask_one_voxel_off_is_refused(kit: Kit) -> None:
     """Mask one voxel off the scan: shifted by one or half a voxel, or one voxel larger or smaller, in files and in memory."""
     volume = scanned(kit.folder)
-    organ = organ_of(volume)
-    labels = volume.geometry.to_source(organ.voxels).astype(np.uint8)
-    assert read_mask(nifti_file(kit.folder / "mask.nii.gz", labels), volume).ml == organ.ml
+    liver_mask = organ_of(volume)
+    labels = volume.geometry.to_source(liver_mask.voxels).astype(np.uint8)
+    assert read_mask(nifti_file(kit.folder / "mask.nii.gz", labels), volume).ml == liver_mask.ml
     odd: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for axis, step in itertools.product(range(3), (1, -1, 0.5, -0.5, 0.05)):
         shifted = PLAIN_AFFINE.copy()
@@ -358,7 +357,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     import torch
 
     from napari_liver_anomaly import checkpoint
-    from napari_liver_anomaly.training import _Player, _Unfinished
+    from napari_liver_anomaly.training.loop import _Player, _Unfinished
 
     result = searched(volume)
     rng = np.random.default_rng(1)
@@ -378,7 +377,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     ]
     full = replace(result, restored=volume.voxels, residual=np.zeros_like(volume.voxels))
     sample = Sample(volume, result.liver, result.liver)
-    from napari_liver_anomaly.verbs import _write_json
+    from napari_liver_anomaly.cli.verbs import _write_json
 
     made: dict[str, tuple[list[Path], Callable[[], Any]]] = {
         "image": ([folder / "i" / "image.nii.gz"], lambda: write_image(volume.voxels, volume.geometry, folder / "i" / "image.nii.gz")),
@@ -552,7 +551,7 @@ def an_input_is_never_written_over(kit: Kit) -> None:
         ["cross-validate", "--healthy", healthy, "--data", folder, "--fold", "a", "--models", kit.folder, "--out", healthy],
         ["cross-validate-liver", "--data", folder, "--fold", "a", "--models", kit.folder, "--out", scan],
     ]  # fmt: skip
-    kit.patch.setattr("napari_liver_anomaly.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
+    kit.patch.setattr("napari_liver_anomaly.cli.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
     for words in verbs:
         assert main([str(word) for word in words]) == REFUSED, words
         assert "is one of the files that were read" in kit.output.readouterr().err, words
@@ -567,8 +566,8 @@ import numpy as np, torch
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.volume import Geometry
-from napari_liver_anomaly.reading.nifti import open_nifti
-from napari_liver_anomaly.writing import write_labels
+from napari_liver_anomaly.io.nifti import open_nifti
+from napari_liver_anomaly.io import write_labels
 torch.set_num_threads(1)
 folder, rng = Path(sys.argv[1]), random.Random(1)
 geometry = Geometry((48, 48, 24), np.diag([-1.0, -1.0, 2.0, 1.0]))
@@ -719,16 +718,16 @@ def nobodys_name_leaves_the_program(kit: Kit) -> None:
 def use(path: Path, out: Path, said: list[str], kit: Kit) -> None:
     """Read, search, write and synthesise, by the library and by the command line."""
     volume, notes = read(path)
-    organ = organ_of(volume)
-    result = replace(searched(volume, organ), findings=notes)
+    liver_mask = organ_of(volume)
+    result = replace(searched(volume, liver_mask), findings=notes)
     write(result, out / "library", inputs=(path,))
     said += [str(note) for note in notes] + [repr(result.settings), str(volume.geometry), volume.identity]
-    mask = write_labels(organ.voxels, volume.geometry, path.parent / f"{PLANTED} liver.nii.gz")
+    mask = write_labels(liver_mask.voxels, volume.geometry, path.parent / f"{PLANTED} liver.nii.gz")
     for recipe in ("noise-stretch",):
         assert main(["synthesise", str(path), "--liver", str(mask), "--recipe", recipe, "--out", str(out / recipe)]) == DONE
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule(threshold_hu=5))
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule(threshold_hu=5))
     assert main(["segment", str(path), "--liver", str(mask), "--device", "cpu", "--out", str(out / "segment")]) == DONE
-    kit.patch.setattr("napari_liver_anomaly.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
+    kit.patch.setattr("napari_liver_anomaly.cli.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
     assert main(["liver", str(path), "--out", str(out / "liver.nii.gz")]) == DONE
     kit.patch.undo()
 
@@ -782,7 +781,7 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
         == DONE
     )
     state_of(named, out)
-    kit.patch.setattr("napari_liver_anomaly.methods.load", lambda name: DarkRule())
+    kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule())
     assert main(["evaluate", "--data", str(folder), "--device", "cpu", "--out", str(out / "evaluation.json")]) == DONE
     assert main(["tables", str(out / "evaluation.json"), "--out", str(out / "tables.md")]) == DONE
     kit.patch.undo()
@@ -790,11 +789,11 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
 
 def state_of(folder: Path, out: Path) -> None:
     """An unfinished training, as a cancelled one leaves it."""
-    from napari_liver_anomaly.cards import fit_and_save
     from napari_liver_anomaly.errors import Cancelled
-    from napari_liver_anomaly.healthy import pack_folder
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.methods.two_stage import PRESETS
+    from napari_liver_anomaly.models.two_stage import PRESETS
+    from napari_liver_anomaly.training.fit import fit_and_save
+    from napari_liver_anomaly.training.training_set import pack_folder
 
     preset = PRESETS["compact"]
     preset = replace(preset, schedule=replace(preset.schedule, restorer_updates=9, batch=2, crop_px=32))
@@ -808,7 +807,7 @@ def state_of(folder: Path, out: Path) -> None:
 def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
     """Refusals of every kind, with all that a crash report would quote, from the library and from the command line."""
     from napari_liver_anomaly.checkpoint import read_card
-    from napari_liver_anomaly.healthy import pack_folder, read_healthy
+    from napari_liver_anomaly.training.training_set import pack_folder, read_healthy
 
     folder = home / f"{PLANTED} broken"
     folder.mkdir()
@@ -855,7 +854,7 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
     def crash(*_: Any, **__: Any) -> None:
         raise OSError(2, "No such file or directory", str(folder / PLANTED))
 
-    kit.patch.setattr("napari_liver_anomaly.reading.read", crash)
+    kit.patch.setattr("napari_liver_anomaly.io.read", crash)
     assert main(["segment", str(sound), "--out", str(home / "never"), "--device", "cpu"]) == 1
     kit.patch.undo()
     assert not (home / "never").exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_liver_anomaly.preparing import Prepare
+from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.methods.two_stage import Preset
+    from napari_liver_anomaly.models.two_stage import Preset
 
 LESION = (slice(4, 7), slice(20, 32), slice(30, 44))
 
@@ -42,7 +42,7 @@ class Grey:
     """Restores every liver to flat grey; a lesion of 50 HU in 100 scores 1."""
 
     name, hash = "grey", "0" * 64
-    prepare = Prepare(geometry="liver", pixel_mm=1.5, intensity="robust")
+    prepare = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
 
     def __init__(self, fault: Callable[[NDArray[Any], torch.device], object] = lambda images, device: None) -> None:
         self.device, self.fault = torch.device("cpu"), fault
@@ -52,12 +52,14 @@ class Grey:
         self.device = device
         return self
 
-    def score(self, images: NDArray[np.float32], organ: NDArray[np.bool_]) -> Any:
+    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
         self.batches.append((self.device.type, len(images)))
         self.fault(images, self.device)
         middle = images[:, images.shape[1] // 2]
-        restored = np.where(organ, np.float32(0.5), 0).astype(np.float32)
-        return SimpleNamespace(score=(np.abs(middle - restored) * 6 * organ).clip(0, 1).astype(np.float32), restored=restored)
+        restored = np.where(liver_mask, np.float32(0.5), 0).astype(np.float32)
+        return SimpleNamespace(
+            score=(np.abs(middle - restored) * 6 * liver_mask).clip(0, 1).astype(np.float32), restored=restored
+        )
 
 
 def fake_card(kit: Any) -> None:
@@ -68,14 +70,14 @@ def fake_card(kit: Any) -> None:
 
 def tiny_preset() -> Preset:
     """A two-stage model that trains in seconds."""
-    from napari_liver_anomaly.methods.two_stage import PRESETS, Preset
-    from napari_liver_anomaly.networks.restorer import RestorerSettings
-    from napari_liver_anomaly.networks.segmenter import SegmenterSettings
-    from napari_liver_anomaly.schedule import Schedule
+    from napari_liver_anomaly.models.networks.restorer import RestorerSettings
+    from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
+    from napari_liver_anomaly.models.two_stage import PRESETS, Preset
+    from napari_liver_anomaly.training.schedule import Schedule
 
     return Preset(
-        prepare=Prepare(geometry="liver", pixel_mm=3, plane_mm=5, neighbours=1, around_mm=8, window_low_hu=-45, window_high_hu=160),
-        restorer=RestorerSettings(width=4, planes=3), segmenter=SegmenterSettings(width=4, planes=3, depth=4, organ=True, residual_gain=5),
+        prepare=PreprocessSettings(geometry="liver", pixel_mm=3, plane_mm=5, neighbours=1, around_mm=8, window_low_hu=-45, window_high_hu=160),
+        restorer=RestorerSettings(width=4, planes=3), segmenter=SegmenterSettings(width=4, planes=3, depth=4, liver_mask=True, residual_gain=5),
         recipe=PRESETS["standard"].recipe,
         schedule=Schedule(
             restorer_updates=3, segmenter_epochs=0, segmenter_updates=3, batch=2, learning_rate=1e-3, fall=True, segmenter_fall=True,

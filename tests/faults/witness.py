@@ -16,8 +16,8 @@ import SimpleITK
 from builders import PLAIN_AFFINE, ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.inference import Result, Segment, segment
-from napari_liver_anomaly.methods.controls import DarkRule
-from napari_liver_anomaly.reading import read
+from napari_liver_anomaly.io import read
+from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
-from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.gui import stepping, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
 from napari_liver_anomaly.inference import Result, Segment, cut
+from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 

@@ -11,7 +11,7 @@ from napari_liver_anomaly.gui.anomalies import HEALTHY, NO_LIVER, AnomalyPanel
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES
-from napari_liver_anomaly.synthesising import synthesise, synthesise_slice
+from napari_liver_anomaly.synthesis.apply import synthesise, synthesise_slice
 
 SHAPE = (10, 96, 96)
 PREVIEW_MS = 100.0

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from builders import PLAIN_AFFINE, ct, nifti_file
-from napari_liver_anomaly import reading
+from napari_liver_anomaly import io as reading
 from napari_liver_anomaly.errors import Answer, Question, Refusal, UnreadableFile
 from napari_liver_anomaly.gui import hooks
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.messages import Messages
+from napari_liver_anomaly.io.read_options import ReadOptions
 
 FLIPPED = PLAIN_AFFINE @ np.diag([-1.0, 1, 1, 1])
 POSITIONS = ("Use the first position (sform)", "Use the second position (qform)", "Leave it")
@@ -54,7 +55,7 @@ def test_two_positions_are_asked_and_the_chosen_one_counts(asked_panel, two_posi
     assert "option" not in question.text and "--" not in question.text, "plain words, no flags"
     answer(panel, words, qtbot)
     (layer,) = viewer.layers
-    expected, _ = reading.read(two_positions, reading.Answers(position=name))
+    expected, _ = reading.read(two_positions, ReadOptions(position=name))
     assert np.array_equal(layer.data, expected.voxels) and tag_of(layer).role is Role.SCAN
     assert f"the {name} is used" in panel.messages.text, "what was chosen is told"
     assert not question.isVisibleTo(panel) and panel.opening.file.isEnabled()
@@ -76,7 +77,7 @@ def test_several_questions_about_one_scan_add_up(asked_panel, tmp_path, viewer, 
     for words in ("Volume 2", POSITIONS[0]) if "Volume 2" in panel.question.answers else (POSITIONS[0], "Volume 2"):
         seen.add(panel.question.text)
         answer(panel, words, qtbot, "loaded" if len(seen) == 2 else "asked")
-    expected, findings = reading.read(path, reading.Answers(position="sform", volume=2))
+    expected, findings = reading.read(path, ReadOptions(position="sform", volume=2))
     assert len(seen) == 2 and np.array_equal(viewer.layers[0].data, expected.voxels)
     assert tag_of(viewer.layers[0]).findings == findings and len(findings) == 2
     assert all(str(finding) in panel.messages.text for finding in findings), "both notes are told"
@@ -114,7 +115,7 @@ def test_many_answers_stand_in_a_list(asked_panel, tmp_path, viewer, qtbot):
     panel = asked_panel(path)
     assert list(panel.question.buttons) == ["Go on", "Leave it"] and len(panel.question.answers) == 8
     answer(panel, "Volume 6", qtbot)
-    assert viewer.layers[0].data[5, 8, 8] == reading.read(path, reading.Answers(volume=6))[0].voxels[5, 8, 8]
+    assert viewer.layers[0].data[5, 8, 8] == reading.read(path, ReadOptions(volume=6))[0].voxels[5, 8, 8]
 
 
 def test_a_question_waits_while_other_things_go_on(asked_panel, two_positions, tmp_path, viewer, qtbot, run):

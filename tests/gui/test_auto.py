@@ -11,7 +11,7 @@ from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui import cutting, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.threshold import Threshold
-from napari_liver_anomaly.inference import BY_THE_SCAN
+from napari_liver_anomaly.inference import AUTO_SETTINGS
 from napari_liver_anomaly.thresholds import auto_threshold
 
 
@@ -36,7 +36,7 @@ def shows(panel, value):
 
 
 def test_a_new_panel_begins_with_auto():
-    assert threshold.AUTO is BY_THE_SCAN.auto_threshold is True
+    assert threshold.AUTO is AUTO_SETTINGS.auto_threshold is True
 
 
 @pytest.mark.parametrize("on", [False, True])

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from liver_anomaly_study import record
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.evidence import record
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.look import OneLine
 from napari_liver_anomaly.gui.model import FROM_FILE

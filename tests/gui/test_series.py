@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from builders import nifti_file
-from napari_liver_anomaly import reading
+from napari_liver_anomaly import io as reading
 from napari_liver_anomaly.errors import Answer, Question, Refusal
 from napari_liver_anomaly.gui.fetching import Listed
 from napari_liver_anomaly.gui.series import NUMBER, PICTURE, SeriesChooser, lines_of, tip_of

@@ -14,28 +14,13 @@ HOUSE = REPOSITORY / "src" / PACKAGE
 LEVELS = {
     0: {"__init__", "errors"},
     1: {"volume", "settings", "job", "storage", "device", "memory"},
-    2: {
-        "reading",
-        "doubts",
-        "preparing",
-        "synthesis",
-        "schedule",
-        "networks",
-        "losses",
-        "metrics",
-        "surfaces",
-        "lesions",
-        "thresholds",
-        "phantom",
-        "cases",
-    },
-    3: {"training", "checkpoint", "healthy", "synthesising"},
-    4: {"methods", "inference", "liver", "calibrating", "cards"},
-    5: {"writing", "evidence", "cohort"},
-    6: {"cli", "verbs", "gui", "__main__"},
+    2: {"io", "preprocessing", "synthesis", "phantom", "metrics", "lesions", "thresholds", "liver_findings"},
+    3: {"checkpoint"},
+    4: {"models", "training", "liver", "inference", "evaluation"},
+    5: {"cli", "gui", "__main__"},
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
-DOORS = 6
+DOORS = 5
 GENERATED = {"_version.py"}
 
 

@@ -110,7 +110,7 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"napari_liver_anomaly"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"napari_liver_anomaly", "liver_anomaly_study"}
     assert "napari_liver_anomaly/napari.yaml" in names
     assert [name for name in names if name.endswith("entry_points.txt")]
     assert [name for name in names if name.endswith("licenses/LICENSE")]

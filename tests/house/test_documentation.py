@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PARSERS = {"liver-anomaly": f"{PACKAGE}.cli", "liver-anomaly-study": "liver_anomaly_study.cli"}
 NAPARIS_OWN = {"Choose reader", "Remember this choice", "Liver Anomaly"}
 
 
@@ -30,21 +31,21 @@ def joined(block: str) -> list[str]:
 
 
 def commands() -> list[tuple[str, list[str]]]:
-    """Every ``liver-anomaly`` command of the documents, as words."""
+    """Every command of the documents, as words."""
     lines = [(page.name, line) for page in PAGES for block in blocks(page, "bash") for line in joined(block)]
-    split = [(name, shlex.split(line.split("||")[0], comments=True)) for name, line in lines if "liver-anomaly " in line]
-    return [(name, words[1:]) for name, words in split if words[:1] == ["liver-anomaly"]]
+    split = [(name, shlex.split(line.split("||")[0], comments=True)) for name, line in lines if "liver-anomaly" in line]
+    return [(name, words) for name, words in split if words and words[0] in PARSERS]
 
 
 def test_every_command_of_the_documents_is_understood() -> None:
-    parser = importlib.import_module(f"{PACKAGE}.cli").make_parser()
+    parsers = {name: importlib.import_module(module).make_parser() for name, module in PARSERS.items()}
     given = commands()
     assert len(given) > 10
     for page, words in given:
         try:
-            parser.parse_args(words)
+            parsers[words[0]].parse_args(words[1:])
         except SystemExit:
-            pytest.fail(f"{page}: liver-anomaly {' '.join(words)}")
+            pytest.fail(f"{page}: {' '.join(words)}")
 
 
 def test_every_example_in_python_names_what_there_is() -> None:

@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 # Imports between rooms of one level that the picture in docs/architecture.md draws.
 DRAWN = {
     ("memory", "storage"),
-    ("surfaces", "lesions"),
-    ("training", "checkpoint"),
-    ("inference", "methods"),
-    ("cards", "calibrating"),
-    ("cards", "methods"),
-    ("cli", "verbs"),
-    ("verbs", "gui"),
+    ("metrics", "lesions"),
+    ("synthesis", "preprocessing"),
+    ("io", "lesions"),
+    ("io", "inference"),
+    ("io", "phantom"),
+    ("models", "training"),
+    ("training", "models"),
+    ("liver", "training"),
+    ("liver", "models"),
+    ("inference", "models"),
+    ("evaluation", "inference"),
+    ("evaluation", "models"),
+    ("evaluation", "training"),
+    ("evaluation", "liver"),
+    ("cli", "gui"),
     ("__main__", "cli"),
 }
 NO_ROOM = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
@@ -110,17 +118,17 @@ def test_only_the_gui_knows_the_screen() -> None:
 @pytest.mark.parametrize(
     ("rooms", "where"),
     [
-        ({"volume": "from napari_liver_anomaly.reading import read\n", "reading": ""}, "volume.py:1:"),
+        ({"volume": "from napari_liver_anomaly.io import read\n", "io": ""}, "volume.py:1:"),
         ({"job": "x = 1\nimport napari_liver_anomaly.settings\n", "settings": ""}, "job.py:2:"),
-        ({"losses": "from . import metrics\n", "metrics": ""}, "losses.py:1:"),
-        ({"networks__restorer": "from ..losses import focal\n", "losses": ""}, "networks/restorer.py:1:"),
+        ({"thresholds": "from . import metrics\n", "metrics": ""}, "thresholds.py:1:"),
+        ({"synthesis__perlin": "from ..metrics import dice\n", "metrics": ""}, "synthesis/perlin.py:1:"),
         (
-            {"reading__nifti": "def f():\n    from napari_liver_anomaly.writing import write\n", "writing": ""},
-            "reading/nifti.py:2:",
+            {"io__nifti": "def f():\n    from napari_liver_anomaly.gui import hooks\n", "gui": ""},
+            "io/nifti.py:2:",
         ),
         ({"inference": "from napari_liver_anomaly import Volume\n"}, "inference.py:1:"),
         ({"kitchen": ""}, "kitchen.py:1:"),
-        ({"reading__utils": ""}, "reading/utils.py:1:"),
+        ({"io__utils": ""}, "io/utils.py:1:"),
     ],
 )
 def test_an_import_upwards_or_sideways_is_named(tmp_path: Path, rooms: dict[str, str], where: str) -> None:
@@ -133,12 +141,11 @@ def test_imports_that_the_law_allows(tmp_path: Path) -> None:
         tmp_path,
         errors="",
         volume="from napari_liver_anomaly.errors import WrongGrid\n",
-        reading__dicom="from napari_liver_anomaly.reading.checks import doubt\nfrom .checks import doubt\n",
-        reading__checks="from ..volume import Volume\nfrom .. import errors\n",
-        methods="",
-        inference="from napari_liver_anomaly import methods\n",
-        cli="from napari_liver_anomaly import __version__, segment\n",
-        verbs="from napari_liver_anomaly.gui import hooks\n",
+        io__dicom="from napari_liver_anomaly.io.checks import doubt\nfrom .checks import doubt\n",
+        io__checks="from ..volume import Volume\nfrom .. import errors\n",
+        models="",
+        inference="from napari_liver_anomaly import models\n",
+        cli="from napari_liver_anomaly import __version__, segment\nfrom napari_liver_anomaly.gui import hooks\n",
         gui__hooks="",
     )
     assert breaches(house) == []

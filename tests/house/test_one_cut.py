@@ -12,7 +12,7 @@ from house.source import HOUSE, build, files, told
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = {"clean", "sure_enough"}  # of lesions.py, and half a cut each
+PARTS = {"clean", "drop_improbable"}  # of lesions.py, and half a cut each
 
 
 def breaches(root: Path) -> list[str]:
@@ -36,7 +36,7 @@ def test_there_is_one_way_to_cut() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["from napari_liver_anomaly.lesions import box_of, clean", "labels, _ = lesions.sure_enough(labels, score, share, 0.5)"],
+    ["from napari_liver_anomaly.lesions import box_of, clean", "labels, _ = lesions.drop_improbable(labels, score, share, 0.5)"],
 )
 def test_each_other_way_is_named(tmp_path: Path, line: str) -> None:
     tree = build(tmp_path, evidence__curves=f"x = 1\n{line}\n", inference="from napari_liver_anomaly.lesions import clean\n")

@@ -177,7 +177,7 @@ def test_the_verbs_are_there() -> None:
     [
         ("segment", "inference", "Segment", {}),
         ("evaluate", "inference", "Segment", {}),
-        ("train", "schedule", "Schedule", {}),
+        ("train", "training.schedule", "Schedule", {}),
         ("phantom", "phantom", "PhantomSettings", {"tumours": False}),  # on the command line tumours are asked for
     ],
 )

@@ -12,7 +12,7 @@ from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, 
 from napari_liver_anomaly.inference import Segment, segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import clean
-from napari_liver_anomaly.preparing import Prepare
+from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -37,7 +37,7 @@ class Flat:
     """Restores every liver to flat grey; 25 HU off scores one half, so a lesion of 50 HU is cut at its edge."""
 
     name, hash = "flat", "0" * 64
-    prepare = Prepare(geometry="liver", pixel_mm=1.5, intensity="robust")
+    prepare = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
 
     def __init__(self, fail=lambda images, device: None):
         self.device, self.fail, self.batches = torch.device("cpu"), fail, []
@@ -46,12 +46,14 @@ class Flat:
         self.device = device
         return self
 
-    def score(self, images, organ):
+    def score(self, images, liver_mask):
         self.fail(images, self.device)
         self.batches.append(len(images))
         images = images[:, images.shape[1] // 2]
-        restored = np.where(organ, np.float32(0.5), 0).astype(np.float32)
-        return SimpleNamespace(score=(np.abs(images - restored) * 6 * organ).clip(0, 1).astype(np.float32), restored=restored)
+        restored = np.where(liver_mask, np.float32(0.5), 0).astype(np.float32)
+        return SimpleNamespace(
+            score=(np.abs(images - restored) * 6 * liver_mask).clip(0, 1).astype(np.float32), restored=restored
+        )
 
 
 def test_a_piece_where_the_found_liver_is_unsure_is_left_out_and_told(scan):
@@ -144,8 +146,8 @@ def test_other_runtime_errors_are_not_taken_for_memory(scan):
 @pytest.mark.parametrize("where", ["score", "restored"])
 def test_invalid_numbers_are_never_an_empty_mask(scan, bad, where):
     class Broken(Flat):
-        def score(self, images, organ):
-            found = super().score(images, organ)
+        def score(self, images, liver_mask):
+            found = super().score(images, liver_mask)
             getattr(found, where)[0, 5, 5] = bad
             return found
 

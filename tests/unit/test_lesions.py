@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
-from napari_liver_anomaly.lesions import box_of, clean, diameters, level_of, measure, sure_enough
+from napari_liver_anomaly.lesions import box_of, clean, diameters, drop_improbable, level_of, measure
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 
@@ -61,11 +61,11 @@ def test_a_piece_goes_where_score_and_liver_together_are_less_than_an_even_bet()
     score[:, 0:3], score[:, 4:6], score[:, 7:8] = 230, 230, 140
     share[:, 4:6, 1:] = 128  # 0.9 in what is half a liver but for a column: 0.5 as a whole, just not enough
     labels = clean(score, 0.5, 0, grid(score.shape))
-    left, dropped = sure_enough(labels, score, share, 0.51)
+    left, dropped = drop_improbable(labels, score, share, 0.51)
     assert dropped == 1 and left.dtype == np.uint16 and left.max() == 2
     assert (left[:, 0:3] == 1).all() and not left[:, 4:6].any() and (left[:, 7] == 2).all(), "the rest keep their order"
-    assert sure_enough(labels, score, share, 0.0) == (pytest.approx(labels), 0)
-    none, dropped = sure_enough(np.zeros_like(labels), score, share, 0.5)
+    assert drop_improbable(labels, score, share, 0.0) == (pytest.approx(labels), 0)
+    none, dropped = drop_improbable(np.zeros_like(labels), score, share, 0.5)
     assert dropped == 0 and not none.any()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import OutOfMemory
-from napari_liver_anomaly.memory import Ladder, demand, ran_out, too_little
+from napari_liver_anomaly.memory import Ladder, ran_out, require_memory, too_little
 
 
 def test_what_is_free_is_the_least_of_all_limits(tmp_path, monkeypatch):
@@ -40,9 +40,9 @@ def test_want_of_memory_is_told_from_other_errors(error, expected):
 
 def test_both_numbers_are_said(monkeypatch):
     monkeypatch.setattr(storage, "_free_memory", lambda: 4 * 10**9)
-    demand(4 * 10**9)
+    require_memory(4 * 10**9)
     with pytest.raises(OutOfMemory, match=r"needs 6.0 GB, 4.0 GB are free"):
-        demand(6 * 10**9)
+        require_memory(6 * 10**9)
     assert "needs about 1.0 GB, which the system did not give" in str(too_little(10**9))
 
 

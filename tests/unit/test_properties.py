@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from builders import nifti_file
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.preparing import Prepare
-from napari_liver_anomaly.preparing.frame import frame_of
-from napari_liver_anomaly.reading import read, read_mask
+from napari_liver_anomaly.io import read, read_mask, write_image, write_labels
+from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.preprocessing.frame import frame_of
 from napari_liver_anomaly.volume import Geometry
-from napari_liver_anomaly.writing import write_image, write_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,16 +91,18 @@ def test_prepared_slices_come_back_to_the_scans_grid(
     rng = np.random.default_rng(seed)
     low = np.array([rng.integers(0, n - 1) for n in shape])
     high = np.array([rng.integers(a + 1, n) for a, n in zip(low, shape, strict=True)])
-    organ = np.zeros(shape, bool)
-    organ[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
-    made = Prepare(geometry=geometry, size_px=64, plane_mm=plane_mm if geometry == "liver" else 0.0, neighbours=neighbours)
-    frame = frame_of(organ, spacing, made)
+    liver_mask = np.zeros(shape, bool)
+    liver_mask[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
+    made = PreprocessSettings(
+        geometry=geometry, size_px=64, plane_mm=plane_mm if geometry == "liver" else 0.0, neighbours=neighbours
+    )
+    frame = frame_of(liver_mask, spacing, made)
     slices = frame.there(np.full(shape, 70, np.int16), (0, 100))
     back = frame.back(slices)
-    assert back.shape == shape and np.allclose(back[organ], 70, atol=1e-3), "a constant liver stays what it is"
+    assert back.shape == shape and np.allclose(back[liver_mask], 70, atol=1e-3), "a constant liver stays what it is"
     ramp = np.broadcast_to(np.arange(shape[0], dtype=np.int16)[:, None, None] * 10, shape)
     if frame.depth == len(frame.planes):  # the scan's own planes: none may move
-        assert np.allclose(frame.back(frame.there(ramp, (0, 1000)))[organ], ramp[organ], atol=1e-2)
+        assert np.allclose(frame.back(frame.there(ramp, (0, 1000)))[liver_mask], ramp[liver_mask], atol=1e-2)
     assert not back[~np.isin(np.arange(shape[0]), frame.planes)].any(), "other planes stay empty"
 
 

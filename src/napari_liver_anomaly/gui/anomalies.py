@@ -239,7 +239,7 @@ class AnomalyPanel(Panel):
 
 def _one(inside: Inside, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[Inside, Drawn, bool]:
     """Draw on one slice; in a worker."""
-    from napari_liver_anomaly.synthesising import synthesise_slice
+    from napari_liver_anomaly.synthesis.apply import synthesise_slice
 
     job.at("Drawing", 0, 1)
     volume, liver = inside.get()
@@ -249,7 +249,7 @@ def _one(inside: Inside, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[I
 
 def _whole(inside: Inside, recipe: Recipe, seed: int, job: Job) -> Drawing:
     """Draw on the whole liver; in a worker."""
-    from napari_liver_anomaly.synthesising import synthesise
+    from napari_liver_anomaly.synthesis.apply import synthesise
 
     job.at("Preparing the scan", 0, 1)
     volume, _ = volume_of(inside.scan)  # a copy, so that later edits of the layers do not reach it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.errors import Answer, Level
 from napari_liver_anomaly.gui.series import SeriesChooser
-from napari_liver_anomaly.reading.answers import ASK_ALL
+from napari_liver_anomaly.io.read_options import ASK_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.fetching import Asked
     from napari_liver_anomaly.gui.messages import Messages
     from napari_liver_anomaly.gui.pictures import Picture
-    from napari_liver_anomaly.reading.answers import Answers
+    from napari_liver_anomaly.io.read_options import ReadOptions
 
 OPEN = "Open"
 
@@ -33,7 +33,7 @@ class Questions:
         Takes paths, and the answers for the first of them.
     """
 
-    def __init__(self, messages: Messages, read: Callable[[Sequence[Path], Answers | None], object]) -> None:
+    def __init__(self, messages: Messages, read: Callable[[Sequence[Path], ReadOptions | None], object]) -> None:
         self._messages, self._read = messages, read
         self._waiting: deque[Asked] = deque()
 

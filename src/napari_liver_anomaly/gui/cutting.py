@@ -11,12 +11,12 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_liver_anomaly import inference, lesions
-from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.preview import Preview
 from napari_liver_anomaly.gui.results import Shown, checksum
 from napari_liver_anomaly.gui.running import Latest
 from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:

@@ -72,5 +72,5 @@ def write_all(result: Result, by_hand: bool, folder: Path, inputs: Sequence[str]
     if by_hand:
         result = dataclasses.replace(result, lesions=lesions.measure(result.labels, result.volume, result.liver))
     if write is None:
-        from napari_liver_anomaly.writing import write
+        from napari_liver_anomaly.io import write
     return write(result, folder, inputs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
 from napari_liver_anomaly.gui.pictures import Picture, volume_of
-from napari_liver_anomaly.reading.answers import ASK_ALL, Answers
+from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ class Asked:
         The question, with its answers.
     path : Path
         The scan.
-    answers : Answers
+    answers : ReadOptions
         What was answered about it before.
     rest : tuple of Path
         Scans to be read after it.
@@ -64,7 +64,7 @@ class Asked:
 
     finding: Finding
     path: Path
-    answers: Answers
+    answers: ReadOptions
     rest: tuple[Path, ...] = ()
     series: tuple[Listed, ...] = ()
 
@@ -78,7 +78,7 @@ class Fetched:
 
 
 def read_scans(
-    paths: Sequence[Path], job: Job, *, answers: Answers = ASK_ALL, series_in: Callable[[Path], Sequence[Any]] | None = None
+    paths: Sequence[Path], job: Job, *, answers: ReadOptions = ASK_ALL, series_in: Callable[[Path], Sequence[Any]] | None = None
 ) -> Fetched:
     """Read scans, up to the first that leaves a question open.
 
@@ -88,7 +88,7 @@ def read_scans(
         Files or folders.
     job : Job
         Progress and cancel, asked before each.
-    answers : Answers
+    answers : ReadOptions
         What the user decided about the first of them.
     series_in : callable, optional
         Lists the series of a folder; that of reading when left out.
@@ -98,7 +98,7 @@ def read_scans(
     Fetched
         Layer data and findings of each scan, and the question.
     """
-    from napari_liver_anomaly.reading import read
+    from napari_liver_anomaly.io import read
 
     made: list[Made] = []
     for n, path in enumerate(paths):
@@ -118,7 +118,7 @@ def read_scans(
 def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | None) -> tuple[Listed, ...]:
     """List the series of a folder with a small picture of each; nothing when that fails, for the question can be put without."""
     if series_in is None:
-        from napari_liver_anomaly.reading import series_in
+        from napari_liver_anomaly.io import series_in
     listed = []
     try:
         found = series_in(path)
@@ -132,10 +132,10 @@ def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | N
 
 def _reason(path: Path, number: int) -> str:
     """Say in a sentence why a series cannot be read, by trying; nothing when that is not said."""
-    from napari_liver_anomaly.reading import read
+    from napari_liver_anomaly.io import read
 
     try:
-        read(path, Answers(series=number))
+        read(path, ReadOptions(series=number))
     except Refusal as refusal:
         return refusal.finding.what
     return ""
@@ -158,7 +158,7 @@ def read_liver(path: Path, scan: Picture, job: Job) -> Fetched:
     Fetched
         Layer data of the liver, without findings.
     """
-    from napari_liver_anomaly.reading import read_mask
+    from napari_liver_anomaly.io import read_mask
 
     job.at("Loading", 0, 1)
     volume, _ = volume_of(scan, copy=False)

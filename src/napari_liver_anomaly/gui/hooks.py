@@ -38,7 +38,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     callable or None
         None when it is nothing we read.
     """
-    from napari_liver_anomaly.reading import can_read
+    from napari_liver_anomaly.io import can_read
 
     first = path if isinstance(path, str) else next(iter(path), "")
     return read_layers if first and can_read(first) else None
@@ -65,7 +65,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     from pathlib import Path
 
     from napari_liver_anomaly.gui.layers import scan_layer
-    from napari_liver_anomaly.reading import read
+    from napari_liver_anomaly.io import read
 
     scan = Path(path if isinstance(path, str) else Path(path[0]).parent)
     try:
@@ -108,7 +108,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     import numpy as np
 
     from napari_liver_anomaly.gui.layers import KEY, Tag, inputs_of
-    from napari_liver_anomaly.writing import write_labels as write
+    from napari_liver_anomaly.io import write_labels as write
 
     tag = attributes.get("metadata", {}).get(KEY)
     geometry = tag.geometry if isinstance(tag, Tag) else _geometry_below(np.shape(data), attributes)

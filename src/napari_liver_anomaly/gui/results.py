@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, free_name, outlined, tag_of
+from napari_liver_anomaly.liver_findings import about_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_pieces
 from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.gui.locating import AUTOMATIC, Located, locate_in
 from napari_liver_anomaly.gui.pictures import Picture, mask_of, volume_of
 from napari_liver_anomaly.gui.results import checksum
 from napari_liver_anomaly.gui.warming import warm_torch
+from napari_liver_anomaly.liver_findings import about_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ def listed(engine: Engine) -> Sequence[str]:
     """
     if engine.names is not None:
         return engine.names
-    from napari_liver_anomaly.methods import names
+    from napari_liver_anomaly.models import names
 
     return names()
 
@@ -100,14 +100,14 @@ def about(engine: Engine, name: str | None) -> About:
     """
     if name is None:
         return About()
-    from napari_liver_anomaly.methods.describing import restores, title_of
+    from napari_liver_anomaly.models.describing import restores, title_of
 
     try:
         if engine.card is not None:
             card = engine.card(name)
         else:
             from napari_liver_anomaly.checkpoint import read_card
-            from napari_liver_anomaly.methods import path_of
+            from napari_liver_anomaly.models import path_of
 
             card = read_card(path_of(name))
     except Refusal as refusal:
@@ -118,8 +118,8 @@ def about(engine: Engine, name: str | None) -> About:
 
 def _figure_of(card: dict[str, Any]) -> str:
     """Say the figure on record of a model's system, trained for as long; empty where there is none."""
-    from napari_liver_anomaly.evidence.record import seeds_of, summary_of
-    from napari_liver_anomaly.methods.describing import system_of, updates_of
+    from liver_anomaly_study.record import seeds_of, summary_of
+    from napari_liver_anomaly.models.describing import system_of, updates_of
 
     entry = system_of(card)
     seeds = seeds_of("patients").get(entry.key) if entry is not None else None
@@ -176,7 +176,7 @@ def search(
     job.at("Loading the model", 0, 1)
     if load is None:
         warm_torch()
-        from napari_liver_anomaly.methods import load
+        from napari_liver_anomaly.models import load
     if segment is None:
         from napari_liver_anomaly.inference import segment
     method = load(name)  # before the liver is looked for: a model that cannot be used is said at once

@@ -6,12 +6,12 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.look import small
-from napari_liver_anomaly.inference import BY_THE_SCAN
+from napari_liver_anomaly.inference import AUTO_SETTINGS
 
 STEPS = 100
 SETTLE_MS = 250
 BOX_PX = 72
-AUTO = BY_THE_SCAN.auto_threshold  # whether a new panel lets each scan choose its threshold
+AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose its threshold
 
 
 class Threshold(QWidget):

@@ -35,7 +35,7 @@ from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
 from napari_liver_anomaly.inference import Segment
-from napari_liver_anomaly.reading.answers import ASK_ALL
+from napari_liver_anomaly.io.read_options import ASK_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.gui.fetching import Fetched
     from napari_liver_anomaly.gui.locating import Located
+    from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.reading.answers import Answers
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -154,14 +154,14 @@ class TumourPanel(Panel):
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._listener.hear(self.viewer.layers.events.removed, self._forget)
 
-    def open(self, paths: Sequence[Path], answers: Answers | None = None) -> None:
+    def open(self, paths: Sequence[Path], answers: ReadOptions | None = None) -> None:
         """Read scans in a worker and show them; what only the user can decide is asked in the panel.
 
         Parameters
         ----------
         paths : sequence of Path
             Files or folders.
-        answers : Answers, optional
+        answers : ReadOptions, optional
             What the user decided about the first of them.
         """
         self._load(partial(read_scans, list(paths), answers=answers or ASK_ALL, series_in=self._engine.series_in))

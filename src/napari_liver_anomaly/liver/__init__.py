@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.doubts import about_the_edge
 from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver_findings import about_the_edge
 from napari_liver_anomaly.memory import Ladder, ran_out
 from napari_liver_anomaly.volume import Mask
 

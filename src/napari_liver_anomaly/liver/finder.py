@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
-from napari_liver_anomaly.doubts import demand_numbers
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
 from napari_liver_anomaly.liver.samples import SEEN
-from napari_liver_anomaly.networks.liver import LiverNet, LiverNetSettings
+from napari_liver_anomaly.liver_findings import require_probabilities
+from napari_liver_anomaly.models.networks.liver import LiverNet, LiverNetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,7 +218,7 @@ class Finder:
         with torch.inference_mode():
             block = _padded(torch.from_numpy(low)[None, None], self.coarse.multiple)
             answer = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
-        demand_numbers(answer)
+        require_probabilities(answer)
         return np.asarray(answer[tuple(slice(n) for n in low.shape)])
 
     def look_fine(self, image: Floats, guess: Floats, job: Job, look: tuple[int, int] = (0, 1)) -> Floats:
@@ -253,7 +253,7 @@ class Finder:
             with torch.inference_mode():
                 batch = _padded(torch.from_numpy(stack), self.fine.multiple)
                 found = self.fine(batch.to(self.device)).sigmoid().cpu().numpy()[:, 0]
-            demand_numbers(found)
+            require_probabilities(found)
             answer[part] = found[:, : image.shape[1], : image.shape[2]]
         return answer
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_liver_anomaly.cases import Case
+    from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.liver.schedule import LiverSchedule
-    from napari_liver_anomaly.networks.liver import LiverNet
+    from napari_liver_anomaly.models.networks.liver import LiverNet
 
     Draw = Callable[[list[Lesson], np.random.Generator, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -53,8 +53,8 @@ def lessons_from(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHAN
     Cancelled
         When the job was cancelled.
     """
+    from napari_liver_anomaly.io import read, read_mask
     from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-    from napari_liver_anomaly.reading import read, read_mask
 
     made: list[Lesson] = []
     total = len(cases) + len(phantoms)

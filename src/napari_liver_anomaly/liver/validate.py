@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.cases import find_cases
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import find_liver
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.liver.training import PHANTOM_SEEDS, lessons_from, train_finder
 from napari_liver_anomaly.metrics import dice
-from napari_liver_anomaly.reading import read, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_liver_anomaly.cases import Case
+    from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.liver.samples import Lesson
 
 TITLE = "Liver finder: a coarse look at 10 mm, a fine look at 2.5 mm."

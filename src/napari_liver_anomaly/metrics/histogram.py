@@ -63,7 +63,7 @@ def count_bins(
     for start in range(0, flat.size, CHUNK):
         part = slice(start, start + CHUNK)
         values, found = (flat[part], marks[part]) if inside is None else (flat[part][inside[part]], marks[part][inside[part]])
-        demand_usable(values)
+        require_usable(values)
         if flat.dtype != np.uint8 or (low, high) != (0, bins):  # grey levels are their own bins
             values = np.floor(np.clip((values - low) * (bins / (high - low)), 0, bins - 1)).astype(np.int32)
         lesion += np.bincount(values[found], minlength=bins)
@@ -71,7 +71,7 @@ def count_bins(
     return lesion, every - lesion
 
 
-def demand_usable(score: NDArray[np.generic]) -> None:
+def require_usable(score: NDArray[np.generic]) -> None:
     """Refuse scores that cannot be ranked.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.metrics.histogram import BINS, bounds, count_bins, demand_usable
+from napari_liver_anomaly.metrics.histogram import BINS, bounds, count_bins, require_usable
 from napari_liver_anomaly.metrics.overlap import Counts
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Ranking:
             low, high = _limits(score, where)
             return cls.binned(score, truth, where, low=low, high=high)
         values, marks = (score, truth) if where is None else (score[where], truth[where])
-        demand_usable(values)
+        require_usable(values)
         (found, lesions), (rest, others) = (np.unique(values[side], return_counts=True) for side in (marks, ~marks))
         levels = np.union1d(found, rest)
         lesion, other = np.zeros(levels.size, np.int64), np.zeros(levels.size, np.int64)
@@ -245,5 +245,5 @@ def _limits(score: NDArray[np.generic], where: Bools | None) -> tuple[float, flo
     """Lowest and highest score, without a copy of the scores."""
     chosen: Any = True if where is None else where
     low, high = float(np.min(score, where=chosen, initial=np.inf)), float(np.max(score, where=chosen, initial=-np.inf))
-    demand_usable(np.array([low, high]))
+    require_usable(np.array([low, high]))
     return low, high if high > low else low + 1

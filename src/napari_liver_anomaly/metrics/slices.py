@@ -30,7 +30,7 @@ EXACT = 17  # decimal places: rounding would make scores tie
 def measure_slices(
     score: NDArray[np.float32],
     truth: Bools,
-    organ: Bools,
+    liver_mask: Bools,
     spacing_mm: tuple[float, float, float],
     threshold: float = 0.5,
     *,
@@ -43,7 +43,7 @@ def measure_slices(
     ----------
     score : ndarray, (z, y, x) float32
         0 to 1, higher is more suspicious; what lies outside the organ is not looked at.
-    truth, organ : ndarray, (z, y, x) bool
+    truth, liver_mask : ndarray, (z, y, x) bool
         The lesions, and where was searched.
     spacing_mm : tuple of float
         Voxel size (z, y, x) in mm.
@@ -71,19 +71,19 @@ def measure_slices(
     InvalidNumbers
         When a score inside the organ is NaN or infinite.
     """
-    lesion, other = count_bins(score, truth, organ)  # refuses what is no number
-    outside = int(np.count_nonzero(truth & ~organ))
-    truth, guess = truth & organ, (score >= threshold) & organ
-    scores = slice_scores(score, organ, window_px)
-    planes = np.flatnonzero(organ.any(axis=(1, 2)))
-    tidy = open_then_close_slices(guess, side_px) & organ
-    guesses = chain((guess, tidy), ((score >= cut) & organ for cut in THRESHOLDS))
+    lesion, other = count_bins(score, truth, liver_mask)  # refuses what is no number
+    outside = int(np.count_nonzero(truth & ~liver_mask))
+    truth, guess = truth & liver_mask, (score >= threshold) & liver_mask
+    scores = slice_scores(score, liver_mask, window_px)
+    planes = np.flatnonzero(liver_mask.any(axis=(1, 2)))
+    tidy = open_then_close_slices(guess, side_px) & liver_mask
+    guesses = chain((guess, tidy), ((score >= cut) & liver_mask for cut in THRESHOLDS))
     found, after, *at_cuts = find_lesions_each(guesses, truth, spacing_mm)
     made: dict[str, Any] = plain(
         {
-            "voxels": int(np.count_nonzero(organ)),
+            "voxels": int(np.count_nonzero(liver_mask)),
             "threshold": float(threshold),
-            **_overlap(Overlap.of(guess, truth, organ)),
+            **_overlap(Overlap.of(guess, truth, liver_mask)),
             "missed_outside": outside,
             "slice_truths": [int(plane.any()) for plane in truth[planes]],
             "slice_scores": {kind: values[planes].tolist() for kind, values in scores.items()},
@@ -93,7 +93,7 @@ def measure_slices(
             "curve": [_point(cut, one) for cut, one in zip(THRESHOLDS, at_cuts, strict=True)],
             "post_processed": {
                 "side_px": side_px,
-                **_overlap(Overlap.of(tidy, truth, organ)),
+                **_overlap(Overlap.of(tidy, truth, liver_mask)),
                 "lesions": _lesions(after),
             },
         },

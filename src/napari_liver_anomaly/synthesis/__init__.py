@@ -5,8 +5,8 @@ Every recipe is a frozen settings class with one verb, ``draw``; ``RECIPES`` lis
 
 from __future__ import annotations
 
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.blobs import Blobs
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.cutpaste import CutPaste
 from napari_liver_anomaly.synthesis.fpi import FPI
 from napari_liver_anomaly.synthesis.hu_tumours import HuTumours

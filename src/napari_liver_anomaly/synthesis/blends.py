@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.synthesis.contract import Anomalous
+from napari_liver_anomaly.synthesis.base import Anomalous
 
 if TYPE_CHECKING:
     from numpy.random import Generator

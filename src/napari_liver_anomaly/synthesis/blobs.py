@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.noise import stretched_noise
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class Blobs(Recipe):
     p_rim: float = setting(0.2, low=0, high=1, help="Share of samples whose centre is darker or brighter than their rim.")
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
-    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
@@ -64,17 +64,17 @@ class Blobs(Recipe):
         Anomalous
             The changed slice; the mask holds where the soft weight is above one half.
         """
-        weight = self.weight(organ, rng)
-        offset_hu = self.offset_hu(organ.shape, weight, rng)
+        weight = self.weight(liver_mask, rng)
+        offset_hu = self.offset_hu(liver_mask.shape, weight, rng)
         changed = np.clip(image + weight * offset_hu / np.float32(hu_per_unit), 0.02, 1)
         return Anomalous(np.where(weight > 0, changed, image).astype(np.float32), weight > 0.5)
 
-    def weight(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.float32]:
+    def weight(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.float32]:
         """Draw a soft shape.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -86,15 +86,15 @@ class Blobs(Recipe):
         """
         from scipy.ndimage import gaussian_filter
 
-        nothing = np.zeros(organ.shape, dtype=np.float32)
+        nothing = np.zeros(liver_mask.shape, dtype=np.float32)
         if rng.random() < self.p_empty:
             return nothing
         for _ in range(TRIES):
             sigma = float(rng.choice(SIGMAS_PX)) * self.scale
-            field = stretched_noise(organ.shape, sigma, rng)
+            field = stretched_noise(liver_mask.shape, sigma, rng)
             mask = field > rng.uniform(self.threshold_low, self.threshold_high)
             soft = gaussian_filter(mask.astype(np.float32), rng.uniform(self.edge_low_px, self.edge_high_px))
-            soft = np.where(organ & (soft > 0.02), soft, 0)
+            soft = np.where(liver_mask & (soft > 0.02), soft, 0)
             if (soft > 0.5).any():
                 return soft.astype(np.float32)
         return nothing

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Donor, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor, Recipe
 from napari_liver_anomaly.synthesis.patches import TOLERANCE, TRIES, moved, place, side_px, unchanged, window
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class CutPaste(Recipe):
     )
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
-    def draw(self, image: Floats, organ: Bools, hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: Floats, liver_mask: Bools, hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Not used: a piece keeps its grey values but for the jitter.
@@ -64,11 +64,11 @@ class CutPaste(Recipe):
         Anomalous
             The changed slice; the mask holds where it differs by more than a thousandth.
         """
-        if rng.random() < self.p_empty or not organ.any():
+        if rng.random() < self.p_empty or not liver_mask.any():
             return unchanged(image)
-        side = side_px(organ)
+        side = side_px(liver_mask)
         for _ in range(TRIES):
-            sample = self.pasted(image, organ, *self.piece(side, rng), rng)
+            sample = self.pasted(image, liver_mask, *self.piece(side, rng), rng)
             if sample.label:
                 return sample
         return unchanged(image)
@@ -95,14 +95,14 @@ class CutPaste(Recipe):
         ratio = np.exp(rng.uniform(-np.log(LONGEST), np.log(LONGEST)))
         return max(np.sqrt(area * ratio), 2), max(np.sqrt(area / ratio), 2), 0.0
 
-    def pasted(self, image: Floats, organ: Bools, height: float, width: float, degrees: float, rng: Generator) -> Anomalous:
+    def pasted(self, image: Floats, liver_mask: Bools, height: float, width: float, degrees: float, rng: Generator) -> Anomalous:
         """Cut a piece out and paste it at another place.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         height, width : float
             Size of the piece in pixels.
@@ -116,14 +116,14 @@ class CutPaste(Recipe):
         Anomalous
             Nothing marked when too little of the piece is organ, at either place.
         """
-        source, target = place(organ, rng), place(organ, rng)
+        source, target = place(liver_mask, rng), place(liver_mask, rng)
         brightness, contrast = 1 + rng.uniform(-self.jitter, self.jitter, 2)
         reach = np.hypot(height, width) / 2
         where = window(target, (reach, reach), image.shape)
         rows, columns = (np.arange(part.start, part.stop) - at for part, at in zip(where, target, strict=True))
         footprint = rectangle(rows[:, None], columns[None], height, width, degrees)
-        piece = moved(Donor(image, organ), source, target, where, degrees)
-        cut, there = footprint & piece.organ, footprint & organ[where]
+        piece = moved(Donor(image, liver_mask), source, target, where, degrees)
+        cut, there = footprint & piece.liver_mask, footprint & liver_mask[where]
         sample = unchanged(image)
         if min(np.count_nonzero(cut), np.count_nonzero(there)) < self.organ_share * np.count_nonzero(footprint):
             return sample

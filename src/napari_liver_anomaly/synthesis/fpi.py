@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Donor, DonorRecipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.patches import TOLERANCE, TRIES, place, side_px, unchanged, window
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ class FPI(DonorRecipe):
     half_high: float = setting(0.2, low=0.01, high=0.5, help="Largest half-width of the square, as a share of the liver's side.")
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
-    def blend(self, image: Floats, organ: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
+    def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample of two slices.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         donor : Donor
             The other slice.
@@ -59,15 +59,15 @@ class FPI(DonorRecipe):
         Anomalous
             The changed slice; its degree is the share of the other slice where that makes a difference, else 0.
         """
-        shared = organ & donor.organ
+        shared = liver_mask & donor.liver_mask
         if rng.random() < self.p_empty or not shared.any():
             return unchanged(image)
-        side = side_px(organ)
+        side = side_px(liver_mask)
         for _ in range(TRIES):
             half = rng.uniform(self.half_low, self.half_high) * side
             alpha = rng.uniform(self.alpha_low, self.alpha_high)
             where = window(place(shared, rng), (half, half), image.shape)
-            mixed, differ = self.mixed(image[where], donor.image[where], shared[where], alpha, image[organ])
+            mixed, differ = self.mixed(image[where], donor.image[where], shared[where], alpha, image[liver_mask])
             if differ.any():
                 return _put(image, where, mixed, differ, alpha)
         return unchanged(image)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.elastic import between, displacement
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ class HuTumours(Recipe):
     )
     p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
 
-    def draw(self, image: Field, organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample on a single slice.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
@@ -76,11 +76,11 @@ class HuTumours(Recipe):
         Anomalous
             The changed slice and its mask.
         """
-        made = self.draw_stack(image[None], organ[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
+        made = self.draw_stack(image[None], liver_mask[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
         return Anomalous(made.image[0], made.mask[0])
 
     def draw_stack(
-        self, images: Field, organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator, spacing_mm: Spacing
+        self, images: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator, spacing_mm: Spacing
     ) -> Anomalous:
         """Make one sample of neighbouring slices, with tumours that go through them as bodies in space.
 
@@ -88,7 +88,7 @@ class HuTumours(Recipe):
         ----------
         images : ndarray, (C, H, W) float32
             Neighbouring healthy slices, 0…1. Every tumour is chosen to meet the middle one.
-        organ : ndarray, (C, H, W) bool
+        liver_mask : ndarray, (C, H, W) bool
             Where the organ is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
@@ -103,31 +103,31 @@ class HuTumours(Recipe):
             Image and mask (C, H, W). The mask is the body before its edge is softened, as in the paper, so the soft edge reaches beyond it;
             where the tumour is, tissue is never brighter than it was.
         """
-        nothing = Anomalous(images.copy(), np.zeros(organ.shape, dtype=bool))
-        if not organ[len(organ) // 2].any() or rng.random() < self.p_empty:
+        nothing = Anomalous(images.copy(), np.zeros(liver_mask.shape, dtype=bool))
+        if not liver_mask[len(liver_mask) // 2].any() or rng.random() < self.p_empty:
             return nothing
         edge_mm = rng.uniform(self.edge_low_mm, self.edge_high_mm)
         beyond = int(np.ceil(3 * edge_mm / spacing_mm[0]))  # slices on both sides whose tumours shine into these
-        bodies = self._bodies(organ[len(organ) // 2], len(images) + 2 * beyond, rng, spacing_mm)
-        mask = bodies[beyond : beyond + len(images)] & organ
+        bodies = self._bodies(liver_mask[len(liver_mask) // 2], len(images) + 2 * beyond, rng, spacing_mm)
+        mask = bodies[beyond : beyond + len(images)] & liver_mask
         if not mask[len(mask) // 2].any():
             return nothing
         made = images.copy()
         # Work where the tumours are, and no farther than their edges reach.
         box = (slice(None), *(_around(bodies, axis, 3 * edge_mm / spacing_mm[axis]) for axis in (1, 2)))
-        weight = _softened(bodies[box], edge_mm, spacing_mm)[beyond : beyond + len(images)] * organ[box]
+        weight = _softened(bodies[box], edge_mm, spacing_mm)[beyond : beyond + len(images)] * liver_mask[box]
         contrast = rng.uniform(self.contrast_low_hu, self.contrast_high_hu) / hu_per_unit
         drop = weight * texture(weight.shape, spacing_mm, rng) * np.float32(contrast)
         healthy = made[box]
         made[box] = np.where(drop > 0, np.minimum(healthy, np.clip(healthy - drop, 0.02, 1)), healthy)
         return Anomalous(made, mask)
 
-    def _bodies(self, organ: NDArray[np.bool_], planes: int, rng: Generator, spacing_mm: Spacing) -> NDArray[np.bool_]:
+    def _bodies(self, liver_mask: NDArray[np.bool_], planes: int, rng: Generator, spacing_mm: Spacing) -> NDArray[np.bool_]:
         """Draw the tumours of a liver and keep those that meet the middle plane, given its organ (H, W): again until one shows there."""
-        places = np.argwhere(_deep(organ, spacing_mm))
+        places = np.argwhere(_deep(liver_mask, spacing_mm))
         sizes = TYPES[rng.integers(len(TYPES))]
         for _ in range(TRIES):
-            bodies = np.zeros((planes, *organ.shape), dtype=bool)
+            bodies = np.zeros((planes, *liver_mask.shape), dtype=bool)
             for radius, wobble, (fewest, most) in sizes:
                 for _ in range(rng.integers(fewest, most + 1)):
                     axes = radius * rng.uniform(0.75, 1.25, 3)
@@ -135,18 +135,18 @@ class HuTumours(Recipe):
                     if abs(rise) < axes[0]:
                         centre = np.array([planes // 2, *places[rng.integers(len(places))]]) * spacing_mm + [rise, 0, 0]
                         _add_body(bodies, axes, centre, rng.uniform(*wobble), rng, spacing_mm)
-            if (bodies[planes // 2] & organ).any():
+            if (bodies[planes // 2] & liver_mask).any():
                 break
         return bodies
 
 
-def _deep(organ: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.bool_]:
+def _deep(liver_mask: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.bool_]:
     """Where a tumour's centre may lie: off the edge of the organ (H, W), or anywhere in one that is narrower."""
     from scipy.ndimage import minimum_filter
 
     sides = [2 * max(1, round(MARGIN_MM / mm)) + 1 for mm in spacing_mm[1:]]
-    eroded: NDArray[np.bool_] = minimum_filter(organ.view(np.uint8), sides, mode="constant").view(bool)
-    return eroded if eroded.any() else organ
+    eroded: NDArray[np.bool_] = minimum_filter(liver_mask.view(np.uint8), sides, mode="constant").view(bool)
+    return eroded if eroded.any() else liver_mask
 
 
 def _add_body(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Donor, DonorRecipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.elastic import displacement
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class Layers(DonorRecipe):
     blur_high_px: float = setting(2.0, unit="px", low=0, high=10, help="Smoothest texture.")
     p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
 
-    def blend(self, image: Field, organ: NDArray[np.bool_], donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
+    def blend(self, image: Field, liver_mask: NDArray[np.bool_], donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample of two slices.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         donor : Donor
             Where the texture comes from.
@@ -72,10 +72,10 @@ class Layers(DonorRecipe):
         Anomalous
             The changed slice and its mask, which is the shape inside the organ.
         """
-        places = np.argwhere(organ)
+        places = np.argwhere(liver_mask)
         if not len(places) or rng.random() < self.p_empty:
-            return Anomalous(image.copy(), np.zeros_like(organ))
-        mask = self.shape(organ.shape, places[rng.integers(len(places))], np.sqrt(len(places) / np.pi), rng) & organ
+            return Anomalous(image.copy(), np.zeros_like(liver_mask))
+        mask = self.shape(liver_mask.shape, places[rng.integers(len(places))], np.sqrt(len(places) / np.pi), rng) & liver_mask
         opacity = np.float32(rng.uniform(self.opacity_low, self.opacity_high))
         healthy, under = image[mask], self.texture(donor, rng)[mask]
         factor = rng.uniform(self.factor_low, self.factor_high)
@@ -133,8 +133,8 @@ class Layers(DonorRecipe):
         """
         from scipy.ndimage import gaussian_filter, map_coordinates
 
-        typical = np.median(donor.image[donor.organ]) if donor.organ.any() else np.float32(0.5)
-        filled = np.where(donor.organ, donor.image, np.float32(typical))
+        typical = np.median(donor.image[donor.liver_mask]) if donor.liver_mask.any() else np.float32(0.5)
+        filled = np.where(donor.liver_mask, donor.image, np.float32(typical))
         pixels = np.indices(filled.shape, dtype=np.float32)
         places = [np.linspace(0, POINTS - 1, size) for size in filled.shape]
         moved = map_coordinates(filled, pixels + displacement(places, POINTS, self.move_px, rng), order=1, mode="nearest")

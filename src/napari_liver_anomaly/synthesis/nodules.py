@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -64,14 +64,14 @@ class Nodules(Recipe):
         help="Contrast over noise, times the root of the number of voxels, below which a lesion is not drawn.",
     )
 
-    def draw(self, image: Field, organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample on a single slice.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
@@ -83,13 +83,13 @@ class Nodules(Recipe):
         Anomalous
             The changed slice and its mask.
         """
-        made = self.draw_stack(image[None], organ[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
+        made = self.draw_stack(image[None], liver_mask[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
         return Anomalous(made.image[0], made.mask[0])
 
     def draw_stack(
         self,
         images: Field,
-        organ: NDArray[np.bool_],
+        liver_mask: NDArray[np.bool_],
         hu_per_unit: float,
         rng: Generator,
         spacing_mm: tuple[float, float, float],
@@ -100,7 +100,7 @@ class Nodules(Recipe):
         ----------
         images : ndarray, (C, H, W) float32
             Neighbouring healthy slices, 0…1. Every lesion meets the middle one.
-        organ : ndarray, (C, H, W) bool
+        liver_mask : ndarray, (C, H, W) bool
             Where the organ is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
@@ -114,20 +114,20 @@ class Nodules(Recipe):
         Anomalous
             Image and mask (C, H, W).
         """
-        made, mask = images.copy(), np.zeros(organ.shape, dtype=bool)
-        places = np.argwhere(organ[len(organ) // 2])
+        made, mask = images.copy(), np.zeros(liver_mask.shape, dtype=bool)
+        places = np.argwhere(liver_mask[len(liver_mask) // 2])
         if not len(places) or rng.random() < self.p_empty:
             return Anomalous(made, mask)
         many = rng.random() < self.p_many
-        noise = _noise_of(images, organ)
+        noise = _noise_of(images, liver_mask)
         for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
             high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
             radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(high))))
-            self._add(made, mask, organ, places[rng.integers(len(places))], radius, noise, hu_per_unit, rng, spacing_mm)
+            self._add(made, mask, liver_mask, places[rng.integers(len(places))], radius, noise, hu_per_unit, rng, spacing_mm)
         return Anomalous(made, mask)
 
     def _add(
-        self, made: Field, mask: NDArray[np.bool_], organ: NDArray[np.bool_], place: NDArray[np.intp], radius_mm: float,
+        self, made: Field, mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], place: NDArray[np.intp], radius_mm: float,
         noise: float, hu_per_unit: float, rng: Generator, spacing_mm: tuple[float, float, float],
     ) -> None:  # fmt: skip
         """Put one lesion into a stack, in place."""
@@ -140,7 +140,7 @@ class Nodules(Recipe):
                            indexing="ij")  # fmt: skip
         depth = self._depth_mm(np.stack(away).astype(np.float32), radius_mm, rng)
         edge = rng.uniform(self.edge_low_mm, min(self.edge_high_mm, max(radius_mm, self.edge_low_mm)))
-        weight = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * organ[box]
+        weight = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * liver_mask[box]
         contrast, replaced = self._contrast_hu(rng)
         inside = weight > 0.5
         if abs(contrast) * np.sqrt(np.count_nonzero(inside)) < self.visible * noise * hu_per_unit and not (
@@ -200,8 +200,8 @@ class Nodules(Recipe):
         return change.astype(np.float32)
 
 
-def _noise_of(images: Field, organ: NDArray[np.bool_]) -> float:
+def _noise_of(images: Field, liver_mask: NDArray[np.bool_]) -> float:
     """Estimate the standard deviation of the pixel noise in the organ from differences of neighbouring pixels."""
-    pairs = organ[:, :, 1:] & organ[:, :, :-1]
+    pairs = liver_mask[:, :, 1:] & liver_mask[:, :, :-1]
     apart = (images[:, :, 1:] - images[:, :, :-1])[pairs]
     return float(MAD_TO_SD * np.median(np.abs(apart)) / np.sqrt(2)) if apart.size else 0.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.noise import open_then_close, stretched_noise
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class NoiseStretch(Recipe):
     )
     again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing.")
 
-    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Not used: the shift is in grey levels of 255, as in the paper.
@@ -64,17 +64,17 @@ class NoiseStretch(Recipe):
         Anomalous
             The changed slice and its mask.
         """
-        mask = self.shape(organ, rng)
+        mask = self.shape(liver_mask, rng)
         shift = rng.uniform(self.shift_low, self.shift_high) * rng.choice((-1.0, 1.0))
         changed = np.clip(image + np.float32(shift / 255), 0, 1)
         return Anomalous(np.where(mask, changed, image).astype(np.float32), mask)
 
-    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Draw a mask.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -85,10 +85,10 @@ class NoiseStretch(Recipe):
             Inside the organ; may be empty.
         """
         if self.again and rng.random() < self.p_empty:
-            return np.zeros_like(organ)
+            return np.zeros_like(liver_mask)
         for _ in range(TRIES if self.again else 1):
-            field = stretched_noise(organ.shape, self.sigma_px, rng, self.noise)
-            mask = open_then_close(field > self.threshold, self.round_px) & organ
+            field = stretched_noise(liver_mask.shape, self.sigma_px, rng, self.noise)
+            mask = open_then_close(field > self.threshold, self.round_px) & liver_mask
             if mask.any():
                 break
         return mask

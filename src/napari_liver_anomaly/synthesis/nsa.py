@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Donor, DonorRecipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.patches import TOLERANCE, TRIES, moved, place, side_px, unchanged, window
 from napari_liver_anomaly.synthesis.poisson import cloned
 
@@ -44,14 +44,14 @@ class NSA(DonorRecipe):
     slope_hu: float = setting(3.0, unit="HU", low=1, high=300, help="Step from there to almost three quarters anomalous.")
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
-    def blend(self, image: Floats, organ: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
+    def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample of two slices.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         donor : Donor
             The other slice.
@@ -65,25 +65,25 @@ class NSA(DonorRecipe):
         Anomalous
             The changed slice; its degree is a logistic function of the median-filtered change.
         """
-        if rng.random() < self.p_empty or not (organ.any() and donor.organ.any()):
+        if rng.random() < self.p_empty or not (liver_mask.any() and donor.liver_mask.any()):
             return unchanged(image)
         for _ in range(TRIES):
             changed = image
             for _ in range(rng.integers(1, self.patches + 1)):
-                changed = self.with_piece(changed, organ, donor, rng)
+                changed = self.with_piece(changed, liver_mask, donor, rng)
             changed = np.where(np.abs(changed - image) > TOLERANCE, changed, image)
             if (mask := changed != image).any():
                 return Anomalous(changed, mask, self.degree(changed - image, mask, hu_per_unit))
         return unchanged(image)
 
-    def with_piece(self, image: Floats, organ: Bools, donor: Donor, rng: Generator) -> Floats:
+    def with_piece(self, image: Floats, liver_mask: Bools, donor: Donor, rng: Generator) -> Floats:
         """Blend one piece in.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             The slice so far.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where its organ is; not empty.
         donor : Donor
             Where the piece comes from; its organ is not empty.
@@ -96,12 +96,12 @@ class NSA(DonorRecipe):
             Within the range of the organ; the same outside the piece.
         """
         gamma = HALF_OFFSET + rng.gamma(HALF_SHAPE, HALF_SCALE, 2)
-        half = np.minimum(gamma, self.half_high) * side_px(organ)
-        target, source = place(organ, rng), place(donor.organ, rng)
+        half = np.minimum(gamma, self.half_high) * side_px(liver_mask)
+        target, source = place(liver_mask, rng), place(donor.liver_mask, rng)
         where = window(target, (half[0], half[1]), image.shape)
         piece = moved(donor, source, target, where, scale=rng.uniform(self.scale_low, self.scale_high))
-        tissue, result = image[organ], image.copy()
-        region = organ[where] & piece.organ
+        tissue, result = image[liver_mask], image.copy()
+        region = liver_mask[where] & piece.liver_mask
         blended = np.clip(cloned(image[where], piece.image, region), tissue.min(), tissue.max())
         result[where] = np.where(region, blended, image[where])
         return result

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.blends import blended
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -51,14 +51,14 @@ class Paintbrush(Recipe):
         help="Share of samples left healthy; in the others strokes start in the organ's box until one meets it.",
     )
 
-    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Not used: changes are shares of the image's range, as in the paper.
@@ -70,14 +70,14 @@ class Paintbrush(Recipe):
         Anomalous
             The changed slice and its mask.
         """
-        return blended(image, self.shape(organ, rng), self.blend, self.least_change, rng)
+        return blended(image, self.shape(liver_mask, rng), self.blend, self.least_change, rng)
 
-    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Draw a mask.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -87,17 +87,17 @@ class Paintbrush(Recipe):
         ndarray, (H, W) bool
             Inside the organ; empty for the share left healthy.
         """
-        if rng.random() >= self.p_empty and organ.any():
+        if rng.random() >= self.p_empty and liver_mask.any():
             for _ in range(TRIES):
-                mask = painted(organ.shape, *self._strokes(organ, rng)) & organ
+                mask = painted(liver_mask.shape, *self._strokes(liver_mask, rng)) & liver_mask
                 if mask.any():
                     return mask
-        return np.zeros_like(organ)
+        return np.zeros_like(liver_mask)
 
-    def _strokes(self, organ: NDArray[np.bool_], rng: Generator) -> tuple[NDArray[np.float64], float]:
+    def _strokes(self, liver_mask: NDArray[np.bool_], rng: Generator) -> tuple[NDArray[np.float64], float]:
         """Corners (n + 1, 2) of the strokes in pixels (y, x), and the radius of the brush."""
-        scale = side(organ.shape) / SIDE_PX
-        low, high = box(organ)
+        scale = side(liver_mask.shape) / SIDE_PX
+        low, high = box(liver_mask)
         start = rng.uniform(low - 0.5, high - 0.5)
         radius = scale * rng.uniform(self.width_low, self.width_high) / 2
         count = int(rng.integers(self.strokes_low, max(self.strokes_low + 1, self.strokes_high)))
@@ -158,12 +158,12 @@ def side(shape: tuple[int, int]) -> float:
     return float(np.sqrt(shape[0] * shape[1]))
 
 
-def box(organ: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def box(liver_mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Bounding box of an organ.
 
     Parameters
     ----------
-    organ : ndarray, (H, W) bool
+    liver_mask : ndarray, (H, W) bool
         Not empty.
 
     Returns
@@ -171,5 +171,5 @@ def box(organ: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     tuple of ndarray
         First index (y, x) inside, and the one after the last.
     """
-    spans = [np.flatnonzero(organ.any(axis=axis)) for axis in (1, 0)]
+    spans = [np.flatnonzero(liver_mask.any(axis=axis)) for axis in (1, 0)]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.synthesis.contract import Anomalous, Donor
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -42,12 +42,12 @@ def unchanged(image: Floats) -> Anomalous:
     return Anomalous(image.copy(), np.zeros(image.shape, dtype=bool), np.zeros(image.shape, dtype=np.float32))
 
 
-def box(organ: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def box(liver_mask: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Find the organ's bounding box.
 
     Parameters
     ----------
-    organ : ndarray, (H, W) bool
+    liver_mask : ndarray, (H, W) bool
         Not empty.
 
     Returns
@@ -55,19 +55,19 @@ def box(organ: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     tuple of ndarray of int, (2,)
         First row and column, and number of rows and columns.
     """
-    where = [np.flatnonzero(organ.any(axis=1 - axis)) for axis in (0, 1)]
+    where = [np.flatnonzero(liver_mask.any(axis=1 - axis)) for axis in (0, 1)]
     first = np.array([line[0] for line in where], dtype=np.intp)
     return first, np.array([line[-1] for line in where], dtype=np.intp) - first + 1
 
 
-def side_px(organ: Bools) -> float:
+def side_px(liver_mask: Bools) -> float:
     """Measure the organ: the side of the square that has the area of its bounding box.
 
     The papers take the side of the frame, which their organ fills; a liver fills a part of it that differs from slice to slice [OURS].
 
     Parameters
     ----------
-    organ : ndarray, (H, W) bool
+    liver_mask : ndarray, (H, W) bool
         Not empty.
 
     Returns
@@ -75,7 +75,7 @@ def side_px(organ: Bools) -> float:
     float
         Pixels.
     """
-    return float(np.sqrt(np.prod(box(organ)[1])))
+    return float(np.sqrt(np.prod(box(liver_mask)[1])))
 
 
 def place(inside: Bools, rng: Generator) -> NDArray[np.intp]:
@@ -157,8 +157,8 @@ def moved(
     turn = np.array([[cos, sin], [-sin, cos]])
     start = np.array([part.start for part in where])
     shape = tuple(part.stop - part.start for part in where)
-    image, organ = (
+    image, liver_mask = (
         affine_transform(plane, turn, source + turn @ (start - target), output_shape=shape, order=1)
-        for plane in (donor.image, donor.organ.astype(np.float32))
+        for plane in (donor.image, donor.liver_mask.astype(np.float32))
     )
-    return Donor(image, organ > 0.999)
+    return Donor(image, liver_mask > 0.999)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.textures import drawn_periods, texture, turned_noise
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class Perlin(Recipe):
     )
     again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is often nothing.")
 
-    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Not used: the texture is a share of the image's range.
@@ -62,19 +62,19 @@ class Perlin(Recipe):
         Anomalous
             The changed slice and its mask.
         """
-        mask = self.shape(organ, rng)
+        mask = self.shape(liver_mask, rng)
         if not mask.any():
             return Anomalous(image.copy(), mask)
         kept = np.float32(rng.uniform(0, self.kept_high))
         changed = (1 - kept) * texture(image.shape, self.finest, rng) + kept * image
         return Anomalous(np.where(mask, np.clip(changed, 0, 1), image).astype(np.float32), mask)
 
-    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Draw a mask.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -84,13 +84,13 @@ class Perlin(Recipe):
         ndarray, (H, W) bool
             Inside the organ; may be empty.
         """
-        mask = np.zeros_like(organ)
-        if rng.random() < self.p_empty or not organ.any():
+        mask = np.zeros_like(liver_mask)
+        if rng.random() < self.p_empty or not liver_mask.any():
             return mask
-        y, x = np.nonzero(organ)  # the noise is wanted there only
+        y, x = np.nonzero(liver_mask)  # the noise is wanted there only
         for _ in range(TRIES if self.again else 1):
-            noise = turned_noise(y, x, organ.shape, drawn_periods(self.finest, rng), rng)
-            mask[organ] = noise > self.threshold
+            noise = turned_noise(y, x, liver_mask.shape, drawn_periods(self.finest, rng), rng)
+            mask[liver_mask] = noise > self.threshold
             if mask.any():
                 break
         return mask

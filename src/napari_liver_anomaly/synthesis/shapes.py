@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.settings import setting
-from napari_liver_anomaly.synthesis.contract import Anomalous, Recipe
+from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 from napari_liver_anomaly.synthesis.paintbrush import SIDE_PX, TRIES, Paintbrush, box, side
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class Squares(Paintbrush):
     """Squares in place of brush strokes, as large and blended alike (random-shape pseudo-outliers, EMBC 2022, figure 4)."""
 
-    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Draw a square where the same seed paints strokes, of the same area.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -42,19 +42,19 @@ class Squares(Paintbrush):
         ndarray, (H, W) bool
             A square, cut by the organ where it does not fit in; empty for the share left healthy.
         """
-        return _as_large(Paintbrush.shape(self, organ, rng), organ, np.maximum)
+        return _as_large(Paintbrush.shape(self, liver_mask, rng), liver_mask, np.maximum)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circles(Paintbrush):
     """Discs in place of brush strokes, as large and blended alike (random-shape pseudo-outliers, EMBC 2022, figure 4)."""
 
-    def shape(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Draw a disc where the same seed paints strokes, of the same area.
 
         Parameters
         ----------
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where it may lie.
         rng : numpy.random.Generator
             Source of chance.
@@ -64,10 +64,10 @@ class Circles(Paintbrush):
         ndarray, (H, W) bool
             A disc, cut by the organ where it does not fit in; empty for the share left healthy.
         """
-        return _as_large(Paintbrush.shape(self, organ, rng), organ, np.hypot)
+        return _as_large(Paintbrush.shape(self, liver_mask, rng), liver_mask, np.hypot)
 
 
-def _as_large(mask: NDArray[np.bool_], organ: NDArray[np.bool_], distance: Any) -> NDArray[np.bool_]:
+def _as_large(mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], distance: Any) -> NDArray[np.bool_]:
     """As many pixels of the organ, to a pixel of the outline's width, as the mask has: those nearest to its centre, by a distance of |y| and |x|."""
     area = np.count_nonzero(mask)
     if area == 0:
@@ -75,7 +75,7 @@ def _as_large(mask: NDArray[np.bool_], organ: NDArray[np.bool_], distance: Any) 
     centre = [index.mean() for index in np.nonzero(mask)]
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     away = distance(np.abs(y - centre[0]), np.abs(x - centre[1]))
-    return np.asarray(organ & (away <= np.partition(away[organ], area - 1)[area - 1]))
+    return np.asarray(liver_mask & (away <= np.partition(away[liver_mask], area - 1)[area - 1]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,14 +87,14 @@ class Zeroed(Recipe):
     width: float = setting(20.0, unit="px of 128", low=1, high=128, help="Side of a square, for a slice of 128 px side.")
     p_empty: float = setting(0.0, low=0, high=1, help="Share of samples left healthy; in the others a square meets the organ.")
 
-    def draw(self, image: NDArray[np.float32], organ: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
+    def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample.
 
         Parameters
         ----------
         image : ndarray, (H, W) float32
             A healthy slice, 0…1.
-        organ : ndarray, (H, W) bool
+        liver_mask : ndarray, (H, W) bool
             Where the organ is.
         hu_per_unit : float
             Not used: black is 0.
@@ -106,19 +106,19 @@ class Zeroed(Recipe):
         Anomalous
             The slice with 0 in the squares, as far as they lie in the organ, and their mask.
         """
-        mask = np.zeros_like(organ)
-        if rng.random() >= self.p_empty and organ.any():
+        mask = np.zeros_like(liver_mask)
+        if rng.random() >= self.p_empty and liver_mask.any():
             for _ in range(TRIES):
-                mask = self._squares(organ, rng) & organ
+                mask = self._squares(liver_mask, rng) & liver_mask
                 if mask.any():
                     break
         return Anomalous(np.where(mask, np.float32(0), image), mask)
 
-    def _squares(self, organ: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
+    def _squares(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
         """Squares that lie in the organ's box, or fill it where it is narrower."""
-        mask = np.zeros_like(organ)
-        low, high = box(organ)
-        width = max(round(self.width * side(organ.shape) / SIDE_PX), 1)
+        mask = np.zeros_like(liver_mask)
+        low, high = box(liver_mask)
+        width = max(round(self.width * side(liver_mask.shape) / SIDE_PX), 1)
         for _ in range(int(rng.integers(self.count_low, self.count_high + 1))):
             top, left = rng.integers(low, np.maximum(high - width, low) + 1)
             mask[top : top + width, left : left + width] = True

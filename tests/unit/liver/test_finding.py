@@ -11,12 +11,12 @@ import pytest
 from napari_liver_anomaly import find_liver
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Cancelled, Refusal, UnfitModel
+from napari_liver_anomaly.io import read
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import checked, packaged_weights
-from napari_liver_anomaly.methods import names
 from napari_liver_anomaly.metrics import dice
+from napari_liver_anomaly.models import names
 from napari_liver_anomaly.phantom import PhantomSettings, Sample, make_phantom
-from napari_liver_anomaly.reading import read
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 BOUND = 0.85

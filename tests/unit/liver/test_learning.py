@@ -8,6 +8,7 @@ import torch
 
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Cancelled, Refusal
+from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import training
 from napari_liver_anomaly.liver.finder import Finder
@@ -15,7 +16,6 @@ from napari_liver_anomaly.liver.samples import BLOCK, WINDOW, coarse_sample, fin
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.liver.validate import cross_validate_liver, train_liver
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.writing import write_image
 
 TINY = LiverSchedule(coarse_updates=3, fine_updates=3, coarse_batch=1, fine_batch=2)
 

@@ -19,12 +19,12 @@ SPACING = (3.0, 1.5, 1.5)
 def case(seed, tumour=True, shape=(12, 48, 50)):
     rng = np.random.default_rng(seed)
     field = gaussian_filter(rng.standard_normal(shape), (1, 3, 3))
-    organ = np.zeros(shape, bool)
-    organ[1:-1, 5:-5, 5:-5] = True
+    liver_mask = np.zeros(shape, bool)
+    liver_mask[1:-1, 5:-5, 5:-5] = True
     truth = (field > np.quantile(field, 0.93)) & tumour
     noise = gaussian_filter(rng.standard_normal(shape), (0.5, 1.5, 1.5))
     score = np.clip(0.35 + 0.25 * truth + 0.5 * noise + 0.1 * rng.random(shape), 0, 1)
-    return (np.floor(score * 4095) / 4096).astype(np.float32), truth, organ
+    return (np.floor(score * 4095) / 4096).astype(np.float32), truth, liver_mask
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +38,24 @@ def kept(cases):
 
 
 def test_a_case_is_plain_data(cases, kept):
-    (score, truth, organ), found = cases[0], kept[0]
+    (score, truth, liver_mask), found = cases[0], kept[0]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    guess, inside = (score >= 0.5) & organ, truth & organ
+    guess, inside = (score >= 0.5) & liver_mask, truth & liver_mask
     assert found["dice"] == dice(guess, inside) and found["counts"]["fn"] == (inside & ~guess).sum()
     assert found["counts"]["tp"] == (guess & inside).sum() and found["counts"]["fp"] == (guess & ~inside).sum()
-    assert found["missed_outside"] == (truth & ~organ).sum() > 0
+    assert found["missed_outside"] == (truth & ~liver_mask).sum() > 0
     assert found["slice_dice"] == [dice(g, t) for g, t in zip(guess, inside, strict=True) if t.any()]
     assert len(found["slice_truths"]) == 10 == len(found["slice_scores"]["maximum"])
     assert found["slice_truths"] == [int(t.any()) for t in inside[1:-1]]
-    assert found["slice_scores"]["maximum"] == pytest.approx([s[o].max() for s, o in zip(score[1:-1], organ[1:-1], strict=True)])
+    assert found["slice_scores"]["maximum"] == pytest.approx(
+        [s[o].max() for s, o in zip(score[1:-1], liver_mask[1:-1], strict=True)]
+    )
     lesions = find_lesions(guess, inside, SPACING)
     assert {size: tuple(pair) for size, pair in found["lesions"]["found"].items()} == lesions.by_size()
     assert found["lesions"]["false"] == lesions.false > 0 and found["curve"][4]["false_lesions"] == lesions.false
-    tidy = open_then_close_slices(guess, 5) & organ
+    tidy = open_then_close_slices(guess, 5) & liver_mask
     assert found["post_processed"]["dice"] == dice(tidy, inside) != found["dice"]
-    assert found["voxels"] == organ.sum() == sum(sum(found["ranking"][side][1]) for side in ("lesion", "other"))
+    assert found["voxels"] == liver_mask.sum() == sum(sum(found["ranking"][side][1]) for side in ("lesion", "other"))
 
 
 def test_a_scan_without_tumour_keeps_its_false_calls_and_no_dice(kept):
@@ -122,34 +124,34 @@ def test_one_case_is_its_own_mean_and_order_does_not_matter(kept):
 
 
 def test_perfect_disjoint_and_empty(cases):
-    _, truth, organ = cases[0]
-    perfect = measure_slices(truth.astype(np.float32), truth, organ, SPACING)
+    _, truth, liver_mask = cases[0]
+    perfect = measure_slices(truth.astype(np.float32), truth, liver_mask, SPACING)
     assert perfect["dice"] == 1 and perfect["lesions"]["false"] == 0
     assert pool([perfect])["average_precision"]["pooled"] == pool([perfect])["auroc_in_liver"]["pooled"] == 1
     for wrong in (~truth, truth & False):
-        found = measure_slices(wrong.astype(np.float32), truth, organ, SPACING)
+        found = measure_slices(wrong.astype(np.float32), truth, liver_mask, SPACING)
         assert found["dice"] == 0 and set(found["slice_dice"]) == {0.0} and found["counts"]["tp"] == 0
     assert pool([found])["average_precision"]["pooled"] == pytest.approx(pool([found])["average_precision"]["prevalence"])
-    nowhere = measure_slices(truth.astype(np.float32), truth, organ & False, SPACING)
+    nowhere = measure_slices(truth.astype(np.float32), truth, liver_mask & False, SPACING)
     assert nowhere["dice"] is None and nowhere["missed_outside"] == truth.sum()
     assert pool([nowhere, perfect])["auroc_in_liver"]["pooled"] == 1 and json.dumps(pool([nowhere]), allow_nan=False)
 
 
 def test_cutting_to_the_organ_changes_nothing(cases, kept):
-    score, truth, organ = cases[0]
-    wide = [np.pad(part, ((0, 3), (20, 4), (7, 30))) for part in (score, truth, organ)]
+    score, truth, liver_mask = cases[0]
+    wide = [np.pad(part, ((0, 3), (20, 4), (7, 30))) for part in (score, truth, liver_mask)]
     wide[0][~wide[2]] = np.nan  # what lies outside is not looked at
     assert plain(measure_slices(*wide, SPACING), 9) == plain(kept[0], 9)
 
 
 def test_bad_scores_are_refused(cases):
-    score, truth, organ = cases[0]
+    score, truth, liver_mask = cases[0]
     with pytest.raises(TypeError):
-        measure_slices(score.astype(np.float16), truth, organ, SPACING)
+        measure_slices(score.astype(np.float16), truth, liver_mask, SPACING)
     broken = score.copy()
     broken[5, 20, 20] = np.nan
     with pytest.raises(InvalidNumbers):
-        measure_slices(broken, truth, organ, SPACING)
+        measure_slices(broken, truth, liver_mask, SPACING)
 
 
 def test_a_case_takes_less_than_half_a_second():

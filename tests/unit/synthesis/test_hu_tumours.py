@@ -14,30 +14,30 @@ SPACING = (3.0, 1.5, 1.5)
 
 def stack(planes=3, height=120, width=150, noise=0.05):
     y, x = np.ogrid[:height, :width]
-    organ = ((y - height / 2) / (0.42 * height)) ** 2 + ((x - width / 2) / (0.42 * width)) ** 2 < 1
-    organ = np.broadcast_to(organ, (planes, height, width)).copy()
-    values = np.random.default_rng(3).normal(0.5, noise, organ.shape)
-    return np.where(organ, values, 0).clip(0, 1).astype(np.float32), organ
+    liver_mask = ((y - height / 2) / (0.42 * height)) ** 2 + ((x - width / 2) / (0.42 * width)) ** 2 < 1
+    liver_mask = np.broadcast_to(liver_mask, (planes, height, width)).copy()
+    values = np.random.default_rng(3).normal(0.5, noise, liver_mask.shape)
+    return np.where(liver_mask, values, 0).clip(0, 1).astype(np.float32), liver_mask
 
 
-def draws(recipe, images, organ, count, spacing=SPACING):
-    return [recipe.draw_stack(images, organ, 300, np.random.default_rng(seed), spacing) for seed in range(count)]
+def draws(recipe, images, liver_mask, count, spacing=SPACING):
+    return [recipe.draw_stack(images, liver_mask, 300, np.random.default_rng(seed), spacing) for seed in range(count)]
 
 
 def test_tissue_only_gets_darker_and_stays_tissue():
-    images, organ = stack(noise=0.2)
-    images[organ] = images[organ].clip(0.02, 1)
-    for drawn in draws(HuTumours(p_empty=0, contrast_high_hu=300), images, organ, 30):
+    images, liver_mask = stack(noise=0.2)
+    images[liver_mask] = images[liver_mask].clip(0.02, 1)
+    for drawn in draws(HuTumours(p_empty=0, contrast_high_hu=300), images, liver_mask, 30):
         assert (drawn.image <= images).all()
-        assert drawn.image[organ].min() >= np.float32(0.02)
+        assert drawn.image[liver_mask].min() >= np.float32(0.02)
         inside = drawn.mask & (images > 0.03)
         assert (drawn.image < images)[inside].all()
 
 
 def test_contrast_is_in_hounsfield_units_halved_by_the_texture_and_its_edge_is_soft():
-    images, organ = stack(noise=0)
+    images, liver_mask = stack(noise=0)
     deep, beyond = [], []
-    for drawn in draws(HuTumours(p_empty=0, contrast_low_hu=100, contrast_high_hu=100), images, organ, 40):
+    for drawn in draws(HuTumours(p_empty=0, contrast_low_hu=100, contrast_high_hu=100), images, liver_mask, 40):
         drop = (images - drawn.image) * 300
         assert drop.max() <= 100.1
         deep.append(drop[drop > 0.6 * drop.max()].mean())
@@ -48,9 +48,9 @@ def test_contrast_is_in_hounsfield_units_halved_by_the_texture_and_its_edge_is_s
 
 @pytest.mark.parametrize("planes", [1, 3])
 def test_only_the_share_that_is_set_stays_healthy(planes):
-    images, organ = stack(planes, 60, 60)
-    assert all(drawn.mask[planes // 2].any() for drawn in draws(HuTumours(p_empty=0), images, organ, 60))
-    labels = [drawn.label for drawn in draws(HuTumours(p_empty=0.4), images, organ, 150)]
+    images, liver_mask = stack(planes, 60, 60)
+    assert all(drawn.mask[planes // 2].any() for drawn in draws(HuTumours(p_empty=0), images, liver_mask, 60))
+    labels = [drawn.label for drawn in draws(HuTumours(p_empty=0.4), images, liver_mask, 150)]
     assert np.mean(labels) == pytest.approx(0.6, abs=0.12)
 
 
@@ -58,9 +58,9 @@ def test_sizes_reach_from_tiny_to_large():
     """Radii of discs as large as the single spots: some below 4 mm, some above 25 mm; a fifth of the samples have tiny ones alone."""
     from scipy.ndimage import label
 
-    images, organ = stack(1, 160, 180, noise=0)
+    images, liver_mask = stack(1, 160, 180, noise=0)
     largest = []
-    for drawn in draws(HuTumours(p_empty=0), images, organ, 120):
+    for drawn in draws(HuTumours(p_empty=0), images, liver_mask, 120):
         numbered, count = label(drawn.mask[0])
         areas = np.bincount(numbered.ravel(), minlength=count + 1)[1:] * 1.5**2
         largest.append(np.sqrt(areas.max() / np.pi))

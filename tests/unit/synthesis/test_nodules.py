@@ -17,25 +17,25 @@ NO_FRILLS = {"p_empty": 0, "p_many": 0, "p_bright": 0, "p_isodense": 0, "p_core"
 
 def stack(planes=5, height=80, width=96, noise=0.05, seed=3):
     y, x = np.ogrid[:height, :width]
-    organ = ((y - height / 2) / (0.42 * height)) ** 2 + ((x - width / 2) / (0.42 * width)) ** 2 < 1
-    organ = np.broadcast_to(organ, (planes, height, width)).copy()
-    values = np.random.default_rng(seed).normal(0.5, noise, organ.shape)
-    return np.where(organ, values, 0).clip(0, 1).astype(np.float32), organ
+    liver_mask = ((y - height / 2) / (0.42 * height)) ** 2 + ((x - width / 2) / (0.42 * width)) ** 2 < 1
+    liver_mask = np.broadcast_to(liver_mask, (planes, height, width)).copy()
+    values = np.random.default_rng(seed).normal(0.5, noise, liver_mask.shape)
+    return np.where(liver_mask, values, 0).clip(0, 1).astype(np.float32), liver_mask
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), planes=st.sampled_from([1, 3, 5]), height=st.integers(33, 90))
 def test_contract_of_stacks(name, seed, planes, height):
-    images, organ = stack(planes, height)
+    images, liver_mask = stack(planes, height)
     before = images.copy()
-    first = RECIPES[name]().draw_stack(images, organ, 300, np.random.default_rng(seed), SPACING)
-    second = RECIPES[name]().draw_stack(images, organ, 300, np.random.default_rng(seed), SPACING)
+    first = RECIPES[name]().draw_stack(images, liver_mask, 300, np.random.default_rng(seed), SPACING)
+    second = RECIPES[name]().draw_stack(images, liver_mask, 300, np.random.default_rng(seed), SPACING)
     assert np.array_equal(images, before)
     assert first.image.shape == first.mask.shape == images.shape
     assert first.image.dtype == np.float32
-    assert not (first.mask & ~organ).any()
-    assert np.array_equal(first.image[~organ], images[~organ])
+    assert not (first.mask & ~liver_mask).any()
+    assert np.array_equal(first.image[~liver_mask], images[~liver_mask])
     assert 0 <= first.image.min() <= first.image.max() <= 1
     assert np.array_equal(first.image, second.image)
     assert np.array_equal(first.mask, second.mask)
@@ -43,11 +43,11 @@ def test_contract_of_stacks(name, seed, planes, height):
 
 def test_a_lesion_is_a_body_in_space():
     """Neighbouring slices show neighbouring cuts of one body: their masks overlap much more than those of two draws."""
-    images, organ = stack()
+    images, liver_mask = stack()
     inside, chance = [], []
     masks = [
         Nodules(**NO_FRILLS, radius_low_mm=12, radius_high_mm=14)
-        .draw_stack(images, organ, 300, np.random.default_rng(s), SPACING)
+        .draw_stack(images, liver_mask, 300, np.random.default_rng(s), SPACING)
         .mask
         for s in range(30)
     ]
@@ -60,26 +60,28 @@ def test_a_lesion_is_a_body_in_space():
 def test_size_is_in_millimetres():
     """Half the pixel size gives four times the pixels."""
     recipe = Nodules(**NO_FRILLS, radius_low_mm=10, radius_high_mm=10.01, lumpy=0)
-    images, organ = stack(1, 160, 160)
+    images, liver_mask = stack(1, 160, 160)
     areas = []
     for mm in (1.5, 0.75):
-        drawn = [recipe.draw_stack(images, organ, 300, np.random.default_rng(s), (3.0, mm, mm)).mask.sum() for s in range(60)]
+        drawn = [
+            recipe.draw_stack(images, liver_mask, 300, np.random.default_rng(s), (3.0, mm, mm)).mask.sum() for s in range(60)
+        ]
         areas.append(np.median(drawn))
     assert areas[1] / areas[0] == pytest.approx(4, rel=0.25)
 
 
 def test_vessels_are_replaced():
     """A bright vessel is gone inside a lesion that replaces tissue, and still there in one that only shifts it."""
-    images, organ = stack(noise=0.01)
-    vessel = np.zeros_like(organ)
+    images, liver_mask = stack(noise=0.01)
+    vessel = np.zeros_like(liver_mask)
     vessel[:, 38:42, :] = True
-    images = np.where(vessel & organ, np.float32(0.75), images)
+    images = np.where(vessel & liver_mask, np.float32(0.75), images)
     contrast = {}
     for share in (0.0, 1.0):
         recipe = Nodules(**NO_FRILLS, p_replace=share, radius_low_mm=18, radius_high_mm=20, dark_low_hu=30, dark_high_hu=31)
         left = []
         for seed in range(40):
-            drawn = recipe.draw_stack(images, organ, 300, np.random.default_rng(seed), SPACING)
+            drawn = recipe.draw_stack(images, liver_mask, 300, np.random.default_rng(seed), SPACING)
             deep = drawn.mask[2]
             if (deep & vessel[2]).sum() > 20 and (deep & ~vessel[2]).sum() > 20:
                 left.append(drawn.image[2][deep & vessel[2]].mean() - drawn.image[2][deep & ~vessel[2]].mean())
@@ -90,10 +92,10 @@ def test_vessels_are_replaced():
 
 def test_what_noise_hides_is_not_drawn():
     recipe = Nodules(**NO_FRILLS, radius_low_mm=2.5, radius_high_mm=3, dark_low_hu=10, dark_high_hu=12)
-    quiet, organ = stack(noise=0.005)
+    quiet, liver_mask = stack(noise=0.005)
     noisy, _ = stack(noise=0.15)
     drawn = {
-        name: sum(recipe.draw_stack(image, organ, 300, np.random.default_rng(s), SPACING).label for s in range(30))
+        name: sum(recipe.draw_stack(image, liver_mask, 300, np.random.default_rng(s), SPACING).label for s in range(30))
         for name, image in (("quiet", quiet), ("noisy", noisy))
     }
     assert drawn["quiet"] > 20

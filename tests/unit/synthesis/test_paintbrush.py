@@ -15,9 +15,9 @@ from napari_liver_anomaly.synthesis.paintbrush import painted
 WHOLE = np.ones((128, 128), dtype=bool)
 
 
-def textured(organ, seed=5):
-    values = np.random.default_rng(seed).uniform(0.3, 0.7, organ.shape)
-    return np.where(organ, values, 0).astype(np.float32)
+def textured(liver_mask, seed=5):
+    values = np.random.default_rng(seed).uniform(0.3, 0.7, liver_mask.shape)
+    return np.where(liver_mask, values, 0).astype(np.float32)
 
 
 def corner_organ(height=120, width=150):
@@ -52,19 +52,21 @@ def test_a_stroke_is_what_lies_no_farther_from_its_line_than_the_radius():
 
 @pytest.mark.parametrize("kind", [Paintbrush, Squares, Circles, Zeroed])
 def test_a_small_organ_in_a_corner_is_met_and_the_share_left_healthy_is_the_setting(kind):
-    organ = corner_organ()
-    image = textured(organ)
-    assert all(kind(p_empty=0).draw(image, organ, 300, np.random.default_rng(seed)).label for seed in range(40))
+    liver_mask = corner_organ()
+    image = textured(liver_mask)
+    assert all(kind(p_empty=0).draw(image, liver_mask, 300, np.random.default_rng(seed)).label for seed in range(40))
     rng = np.random.default_rng(1)
-    assert np.mean([kind(p_empty=0.3).draw(image, organ, 300, rng).label for _ in range(300)]) == pytest.approx(0.7, abs=0.08)
-    nowhere = kind(p_empty=0).draw(image, np.zeros_like(organ), 300, rng)
+    assert np.mean([kind(p_empty=0.3).draw(image, liver_mask, 300, rng).label for _ in range(300)]) == pytest.approx(
+        0.7, abs=0.08
+    )
+    nowhere = kind(p_empty=0).draw(image, np.zeros_like(liver_mask), 300, rng)
     assert not nowhere.label and np.array_equal(nowhere.image, image)
 
 
-def changes(blend, image, organ, draws=40):
+def changes(blend, image, liver_mask, draws=40):
     """Image and healthy image inside the mask, of each draw, away from the ends of the range."""
     for seed in range(draws):
-        drawn = Paintbrush(blend=blend, p_empty=0).draw(image, organ, 300, np.random.default_rng(seed))
+        drawn = Paintbrush(blend=blend, p_empty=0).draw(image, liver_mask, 300, np.random.default_rng(seed))
         assert np.array_equal(drawn.image[~drawn.mask], image[~drawn.mask])
         assert np.abs(drawn.image - image)[drawn.mask].max() >= 0.05
         free = drawn.mask & (drawn.image > 0) & (drawn.image < 1)
@@ -113,13 +115,13 @@ def test_any_blend_is_each_of_the_three_as_often():
 @pytest.mark.parametrize("kind", [Squares, Circles])
 def test_shapes_are_as_large_as_strokes(kind):
     """Two samples of areas, drawn from other seeds, agree; with the same seed each pair does, but for one row of the outline."""
-    organ = np.hypot(*np.ogrid[-64:64, -64:64]) < 55
-    strokes = [np.count_nonzero(Paintbrush(p_empty=0).shape(organ, np.random.default_rng([0, n]))) for n in range(200)]
-    shapes = [np.count_nonzero(kind(p_empty=0).shape(organ, np.random.default_rng([1, n]))) for n in range(200)]
+    liver_mask = np.hypot(*np.ogrid[-64:64, -64:64]) < 55
+    strokes = [np.count_nonzero(Paintbrush(p_empty=0).shape(liver_mask, np.random.default_rng([0, n]))) for n in range(200)]
+    shapes = [np.count_nonzero(kind(p_empty=0).shape(liver_mask, np.random.default_rng([1, n]))) for n in range(200)]
     assert ks_2samp(strokes, shapes).pvalue > 0.05
     assert ks_2samp(strokes, 1.4 * np.array(shapes)).pvalue < 0.01, "the test would see areas that differ"
     for n in range(100):
-        paired = np.count_nonzero(kind(p_empty=0).shape(organ, np.random.default_rng([0, n])))
+        paired = np.count_nonzero(kind(p_empty=0).shape(liver_mask, np.random.default_rng([0, n])))
         assert 0 <= paired - strokes[n] <= 2 * np.sqrt(strokes[n]) + 2
 
 
@@ -142,11 +144,11 @@ def test_squares_are_square_and_discs_round():
 
 
 def test_black_squares_are_one_to_three_of_20_px_inside_the_organs_box():
-    organ = np.zeros((128, 128), dtype=bool)
-    organ[30:110, 20:90] = True
-    image, areas = textured(organ), []
+    liver_mask = np.zeros((128, 128), dtype=bool)
+    liver_mask[30:110, 20:90] = True
+    image, areas = textured(liver_mask), []
     for seed in range(100):
-        drawn = Zeroed().draw(image, organ, 300, np.random.default_rng(seed))
+        drawn = Zeroed().draw(image, liver_mask, 300, np.random.default_rng(seed))
         assert not drawn.image[drawn.mask].any()
         assert np.array_equal(drawn.image[~drawn.mask], image[~drawn.mask])
         areas.append(np.count_nonzero(drawn.mask))

@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from napari_liver_anomaly.synthesis import RECIPES, CutPaste
-from napari_liver_anomaly.synthesis.contract import Donor
+from napari_liver_anomaly.synthesis.base import Donor
 from napari_liver_anomaly.synthesis.cutpaste import rectangle
 from napari_liver_anomaly.synthesis.fpi import FPI
 from napari_liver_anomaly.synthesis.nsa import NSA
@@ -23,10 +23,10 @@ PATCHED = ("fpi", "pii", "cutpaste", "nsa")
 def liver(seed: int, height: int = 110, width: int = 130, smooth: float = 3) -> tuple[np.ndarray, np.ndarray]:
     """A slice with the structure of vessels, 0 outside the organ; another seed has other structure and a slightly other outline."""
     y, x = np.ogrid[:height, :width]
-    organ = ((y - height / 2 - seed) / (0.36 * height)) ** 2 + ((x - width / 2 + seed) / (0.4 * width)) ** 2 < 1
+    liver_mask = ((y - height / 2 - seed) / (0.36 * height)) ** 2 + ((x - width / 2 + seed) / (0.4 * width)) ** 2 < 1
     rng = np.random.default_rng(seed)
-    image = 0.5 + gaussian_filter(rng.normal(size=organ.shape), smooth) * 0.8 + rng.normal(0, 0.02, organ.shape)
-    return np.where(organ, np.clip(image, 0.02, 1), 0).astype(np.float32), organ
+    image = 0.5 + gaussian_filter(rng.normal(size=liver_mask.shape), smooth) * 0.8 + rng.normal(0, 0.02, liver_mask.shape)
+    return np.where(liver_mask, np.clip(image, 0.02, 1), 0).astype(np.float32), liver_mask
 
 
 A, ORGAN = liver(1)
@@ -149,7 +149,7 @@ def test_background_of_the_other_slice_is_never_pasted(name):
 @pytest.mark.parametrize("recipe", [FPI(p_empty=0), PII(p_empty=0), NSA(p_empty=0), CutPaste(p_empty=0, jitter=0, kind="scar")])
 def test_flat_livers_hold_nothing_that_differs(recipe):
     """Only the edges of the livers have structure, and no piece takes any of it along: neither turned nor resized."""
-    flat, other = (np.where(organ, np.float32(0.5), 0).astype(np.float32) for organ in (ORGAN, OTHER))
+    flat, other = (np.where(liver_mask, np.float32(0.5), 0).astype(np.float32) for liver_mask in (ORGAN, OTHER))
     if isinstance(recipe, NSA):
         flat[55, 65] = (
             0.1  # kept by the mixed gradients as it is; without it, clipping to the organ's range would hide what is pasted
@@ -165,7 +165,7 @@ def test_flat_livers_hold_nothing_that_differs(recipe):
 def test_a_piece_is_copied_pixel_by_pixel_where_it_is_neither_turned_nor_resized():
     where = (slice(30, 51), slice(40, 61))
     piece = moved(DONOR, np.array([50, 60]), np.array([40, 50]), where)
-    assert np.allclose(piece.image, B[40:61, 50:71]) and np.array_equal(piece.organ, OTHER[40:61, 50:71])
+    assert np.allclose(piece.image, B[40:61, 50:71]) and np.array_equal(piece.liver_mask, OTHER[40:61, 50:71])
     larger = moved(DONOR, np.array([50, 60]), np.array([40, 50]), where, scale=2)
     assert np.allclose(larger.image[::2, ::2], B[45:56, 55:66])
     turned = moved(DONOR, np.array([50, 60]), np.array([40, 50]), where, degrees=90)
@@ -205,14 +205,15 @@ def test_a_pasted_piece_has_the_size_asked_for(kind):
 def test_a_piece_with_less_than_a_quarter_of_liver_is_not_pasted():
     """Threads of one pixel in every eight fill an eighth of any rectangle; of one in every two, half."""
     for step, wanted in ((8, False), (2, True)):
-        organ = np.zeros((160, 160), dtype=bool)
-        organ[8:-8, 8:-8:step] = True
-        image = np.where(organ, np.random.default_rng(0).uniform(0.2, 0.9, organ.shape), 0).astype(np.float32)
+        liver_mask = np.zeros((160, 160), dtype=bool)
+        liver_mask[8:-8, 8:-8:step] = True
+        image = np.where(liver_mask, np.random.default_rng(0).uniform(0.2, 0.9, liver_mask.shape), 0).astype(np.float32)
         drawn = [
-            CutPaste(kind="patch", p_empty=0).draw(image, organ, 300, np.random.default_rng(seed)).label for seed in range(12)
+            CutPaste(kind="patch", p_empty=0).draw(image, liver_mask, 300, np.random.default_rng(seed)).label
+            for seed in range(12)
         ]
         free = [
-            CutPaste(kind="patch", p_empty=0, organ_share=0).draw(image, organ, 300, np.random.default_rng(seed)).label
+            CutPaste(kind="patch", p_empty=0, organ_share=0).draw(image, liver_mask, 300, np.random.default_rng(seed)).label
             for seed in range(12)
         ]
         assert all(free) and all(drawn) is wanted and any(drawn) is wanted

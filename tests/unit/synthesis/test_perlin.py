@@ -55,11 +55,11 @@ def test_turning_is_by_up_to_a_right_angle_and_leaves_corners_empty():
 
 
 def test_half_of_the_labels_are_0_and_with_no_second_draw_more():
-    rng, organ = np.random.default_rng(0), np.hypot(*np.ogrid[-64:64, -64:64]) < 20
-    labels = [Perlin().shape(organ, rng).any() for _ in range(400)]
+    rng, liver_mask = np.random.default_rng(0), np.hypot(*np.ogrid[-64:64, -64:64]) < 20
+    labels = [Perlin().shape(liver_mask, rng).any() for _ in range(400)]
     assert np.mean(labels) == pytest.approx(0.5, abs=0.08)
-    assert all(Perlin(p_empty=0).shape(organ, rng).any() for _ in range(60))
-    assert np.mean([Perlin(again=False).shape(organ, rng).any() for _ in range(400)]) < 0.42
+    assert all(Perlin(p_empty=0).shape(liver_mask, rng).any() for _ in range(60))
+    assert np.mean([Perlin(again=False).shape(liver_mask, rng).any() for _ in range(400)]) < 0.42
 
 
 def test_higher_thresholds_and_finer_noise_give_smaller_pieces():
@@ -104,8 +104,8 @@ def test_each_of_ten_alterations_alters():
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 200), (33, 47)])
 def test_any_size(shape):
-    organ = np.ones(shape, dtype=bool)
+    liver_mask = np.ones(shape, dtype=bool)
     image = np.full(shape, 0.5, dtype=np.float32)
     for seed in range(10):
-        drawn = Perlin(p_empty=0, finest=7).draw(image, organ, 300, np.random.default_rng(seed))
+        drawn = Perlin(p_empty=0, finest=7).draw(image, liver_mask, 300, np.random.default_rng(seed))
         assert drawn.image.shape == shape and np.isfinite(drawn.image).all()

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from napari_liver_anomaly.errors import WrongSetting
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretch, NoiseStretchPaper
-from napari_liver_anomaly.synthesis.contract import Donor, DonorRecipe
+from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
 from napari_liver_anomaly.synthesis.noise import ellipse, open_then_close, stretched_noise
 
 
 def liver_slice(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.ogrid[:height, :width]
-    organ = ((y - height / 2) / (0.4 * height)) ** 2 + ((x - width / 2) / (0.4 * width)) ** 2 < 1
-    noise = np.random.default_rng(7).normal(0.5, 0.05, organ.shape)
-    return np.where(organ, noise, 0).astype(np.float32), organ
+    liver_mask = ((y - height / 2) / (0.4 * height)) ** 2 + ((x - width / 2) / (0.4 * width)) ** 2 < 1
+    noise = np.random.default_rng(7).normal(0.5, 0.05, liver_mask.shape)
+    return np.where(liver_mask, noise, 0).astype(np.float32), liver_mask
 
 
-def held(make, image, organ, *others):
+def held(make, image, liver_mask, *others):
     """Hold the contract on a maker of samples from a seed's generator; ``others`` must stay as they are, too."""
     before = [array.copy() for array in (image, *others)]
     first, second = make(), make()
@@ -30,8 +30,8 @@ def held(make, image, organ, *others):
     assert first.mask.dtype == bool
     assert first.image.dtype == first.target.dtype == np.float32
     assert first.image.shape == first.mask.shape == first.target.shape == image.shape
-    assert not (first.mask & ~organ).any(), "the anomaly left the organ"
-    assert np.array_equal(first.image[~organ], image[~organ])
+    assert not (first.mask & ~liver_mask).any(), "the anomaly left the organ"
+    assert np.array_equal(first.image[~liver_mask], image[~liver_mask])
     assert not first.target[~first.mask].any()
     for values in (first.image, first.target):
         assert values.min() >= 0
@@ -47,19 +47,21 @@ def held(make, image, organ, *others):
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), height=st.integers(33, 150), width=st.integers(33, 150))
 def test_contract(name, seed, height, width):
-    image, organ = liver_slice(height, width)
-    held(lambda: RECIPES[name]().draw(image, organ, 300, np.random.default_rng(seed)), image, organ)
+    image, liver_mask = liver_slice(height, width)
+    held(lambda: RECIPES[name]().draw(image, liver_mask, 300, np.random.default_rng(seed)), image, liver_mask)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in RECIPES.items() if issubclass(kind, DonorRecipe)])
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), height=st.integers(33, 150), width=st.integers(33, 150))
 def test_contract_with_another_slice(name, seed, height, width):
-    image, organ = liver_slice(height, width)
+    image, liver_mask = liver_slice(height, width)
     other = np.roll(liver_slice(width, height)[0], 5, axis=1) * np.float32(0.9)
     donor = Donor(other, other > 0).sized(image.shape)
     rng = np.random.default_rng
-    held(lambda: RECIPES[name]().blend(image, organ, donor, 300, rng(seed)), image, organ, donor.image, donor.organ)
+    held(
+        lambda: RECIPES[name]().blend(image, liver_mask, donor, 300, rng(seed)), image, liver_mask, donor.image, donor.liver_mask
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -71,17 +73,17 @@ def test_a_slice_without_organ_stays_healthy(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_other_seeds_give_other_samples(name):
-    image, organ = liver_slice()
-    drawn = [RECIPES[name]().draw(image, organ, 300, np.random.default_rng(seed)).image for seed in range(12)]
+    image, liver_mask = liver_slice()
+    drawn = [RECIPES[name]().draw(image, liver_mask, 300, np.random.default_rng(seed)).image for seed in range(12)]
     assert len({image.tobytes() for image in drawn}) > 3
 
 
 @pytest.mark.parametrize("recipe", [NoiseStretch(p_empty=0), NoiseStretchPaper()])
 def test_hard_shapes_change_nothing_outside_and_shift_by_one_number_inside(recipe):
-    image, organ = liver_slice()
+    image, liver_mask = liver_slice()
     shifts = []
     for seed in range(60):
-        drawn = recipe.draw(image, organ, 300, np.random.default_rng(seed))
+        drawn = recipe.draw(image, liver_mask, 300, np.random.default_rng(seed))
         assert np.array_equal(drawn.image[~drawn.mask], image[~drawn.mask])
         if drawn.label:
             change = (drawn.image - image)[drawn.mask & (drawn.image > 0) & (drawn.image < 1)] * 255
@@ -93,12 +95,12 @@ def test_hard_shapes_change_nothing_outside_and_shift_by_one_number_inside(recip
 
 
 def test_share_left_healthy_is_the_setting():
-    image, organ = liver_slice()
+    image, liver_mask = liver_slice()
     for recipe in (Blobs(p_empty=0.3), NoiseStretch(p_empty=0.3)):
         rng = np.random.default_rng(0)
-        labels = [recipe.draw(image, organ, 300, rng).label for _ in range(150)]
+        labels = [recipe.draw(image, liver_mask, 300, rng).label for _ in range(150)]
         assert 0.18 < 1 - np.mean(labels) < 0.42
-    labels = [Blobs(p_empty=0).draw(image, organ, 300, np.random.default_rng(seed)).label for seed in range(40)]
+    labels = [Blobs(p_empty=0).draw(image, liver_mask, 300, np.random.default_rng(seed)).label for seed in range(40)]
     assert all(labels)
 
 
@@ -145,12 +147,12 @@ def test_opening_and_closing_agree_with_scipy_away_from_the_border():
 
 
 def test_blobs_are_mostly_dark_soft_edged_and_in_hounsfield_units():
-    _, organ = liver_slice()
-    flat = np.where(organ, np.float32(0.5), 0).astype(np.float32)
+    _, liver_mask = liver_slice()
+    flat = np.where(liver_mask, np.float32(0.5), 0).astype(np.float32)
     recipe = Blobs(p_empty=0, texture=0, p_rim=0)
     dark, strongest, soft = [], [], []
     for seed in range(120):
-        drawn = recipe.draw(flat, organ, 300, np.random.default_rng(seed))
+        drawn = recipe.draw(flat, liver_mask, 300, np.random.default_rng(seed))
         change = (drawn.image - flat) * 300
         peak = change.ravel()[np.abs(change).argmax()]
         dark.append(peak < 0)
@@ -165,12 +167,12 @@ def test_blobs_are_mostly_dark_soft_edged_and_in_hounsfield_units():
 def test_the_papers_masks_mostly_miss_a_liver_and_ours_do_not():
     """A liver of 12 % of the frame: an independent simulation found the code's mask empty in 68 % of draws; ours draws again."""
     y, x = np.ogrid[:256, :256]
-    organ = ((y - 128) / 41) ** 2 + ((x - 100) / 61) ** 2 < 1
-    assert organ.mean() == pytest.approx(0.12, abs=0.005)
+    liver_mask = ((y - 128) / 41) ** 2 + ((x - 100) / 61) ** 2 < 1
+    assert liver_mask.mean() == pytest.approx(0.12, abs=0.005)
     rng = np.random.default_rng(0)
-    empty = np.mean([not NoiseStretchPaper().shape(organ, rng).any() for _ in range(150)])
+    empty = np.mean([not NoiseStretchPaper().shape(liver_mask, rng).any() for _ in range(150)])
     assert empty == pytest.approx(0.68, abs=0.12)
-    assert all(NoiseStretch(p_empty=0).shape(organ, np.random.default_rng(seed)).any() for seed in range(15))
+    assert all(NoiseStretch(p_empty=0).shape(liver_mask, np.random.default_rng(seed)).any() for seed in range(15))
 
 
 RANGES = [(name, one) for name, kind in RECIPES.items() for one in options(kind) if "_low" in one.name]
@@ -180,9 +182,9 @@ RANGES = [(name, one) for name, kind in RECIPES.items() for one in options(kind)
 def test_a_range_of_one_value_draws_and_one_the_wrong_way_round_is_refused(name, low):
     high = next(one for one in options(RECIPES[name]) if one.name == low.name.replace("_low", "_high"))
     same = low.kind((max(low.low, high.low) + min(low.high, high.high)) / 2)
-    image, organ = liver_slice()
+    image, liver_mask = liver_slice()
     recipe = RECIPES[name](**{low.name: same, high.name: same})
-    made = recipe.draw(image, organ, 300.0, np.random.default_rng(0))
+    made = recipe.draw(image, liver_mask, 300.0, np.random.default_rng(0))
     assert made.image.shape == image.shape and np.isfinite(made.image).all()
     with pytest.raises(WrongSetting, match=r"cannot be .* while"):
         RECIPES[name](**{low.name: same + 1 if low.kind is int else same * 1.01, high.name: same})

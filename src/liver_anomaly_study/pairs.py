@@ -1,0 +1,74 @@
+"""Two systems patient by patient: which is better, by how much, and whether a test can say so."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from liver_anomaly_study.record import dice_by_case
+from napari_liver_anomaly.evaluation.tables import NONE
+
+if TYPE_CHECKING:
+    from liver_anomaly_study.cells import Seeds
+    from napari_liver_anomaly.metrics import Comparison
+
+# Two scans of one patient are one in a test over patients, with their mean.
+PATIENT_OF = {"lits_014": "lits_014, lits_015", "lits_015": "lits_014, lits_015"}
+
+
+def by_patient(seeds: Seeds, figure: str = "dice") -> dict[str, float]:
+    """Give a figure of every patient with tumour, mean over seeds and over the patient's scans.
+
+    Parameters
+    ----------
+    seeds : sequence of dict
+        As in the record.
+    figure : str
+        Of a case's row.
+
+    Returns
+    -------
+    dict
+        Patient to figure.
+    """
+    found: dict[str, list[float]] = {}
+    for case, value in dice_by_case(seeds, figure).items():
+        found.setdefault(PATIENT_OF.get(case, case), []).append(value)
+    return {patient: fmean(many) for patient, many in found.items()}
+
+
+def paired(first: dict[str, float], second: dict[str, float]) -> Comparison:
+    """Compare two systems over the patients that both were measured on.
+
+    Parameters
+    ----------
+    first, second : dict
+        From :func:`by_patient`.
+
+    Returns
+    -------
+    Comparison
+        First minus second.
+    """
+    from napari_liver_anomaly.metrics import compare
+
+    both = sorted(first.keys() & second.keys())
+    return compare([first[name] for name in both], [second[name] for name in both])
+
+
+def tested(found: Comparison) -> list[str]:
+    """Write a comparison into three cells.
+
+    Parameters
+    ----------
+    found : Comparison
+        From :func:`paired`.
+
+    Returns
+    -------
+    list of str
+        Number of patients, median difference, and p or that there are too few pairs for one.
+    """
+    if not found.n:
+        return [NONE] * 3
+    return [str(found.n), f"{found.median_difference:+.3f}", f"{found.p:.2g}" if found.p == found.p else "too few pairs"]

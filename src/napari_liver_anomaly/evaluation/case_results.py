@@ -1,0 +1,255 @@
+"""The figures of one method on one scan, and of many scans together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.lesions import box_of
+from napari_liver_anomaly.metrics import (
+    SIZES,
+    Counts,
+    LesionsFound,
+    Mean,
+    Overlap,
+    Ranking,
+    find_lesions,
+    plain,
+    ranks_of_slices,
+    reductions,
+    scan_scores,
+    slice_scores,
+)
+from napari_liver_anomaly.metrics.surface_distance import Surfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Mask
+
+TOLERANCE_MM = 2.0  # of the surface Dice: about what two readers differ by
+PRODUCT = "top_hundredth"  # the reading of a slice's score that the product uses
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Figures:
+    """What one method did on one scan; everything that is needed to pool it with others.
+
+    Attributes
+    ----------
+    inside, everywhere : Overlap
+        Inside the liver mask, over the slices that have liver; and in the whole scan, over those with liver, truth or guess.
+    ranking, whole : Ranking
+        Scores inside the liver, and in the whole scan (where they are 0 outside the liver).
+    lesions : LesionsFound
+        Lesions found, missed and invented.
+    distances : dict of str to float
+        ``mean_mm``, ``hausdorff95_mm`` and ``dice`` of the surfaces, see :func:`distances_of`.
+    slice_scores : dict of str to tuple of float
+        How suspicious every slice with liver is, by each kind of score.
+    slice_truths : tuple of bool
+        Whether it has tumour on it.
+    scores : dict of str to float
+        How suspicious the scan is, by each kind of score.
+    false_ml : float
+        Volume called tumour that is not.
+    """
+
+    inside: Overlap
+    everywhere: Overlap
+    ranking: Ranking
+    whole: Ranking
+    lesions: LesionsFound
+    distances: dict[str, float]
+    slice_scores: dict[str, tuple[float, ...]]
+    slice_truths: tuple[bool, ...]
+    scores: dict[str, float]
+    false_ml: float
+
+    @property
+    def counts(self) -> Counts:
+        """Voxels hit, false and missed inside the liver."""
+        return self.inside.counts
+
+    @property
+    def has_tumour(self) -> bool:
+        """Whether the truth holds any tumour inside the liver."""
+        return self.inside.has_truth
+
+    @property
+    def dice(self) -> float:
+        """Dice of the scan, NaN for a scan without tumour."""
+        return self.inside.dice
+
+
+def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask, liver: Mask) -> Figures:
+    """Measure a guess on one scan.
+
+    Parameters
+    ----------
+    guess : ndarray, (z, y, x) bool
+        What was called tumour.
+    score : ndarray, (z, y, x) uint8
+        Anomaly score, 0 outside the liver.
+    tumours, liver : Mask
+        The truth, and where it was searched.
+
+    Returns
+    -------
+    Figures
+        Everything that is needed to report and to pool.
+    """
+    total = guess.size
+    box = box_of(liver.voxels | tumours.voxels | guess) or (slice(0, 0),) * 3
+    guess, score, truth, inside = guess[box], score[box], tumours.voxels[box], liver.voxels[box]
+    ranking = Ranking.of(score, truth, inside)
+    outside = int(np.count_nonzero(truth & ~inside))
+    planes = np.flatnonzero(inside.any(axis=(1, 2)))
+    busy = np.flatnonzero((inside | truth | guess).any(axis=(1, 2)))
+    everywhere = Overlap.of(guess[busy], truth[busy])
+    scores = slice_scores(score, inside)
+    return Figures(
+        inside=Overlap.of(guess, truth, inside),
+        everywhere=everywhere,
+        ranking=ranking,
+        whole=ranking.with_lowest(outside, total - int(np.count_nonzero(inside)) - outside),
+        lesions=find_lesions(guess, truth, liver.geometry),
+        distances=distances_of(guess, truth, liver.geometry.spacing_mm),
+        slice_scores={kind: tuple(values[planes].tolist()) for kind, values in scores.items()},
+        slice_truths=tuple(bool(plane.any()) for plane in truth[planes]),
+        scores=scan_scores(scores),
+        false_ml=everywhere.counts.false * liver.geometry.voxel_ml,
+    )
+
+
+def distances_of(guess: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    """Measure how far the outline of a guess lies from that of the truth.
+
+    Parameters
+    ----------
+    guess, truth : ndarray, (z, y, x) bool
+        The masks.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x) in mm.
+
+    Returns
+    -------
+    dict
+        ``mean_mm``, average symmetric distance, and ``hausdorff95_mm``, both NaN when either mask is empty; ``dice``, surface Dice at 2 mm,
+        0 when the guess is empty, NaN without truth.
+    """
+    if not truth.any():
+        return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": math.nan}
+    if not guess.any():
+        return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": 0.0}
+    apart = Surfaces.of(guess, truth, spacing_mm)
+    return {"mean_mm": apart.mean_mm, "hausdorff95_mm": apart.hausdorff95_mm, "dice": apart.dice_at(TOLERANCE_MM)}
+
+
+def row(figures: Figures) -> dict[str, Any]:
+    """Figures of one scan.
+
+    Parameters
+    ----------
+    figures : Figures
+        As given by :func:`figures_of`.
+
+    Returns
+    -------
+    dict
+        Plain data; None where a figure has no meaning.
+    """
+    best, threshold = figures.ranking.best_dice()
+    found = figures.lesions
+    made: dict[str, Any] = plain({
+        "dice": figures.dice,
+        "dice_whole_scan": figures.everywhere.dice,
+        "slice_dice": Mean.over(figures.inside.slices),
+        "slice_dice_with_empty": Mean.over(figures.inside.filled),
+        "surface": figures.distances | {"tolerance_mm": TOLERANCE_MM},
+        "best_dice": {"dice": best, "threshold": threshold / 255, "oracle": True},
+        "average_precision": figures.ranking.average_precision(),
+        "prevalence": figures.ranking.prevalence,
+        "auroc_in_liver": figures.ranking.auroc(),
+        "auroc_whole_scan": figures.whole.auroc(),
+        "lesions": {
+            "found": sum(found.found), "of": len(found.found), "by_size": _by_size([found]), "specks": found.specks,
+            "false": found.false,
+        },
+        "false_ml": figures.false_ml,
+        "score": figures.scores[PRODUCT],
+        "scores": figures.scores,
+    })  # fmt: skip
+    return made
+
+
+def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
+    """Figures of many scans together.
+
+    Parameters
+    ----------
+    many : sequence of Figures
+        One for each scan measured.
+    not_measured : int
+        Scans of the same set that could not be; every mean counts them in its ``of``.
+
+    Returns
+    -------
+    dict
+        Plain data; None where a figure has no meaning. ``pooled`` adds voxels, ``slice_mean`` is over slices, ``case_mean`` over
+        scans with tumour.
+    """
+    if not many:
+        return {"scans": 0, "not_measured": not_measured}
+    lost = [math.nan] * not_measured
+    ranking, whole = _sum(f.ranking for f in many), _sum(f.whole for f in many)
+    best, threshold = ranking.best_dice()
+    truths = [mark for f in many for mark in f.slice_truths]
+    slices = ranks_of_slices({k: [v for f in many for v in f.slice_scores[k]] for k in many[0].slice_scores}, truths)
+    tumour, healthy = [f for f in many if f.has_tumour], [f for f in many if not f.has_tumour]
+    made: dict[str, Any] = plain({
+        "scans": len(many), "not_measured": not_measured, "scans_with_tumour": len(tumour),
+        "dice": reductions([f.inside for f in many], not_measured) | {
+            f"{name}_whole_scan": value for name, value in reductions([f.everywhere for f in many], not_measured).items()
+        },
+        "surface": {"tolerance_mm": TOLERANCE_MM} | {k: Mean.over([f.distances[k] for f in many] + lost) for k in many[0].distances},
+        "best_dice": {
+            "pooled": best, "threshold": threshold / 255, "case_mean": Mean.over([f.ranking.best_dice()[0] for f in many] + lost),
+            "oracle": True,
+        },
+        "average_precision": {
+            "pooled": ranking.average_precision(), "prevalence": ranking.prevalence,
+            "case_mean": Mean.over([f.ranking.average_precision() for f in many] + lost),
+            "prevalence_case_mean": Mean.over([f.ranking.prevalence if f.has_tumour else math.nan for f in many] + lost),
+        },
+        "auroc_in_liver": {"pooled": ranking.auroc(), "case_mean": Mean.over([f.ranking.auroc() for f in many] + lost)},
+        "auroc_whole_scan": {"pooled": whole.auroc(), "case_mean": Mean.over([f.whole.auroc() for f in many] + lost)},
+        "auroc_of_slices": slices[PRODUCT]["auroc"],
+        "of_slices": slices,
+        "lesions": {
+            "found": sum(sum(f.lesions.found) for f in many), "of": sum(len(f.lesions.found) for f in many),
+            "by_size": _by_size([f.lesions for f in many]), "specks": sum(f.lesions.specks for f in many),
+            "false": sum(f.lesions.false for f in many),
+            "false_per_scan": Mean.over([float(f.lesions.false) for f in many] + lost),
+        },
+        "false_ml_in_scans_without_tumour": Mean.over([f.false_ml for f in healthy]),
+    })  # fmt: skip
+    return made
+
+
+def _sum(rankings: Iterable[Ranking]) -> Ranking:
+    first, *others = rankings
+    for other in others:
+        first = first + other
+    return first
+
+
+def _by_size(many: Iterable[LesionsFound]) -> dict[str, dict[str, int]]:
+    """Lesions found, of how many, in classes of diameter."""
+    rows = [found.by_size() for found in many]
+    return {name: {"found": sum(r[name][0] for r in rows), "of": sum(r[name][1] for r in rows)} for name in SIZES}

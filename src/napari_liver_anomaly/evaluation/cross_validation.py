@@ -1,0 +1,193 @@
+"""Train on some patients, measure on the others, in turn: every scan is measured by a model that never saw its patient."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.checkpoint import read_card
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evaluation.evaluate import Measured, measure_case, report, seen_in_training
+from napari_liver_anomaly.inference import AUTO_SETTINGS
+from napari_liver_anomaly.io import read
+from napari_liver_anomaly.io.cases import find_cases
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.models.ensemble import Ensemble
+from napari_liver_anomaly.models.rules import DarkRule
+from napari_liver_anomaly.models.two_stage import TwoStage
+from napari_liver_anomaly.training.fit import fit_and_save
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.training.training_set import HealthyScan
+    from napari_liver_anomaly.volume import Mask, Volume
+
+
+def cross_validate(
+    scans: Sequence[HealthyScan],
+    folder: str | Path,
+    folds: Sequence[Sequence[str]],
+    preset: Preset,
+    *,
+    models: str | Path,
+    seed: int = 0,
+    seeds: int = 1,
+    only: int | None = None,
+    also: str | Path | None = None,
+    find: Callable[[Volume, str], Mask] | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    about: str = "",
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train one model or several for each fold without the fold's patients, and measure them on these.
+
+    Parameters
+    ----------
+    scans : sequence of HealthyScan
+        What the models learn from.
+    folder : path-like
+        Holds the cases with their tumour masks.
+    folds : sequence of sequence of str
+        Names of the cases measured together. All scans of one patient belong in one fold.
+    preset : Preset
+        What the models are.
+    models : path-like
+        Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and
+        seed is not trained again.
+    seed : int
+        Decides every random choice; the second fold takes the next one.
+    seeds : int
+        Models for each fold, with seeds 100 apart, which share the restorer of the first. Each is measured, and their ensemble.
+    only : int, optional
+        Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
+    also : path-like, optional
+        Folder with trained models of another preset for the same folds (``fold-1.safetensors`` and so on): each is measured alone as
+        ``"direct"``, and in an ensemble with the others as ``"fused"``.
+    find : callable, optional
+        From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
+    jobs : int
+        Cases measured at once.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    about : str
+        Origin and licence of the scans, for the cards.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        As given by ``evaluate``, over all folds, with a list of them.
+
+    Raises
+    ------
+    Refusal
+        When a case is named twice or is not there, or a scan is left on both sides of a split.
+    Cancelled
+        When the job was cancelled.
+    """
+    job, settings = job or Job(), AUTO_SETTINGS
+    cases = _cases_of(folder, folds)
+    measured: list[Measured] = []
+    left_out: list[dict[str, str]] = []
+    trained = []
+    tasks: dict[str, Callable[[], Measured | str]] = {}
+    others_seen: dict[str, dict[str, Any]] = {}
+    for number, names in enumerate(folds, start=1):
+        if only not in (None, number):
+            continue
+        held_out = set(names) | {read(cases[name].ct)[0].identity for name in names}
+        others = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
+        members = []
+        for extra in range(0, 100 * seeds, 100):
+            path = Path(models) / (f"fold-{number}.safetensors" if not extra else f"fold-{number}-seed-{extra}.safetensors")
+            if not _is_trained(path, others, preset, seed + number - 1 + extra):
+                shared = Path(models) / f"fold-{number}.safetensors" if extra and preset.restores else None
+                fit_and_save(
+                    others, preset, path, seed=seed + number - 1 + extra, restorer=shared, device=device, about=about, job=job
+                )
+            members.append(TwoStage.load(path))
+            trained.append({
+                "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
+                "trained_on": len(others), "training": members[-1].card["training"],
+            })  # fmt: skip
+        if only is not None:
+            return {"folds": trained}
+        other = TwoStage.load(Path(also) / f"fold-{number}.safetensors") if also is not None else None
+        methods = _methods(members, other)
+        for name in names:
+            liver = partial(_found_by, find, name) if find is not None else None
+            tasks[name] = partial(
+                measure_case,
+                cases[name],
+                methods,
+                settings,
+                card=members[0].card,
+                device=device,
+                job=job,
+                find=liver,
+            )
+            others_seen[name] = other.card if other is not None else {}
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
+            job.at("Measuring", len(measured) + len(left_out), len(cases))
+            if not isinstance(found, Measured):
+                left_out.append({"case": name, "why": found})
+                continue
+            if found.seen or seen_in_training(name, found.scan, others_seen[name]):
+                raise Refusal(
+                    "fold-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
+                    "Check the names of the folds.",
+                )  # fmt: skip
+            measured.append(found)
+    if not measured:
+        raise Refusal(
+            "no-truth", "No case of these folds has a readable tumour mask.", "Nothing was measured.", "Add tumour masks."
+        )
+    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
+
+
+def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
+    """Find the liver of a named case."""
+    return find(volume, name)
+
+
+def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, Any]:
+    """Name what is measured: the model, or each of several and their ensemble; another preset's; and the rule."""
+    if len(members) == 1:
+        named: dict[str, Any] = {"two-stage" if members[0].has_restorer else "direct": members[0]}
+    else:
+        named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {
+            "ensemble": Ensemble(members, mirror=False)
+        }
+    if other is not None:
+        named |= {"direct": other, "fused": Ensemble([*members, other], mirror=False)}
+    return named | {DarkRule.name: DarkRule()}
+
+
+def _is_trained(path: Path, scans: Sequence[HealthyScan], preset: Preset, seed: int) -> bool:
+    """Whether the model of a fold is there already, with these very settings, scans and seed."""
+    if not path.exists():
+        return False
+    card = read_card(path)
+    same_scans = [entry["scan"] for entry in card["data"]["scans"]] == [scan.scan for scan in scans]
+    return same_scans and card["seed"] == seed and card["settings"] == preset.to_dict()
+
+
+def _cases_of(folder: str | Path, folds: Sequence[Sequence[str]]) -> dict[str, Case]:
+    """Find the case of every name, refusing names that are unknown or stand twice."""
+    there = {case.name: case for case in find_cases(folder)}
+    names = [name for fold in folds for name in fold]
+    odd = sorted({name for name in names if name not in there or names.count(name) > 1})
+    if odd:
+        raise Refusal(
+            "fold-names", f"These cases are named twice, or are not in the folder: {', '.join(odd)}.",
+            "The folds cannot be made.", "Name every case of the folder at most once.",
+        )  # fmt: skip
+    return {name: there[name] for name in names}

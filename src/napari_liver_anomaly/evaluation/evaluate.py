@@ -1,0 +1,371 @@
+"""Measure a model on a folder of cases, beside the rule without learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
+from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row, summarise
+from napari_liver_anomaly.evaluation.curves import curve_of
+from napari_liver_anomaly.inference import AUTO_SETTINGS, cut, segment
+from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io.cases import find_cases
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.metrics import dice, plain
+from napari_liver_anomaly.models.rules import DarkRule
+from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
+from napari_liver_anomaly.volume import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.inference import Segment
+    from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.volume import Volume
+
+REDUCTIONS = {
+    "pooled": "all voxels of all scans counted together; large tumours dominate",
+    "slice_mean": "mean over the slices with tumour on them",
+    "slice_mean_with_empty": "mean over all slices with liver; an empty slice counts 1 when nothing is called there, else 0",
+    "case_mean": "mean and standard deviation over the scans with tumour, each as one volume",
+    "whole_scan": "tumour outside the liver mask counts as missed; slices with liver, tumour or a call count",
+    "best_dice": "threshold chosen by the truth: an upper bound, never a product figure",
+    "average_precision": "to be read beside prevalence, which a blind guess reaches",
+    "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
+    "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
+}
+
+
+@dataclass(slots=True)
+class Measured:
+    """One case with the figures of every method.
+
+    Attributes
+    ----------
+    case, scan : str
+        Name of its files, and identity (hash) of its scan.
+    seen : bool or None
+        Whether the model was trained on it; None when its card does not say.
+    facts : dict
+        Volumes of liver and tumour.
+    figures : dict of str to Figures
+        For every method.
+    rows : dict of str to dict
+        The same as plain data, with seconds, and why a method failed.
+    """
+
+    case: str
+    scan: str
+    seen: bool | None
+    facts: dict[str, Any]
+    figures: dict[str, Figures] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def evaluate(
+    folder: str | Path,
+    model: Any,
+    settings: Segment | None = None,
+    *,
+    find: Callable[[Volume], Mask] | None = None,
+    seen: Literal["ask", "mark"] = "ask",
+    device: str = "auto",
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Measure a model, and beside it the rule without learning, on every case of a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds ``NAME_ct``, ``NAME_liver`` and ``NAME_tumour`` (or ``NAME_tumor``) files.
+    model : object
+        As given by ``methods.load``, or a rule with ``score_volume``.
+    settings : Segment, optional
+        Threshold, lowest peak and smallest lesion; the rule without learning has a cut of its own.
+    find : callable, optional
+        From a scan to its liver as the program finds it; everything is then measured with that liver too.
+    seen : {"ask", "mark"}
+        What to do with a scan that the model was trained on: refuse to go on, or measure and mark it.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        Plain data for JSON: ``summary`` for every method, over all cases and over those the model was not trained on; ``cases``
+        one by one; ``left_out`` with the reason for each. By design it names every case as its files are named, so that figures can be
+        traced: do not name files after patients, or do not pass the report on. Nothing else of a scan is in it but its hash.
+
+    Raises
+    ------
+    Question
+        When the model was trained on one of the scans, and nothing was decided about that.
+    UnfitModel
+        When the model learned from scans and its card names no threshold that was set without tumour labels.
+    Refusal
+        When the folder holds no case with a tumour mask, or ``find`` gives the liver of another scan.
+    Cancelled
+        When the job was cancelled.
+    """
+    settings, job = settings or AUTO_SETTINGS, job or Job()
+    cases, card = find_cases(folder), getattr(model, "card", {})
+    require_threshold(model)
+    left_out = _without_liver(folder, cases)
+    methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
+    measured: list[Measured] = []
+    for done, case in enumerate(cases):
+        job.at("Measuring", done, len(cases))
+        found = measure_case(case, methods, settings, card=card, device=device, job=job, find=find)
+        if isinstance(found, Measured) and found.seen and seen == "ask":
+            raise _seen(found.case)
+        if isinstance(found, Measured):
+            measured.append(found)
+        else:
+            left_out.append({"case": case.name, "why": found})
+    if not measured:
+        raise Refusal(
+            "no-truth", "No case in this folder has a readable scan, liver mask and tumour mask.", "Nothing was measured.",
+            "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
+        )  # fmt: skip
+    return report(measured, left_out, learned=hasattr(model, "card")) | {
+        "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
+        "settings": settings.to_dict(),
+    }
+
+
+def require_threshold(model: Any) -> None:
+    """Refuse a trained model whose threshold may have been chosen by the truth that it is to be measured with.
+
+    Parameters
+    ----------
+    model : object
+        As given by ``methods.load``, or a rule, which has no card.
+
+    Raises
+    ------
+    UnfitModel
+        When the card has no threshold from synthetic anomalies, for each member of an ensemble.
+    """
+    if not hasattr(model, "card"):
+        return
+    about = model.card.get("synthetic") or []
+    members = about if isinstance(about, list) else [about]
+    if not members or not all(_is_threshold((member or {}).get("held_out_family", {}).get("threshold")) for member in members):
+        raise UnfitModel(
+            "card-threshold", "The model's card names no threshold that was set without tumour labels.",
+            "A threshold that was chosen by the truth gives figures that are too good.", "Train the model again, or use another.",
+        )  # fmt: skip
+
+
+def _is_threshold(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _seen(case: str) -> Question:
+    return Question(
+        "split-leaks", f"The model was trained on the scan of {case}.", "Its figures would be too good.",
+        "Leave out the scans it was trained on, or have them marked and counted apart.",
+        (Answer(words="Measure them, mark them, and count them apart", option="seen", value="mark"),),
+    )  # fmt: skip
+
+
+def measure_case(
+    case: Case,
+    methods: dict[str, Any],
+    settings: Segment,
+    *,
+    card: dict[str, Any],
+    device: str = "auto",
+    job: Job | None = None,
+    find: Callable[[Volume], Mask] | None = None,
+) -> Measured | str:
+    """Measure every method on one case.
+
+    Parameters
+    ----------
+    case : Case
+        Its files.
+    methods : dict of str to object
+        What to measure.
+    settings : Segment
+        Threshold and smallest lesion.
+    card : dict
+        The model's card, which says what it was trained on; may be empty.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    job : Job, optional
+        Progress and cancel.
+    find : callable, optional
+        From a scan to its liver as the program finds it. Every method but single seeds is then measured a second time, searching there:
+        ``"<method>, found liver"``. Tumour outside the found liver counts as missed.
+
+    Returns
+    -------
+    Measured or str
+        The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
+        found nothing. For a trained method that is no single seed, the same scores are cut in the other way, too:
+        ``"<method>, fixed"`` at 0.5 when the settings let each scan choose its threshold, and ``"<method>, auto"`` when they do not.
+    """
+    if case.tumours is None:
+        return "no tumour mask"
+    try:
+        volume, _ = read(case.ct)
+        liver = read_mask(case.liver, volume, "liver mask")
+        tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
+    except Refusal as refusal:
+        return str(refusal)
+    facts = {"liver_ml": liver.ml, "tumour_ml": tumours.ml, "tumour_outside_liver_ml": _outside_ml(tumours, liver)}
+    measured = Measured(case.name, volume.identity, seen_in_training(case.name, volume.identity, card), facts)
+    _measure(measured, "", volume, liver, tumours, methods, settings, device, job)
+    if find is not None:
+        try:
+            found = find(volume)
+        except Refusal:
+            found = Mask(np.zeros_like(liver.voxels), volume.geometry, volume.identity)
+        found = found.of(volume, "found liver")
+        facts["found_liver_ml"] = found.ml
+        facts["found_liver_dice"] = dice(found.voxels, liver.voxels)
+        facts["tumour_outside_found_liver_ml"] = _outside_ml(tumours, found)
+        whole = {name: method for name, method in methods.items() if not name.startswith("seed-")}
+        _measure(measured, ", found liver", volume, found, tumours, whole, settings, device, job)
+    return measured
+
+
+def _measure(
+    measured: Measured, suffix: str, volume: Volume, liver: Mask, tumours: Mask, methods: dict[str, Any], settings: Segment,
+    device: str, job: Job | None,
+) -> None:  # fmt: skip
+    """Measure methods in one liver; a refusal is the worst answer, not a missing one."""
+    counted = replace(liver, voxels=liver.voxels | tumours.voxels) if suffix else liver
+
+    def note(name: str, labels: NDArray[np.uint16], score: NDArray[np.uint8], **more: Any) -> None:
+        figures = figures_of(labels > 0, score, tumours, counted)
+        measured.figures[name + suffix], measured.rows[name + suffix] = figures, row(figures) | more
+
+    for name, method in methods.items():
+        trained = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None)
+        learned = trained and not name.startswith("seed-")
+        # A rule without learning has a cut of its own, and its scores are no probabilities.
+        own = settings if trained else replace(settings, threshold=DEFAULT)
+        other = "fixed" if own.auto_threshold else "auto"
+        try:
+            result = segment(volume, liver, method, own, device=device, job=job)
+        except Refusal as refusal:
+            nothing = np.zeros(volume.voxels.shape, np.uint8)
+            for variant in (name, f"{name}, {other}") if learned else (name,):
+                note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
+            continue
+        more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
+        if learned:
+            more["curve"] = curve_of(result.score, tumours, counted, own)
+        note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
+        if learned:
+            threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
+            labels, _ = cut(result.score, liver.share, volume.geometry, replace(own, threshold=threshold))
+            note(f"{name}, {other}", labels, result.score, threshold=threshold)
+
+
+def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:
+    """Tell whether a model's card names a case among those it was trained on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case.
+    scan : str
+        Identity of its scan.
+    card : dict
+        The model's card.
+
+    Returns
+    -------
+    bool or None
+        None when the card says nothing about its data.
+    """
+    data = card.get("data") or {}
+    listed = [*data.get("scans", ()), *data.get("patients", ())]
+    known = {
+        word for entry in listed for word in (entry.values() if isinstance(entry, dict) else [entry]) if isinstance(word, str)
+    }
+    return bool({name, scan} & (known - {""})) if listed else None
+
+
+def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, learned: bool = True) -> dict[str, Any]:
+    """Put the figures of all cases together.
+
+    Parameters
+    ----------
+    measured : sequence of Measured
+        The cases, each with the same methods.
+    left_out : sequence of dict
+        ``case`` and ``why`` of every scan that could not be measured.
+    learned : bool
+        Whether the method learned from scans, so that it may have seen these.
+
+    Returns
+    -------
+    dict
+        Plain data for JSON.
+    """
+    methods = list(measured[0].figures)
+    subsets = {"all": list(measured)}
+    if any(m.seen is not None for m in measured):
+        subsets["not_seen_in_training"] = [m for m in measured if not m.seen]
+    summary = {
+        method: {
+            name: summarise([m.figures[method] for m in subset], len(left_out) if name == "all" else 0)
+            for name, subset in subsets.items()
+        }
+        for method in methods
+    }  # fmt: skip
+    return {
+        "notice": NOT_A_MEDICAL_DEVICE,
+        "version": version(),
+        "words": REDUCTIONS,
+        "summary": summary,
+        "notes": _notes(measured, summary, left_out, learned),
+        "cases": [
+            {"case": m.case, "scan": m.scan, "seen_in_training": m.seen} | plain(m.facts) | {"methods": m.rows} for m in measured
+        ],
+        "left_out": list(left_out),
+    }  # fmt: skip
+
+
+def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]], learned: bool) -> list[str]:
+    """Say what a reader of the figures must know."""
+    found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
+    if seen := [m.case for m in measured if m.seen]:
+        found.append(f"The model was trained on healthy slices of {len(seen)} of these scans: {', '.join(seen)}.")
+    if learned and all(m.seen is None for m in measured):
+        found.append("The model's card does not say what it was trained on, so it may have seen these scans.")
+    scans = [m.scan for m in measured]
+    if twice := sorted({m.case for m in measured if scans.count(m.scan) > 1}):
+        found.append(f"The same scan is here more than once: {', '.join(twice)}.")
+    for method, subsets in summary.items():
+        area = subsets["all"].get("auroc_in_liver", {}).get("pooled")
+        if area is not None and area < 0.5:
+            found.append(f"The scores of {method} rank tumour below healthy liver (AUROC {area:.2f}): are they turned round?")
+        failed = [m.case for m in measured if "failed" in m.rows[method]]
+        if failed:
+            found.append(f"{method} gave no result on {', '.join(failed)}; each counts as nothing found.")
+    return found
+
+
+def _without_liver(folder: str | Path, cases: Iterable[Case]) -> list[dict[str, str]]:
+    """List the scans of a folder that have no liver mask."""
+    known = {case.ct.name for case in cases}
+    scans = sorted(path.name for path in Path(folder).glob("*_ct.*") if path.name not in known)
+    return [{"case": name.rpartition("_ct.")[0], "why": "no liver mask"} for name in scans]
+
+
+def _outside_ml(tumours: Mask, liver: Mask) -> float:
+    """Volume of tumour that the liver mask leaves out, and that no method can find."""
+    return float(np.count_nonzero(tumours.voxels & ~liver.voxels)) * liver.geometry.voxel_ml

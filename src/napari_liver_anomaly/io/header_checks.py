@@ -1,0 +1,297 @@
+"""Doubts about a header: each function looks at one thing and returns a finding, or nothing.
+
+A doubt of level *refuse* ends the reading, *ask* needs the user's decision, *note* is shown and stored.
+Tolerances are in millimetres, not in angles.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.io.read_findings import ask, found, note, refuse
+from napari_liver_anomaly.io.straightening import STRAIGHTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+
+    Affine = NDArray[np.float64]
+
+SMALLEST_MM, LARGEST_MM = 0.05, 20.0
+APART_MM = 0.1
+TURNED_DEG = 5.0
+SIZES_DIFFER = 0.01  # of the voxel size
+MOST_LISTED = 24
+UNORIENTED = np.diag([-1.0, 1.0, 1.0, 1.0])  # what nibabel assumes, and Analyze did: axes to the left, the front, the head
+POSITIONS = tuple(
+    Answer(words=f"Use the {place} ({name})", option="position", value=name)
+    for name, place in (("sform", "first position"), ("qform", "second position"))
+)
+PER_MM = {"mm": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001}
+
+
+def geometry(affine: Affine, shape: tuple[int, int, int]) -> tuple[Finding, ...]:
+    """Check what every format must promise: usable numbers, credible voxel sizes, right angles, more than one slice.
+
+    Parameters
+    ----------
+    affine : ndarray, (4, 4) float64
+        Source index to mm.
+    shape : tuple of int
+        Voxels along x, y, z.
+
+    Returns
+    -------
+    tuple of Finding
+        Empty when all is well.
+    """
+    doubt = _spacing(affine) or _singular(affine) or sheared(affine, shape)
+    return found(doubt, _flat(shape))
+
+
+def _spacing(affine: Affine) -> Finding | None:
+    with np.errstate(all="ignore"):
+        sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if np.isfinite(affine).all() and (sizes >= SMALLEST_MM).all() and (sizes <= LARGEST_MM).all():
+        return None
+    told = " × ".join(f"{size:.4g}" for size in sizes)
+    return refuse(
+        "spacing-impossible", f"The file says that a voxel is {told} mm large.",
+        "That is no CT; sizes and volumes would be meaningless.", "Export the scan again from its source.",
+    )  # fmt: skip
+
+
+def _singular(affine: Affine) -> Finding | None:
+    axes = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    if abs(np.linalg.det(axes)) > 1e-3:
+        return None
+    return refuse(
+        "geometry-singular", "The position matrix of this scan is not usable.",
+        "Sizes and positions would be meaningless.", "Export the scan again from its source.",
+    )  # fmt: skip
+
+
+def sheared(affine: Affine, shape: tuple[int, int, int]) -> Finding | None:
+    """Whether the axes stand so askew that the far end of one is more than half a voxel off.
+
+    Parameters
+    ----------
+    affine : ndarray, (4, 4) float64
+        Source index to mm, finite and not singular.
+    shape : tuple of int
+        Voxels along x, y, z.
+
+    Returns
+    -------
+    Finding or None
+        A refusal that names the angle.
+    """
+    sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    cosines = np.abs((affine[:3, :3] / sizes).T @ (affine[:3, :3] / sizes)) - np.eye(3)
+    drift = cosines * ((np.array(shape) - 1) * sizes)[None, :] / sizes[:, None]
+    if drift.max() <= 0.5:
+        return None
+    angle = np.degrees(np.arcsin(min(1.0, cosines.max())))
+    return refuse(
+        "geometry-sheared", f"The axes of this scan are {angle:.2g}° away from right angles.",
+        "The stack is tilted; shapes would be skewed.", "Have it straightened, or choose an untilted one.", STRAIGHTEN,
+    )  # fmt: skip
+
+
+def _flat(shape: tuple[int, int, int]) -> Finding | None:
+    if min(shape) >= 2:
+        return None
+    return refuse(
+        "single-slice", "This is a single slice, not a scan.",
+        "Volumes need at least two slices.", "Choose the whole series.",
+    )  # fmt: skip
+
+
+def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
+    """Whether the file holds more than one volume.
+
+    Parameters
+    ----------
+    further : sequence of int
+        Sizes of the axes beyond the third.
+    chosen : int
+        Number of the volume that the user chose, from 1; 0 for none.
+
+    Returns
+    -------
+    Finding or None
+        A question, with the number of volumes; a note when one was chosen.
+    """
+    count = int(np.prod([int(n) for n in further], dtype=object)) if len(further) else 1
+    if count == 1:
+        return None
+    if 1 <= chosen <= count:
+        return note(
+            "volume-chosen", f"Volume {chosen} of {count} in this file is shown.", "You chose it; the others were left out."
+        )
+    return ask(
+        "many-volumes", f"This file holds {count} volumes (phases, time points or channels).",
+        "Which one is meant is not known.", "Choose one, or export it as a file of its own.",
+        *(Answer(words=f"Volume {n}", option="volume", value=n) for n in range(1, min(count, MOST_LISTED) + 1)),
+    )  # fmt: skip
+
+
+def unknown_orientation(answer: str) -> Finding:
+    """State that nothing says where left, right, front and back are.
+
+    Parameters
+    ----------
+    answer : str
+        ``"ask"``, or ``"unverified"`` when the user wants to go on.
+
+    Returns
+    -------
+    Finding
+        A question, or a note that marks every result.
+    """
+    if answer == "unverified":
+        return note(
+            "orientation-unverified", "Left and right are unverified: the file does not say how the patient lies.",
+            "Sides could be swapped.", "Do not rely on left and right in any result.",
+        )  # fmt: skip
+    return ask(
+        "orientation-unknown", "Left and right are unknown: this file does not say how the patient lies.",
+        "Programs guess differently; sides could be swapped.", "Export the scan again with its orientation.",
+        Answer(words="Go on; mark sides as unverified", option="orientation", value="unverified"),
+    )  # fmt: skip
+
+
+def position_chosen(name: str) -> Finding:
+    """State which of two positions counts, after the user decided.
+
+    Parameters
+    ----------
+    name : str
+        ``"sform"`` or ``"qform"``.
+
+    Returns
+    -------
+    Finding
+        A note.
+    """
+    return note("position-chosen", f"Two positions in this file disagree; the {name} is used.", "You chose it.")
+
+
+def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) -> Finding | None:
+    """Compare the two position matrices a NIfTI file can carry.
+
+    Parameters
+    ----------
+    first, second : ndarray, (4, 4) float64
+        Sform and qform, mm.
+    shape : tuple of int
+        Voxels along x, y, z.
+
+    Returns
+    -------
+    Finding or None
+        A question when axes point elsewhere or sizes differ; a note when they are merely some tenths of a millimetre apart.
+    """
+    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), axis=-1).reshape(-1, 3)
+    difference = first - second
+    apart = float(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max())
+    if apart <= APART_MM:
+        return None
+    one, other = _axes_of(first), _axes_of(second)
+    if one != other:
+        return ask(
+            "orientation-disagrees", f"Two positions in this file disagree: its axes run {one}, or {other}.",
+            "Left and right may be swapped.",
+            "Choose one, or export the scan again.", *POSITIONS,
+        )  # fmt: skip
+    sizes = [np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) for affine in (first, second)]
+    if (np.abs(sizes[0] - sizes[1]) > SIZES_DIFFER * sizes[0]).any():
+        return sizes_disagree(sizes[0], sizes[1])
+    if (turned := _turned(first / [*sizes[0], 1], second / [*sizes[1], 1])) > TURNED_DEG:
+        return ask(
+            "orientation-disagrees", f"Two positions in this file disagree: they are turned by {turned:.2g}°.",
+            "One of them is wrong.",
+            "Choose one, or export the scan again.", *POSITIONS,
+        )  # fmt: skip
+    return note(
+        "positions-differ", f"Two positions in this file lie up to {apart:.1f} mm apart (sform and qform).",
+        "Sides agree; the sform is used.",
+    )  # fmt: skip
+
+
+def sizes_disagree(
+    first: NDArray[np.float64], second: NDArray[np.float64], answers: tuple[Answer, ...] = POSITIONS
+) -> Finding | None:
+    """Compare two statements of the voxel size in one file.
+
+    Parameters
+    ----------
+    first, second : ndarray, (3,) float64
+        Voxel sizes, mm.
+    answers : tuple of Answer
+        What can be chosen.
+
+    Returns
+    -------
+    Finding or None
+        A question when they differ by more than 1 %.
+    """
+    if (np.abs(first - second) <= SIZES_DIFFER * np.abs(first)).all():
+        return None
+    told = [" × ".join(f"{size:.4g}" for size in sizes) for sizes in (first, second)]
+    return ask(
+        "spacing-disagrees", f"The file names two voxel sizes: {told[0]} mm and {told[1]} mm.",
+        "Volumes would differ between programs.", "Choose one, or export the scan again from its source.", *answers,
+    )  # fmt: skip
+
+
+def unit(name: str | None) -> tuple[float, Finding | None]:
+    """Millimetres in one unit of length of the file.
+
+    Parameters
+    ----------
+    name : str or None
+        "mm", "cm", "m", "um"; None when the file does not say.
+
+    Returns
+    -------
+    tuple of float and Finding or None
+        Factor to mm (1 when it is not known), and a note or refusal.
+    """
+    if name == "mm":
+        return 1.0, None
+    if name is None:
+        return 1.0, note(
+            "units-unknown", "The file does not name its unit of length.",
+            "Millimetres are assumed.", "Compare the voxel size with the scan's protocol.",
+        )  # fmt: skip
+    if name in PER_MM:
+        long = {"m": "metres", "cm": "centimetres", "um": "micrometres"}[name]
+        return PER_MM[name], note(
+            "units-converted", f"The file gives positions in {long}.",
+            "They were converted to millimetres.", "Compare the voxel size with the scan's protocol.",
+        )  # fmt: skip
+    return 1.0, refuse(
+        "units-strange", "The file's unit of length is none we know.",
+        "Sizes would be meaningless.", "Export the scan again in millimetres.",
+    )  # fmt: skip
+
+
+def _turned(first: Affine, second: Affine) -> float:
+    """Largest angle between like axes, degrees; both matrices have columns of length 1."""
+    cosines = (first[:3, :3] * second[:3, :3]).sum(axis=0)
+    return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max())
+
+
+def _axes_of(affine: Affine) -> str:
+    """Which way the axes run, in words: "to the right, to the front, to the head"."""
+    from nibabel.orientations import aff2axcodes
+
+    words = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
+    return ", ".join(f"to the {words[code]}" for code in aff2axcodes(affine))

@@ -1,0 +1,221 @@
+"""Stored values to Hounsfield units, and whether they look like any; stored values to a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Answer, InvalidNumbers
+from napari_liver_anomaly.io.read_findings import ask, note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+
+    Array = NDArray[np.generic]
+    Voxels = NDArray[np.int16]
+
+AIR_HU = -1024
+BELOW_AIR_HU = -1200  # noise and ringing reach a little below air; padding lies far below
+LOWEST, HIGHEST = -32768, 32767
+SAMPLE = 2_000_000
+SOFT_TISSUE_HU = (-150, 300)
+LEAST_SOFT_TISSUE = 0.01
+DENSE_HU, MOST_DENSE = 500, 0.25  # bone and metal never fill a quarter of a scan
+NO_AIR_HU = -500
+FAT_HU, LEAST_FAT = -30, 0.001  # a CT that shows bone shows fat; an MR with a little ringing below zero does not
+ORGAN_HU, ORGAN_SPREAD_HU = (20, 200), 100  # a crop that holds little but liver
+PILE, PILED, NEAR_HU = 0.001, 5.0, 10  # clipping: a pile on the highest value, far above the values just below it
+FEW_VALUES = 20
+TAKE_AS_HOUNSFIELD = Answer(words="Take them as Hounsfield units", option="values", value="hounsfield")
+
+
+def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
+    """Work out whole Hounsfield units slice by slice.
+
+    Parameters
+    ----------
+    stored : ndarray, (x, y, z)
+        As in the file, of any kind of number. May be overwritten.
+    slope, intercept : float
+        HU = slope · stored + intercept.
+
+    Returns
+    -------
+    ndarray, (x, y, z) int16
+        HU, rounded. First axis fastest.
+
+    Raises
+    ------
+    InvalidNumbers
+        For NaN or infinity (with count and first slice), and for values that do not fit 16 bits.
+    """
+    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu" and np.can_cast(stored.dtype, np.int16):
+        return stored.astype(np.int16, copy=False)
+    result = np.empty(stored.shape, np.int16, order="F")
+    low, high = np.inf, -np.inf
+    for index, part in _slices(stored):
+        with np.errstate(over="ignore"):
+            hounsfield = np.rint(part * slope + intercept)
+        low, high = min(low, float(hounsfield.min())), max(high, float(hounsfield.max()))
+        if low < LOWEST or high > HIGHEST:
+            raise InvalidNumbers(
+                "values-range", f"Values reach {low if low < LOWEST else high:.6g}, far outside the range of Hounsfield units.",
+                "They are no CT values, or their scaling is wrong.", "Export the scan again from its source.",
+            )  # fmt: skip
+        result[..., index] = hounsfield
+    return result
+
+
+def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
+    """Find the voxels above zero in a file of whole numbers.
+
+    Parameters
+    ----------
+    stored : ndarray, (x, y, z)
+        As in the file.
+    slope, intercept : float
+        Label = slope · stored + intercept.
+
+    Returns
+    -------
+    ndarray, (x, y, z) bool
+        True where the label is above zero.
+
+    Raises
+    ------
+    InvalidNumbers
+        For NaN or infinity, and for labels that are not whole numbers.
+    """
+    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
+        return np.asarray(stored > 0)  # type: ignore[operator]
+    result = np.empty(stored.shape, np.bool_, order="F")
+    for index, part in _slices(stored):
+        with np.errstate(over="ignore"):
+            labels = part * slope + intercept
+        if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
+            raise InvalidNumbers(
+                "mask-fractions", "The mask holds numbers that are not whole.",
+                "It is a map of probabilities or was interpolated; where its edge lies is not known.",
+                "Save it as whole labels (0 and 1).",
+            )  # fmt: skip
+        result[..., index] = labels > 0
+    return result
+
+
+def air_for_padding(hounsfield: Voxels) -> Finding | None:
+    """Put air where the scanner wrote padding (-2000, -3024, -32768), in place.
+
+    Parameters
+    ----------
+    hounsfield : ndarray, int16
+        HU; values below -1200 become -1024.
+
+    Returns
+    -------
+    Finding or None
+        A note with the share of voxels.
+    """
+    if hounsfield.min() >= BELOW_AIR_HU:
+        return None
+    below = hounsfield < BELOW_AIR_HU
+    share = 100 * np.count_nonzero(below) / below.size
+    hounsfield[below] = AIR_HU
+    return note(
+        "padding", f"{share:.2g} % of the voxels lie far below air: padding of the scanner.",
+        "They are treated as air.",
+    )  # fmt: skip
+
+
+def plausible(hounsfield: Voxels, answer: str = "ask") -> tuple[Finding, ...]:
+    """Judge whether values look like Hounsfield units.
+
+    Parameters
+    ----------
+    hounsfield : ndarray, int16
+        HU, without padding.
+    answer : str
+        ``"ask"``, or ``"hounsfield"`` when the user says that they are.
+
+    Returns
+    -------
+    tuple of Finding
+        A question when they do not, a note when they were clipped or the surroundings are missing.
+    """
+    low, high = int(hounsfield.min()), int(hounsfield.max())
+    step = max(1, round((hounsfield.size / SAMPLE) ** (1 / 3)))
+    sample = hounsfield[::step, ::step, ::step]
+    soft = np.count_nonzero((sample > SOFT_TISSUE_HU[0]) & (sample < SOFT_TISSUE_HU[1])) / sample.size
+    dense = np.count_nonzero(sample > DENSE_HU) / sample.size
+    positive = low >= 0 and not _one_organ(sample, low)
+    no_fat = low > NO_AIR_HU and high > DENSE_HU and np.count_nonzero(sample < FAT_HU) < LEAST_FAT * sample.size
+    if positive or no_fat or high - low < FEW_VALUES or soft < LEAST_SOFT_TISSUE or dense > MOST_DENSE:
+        return (taken_as_hounsfield() if answer == "hounsfield" else _unlike(low, high),)
+    on_top = np.count_nonzero(sample == high)
+    piled = (
+        on_top > PILE * sample.size and on_top > PILED * np.count_nonzero((sample < high) & (sample >= high - NEAR_HU)) / NEAR_HU
+    )
+    return (_clipped(low, high, bool(piled)),) if low > NO_AIR_HU or piled else ()
+
+
+def _one_organ(sample: Voxels, low: int) -> bool:
+    """Whether values without any below zero may be a crop of the liver alone; a picture of another kind begins at 0."""
+    first, middle, last = np.percentile(sample, (5, 50, 95))
+    return bool(low > 0 and ORGAN_HU[0] <= middle <= ORGAN_HU[1] and last - first <= ORGAN_SPREAD_HU)
+
+
+def _unlike(low: int, high: int) -> Finding:
+    mask = low >= 0 and high < FEW_VALUES
+    meaning = "It may be a mask." if mask else "It may be another kind of picture, or a CT whose values were changed."
+    return ask(
+        "values-not-hu", f"Values from {low} to {high} do not look like the Hounsfield units of a CT.",
+        meaning, "Choose the original CT.", TAKE_AS_HOUNSFIELD,
+    )  # fmt: skip
+
+
+def taken_as_hounsfield() -> Finding:
+    """State that the user takes unlikely values for Hounsfield units.
+
+    Returns
+    -------
+    Finding
+        A note.
+    """
+    return note(
+        "values-taken-as-hu", "The values do not look like Hounsfield units, and are taken for such.",
+        "You chose it; results may mean nothing.", "Compare with the original CT.",
+    )  # fmt: skip
+
+
+def _clipped(low: int, high: int, piled: bool) -> Finding:
+    if piled:
+        return note(
+            "values-clipped", f"Values end at {low} and {high} HU: they were clipped.",
+            "Nothing can be told about tissue outside that range.", "Use the original CT if you can.",
+        )  # fmt: skip
+    return note(
+        "no-air", f"Values run from {low} to {high} HU: there is no air.",
+        "The scan was cropped to the body or the liver, or clipped.", "Use the original CT if you can.",
+    )  # fmt: skip
+
+
+def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Slices as float64 one by one; refuses numbers that are none, after counting them all."""
+    if stored.dtype.kind == "f":
+        _demand_finite(stored)
+    for index in range(stored.shape[-1]):
+        yield index, stored[..., index].astype(np.float64)
+
+
+def _demand_finite(stored: Array) -> None:
+    counts = [int(np.count_nonzero(~np.isfinite(stored[..., k]))) for k in range(stored.shape[-1])]
+    if total := sum(counts):
+        first = next(k for k, count in enumerate(counts) if count) + 1
+        raise InvalidNumbers(
+            "voxels-not-numbers", f"{total} voxels hold no number (NaN or infinity), the first in slice {first}.",
+            "The scan is damaged or was processed wrongly.", "Use the original CT.",
+        )  # fmt: skip

@@ -1,0 +1,223 @@
+"""NIfTI: nibabel explains the header, our own bounded stream gives the voxels.
+
+nibabel alone does not notice a wrong checksum, and allocates what a header claims before it looks at the file.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Level, UnreadableFile
+from napari_liver_anomaly.io import header_checks
+from napari_liver_anomaly.io.read_findings import found, refuse
+from napari_liver_anomaly.io.read_options import ASK_ALL
+from napari_liver_anomaly.io.source import Source, array_from
+from napari_liver_anomaly.storage import unpacking, voxel_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.read_options import ReadOptions
+
+    Affine = NDArray[np.float64]
+
+MOST_EXTENSION = 2**24
+UNITS: dict[int, str | None] = {0: None, 1: "m", 2: "mm", 3: "um"}
+KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+COLOURS = {128, 2304}
+
+
+def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
+    """Read the header of a NIfTI-1 or NIfTI-2 file, packed with gzip or not, of either byte order.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    answers : ReadOptions
+        Which volume, which position, and whether to go on without an orientation.
+
+    Returns
+    -------
+    Source
+        With every doubt about the header.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is not a NIfTI file, is damaged, or holds no plain numbers.
+    OutOfMemory
+        When its voxels would not fit into memory.
+    """
+    with unpacking(path) as reader:
+        first = bytes(reader.read(4))
+        size, order = _version(first)
+        header = _parsed(first + bytes(reader.read(size - 4)), size, order)
+    kind = np.dtype(KINDS[_kind(header)]).newbyteorder(order)
+    sizes, further = _sizes(header, kind.itemsize)
+    offset = _offset(header, size)
+    slope, intercept = _scaling(header)
+    with np.errstate(all="ignore"):  # infinite sizes are found by the checks
+        affine, findings = _position(header, sizes, answers)
+    volumes = prod(further)
+
+    def load() -> NDArray[np.generic]:
+        with unpacking(path) as reader:
+            reader.read(offset)
+            return array_from(reader, sizes, kind, (answers.volume or 1, volumes))
+
+    doubts = found(header_checks.one_volume(further, answers.volume), *findings)
+    oriented = "orientation-unverified" not in {doubt.code for doubt in doubts}
+    return Source(
+        shape=sizes, affine=affine, findings=doubts, load=load, slope=slope, intercept=intercept, oriented=oriented
+    )  # fmt: skip
+
+
+def _version(first: bytes) -> tuple[int, Literal["<", ">"]]:
+    """Length of the header and byte order, from its first four bytes."""
+    little, big = int.from_bytes(first, "little"), int.from_bytes(first, "big")
+    if little in (348, 540):
+        return little, "<"
+    if big in (348, 540):
+        return big, ">"
+    raise _not_nifti()
+
+
+def _parsed(block: bytes, size: int, order: str) -> Any:
+    """Nibabel's view of the header, unchecked and unrepaired."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    header = (Nifti1Header if size == 348 else Nifti2Header)(block, endianness=order, check=False)
+    magic = header["magic"].item().rstrip(b"\0")[:3]
+    if magic in (b"ni1", b"ni2"):
+        raise UnreadableFile(
+            "nifti-pair", "This header has its voxels in a second file (.img).",
+            "Pairs of files are easily mixed up and are not read.", "Save the scan as one .nii or .nii.gz file.",
+        )  # fmt: skip
+    if magic != (b"n+1" if size == 348 else b"n+2"):
+        raise _not_nifti()
+    return header
+
+
+def _kind(header: Any) -> int:
+    code = int(header["datatype"])
+    if code in COLOURS:
+        raise UnreadableFile(
+            "colour", "This file holds a colour picture.",
+            "Colours are not Hounsfield units.", "Choose the CT itself, not a picture of it.",
+        )  # fmt: skip
+    if code not in KINDS or int(header["bitpix"]) != 8 * np.dtype(KINDS[code]).itemsize:
+        raise UnreadableFile(
+            "values-kind", "The voxels are stored as a kind of number that no CT has.",
+            "They cannot be Hounsfield units.", "Save the scan as 16-bit integers.",
+        )  # fmt: skip
+    return code
+
+
+def _sizes(header: Any, item_bytes: int) -> tuple[tuple[int, int, int], tuple[int, ...]]:
+    """Sizes of the first three axes, and of the further ones."""
+    dims = [int(n) for n in header["dim"]]
+    count = dims[0]
+    if not 1 <= count <= 7:
+        raise _not_nifti()
+    sizes = [*dims[1 : count + 1], 1, 1][: max(3, count)]
+    voxel_bytes(sizes[:3], item_bytes)
+    voxel_bytes(sizes, 1)
+    return (sizes[0], sizes[1], sizes[2]), tuple(sizes[3:])
+
+
+def _offset(header: Any, size: int) -> int:
+    """Place of the first voxel in the file."""
+    offset = float(header["vox_offset"])
+    if not (size + 4 <= offset <= MOST_EXTENSION) or offset != int(offset):
+        raise UnreadableFile(
+            "file-damaged", "The header does not say where the voxels begin.",
+            "They cannot be found.", "Copy or export the file again.",
+        )  # fmt: skip
+    return int(offset)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of zero or NaN means "as stored" in this format."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or np.isnan(slope):
+        return 1.0, 0.0
+    if not np.isfinite([slope, intercept]).all():
+        raise UnreadableFile(
+            "rescale-invalid", "The scaling of the voxel values is not a number.",
+            "Hounsfield units cannot be worked out.", "Export the scan again from its source.",
+        )  # fmt: skip
+    return slope, intercept
+
+
+def _position(header: Any, shape: tuple[int, int, int], answers: ReadOptions) -> tuple[Affine, list[Finding | None]]:
+    """Affine in mm and the doubts about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
+    factor, unit_doubt = header_checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
+    scale = np.diag([factor, factor, factor, 1.0])
+    sizes_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
+    sform = scale @ _sform(header) if int(header["sform_code"]) > 0 else None
+    qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
+    claimed = header_checks.geometry(np.diag([*sizes_mm, 1.0]), shape)
+    if claimed or not (sizes_mm > 0).all():
+        return np.diag([*sizes_mm, 1.0]), [unit_doubt, *(claimed or [_negative()])]
+    if sform is not None:
+        doubts: list[Finding | None] = [unit_doubt, *header_checks.geometry(sform, shape)]
+        if len(doubts) == 1 and qform is not None:
+            doubt = header_checks.geometry(qform, shape) or found(header_checks.two_positions(sform, qform, shape))
+            if answers.position != "ask" and doubt and doubt[0].level is Level.ASK:
+                return sform if answers.position == "sform" else qform, [
+                    unit_doubt,
+                    header_checks.position_chosen(answers.position),
+                ]
+            doubts += doubt
+        elif len(doubts) == 1:
+            sizes_of_it = np.sqrt((sform[:3, :3] ** 2).sum(axis=0))
+            disagree = header_checks.sizes_disagree(sizes_of_it, sizes_mm, header_checks.POSITIONS[:1])
+            doubts.append(header_checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
+        return sform, doubts
+    if qform is not None:
+        return qform, [unit_doubt, *header_checks.geometry(qform, shape)]
+    return header_checks.UNORIENTED @ np.diag([*sizes_mm, 1.0]), [
+        unit_doubt,
+        header_checks.unknown_orientation(answers.orientation),
+    ]
+
+
+def _sform(header: Any) -> Affine:
+    affine = np.eye(4)
+    affine[:3] = [header["srow_x"], header["srow_y"], header["srow_z"]]
+    return affine
+
+
+def _qform(header: Any) -> Affine:
+    """Affine of the quaternion; full of NaN when the quaternion is none."""
+    from nibabel.spatialimages import HeaderDataError
+
+    if header["pixdim"][0] == 0:
+        header["pixdim"][0] = 1  # the standard says so
+    try:
+        affine = np.array(header.get_qform(), dtype=np.float64)
+    except (ValueError, HeaderDataError):
+        return np.full((4, 4), np.nan)
+    return affine
+
+
+def _negative() -> Finding:
+    return refuse(
+        "spacing-impossible", "The file says that a voxel has a negative size.",
+        "Left and right, or head and feet, may be swapped.", "Export the scan again from its source.",
+    )  # fmt: skip
+
+
+def _not_nifti() -> UnreadableFile:
+    return UnreadableFile(
+        "not-nifti", "This is not a NIfTI file, whatever its name says, or its header is damaged.",
+        "Nothing was read.", "Copy or export it again.",
+    )  # fmt: skip

@@ -1,0 +1,179 @@
+"""NIfTI files on the grid of the source, with nothing in them but voxels and their place."""
+
+from __future__ import annotations
+
+import gzip
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
+from napari_liver_anomaly.storage import replacing_all, require_not_an_input
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Geometry
+
+    Array = NDArray[Any]
+
+KINDS = ("uint8", "uint16", "int16", "int32", "float32")
+ENDINGS = (".nii.gz", ".nii")
+UNKNOWN = 0
+SCANNER = 1  # the code of "position in the scanner"
+QUICK = 1  # gzip's level: the higher ones take ten times as long for a tenth less
+
+
+def write_image(array: Array, geometry: Geometry, path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
+    """Write one image on the grid of its scan's file.
+
+    Parameters
+    ----------
+    array : ndarray, (z, y, x) bool, uint8, uint16, int16, int32 or float32
+        Canonical order. The kind is kept; bool becomes uint8.
+    geometry : Geometry
+        Grid of the scan.
+    path : path-like
+        Ends in ``.nii.gz`` or ``.nii``.
+    inputs : iterable of path-like
+        Files that must not be overwritten.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    NotWritten
+        When the path is an input, has another ending, or the disk does not take it; an earlier file is untouched.
+    WrongGrid
+        When the shape is not that of the grid.
+    """
+    path = Path(path)
+    if not path.name.endswith(ENDINGS):
+        raise NotWritten(
+            "ending-unknown", f"{path.name} does not end in .nii.gz or .nii.", "Nothing was written.", "Choose another name.",
+        )  # fmt: skip
+    return write_together({path: image_writer(array, geometry)}, inputs)[0]
+
+
+def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
+    """Write a label image; every number arrives exactly.
+
+    Parameters
+    ----------
+    labels : ndarray, (z, y, x) integer or bool
+        Canonical order.
+    geometry : Geometry
+        Grid of the scan.
+    path : path-like
+        Ends in ``.nii.gz`` or ``.nii``.
+    inputs : iterable of path-like
+        Files that must not be overwritten.
+
+    Returns
+    -------
+    Path
+        The file, of the smallest kind of integer that holds all labels.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a label is not a whole number that 32 bits hold.
+    NotWritten
+        As :func:`write_image`.
+    """
+    whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
+    low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
+    if not whole or low < limits.min or high > limits.max:
+        raise InvalidNumbers(
+            "labels-not-whole", "These labels are not whole numbers of ordinary size.", "They would not arrive as they are.",
+            "Export a layer of labels.",
+        )  # fmt: skip
+    kind = next(k for k in ("uint8", "uint16", "int32") if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+    return write_image(labels.astype(kind), geometry, path, inputs)
+
+
+def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
+    """PreprocessSettings to write an image, checking everything that can be checked before a file is touched.
+
+    Parameters
+    ----------
+    array : ndarray, (z, y, x)
+        As for :func:`write_image`.
+    geometry : Geometry
+        Grid of the scan.
+
+    Returns
+    -------
+    callable
+        Writes to the path it is given.
+
+    Raises
+    ------
+    TypeError
+        For a kind of number that other programs may not read.
+    WrongGrid
+        When the shape is not that of the grid.
+    """
+    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    if array.dtype.name not in KINDS:
+        raise TypeError(f"Images are written as {', '.join(KINDS)}, not as {array.dtype}.")
+    if array.shape != geometry.shape:
+        raise WrongGrid(
+            "shape-differs", f"An image of shape {array.shape} was given for a grid of shape {geometry.shape}.",
+            "It would lie beside the scan.", "Write it with the scan it was made from.",
+        )  # fmt: skip
+
+    def write(path: Path) -> None:
+        from nibabel.nifti1 import Nifti1Image
+
+        image = Nifti1Image(geometry.to_source(array), geometry.source_affine, dtype=array.dtype)
+        image.header.set_xyzt_units("mm")
+        # Where the source does not say how the patient lies, no code says so here, and every program guesses alike for scan and result.
+        code = SCANNER if geometry.oriented else UNKNOWN
+        image.set_sform(geometry.source_affine if geometry.oriented else None, code)
+        image.set_qform(geometry.source_affine, code)
+        with open(path, "wb") as file, ExitStack() as stack:
+            if path.name.endswith(".gz"):
+                # No name and no time in the gzip header: the same result gives the same bytes, and says nothing about its maker.
+                packed = gzip.GzipFile(filename="", mode="wb", compresslevel=QUICK, fileobj=file, mtime=0)
+                image.to_stream(stack.enter_context(packed))
+            else:
+                image.to_stream(file)
+
+    return write
+
+
+def write_together(files: Mapping[Path, Callable[[Path], None]], inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
+    """Write several files, all or none: each is written beside its place, and only when all are there do they take it.
+
+    Parameters
+    ----------
+    files : mapping of Path to callable
+        For every place, what writes there.
+    inputs : iterable of path-like
+        Files that must not be overwritten.
+
+    Returns
+    -------
+    tuple of Path
+        The places.
+
+    Raises
+    ------
+    NotWritten
+        When a place is an input, or the disk does not take one of them.
+    """
+    kept = tuple(inputs)
+    for place in files:
+        require_not_an_input(place, kept)
+    with replacing_all(tuple(files)) as besides:
+        for beside, write in zip(besides, files.values(), strict=True):
+            write(beside)
+    return tuple(files)

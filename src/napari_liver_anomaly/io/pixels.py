@@ -1,0 +1,274 @@
+"""Pixels of DICOM slices: plain ones here, compressed ones in a child process, whose crash takes nothing else with it."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+from itertools import groupby
+from threading import Timer
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from napari_liver_anomaly.errors import InvalidNumbers, UnreadableFile
+from napari_liver_anomaly.io.dicom_slices import DAMAGE
+from napari_liver_anomaly.io.hounsfield import HIGHEST, LOWEST
+from napari_liver_anomaly.io.read_findings import refuse
+from napari_liver_anomaly.storage import voxel_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.dicom_slices import Slice
+
+    Array = NDArray[np.generic]
+
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+IMPLICIT = "1.2.840.10008.1.2"
+PLAIN = {IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN}
+PIXEL_DATA = (0x7FE0, 0x0010)
+JPEG = "1.2.840.10008.1.2.4."
+CODECS = (
+    ("JPEG", "pylibjpeg pylibjpeg-libjpeg", {JPEG + number for number in ("50", "51", "57", "70")}),
+    ("JPEG-LS", "pyjpegls", {JPEG + number for number in ("80", "81")}),
+    ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg", {JPEG + number for number in ("90", "91", "201", "202", "203")}),
+    ("RLE", "pylibjpeg pylibjpeg-rle", {"1.2.840.10008.1.2.5"}),
+)
+PATIENCE_S, PATIENCE_PER_SLICE_S = 60.0, 5.0
+CHILD = [sys.executable, "-P", "-m", "napari_liver_anomaly.io.decoding"]
+
+
+def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
+    """Decode a stack, with each slice's own rescale.
+
+    Parameters
+    ----------
+    slices : sequence of Slice
+        In order; all of one size, with slope and intercept.
+
+    Returns
+    -------
+    ndarray, (columns, rows, slices) int16
+        HU.
+
+    Raises
+    ------
+    UnreadableFile
+        When a slice is damaged or cannot be decoded, or what came out is no picture.
+    InvalidNumbers
+        When values do not fit 16 bits.
+    OutOfMemory
+        When the stack would not fit into memory.
+    """
+    first = slices[0]
+    voxel_bytes((first.columns, first.rows, len(slices)), 2)
+    result = np.empty((len(slices), first.rows, first.columns), np.int16)
+    packed = [one for one in slices if one.syntax not in PLAIN]
+    blocks: dict[Path, tuple[int, int]] = {}
+    with _child(packed) as unpacked:
+        for index, one in enumerate(slices):
+            stored = _plain(one, index + 1, blocks) if one.syntax in PLAIN else next(unpacked, None)
+            if stored is None or stored.shape != (one.rows, one.columns):
+                raise UnreadableFile(
+                    "slice-damaged", f"Slice {index + 1} could not be decoded: its file is damaged or ends early.",
+                    "Part of the scan would be missing.", "Copy or export the series again.",
+                )  # fmt: skip
+            _demand_sound(stored, one, index + 1)
+            result[index] = _rescaled(stored, one)
+    return result.transpose(2, 1, 0)
+
+
+def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
+    """Decode pictures of one compressed file in this process.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file.
+    frames : sequence of int
+        Which of its pictures, from 0.
+
+    Yields
+    ------
+    ndarray, (rows, columns)
+        As stored; nothing more where they cannot be had.
+    """
+    from pydicom.pixels import iter_pixels
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield from iter_pixels(path, indices=list(frames))
+    except (*DAMAGE, RuntimeError):
+        return
+
+
+def undecodable(syntax: str) -> Finding | None:
+    """Whether a decoder for a way of compression is missing.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax UID.
+
+    Returns
+    -------
+    Finding or None
+        A refusal that names what to install.
+    """
+    if syntax in PLAIN or decoder_is_there(syntax):
+        return None
+    for name, packages, numbers in CODECS:
+        if syntax in numbers:
+            return refuse(
+                "codec-missing", f"These slices are compressed as {name}, and its decoder is not installed.",
+                "Nothing was read.", f"Install it with: python -m pip install {packages}",
+            )  # fmt: skip
+    return refuse(
+        "codec-unknown", "These slices are compressed in a way that is not read here.",
+        "Nothing was read.", "Export the series uncompressed.",
+    )  # fmt: skip
+
+
+def decoder_is_there(syntax: str) -> bool:
+    """Whether this computer can decode a compressed syntax.
+
+    Parameters
+    ----------
+    syntax : str
+        Transfer syntax UID.
+
+    Returns
+    -------
+    bool
+        False also for a syntax that nobody knows.
+    """
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bool(get_decoder(UID(syntax)).is_available)
+    except (NotImplementedError, ValueError):
+        return False
+
+
+def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Array | None:
+    """Take the stored values of an uncompressed slice word by word; None when there are too few or too many."""
+    size = 2 * one.rows * one.columns
+    try:
+        with one.path.open("rb") as stream:
+            if one.path not in blocks:
+                blocks[one.path] = _place(stream, one.syntax)
+            start, length = blocks[one.path]
+            if not 0 <= length - size * one.frames <= 1:
+                return None
+            stream.seek(start + size * one.frame)
+            block = stream.read(size)
+    except DAMAGE:
+        return None
+    if len(block) < size:
+        return None
+    words = np.frombuffer(block, ">u2" if one.syntax == BIG_ENDIAN else "<u2", one.rows * one.columns).astype(np.int32)
+    unused = words >> one.bits_stored
+    values = words & (2**one.bits_stored - 1)
+    negative = values >> (one.bits_stored - 1) if one.signed else np.zeros_like(values)
+    if not ((unused == 0) | (unused == negative * (2 ** (16 - one.bits_stored) - 1))).all():
+        raise _outside_bits(one, number)
+    return np.asarray(values - negative * 2**one.bits_stored).reshape(one.rows, one.columns)
+
+
+def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
+    """Where the pixels of an open file begin, and how many bytes they claim to be; -1 where there are none."""
+    from pydicom import dcmread
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcmread(stream, stop_before_pixels=True, specific_tags=[])
+    order, head = "<>"[syntax == BIG_ENDIAN], stream.read(8)
+    if head[:4] != struct.pack(f"{order}HH", *PIXEL_DATA):
+        return 0, -1
+    length = head[4:] if syntax == IMPLICIT else stream.read(4)
+    return stream.tell(), int(struct.unpack(f"{order}I", length)[0])
+
+
+def _outside_bits(one: Slice, number: int) -> UnreadableFile:
+    return UnreadableFile(
+        "slice-bits", f"Slice {number} holds values outside its declared {one.bits_stored} bits.",
+        "Its decoder or header is wrong, and Hounsfield units would be false.", "Export the series again from its source.",
+    )  # fmt: skip
+
+
+def _demand_sound(stored: Array, one: Slice, number: int) -> None:
+    """Refuse what a broken decoder or header gives: values outside the declared bits, or a picture of one value only."""
+    low, high = (-(2 ** (one.bits_stored - 1)), 2 ** (one.bits_stored - 1) - 1) if one.signed else (0, 2**one.bits_stored - 1)
+    lowest, highest = int(stored.min()), int(stored.max())
+    if lowest < low or highest > high or stored.dtype.itemsize * 8 < one.bits_stored:
+        raise _outside_bits(one, number)
+    if lowest == highest and one.syntax not in PLAIN:
+        raise UnreadableFile(
+            "slice-constant", f"Slice {number} was decoded to a single value.",
+            "Its decoder or file is broken.", "Export the series uncompressed.",
+        )  # fmt: skip
+
+
+def _rescaled(stored: Array, one: Slice) -> NDArray[np.float64]:
+    values = np.rint(stored.astype(np.float64) * (one.slope or 1.0) + (one.intercept or 0.0))
+    if values.min() < LOWEST or values.max() > HIGHEST:
+        raise InvalidNumbers(
+            "values-range", "Values reach far outside the range of Hounsfield units.",
+            "They are no CT values, or their scaling is wrong.", "Export the series again from its source.",
+        )  # fmt: skip
+    return values
+
+
+@contextmanager
+def _child(slices: Sequence[Slice]) -> Iterator[Iterator[Array | None]]:
+    """Decode slices one after another in a child process; None, and then nothing more, where it fails, crashes or hangs."""
+    if not slices:
+        yield iter(())
+        return
+    child = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )  # fmt: skip
+    clock = Timer(PATIENCE_S + PATIENCE_PER_SLICE_S * len(slices), child.kill)
+    clock.daemon = True
+    clock.start()
+    try:
+        wanted = [
+            (str(path.absolute()), [one.frame for one in together]) for path, together in groupby(slices, lambda one: one.path)
+        ]
+        yield _received(child, json.dumps(wanted).encode())
+    finally:
+        clock.cancel()
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _received(child: subprocess.Popen[bytes], request: bytes) -> Iterator[Array | None]:
+    """Arrays as the child sends them: a line that tells shape and kind, then the values."""
+    stdin: Any = child.stdin
+    stdout: Any = child.stdout
+    try:
+        stdin.write(request)
+        stdin.close()
+        while line := stdout.readline():
+            told = json.loads(line)
+            kind, rows, columns = np.dtype(told["kind"]), int(told["rows"]), int(told["columns"])
+            block = stdout.read(voxel_bytes((columns, rows), kind.itemsize))
+            yield np.frombuffer(block, kind).reshape(rows, columns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return

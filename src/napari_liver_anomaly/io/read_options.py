@@ -1,0 +1,61 @@
+"""What the user decided about a scan that leaves something open: one field for each question that can be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
+
+from napari_liver_anomaly.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.errors import Answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions(Settings):
+    """ReadOptions to what reading a scan and finding its liver can ask; each question is asked while its field has the value it begins with."""
+
+    series: int = setting(0, low=0, high=100000, help="Number of the DICOM series to read, when a folder holds several; 0 asks.")
+    acquisition: int = setting(
+        0, low=0, high=100000, help="Number of the acquisition (phase) to read, when a series holds several; 0 asks."
+    )
+    volume: int = setting(0, low=0, high=100000, help="Number of the volume to read, when a file holds several; 0 asks.")
+    position: Literal["ask", "sform", "qform"] = setting(
+        "ask", help="Which of two positions in a NIfTI file counts when they disagree."
+    )
+    orientation: Literal["ask", "unverified"] = setting(
+        "ask", help="Whether to read a file that does not say where left and right are; results are then marked unverified."
+    )
+    values: Literal["ask", "hounsfield"] = setting(
+        "ask", help="Whether values that do not look like Hounsfield units are taken for such."
+    )
+    tilt: Literal["ask", "straighten"] = setting(
+        "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
+    )
+    gaps: Literal["ask", "fill"] = setting("ask", help="Whether missing slices are filled in from their neighbours.")
+    found_liver: Literal["ask", "accept"] = setting(
+        "ask", help="Whether a liver found by the program is taken although it is unlike one."
+    )
+
+    def with_answer(self, answer: Answer) -> Self:
+        """Add one answer to those given so far.
+
+        Parameters
+        ----------
+        answer : Answer
+            As a finding offers it.
+
+        Returns
+        -------
+        ReadOptions
+            The same, but for the field that the answer sets.
+
+        Raises
+        ------
+        WrongSetting
+            When there is no such field, or it cannot have that value.
+        """
+        return self.from_dict(self.to_dict() | {answer.option: answer.value})
+
+
+ASK_ALL = ReadOptions()

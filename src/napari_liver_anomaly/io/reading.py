@@ -1,0 +1,272 @@
+"""From a file or folder to a Volume in Hounsfield units, with every doubt about it; never silently repaired."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, Level, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.io.quiet import quietly
+from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
+from napari_liver_anomaly.volume import Geometry, Mask, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.series import Series
+    from napari_liver_anomaly.io.source import Source
+
+NIFTI = (".nii", ".nii.gz")
+NRRD = (".nrrd", ".nhdr")
+METAIMAGE = (".mha", ".mhd")
+DICOM = (".dcm", ".dicom", ".ima")
+ENDINGS = (*NIFTI, *NRRD, *METAIMAGE, *DICOM)
+PREAMBLE = 128
+LOOKED_AT = 200  # entries of a folder that can_read opens at most
+
+# Kind of refusal by the first word of a finding's code.
+KINDS: dict[str, type[Refusal]] = {
+    **dict.fromkeys(("geometry", "orientation", "spacing", "slices", "units"), ImpossibleGeometry),
+    "values": InvalidNumbers,
+}
+
+
+@quietly()
+def read(path: str | Path, answers: ReadOptions | None = None) -> tuple[Volume, tuple[Finding, ...]]:
+    """Read a CT.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file, a folder that holds one DICOM series, or any one
+        file of a series.
+    answers : ReadOptions, optional
+        What the user decided about doubts; every open question is asked when nothing is given.
+
+    Returns
+    -------
+    volume : Volume
+        Hounsfield units, int16, (z, y, x). Its name is the file's or folder's, for the screen only.
+    findings : tuple of Finding
+        Notes to show and store, decisions of the user among them.
+
+    Raises
+    ------
+    Question
+        For a doubt that only the user can decide; its finding holds the answers there are.
+    UnreadableFile
+        When it is damaged, truncated, or of a kind that is not read.
+    ImpossibleGeometry
+        When position, spacing or orientation make no sense or are not known.
+    InvalidNumbers
+        When values are no numbers, or not Hounsfield units.
+    OutOfMemory
+        When it would not fit into memory.
+    """
+    from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible, to_hounsfield
+    from napari_liver_anomaly.io.straightening import unsheared
+
+    path, answers = Path(path), answers or ASK_ALL
+    source = _source(path, answers)
+    if answers.tilt == "straighten" and "geometry-sheared" in {finding.code for finding in source.findings}:
+        source = unsheared(source)
+    notes = _settled(source.findings)
+    stored = to_hounsfield(source.load(), source.slope, source.intercept)
+    geometry = Geometry(source.shape, source.affine, source.oriented)
+    padding = air_for_padding(stored)
+    notes += _settled(plausible(stored, answers.values))
+    volume = Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path))
+    return volume, (*notes, *((padding,) if padding else ()))
+
+
+@quietly()
+def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False) -> Mask:
+    """Read a mask of a scan: every voxel with a label above zero.
+
+    Parameters
+    ----------
+    path : path-like
+        A file of the kinds :func:`read` takes, except DICOM, that holds whole numbers on the scan's own grid.
+    volume : Volume
+        The scan.
+    what : str
+        What the mask is, for messages: "liver mask".
+    may_be_empty : bool
+        Whether a mask without any voxel is fine, as the tumours of a healthy liver are.
+
+    Returns
+    -------
+    Mask
+        In canonical order, knowing its scan.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is damaged, of a kind that is not read, or empty.
+    ImpossibleGeometry
+        When its position or spacing make no sense.
+    InvalidNumbers
+        When its values are not whole numbers.
+    WrongGrid
+        When it lies on another grid than the scan; both are named.
+    """
+    from napari_liver_anomaly.io.hounsfield import to_mask
+
+    path = Path(path)
+    if os.path.isdir(path) or _kind_of(path) == "dicom":
+        raise UnreadableFile(
+            "mask-dicom", f"A {what} is not read from DICOM.", "Nothing was read.", "Save it as .nii.gz, .nrrd or .mha.",
+        )  # fmt: skip
+    # A mask of a scan without orientation has none, either.
+    source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"))
+    try:
+        _settled(source.findings)
+    except Question as question:
+        finding = question.finding  # these questions have no answer for a mask
+        raise UnreadableFile(f"mask-{finding.code}", f"The {what} leaves a question open. {finding.what}", finding.meaning,
+                             "Save it again on the scan's own grid.") from None  # fmt: skip
+    geometry = Geometry(source.shape, source.affine, source.oriented)
+    voxels = geometry.to_canonical(to_mask(source.load(), source.slope, source.intercept))
+    mask = Mask(voxels.astype(np.bool_, copy=False), geometry).of(volume, what)
+    if not may_be_empty and not voxels.any():
+        raise UnreadableFile(
+            "mask-empty", f"The {what} is empty.", "There is nothing to work in.", f"Choose another file, or draw the {what}.",
+        )  # fmt: skip
+    return mask
+
+
+def series_in(path: str | Path) -> tuple[Series, ...]:
+    """List what can be read of a folder of DICOM files, without its pixels.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder, or any one file of a series.
+
+    Returns
+    -------
+    tuple of Series
+        In the order of the numbers that ``ReadOptions.series`` takes; empty for a file of another kind.
+
+    Raises
+    ------
+    UnreadableFile
+        When there is no CT in it, or a file is damaged.
+    """
+    path = Path(path)
+    if not os.path.exists(path):
+        raise _missing()
+    if not path.is_dir() and _kind_of(path) != "dicom":
+        return ()
+    from napari_liver_anomaly.io.dicom import series_of_path
+
+    return series_of_path(path)
+
+
+def can_read(path: str | Path) -> bool:
+    """Whether :func:`read` is worth trying; a quick look that never fails.
+
+    Parameters
+    ----------
+    path : path-like
+        A file or folder.
+
+    Returns
+    -------
+    bool
+        True for a file with one of our endings or with a DICOM preamble, and for a folder in which a DICOM file lies.
+    """
+    try:
+        path = Path(path)
+        if path.is_dir():
+            return any(_has_preamble(entry) for entry in islice(path.iterdir(), LOOKED_AT))
+        return path.is_file() and (_kind_of(path) in ("nifti", "nrrd", "metaimage") or _has_preamble(path))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def name_of(path: str | Path) -> str:
+    """Name a scan for the screen.
+
+    Parameters
+    ----------
+    path : path-like
+        What was read.
+
+    Returns
+    -------
+    str
+        The file's name without its ending; for DICOM the folder's name.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    for ending in sorted((*NIFTI, *NRRD, *METAIMAGE), key=len, reverse=True):
+        if name.endswith(ending) and not path.is_dir():
+            return path.name[: -len(ending)] or "scan"
+    return (path if path.is_dir() else path.absolute().parent).resolve().name or "scan"
+
+
+def _source(path: Path, answers: ReadOptions) -> Source:
+    """Open a path with the room that knows its format."""
+    if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
+        raise _missing()
+    kind = "dicom" if path.is_dir() else _kind_of(path)
+    if kind == "nifti":
+        from napari_liver_anomaly.io.nifti import open_nifti
+
+        return open_nifti(path, answers)
+    if kind in ("nrrd", "metaimage"):
+        from napari_liver_anomaly.io.itk import open_metaimage, open_nrrd
+
+        return (open_nrrd if kind == "nrrd" else open_metaimage)(path, answers)
+    if kind == "dicom":
+        from napari_liver_anomaly.io.dicom import open_dicom
+
+        return open_dicom(path, answers)
+    raise UnreadableFile(
+        "file-kind", "Files of this kind are not read.", "Nothing was opened.",
+        "Choose a .nii, .nii.gz, .nrrd or .mha file, or a folder of DICOM files.",
+    )  # fmt: skip
+
+
+def _missing() -> UnreadableFile:
+    return UnreadableFile(
+        "file-missing", "There is no such file or folder.",
+        "Nothing was read.", "Check the name, and that the disk or network share is there.",
+    )  # fmt: skip
+
+
+def _kind_of(path: Path) -> str:
+    """Format of a file by its ending, or by its first bytes when the ending says nothing."""
+    name = path.name.lower()
+    for kind, endings in (("nifti", NIFTI), ("nrrd", NRRD), ("metaimage", METAIMAGE), ("dicom", DICOM)):
+        if name.endswith(endings):
+            return kind
+    return "dicom" if _has_preamble(path) else ""
+
+
+def _has_preamble(path: Path) -> bool:
+    """Whether a regular file begins as DICOM files do."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Refuse for what was refused, then for what the user would have to decide; what is left are notes."""
+    findings = tuple(findings)
+    grave = [finding for level in (Level.REFUSE, Level.ASK) for finding in findings if finding.level == level]
+    if grave:
+        first = grave[0]
+        kind = Question if first.level == Level.ASK else KINDS.get(first.code.partition("-")[0], UnreadableFile)
+        raise kind(first.code, first.what, first.meaning, first.action, first.answers)
+    return findings

@@ -1,0 +1,173 @@
+"""All that a run found, as a folder: images on the scan's own grid, the lesion table, and a report that says how it was made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
+from napari_liver_anomaly.lesions import Lesion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_liver_anomaly.inference import Result
+
+UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
+LIBRARIES = ("torch", "numpy", "nibabel")
+
+
+def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
+    """Write a result: images, ``lesions.csv`` and ``report.json``; all of them, or none.
+
+    Parameters
+    ----------
+    result : Result
+        As given by ``inference.segment``.
+    folder : path-like
+        Where to; made if it is missing. Earlier results of the same names are replaced.
+    inputs : iterable of path-like
+        The files the scan and the liver were read from, which must not be overwritten.
+
+    Returns
+    -------
+    tuple of Path
+        ``restored`` and ``residual`` (HU, where the method restores), ``score`` (0 to 1), ``tumours`` and ``liver`` (0 and 1),
+        all ``.nii.gz`` on the grid of the scan's file; then the table and the report.
+
+    Raises
+    ------
+    NotWritten
+        When a name is that of an input, or the disk does not take a file; earlier files are untouched.
+    WrongGrid
+        When liver, scan and result do not belong together.
+    """
+    folder, geometry = Path(folder), result.volume.geometry
+    liver = result.liver.of(result.volume, "liver mask")
+    images = {
+        "restored": result.restored,
+        "residual": result.residual,
+        "score": result.score.astype(np.float32) / np.float32(255),
+        "tumours": result.labels > 0,
+        "liver": liver.voxels,
+    }
+    files = {folder / f"{name}.nii.gz": image_writer(array, geometry) for name, array in images.items() if array is not None}
+    names = [path.name for path in files] + ["lesions.csv", "report.json"]
+    files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
+    text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    files[folder / "report.json"] = lambda path: _write_text(text, path)
+    return write_together(files, inputs)
+
+
+def report(result: Result) -> dict[str, Any]:
+    """Say what was found and how, in plain data without anything about the patient.
+
+    Parameters
+    ----------
+    result : Result
+        As given by ``inference.segment``.
+
+    Returns
+    -------
+    dict
+        Ready for JSON; the scan is named by its hash alone.
+    """
+    from importlib.metadata import version as installed
+
+    geometry = result.volume.geometry
+    return {
+        "notice": NOT_A_MEDICAL_DEVICE,
+        "summary": summary(result),
+        "number_of_lesions": len(result.lesions),
+        "pieces_left_out": result.left_out,
+        "tumour_ml": round(_tumour_ml(result), 3),
+        "liver_ml": round(result.liver.ml, 3),
+        "liver_from": result.liver_from,
+        "scan": result.volume.identity,
+        "grid": str(geometry),
+        "sides": sides(result),
+        "model": result.model,
+        "model_hash": result.model_hash,
+        "settings": result.settings.to_dict(),
+        "device": result.device,
+        "ran_on": result.ran_on,
+        "timings_s": dict(result.timings_s),
+        "findings": [asdict(finding) | {"level": str(finding.level)} for finding in result.findings],
+        "versions": {"napari-liver-anomaly": version()} | {name: installed(name) for name in LIBRARIES},
+    }
+
+
+def sides(result: Result) -> str:
+    """Say whether left and right can be relied on.
+
+    Parameters
+    ----------
+    result : Result
+        As given by ``inference.segment``.
+
+    Returns
+    -------
+    str
+        ``"as in the scan's file"``; or ``"unverified"`` when the file does not say how the patient lies, or another program read it.
+    """
+    doubted = UNVERIFIED & {finding.code for finding in result.findings}
+    return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
+
+
+def summary(result: Result) -> str:
+    """One sentence that tells "nothing found" from "not searched".
+
+    Parameters
+    ----------
+    result : Result
+        As given by ``inference.segment``.
+
+    Returns
+    -------
+    str
+        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``; pieces that were left out are counted.
+    """
+    count = len(result.lesions)
+    found = f"{count} lesion{'s' * (count != 1)}, {_tumour_ml(result):.1f} ml in all" if count else "nothing found"
+    if pieces := result.left_out:
+        found += f"; {pieces} piece{'s' * (pieces != 1)} left out, where the found liver is unsure"
+    return f"Searched {result.liver.ml:,.0f} ml of liver, threshold {result.settings.threshold:.2f}: {found}."
+
+
+def _tumour_ml(result: Result) -> float:
+    return float(np.count_nonzero(result.labels)) * result.volume.geometry.voxel_ml
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_table(result: Result, path: Path) -> None:
+    """One row for each lesion; notice and mark of the sides are columns, so that every program reads the table as it is."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow([column for field in fields(Lesion) for column in _columns(field.name)] + ["sides", "notice"])
+        for lesion in result.lesions:
+            values = [value for field in fields(Lesion) for value in np.atleast_1d(getattr(lesion, field.name)).tolist()]
+            rows.writerow([_cell(value) for value in values] + [sides(result), NOT_A_MEDICAL_DEVICE])
+
+
+def _columns(name: str) -> list[str]:
+    """Columns of a field: a place has three."""
+    axes = {"centroid_index": "zyx", "centroid_mm": "xyz"}.get(name)
+    stem, _, unit = name.partition("_")
+    return [f"{stem}_{axis}_{unit}" for axis in axes] if axes else [name]
+
+
+def _cell(value: float) -> str:
+    """Give a number as text: whole numbers whole, others to a thousandth, nothing for what has no meaning."""
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.3f}"

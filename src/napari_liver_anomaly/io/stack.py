@@ -1,0 +1,255 @@
+"""DICOM slices to a stack: sorted by position along the normal, spacing from positions and never from thickness.
+
+Tolerances are in millimetres: a stack may drift at most half a voxel from its straight axis, and a slice lies within 0.1 mm
+(and 5 % of the spacing) of its place on the fitted line. A slice that is missing at the first or last end leaves a shorter, sound
+stack: positions cannot tell that it ever was there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import ImpossibleGeometry
+from napari_liver_anomaly.io import header_checks
+from napari_liver_anomaly.io.read_findings import ask, found, note, refuse
+from napari_liver_anomaly.io.read_options import ASK_ALL
+from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of
+from napari_liver_anomaly.io.straightening import FILL, STRAIGHTEN, filled, straight, told_filled, told_straight
+from napari_liver_anomaly.storage import MAX_AXIS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.dicom_slices import Slice
+    from napari_liver_anomaly.io.read_options import ReadOptions
+    from napari_liver_anomaly.io.straightening import Plan
+
+    Points = NDArray[np.float64]
+
+SAME_PLACE_MM = 0.01
+OFF_LINE_MM, OFF_LINE_SHARE = 0.1, 0.05
+SAME_DIRECTION = 2e-4  # of a unit vector: 0.1 mm over a field of view of 500 mm
+SAME_SIZE = 1e-4
+THICKNESS_DIFFERS = 0.05
+WIDE, WHOLE_GAPS = 1.5, 0.1  # a wide gap of a whole number of distances is one where slices are missing
+MOST_FILLED = 10  # in a row; beyond, nobody knows what lies between
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stack:
+    """Slices in order, on a grid.
+
+    Attributes
+    ----------
+    ordered : list of Slice
+        By position along the normal, which is row direction × column direction.
+    shape : tuple of int
+        Columns, rows, slices of the grid.
+    affine : ndarray, (4, 4) float64
+        Index (column, row, slice) to mm, RAS+.
+    findings : tuple of Finding
+        Doubts about the stack.
+    plan : Plan or None
+        How the voxels are made where they are not those of the slices themselves.
+    """
+
+    ordered: list[Slice]
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    findings: tuple[Finding, ...]
+    plan: Plan | None = None
+
+
+def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
+    """Put the slices of one series in order.
+
+    Parameters
+    ----------
+    slices : sequence of Slice
+        In any order, at least one.
+    answers : ReadOptions
+        Whether to straighten, and to fill gaps.
+
+    Returns
+    -------
+    Stack
+        With every doubt about it.
+
+    Raises
+    ------
+    ImpossibleGeometry
+        When a slice does not say where it lies, or the slices differ in size, voxel size or direction.
+    """
+    _demand_placed(slices)
+    axes = np.array(_agreed(slices)).reshape(2, 3)
+    normal = np.cross(axes[0], axes[1])
+    ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm or (), normal)))
+    _demand_alike(ordered)
+    points = np.array([one.position_mm for one in ordered])
+    between_rows, between_columns = ordered[0].spacing_mm or (np.nan, np.nan)
+    in_plane = np.column_stack([axes[0] * between_columns, axes[1] * between_rows])
+    size = (ordered[0].columns, ordered[0].rows)
+
+    def placed(count: int, step: float) -> NDArray[np.float64]:
+        return np.asarray(LPS_TO_RAS @ affine_of(np.column_stack([in_plane, normal * step]), points[0]))
+
+    if len(ordered) == 1:
+        affine = placed(1, ordered[0].thickness_mm or 1.0)
+        return Stack(ordered=ordered, shape=(*size, 1), affine=affine, findings=header_checks.geometry(affine, (*size, 1)))
+    lost = _lost(points @ normal)
+    fill = answers.gaps == "fill" and 0 < max(lost) <= MOST_FILLED
+    whole = _completed(points, lost) if fill else points
+    doubt = _repeated(ordered, points @ normal) or (None if fill else _missing(points @ normal, lost))
+    askew = _tilted(points, normal, min(between_rows, between_columns)) or _uneven(whole)
+    straighten = answers.tilt == "straighten" and not doubt and askew is not None and min(between_rows, between_columns) > 0
+    doubt = doubt or (None if straighten else askew)
+    step = float((points[-1] - points[0]) @ normal) / (len(whole) - 1)
+    affine, shape, plan = placed(len(whole), step), (*size, len(whole)), None
+    notes: tuple[Finding, ...] = ()
+    if fill and not doubt:
+        plan, notes = filled(lost, size, affine), found(told_filled(lost))
+    if straighten:
+        plan = straight(points, axes, (between_columns, between_rows), size)
+        affine, shape = LPS_TO_RAS @ plan.affine, plan.shape
+        notes += found(told_straight(plan, _angle(points, normal), float(np.diff(points @ normal).max())))
+    sound = () if doubt else header_checks.geometry(affine, shape)
+    findings = (*found(doubt, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
+    return Stack(ordered=ordered, shape=shape, affine=affine, findings=findings, plan=plan)
+
+
+def _demand_placed(slices: Sequence[Slice]) -> None:
+    """Refuse slices that do not say where they lie, or say it in numbers that are none."""
+    for one in slices:
+        numbers = [one.position_mm, one.orientation, one.spacing_mm]
+        if not all(part is not None and np.isfinite(part).all() for part in numbers):
+            raise ImpossibleGeometry(
+                "slices-unplaced", "A slice does not say where it lies, or how large its voxels are.",
+                "The scan cannot be put together.", "Export the series again from its source.",
+            )  # fmt: skip
+        rows, columns = np.array(one.orientation).reshape(2, 3)
+        if abs(np.linalg.norm(rows) - 1) > 1e-3 or abs(np.linalg.norm(columns) - 1) > 1e-3 or abs(rows @ columns) > 1e-3:
+            raise ImpossibleGeometry(
+                "slices-skewed", "The rows and columns of a slice are not at right angles.",
+                "Shapes would be skewed.", "Export the series again from its source.",
+            )  # fmt: skip
+
+
+def _agreed(slices: Sequence[Slice]) -> tuple[float, ...]:
+    """Direction that most slices have."""
+    counts = Counter(tuple(round(number, 3) for number in one.orientation or ()) for one in slices)
+    most = counts.most_common(1)[0][0]
+    return next(one.orientation for one in slices if one.orientation and tuple(round(n, 3) for n in one.orientation) == most)
+
+
+def _demand_alike(ordered: Sequence[Slice]) -> None:
+    """Refuse a change of size, voxel size or direction, naming the first odd slice."""
+    usual = (_agreed(ordered), Counter((one.rows, one.columns) for one in ordered).most_common(1)[0][0],
+             Counter(one.spacing_mm for one in ordered).most_common(1)[0][0])  # fmt: skip
+    for number, one in enumerate(ordered, start=1):
+        if (one.rows, one.columns) != usual[1]:
+            what = "number of rows and columns"
+        elif not np.allclose(one.spacing_mm or (), usual[2] or (), rtol=SAME_SIZE, atol=0):
+            what = "voxel size"
+        elif not np.allclose(one.orientation or (), usual[0], rtol=0, atol=SAME_DIRECTION):
+            what = "direction"
+        else:
+            continue
+        raise ImpossibleGeometry(
+            "slices-mixed", f"The {what} changes within the series, first in slice {number} of {len(ordered)}.",
+            "These slices are not one stack.", "Export the wanted stack as a series of its own.",
+        )  # fmt: skip
+
+
+def _repeated(ordered: Sequence[Slice], heights: Points) -> Finding | None:
+    same = int(np.count_nonzero(np.diff(heights) < SAME_PLACE_MM))
+    if not same:
+        return None
+    return ask(
+        "slices-repeated", f"{same} positions of this series are taken twice ({len(ordered)} slices in all).",
+        "It may hold two phases of contrast, which nothing in it tells apart.",
+        "Export the one phase you want as a series of its own.",
+    )  # fmt: skip
+
+
+def _tilted(points: Points, normal: Points, voxel_mm: float) -> Finding | None:
+    way = points[-1] - points[0]
+    sideways = float(np.linalg.norm(way - (way @ normal) * normal))
+    if sideways <= 0.5 * voxel_mm:
+        return None
+    return refuse(
+        "slices-tilted",
+        f"The slices are tilted by {_angle(points, normal):.3g}° (gantry tilt); the last lies {sideways:.1f} mm aside.",
+        "Stacked straight, shapes and positions would be wrong.",
+        "Have the scan straightened, or choose an untilted one.", STRAIGHTEN,
+    )  # fmt: skip
+
+
+def _angle(points: Points, normal: Points) -> float:
+    """Tilt in degrees, from the first slice to the last."""
+    way = points[-1] - points[0]
+    return float(np.degrees(np.arctan2(np.linalg.norm(way - (way @ normal) * normal), abs(way @ normal))))
+
+
+def _lost(heights: Points) -> list[int]:
+    """Count slices missing after each slice but the last: where a gap is wide, and a whole number of the usual ones."""
+    gaps = np.diff(heights)
+    shares = gaps / max(float(np.quantile(gaps, 0.5, method="lower")), SAME_PLACE_MM)
+    whole = np.rint(shares)
+    return [
+        int(n) for n in np.where((shares >= WIDE) & (np.abs(shares - whole) <= WHOLE_GAPS), np.minimum(whole - 1, MAX_AXIS), 0)
+    ]
+
+
+def _missing(heights: Points, lost: Sequence[int]) -> Finding | None:
+    if not any(lost):
+        return None
+    gaps = np.diff(heights)
+    widest = max((k for k, n in enumerate(lost) if n), key=lambda k: float(gaps[k]))
+    usual = float(np.quantile(gaps, 0.5, method="lower"))
+    many = f"{sum(lost)} slices are" if sum(lost) > 1 else "A slice is"
+    few = max(lost) <= MOST_FILLED
+    action = "Copy or export the whole series again" + (", or have the gap filled." if few else ".")
+    return refuse("slices-missing",
+        f"{many} missing: a gap of {gaps[widest]:.1f} mm after slice {widest + 1} (usual {usual:.1f} mm).",
+        "Sizes and volumes would be wrong.", action, *((FILL,) if few else ()),
+    )  # fmt: skip
+
+
+def _completed(points: Points, lost: Sequence[int]) -> Points:
+    """Positions with those of missing slices, evenly between their neighbours."""
+    rows = [points[:1]]
+    for k, n in enumerate(lost):
+        share = np.arange(1, n + 2)[:, None] / (n + 1)
+        rows.append((1 - share) * points[k] + share * points[k + 1])
+    return np.concatenate(rows)
+
+
+def _uneven(points: Points) -> Finding | None:
+    index = np.arange(len(points)) - (len(points) - 1) / 2
+    step = (index @ points) / (index @ index)
+    off = np.linalg.norm(points - points.mean(axis=0) - index[:, None] * step, axis=1)
+    worst = int(np.argmax(off))
+    if off[worst] <= min(OFF_LINE_MM, OFF_LINE_SHARE * float(np.linalg.norm(step))):
+        return None
+    return refuse(
+        "slices-uneven",
+        f"The slices are unevenly spaced: slice {worst + 1} lies {off[worst]:.2f} mm from its place.",
+        "Sizes and volumes would be wrong.", "Export the series again with even spacing, or have it straightened.", STRAIGHTEN,
+    )  # fmt: skip
+
+
+def _thickness(ordered: Sequence[Slice], step: float) -> Finding | None:
+    thickness = ordered[0].thickness_mm
+    if thickness is None or not np.isfinite(thickness) or abs(thickness - step) <= THICKNESS_DIFFERS * step:
+        return None
+    return note(
+        "thickness-differs", f"Slices are {step:.3g} mm apart and {thickness:.3g} mm thick.",
+        "Sizes are measured with the distance.",
+    )  # fmt: skip

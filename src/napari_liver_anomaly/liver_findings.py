@@ -1,0 +1,91 @@
+"""Doubts that a result does not show by itself, said once for every room that has them: about a liver, and about a network's numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Finding, InvalidNumbers, Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Mask
+
+SLACK = 1e-3  # a share computed in half precision may lie so far outside 0…1
+
+
+def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
+    """Say when a liver reaches the edge of its scan.
+
+    Parameters
+    ----------
+    liver : Mask
+        The liver, tumours included.
+
+    Returns
+    -------
+    tuple of Finding
+        One note, or none.
+    """
+    voxels = liver.voxels
+    faces = [face for axis in range(3) for face in (voxels.take(0, axis), voxels.take(-1, axis))]
+    if not any(face.any() for face in faces):
+        return ()
+    return (
+        Finding(
+            level=Level.NOTE, code="liver-at-edge", what="The liver touches the edge of the scan.",
+            meaning="Part of it may be missing; volumes are lower limits.", action="Use a scan of the whole liver if there is one.",
+        ),
+    )  # fmt: skip
+
+
+def about_pieces(left_out: int) -> tuple[Finding, ...]:
+    """Say how many pieces were taken for something else than a lesion of the liver.
+
+    Parameters
+    ----------
+    left_out : int
+        As given by ``inference.cut``.
+
+    Returns
+    -------
+    tuple of Finding
+        One note, or none.
+    """
+    if not left_out:
+        return ()
+    what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
+    return (
+        Finding(
+            level=Level.NOTE, code="pieces-left-out", what=f"{what} left out.",
+            meaning="The found liver is unsure there: it is more likely gallbladder, bowel or fat than tumour.",
+            action="Look at the score, or give a liver mask.",
+        ),
+    )  # fmt: skip
+
+
+def require_probabilities(array: NDArray[np.floating], *, share: bool = False) -> None:
+    """Refuse what is not a number: NaN compares as false and would look like "nothing there".
+
+    Parameters
+    ----------
+    array : ndarray, any shape, floating
+        What a network answered.
+    share : bool
+        Whether the answer must lie in 0…1: what lies outside would wrap round when it becomes a grey level.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a value is NaN or infinite, or lies outside 0…1 where it must not.
+    """
+    wrong = not np.isfinite(array).all()
+    if not wrong and share and array.size:
+        wrong = bool(array.min() < -SLACK or array.max() > 1 + SLACK)
+    if wrong:
+        raise InvalidNumbers(
+            "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known about tumours in this scan.",
+            "Run again on the CPU, or with another model.",
+        )  # fmt: skip

@@ -1,0 +1,156 @@
+"""The systems, one file each, with the same verbs: fit on healthy slices, score slices, save and load."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.models.installing import folder, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.ensemble import Ensemble
+
+DEFAULT = "standard"
+PRESETS = (
+    "standard",
+    "direct",
+    "compact",
+    "paper",
+    "paper-small",
+)  # what methods.two_stage knows; named here so that listing them needs no torch
+
+
+def packaged() -> tuple[str, ...]:
+    """List the models that came with the package.
+
+    Returns
+    -------
+    tuple of str
+        The default first.
+    """
+    weights = resources.files("napari_liver_anomaly") / "weights"
+    if not weights.is_dir():
+        return ()
+    found = sorted(entry.name.removesuffix(".safetensors") for entry in weights.iterdir() if entry.name.endswith(".safetensors"))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def names() -> tuple[str, ...]:
+    """List the models that are found by name.
+
+    Returns
+    -------
+    tuple of str
+        Those that came with the package, the default first; then those of one's own that are installed.
+    """
+    return (*packaged(), *installed())
+
+
+def path_of(name_or_path: str | Path) -> Path:
+    """Find the weights of a model.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name of :func:`names`, or a ``.safetensors`` file.
+
+    Returns
+    -------
+    Path
+        The file; it may not exist when a path was given.
+    """
+    if str(name_or_path) in packaged():
+        return Path(str(resources.files("napari_liver_anomaly") / "weights" / f"{name_or_path}.safetensors"))
+    if str(name_or_path) in installed():
+        return folder() / f"{name_or_path}.safetensors"
+    return Path(name_or_path)
+
+
+def load(name_or_path: str | Path = DEFAULT) -> System | Ensemble:
+    """Load a trained model.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name of :func:`names`, or a ``.safetensors`` file.
+
+    Returns
+    -------
+    System or Ensemble
+        As its card says; ready to score, on the CPU.
+
+    Raises
+    ------
+    UnfitModel
+        When the file is missing, unsafe, damaged, or does not fit its own card.
+    """
+    from napari_liver_anomaly.checkpoint import read_card
+    from napari_liver_anomaly.models.ensemble import KEY, Ensemble
+    from napari_liver_anomaly.models.registry import class_of
+
+    path = path_of(name_or_path)
+    key = str(read_card(path).get("key"))
+    return Ensemble.load(path) if key == KEY else class_of(key).load(path)
+
+
+def combine(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    shown: Sequence[str | Path] = (),
+    title: str = "",
+    about: str = "",
+    mirror: bool = False,
+    metrics: dict[str, Any] | None = None,
+) -> None:
+    """Put several trained two-stage models into one file, as an ensemble.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        ``.safetensors`` files of two-stage models that see a scan in the same way.
+    out : path-like
+        Ends in ``.safetensors``.
+    shown : sequence of path-like
+        Models that give their restoration for the eye and have no say in the score.
+    title : str
+        One line for lists of models; that of the members when they share one.
+    about : str
+        Origin and licence of the scans, and how the members were trained; what the first member says when it is left empty.
+    mirror : bool
+        Score every slice mirrored, too: a little better, and twice as slow.
+    metrics : dict, optional
+        An evaluation, whose summary is kept in the card.
+
+    Raises
+    ------
+    UnfitModel
+        When a file is not such a model, or they do not go together.
+    """
+    from napari_liver_anomaly.models.ensemble import Ensemble
+    from napari_liver_anomaly.models.two_stage import TwoStage
+
+    members = [TwoStage.load(path) for path in (*paths, *shown)]
+    ensemble = Ensemble(members, mirror=mirror, shown=len(shown))
+    cards = [member.card for member in members]
+    same = {key: value for key, value in cards[0].items() if all(card.get(key) == value for card in cards)}
+    kept = {key: value for key, value in same.items() if key not in ("key", "format", "settings", "seed", "training", "command")}
+    own = {name: [card.get(name) for card in cards] for name in ("training", "synthetic", "command")}
+    figures = {"metrics": metrics.get("summary", {})} if metrics else {}
+    said = {"title": title} if title else {}
+    data = _data_of(cards) | ({"about": about} if about else {})
+    ensemble.save(out, kept | own | {"data": data, "parameters": ensemble.parameters} | figures | said)
+
+
+def _data_of(cards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Say what several models learned from, all together: every scan that any of them has seen."""
+    datas = [card.get("data", {}) for card in cards]
+    scans = {entry["scan"]: entry for data in datas for entry in data.get("scans", ())}
+    without = sorted({name for data in datas for name in data.get("scans_without_tumour_label", ())})
+    learned = [[entry["name"] or entry["scan"] for entry in data.get("scans", ())] for data in datas]
+    words = {key: datas[0][key] for key in ("chosen", "about") if key in datas[0]}
+    return {"scans": list(scans.values()), "scans_without_tumour_label": without, "members_learned_from": learned} | words

@@ -1,0 +1,123 @@
+"""Autoencoders that see healthy livers alone: what they cannot give back is the anomaly. With a dense layer in the middle, or without.
+
+References
+----------
+Baur, Denner, Wiestler, Navab, Albarqouni, "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image
+Analysis 69 (2021), AE (dense) and AE (spatial). Different here: squares are 64 pixels wide, which the paper's four halvings bring to 4 × 4 instead of
+8 × 8; length, batch and step size are those of the comparison, with no stop on a validation set; residuals of both signs count (``residual.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from napari_liver_anomaly.models.base import SIDE_PX, Plan, schedule_for
+from napari_liver_anomaly.models.networks.baur import HALVINGS, Decoder, DenseBottleneck, Encoder, filters
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualSystem, Scale
+from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.training.loop import Stage
+from napari_liver_anomaly.training.losses import summed_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.training.loop import Batch
+
+BETAS = (0.5, 0.999)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencoderOptions(Settings):
+    """Size of the autoencoder, and what is in its middle."""
+
+    width: int = setting(32, unit="filters", low=4, high=128, help="Filters of the first layer; the paper has 32.")
+    dense: bool = setting(False, help="Pass the image through one vector; off keeps the layout of a small image.")
+    code: int = setting(128, unit="numbers", low=1, high=4096, help="Length of the vector.")
+    dropout: float = setting(0.1, low=0, high=0.9, help="Share of numbers left out around the middle while training.")
+
+
+class Autoencoders(ResidualSystem):
+    """An encoder, a middle and a decoder."""
+
+    key = "ae"
+    options_class = AutoencoderOptions
+
+    def __init__(self, plan: Any, seed: int = 0) -> None:
+        super().__init__(plan, seed)
+        self.side_px = SIDE_PX if plan.options.dense else 0
+
+    def build(self) -> dict[str, nn.Module]:
+        """Make the networks, untrained.
+
+        Returns
+        -------
+        dict
+            ``restorer`` and ``scale``.
+        """
+        options = self.plan.options
+        channels = filters(options.width)[-1]
+        dense = DenseBottleneck(channels, SIDE_PX // 2**HALVINGS, options.code, dropout=options.dropout)
+        middle = dense if options.dense else nn.Dropout(options.dropout)
+        return {"restorer": nn.Sequential(Encoder(options.width), middle, Decoder(options.width)), "scale": Scale()}
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train on healthy slices, then set the scale on them.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a stage.
+        data : HealthySlices
+            For the scale.
+        """
+        train(Stage(
+            name="Training the autoencoder", number=1, network=self.parts["restorer"], updates=self.plan.updates,
+            fall=self.plan.schedule.fall, adam={"betas": BETAS}, loss=self._loss,
+        ))  # fmt: skip
+        self.set_scale(data)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return summed_difference(self.parts["restorer"](batch.healthy), batch.healthy)
+
+    def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
+        """Give the healthy image.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 1, H, W)
+            0…1; H and W multiples of 16, of 64 pixels with a dense layer.
+        liver_mask : Tensor, (B, 1, H, W)
+            Not used.
+
+        Returns
+        -------
+        Tensor, (B, 1, H, W)
+            Linear, so values a little outside 0…1 occur.
+        """
+        restored: Tensor = self.parts["restorer"](image)
+        return restored
+
+
+def plans(budget: int) -> dict[str, Plan]:
+    """List the two autoencoders.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        ``ae-spatial`` and ``ae-dense``.
+    """
+    return {
+        f"ae-{name}": Plan(options=AutoencoderOptions(dense=name == "dense"), recipe=HEALTHY_ALONE, schedule=schedule_for(budget))
+        for name in ("spatial", "dense")
+    }

@@ -1,0 +1,158 @@
+"""DRAEM, and the steps from it to the two-stage system: two phases, pseudo anomalies, skip connections, each with a switch.
+
+References
+----------
+Zavrtanik, Kristan, Skočaj, "DRAEM: a discriminatively trained reconstruction embedding for surface anomaly detection", ICCV 2021;
+Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synthesis", SASHIMI 2023, table 2 (the ablation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_liver_anomaly.models.base import Plan, System, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.networks.autoencoder import Autoencoder
+from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
+from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.synthesis import Perlin
+from napari_liver_anomaly.training.loop import Stage
+from napari_liver_anomaly.training.losses import focal_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.training.loop import Batch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DraemOptions(Settings):
+    """Size, and two of the three switches of the ablation; the third is the recipe."""
+
+    width: int = setting(
+        8, unit="filters", low=4, high=128, help="Filters of the first block; DRAEM has 128 and 64, the paper 64."
+    )
+    two_phases: bool = setting(
+        False, help="Train the restorer first, freeze it, train the segmenter briefly; off trains both at once."
+    )
+    skips: bool = setting(False, help="Restorer with skip connections (U-Net) instead of an autoencoder.")
+
+
+class Draem(System):
+    """A restorer and a segmenter that sees image and restoration."""
+
+    key = "draem"
+    options_class = DraemOptions
+
+    def build(self) -> dict[str, nn.Module]:
+        """Make the networks, untrained.
+
+        Returns
+        -------
+        dict
+            ``restorer`` and ``segmenter``.
+        """
+        width = self.plan.options.width
+        restorer = Restorer(RestorerSettings(width=width)) if self.plan.options.skips else Autoencoder(width)
+        return {"restorer": restorer, "segmenter": Segmenter(SegmenterSettings(width=width))}
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made."""
+        return True
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train both networks at once, or one after the other.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a stage.
+        data : HealthySlices
+            Not used.
+        """
+        restorer, segmenter = self.parts["restorer"], self.parts["segmenter"]
+        schedule = self.plan.schedule
+        if not self.plan.options.two_phases:
+            both = nn.ModuleDict(self.parts)
+            train(Stage(
+                name="Training both networks", number=1, network=both, updates=self.plan.updates, fall=schedule.fall,
+                loss=lambda batch: self._restoring(batch) + self._segmenting(batch),
+            ))  # fmt: skip
+            return
+        train(Stage(
+            name="Training the restorer", number=1, network=restorer, updates=schedule.restorer_updates, fall=schedule.fall,
+            loss=self._restoring,
+        ))  # fmt: skip
+        restorer.requires_grad_(False)
+        train(Stage(
+            name="Training the segmenter", number=2, network=segmenter, updates=schedule.segmenter_updates,
+            fall=schedule.segmenter_fall, loss=self._segmenting,
+        ))  # fmt: skip
+
+    def _restoring(self, batch: Batch) -> Tensor:
+        """L1 for the U-Net trained alone, as in the paper; mean square and structural similarity otherwise, as in DRAEM."""
+        restored = self.parts["restorer"](batch.anomalous)
+        if self.plan.options.two_phases and self.plan.options.skips:
+            return functional.l1_loss(restored, batch.healthy)
+        from pytorch_msssim import ssim  # window 11, sigma 1.5
+
+        # In half precision its variances, differences of two squares, come out below zero, and the loss is no number.
+        with torch.autocast(restored.device.type, enabled=False):
+            alike: Tensor = ssim(restored.float(), batch.healthy, data_range=1.0)
+        return functional.mse_loss(restored, batch.healthy) + 1 - alike
+
+    def _segmenting(self, batch: Batch) -> Tensor:
+        restored = self.parts["restorer"](batch.anomalous)
+        return focal_loss(self.parts["segmenter"](restored, batch.anomalous), batch.mask)
+
+    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 1, H, W)
+            0…1; H and W multiples of 32.
+        liver_mask : Tensor, (B, 1, H, W)
+            Not used.
+
+        Returns
+        -------
+        tuple of Tensor
+            Score and healthy image (B, H, W).
+        """
+        restored = self.parts["restorer"](image)
+        return torch.softmax(self.parts["segmenter"](restored, image).float(), dim=1)[:, 1], restored[:, 0]
+
+
+def plans(budget: int) -> dict[str, Plan]:
+    """List seven of the ablation's eight cells; the eighth, all three together, is ``two-stage`` in ``two_stage.py``.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        System key to plan: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
+    """
+    pseudo, cells = pseudo_anomalies(), {}
+    for phases in (False, True):
+        for recipe in (Perlin(), pseudo):
+            for skips in (False, True):
+                on = [name for name, there in (("tp", phases), ("pa", recipe is pseudo), ("unet", skips)) if there]
+                options = DraemOptions(two_phases=phases, skips=skips)
+                if len(on) < 3:
+                    name = "-".join(["cell", *on]) if on else "draem"
+                    cells[name] = Plan(options=options, recipe=recipe, schedule=schedule_for(budget))
+    return cells

@@ -1,0 +1,150 @@
+"""Layer decomposition: one network takes a slice apart into a healthy layer, a tumour layer and the tumour's shape.
+
+References
+----------
+Zhang, Xie, Huang et al., "Self-supervised tumor segmentation through layer decomposition", 2021. Here on single slices instead of crops in 3D, which
+is ours, and trained as long and with the same steps as every system of the comparison. The paper's tumour layer is the texture before it is blended;
+since a batch does not say its opacity, ours is the tumour as it appears: the anomalous image inside the shape, 0 outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import nn
+
+from napari_liver_anomaly.models.base import Plan, System, schedule_for
+from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.synthesis.layers import Layers
+from napari_liver_anomaly.training.loop import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.training.loop import Batch
+
+DEPTH = 3  # halvings: blocks of 1, 2, 4 and 8 times the width, 64 to 512 filters in the paper
+WEIGHT_DECAY = 3e-5  # of the public code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayersOptions(Settings):
+    """Size of the network that takes a slice apart."""
+
+    width: int = setting(8, unit="filters", low=4, high=256, help="Filters of the first block; 64 in the paper.")
+
+
+def plans(budget: int) -> dict[str, Plan]:
+    """List the variants of this system.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        Name to plan.
+    """
+    return {"layers": Plan(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
+
+
+class LayerDecomposition(System):
+    """A U-Net with three outputs, trained in one stage (Zhang, Xie, Huang et al. 2021)."""
+
+    key: ClassVar[str] = "layers"
+    options_class: ClassVar[type[Settings]] = LayersOptions
+
+    def build(self) -> dict[str, nn.Module]:
+        """Make the network, untrained.
+
+        Returns
+        -------
+        dict
+            ``decomposer``: the U-Net of the segmenter, with a linear output for each layer and for the shape.
+        """
+        width = self.plan.options.width
+        settings = SegmenterSettings(width=width, planes=self.prepare.planes, depth=DEPTH, restoration=False)
+        network = Segmenter(settings)
+        network.head = nn.Conv2d(width, 3, 3, padding=1)
+        return {"decomposer": network}
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made: yes, the healthy layer."""
+        return True
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train the network in one stage.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a :class:`Stage` to its end.
+        data : HealthySlices
+            Not used here: nothing is measured after training.
+        """
+        train(
+            Stage(
+                name="Training to take layers apart", number=1, network=self.parts["decomposer"], loss=self._loss,
+                updates=self.plan.updates, fall=self.plan.schedule.fall, adam={"weight_decay": WEIGHT_DECAY},
+            )
+        )  # fmt: skip
+
+    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take a batch on the device apart.
+
+        Parameters
+        ----------
+        image : Tensor, (B, C, H, W)
+            0…1; H and W divisible by 8.
+        liver_mask : Tensor, (B, 1, H, W)
+            Not used: the network sees the image alone.
+
+        Returns
+        -------
+        tuple of Tensor
+            Probability of the shape and healthy layer, both (B, H, W).
+        """
+        healthy, _, shape = self.parts["decomposer"](None, image).float().unbind(dim=1)
+        return shape.sigmoid(), healthy
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return decomposition_loss(self.parts["decomposer"](None, batch.anomalous), batch)
+
+
+def decomposition_loss(layers: Tensor, batch: Batch) -> Tensor:
+    """One minus the soft Dice of the shape, and the mean absolute error of both layers, everywhere and once more inside the shape.
+
+    Parameters
+    ----------
+    layers : Tensor, (B, 3, H, W)
+        Healthy layer, tumour layer, and logit of the shape.
+    batch : Batch
+        What they should be.
+
+    Returns
+    -------
+    Tensor
+        A number, 0 or more. The Dice is that of the whole batch, inside the liver, with 1 added above and below, so that a batch without an anomaly
+        has one, too.
+
+    References
+    ----------
+    Zhang, Xie, Huang et al. 2021: five terms of equal weight.
+    """
+    healthy, tumour, shape = layers.float().unbind(dim=1)
+    inside = batch.mask.float()
+    appears = batch.anomalous[:, batch.anomalous.shape[1] // 2] * inside
+    share = shape.sigmoid() * batch.liver_mask
+    loss = 1 - (2 * (share * inside).sum() + 1) / (share.sum() + inside.sum() + 1)
+    for layer, wanted in ((healthy, batch.healthy[:, 0]), (tumour, appears)):
+        error = (layer - wanted).abs()
+        loss = loss + error.mean() + (error * inside).sum() / inside.sum().clamp(min=1)
+    return loss

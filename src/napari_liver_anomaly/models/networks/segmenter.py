@@ -1,0 +1,111 @@
+"""The segmenter: a U-Net that sees the image and its restoration and says where they differ for a reason.
+
+References
+----------
+Zavrtanik, Kristan, Skočaj, "DRAEM: a discriminatively trained reconstruction embedding for surface anomaly detection", ICCV 2021
+(discriminative sub-network); Zhang, Deng, Li 2023, section 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_liver_anomaly.settings import Settings, setting
+
+FACTORS = (1, 2, 4, 8, 8, 8)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmenterSettings(Settings):
+    """Size and input of the segmenter."""
+
+    width: int = setting(64, unit="filters", low=4, high=256, help="Filters of the first block.")
+    planes: int = setting(1, unit="slices", low=1, high=17, help="Slices seen at once; the middle one is segmented.")
+    depth: int = setting(5, unit="halvings", low=1, high=5, help="How often the image is halved on the way down.")
+    restoration: bool = setting(True, help="See the restored slice beside the image.")
+    liver_mask: bool = setting(False, help="See where the liver is, as one more input channel.", was="organ")
+    residual_gain: float = setting(
+        0.0, low=0, high=100, help="Above 0, the residual (image minus restoration) times this is a third input channel."
+    )
+
+
+def convolve(inside: int, outside: int, times: int = 2) -> nn.Sequential:
+    """Make the block that most networks of the literature are built of: 3 × 3 convolution, batch normalisation, ReLU, a number of times.
+
+    Parameters
+    ----------
+    inside, outside : int
+        Channels before and after.
+    times : int
+        How often.
+
+    Returns
+    -------
+    nn.Sequential
+        The layers.
+    """
+    layers: list[nn.Module] = []
+    for first in [inside] + [outside] * (times - 1):
+        layers += [nn.Conv2d(first, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+class Segmenter(nn.Module):
+    """DRAEM's discriminative U-Net: six blocks down, five up, two logits.
+
+    Parameters
+    ----------
+    settings : SegmenterSettings
+        Width 64 without residual gives the paper's 28,371,842 parameters.
+    """
+
+    def __init__(self, settings: SegmenterSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        widths = [settings.width * factor for factor in FACTORS[: settings.depth + 1]]
+        channels = settings.planes + settings.restoration + bool(settings.residual_gain) + settings.liver_mask
+        self.down = nn.ModuleList(convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False))
+        self.up, self.merge = nn.ModuleList(), nn.ModuleList()
+        below = widths[-1]
+        for skip, out in zip(reversed(widths[:-1]), [*reversed(widths[:-2]), widths[0]], strict=True):
+            self.up.append(convolve(below, out, times=1))
+            self.merge.append(convolve(out + skip, out))
+            below = out
+        self.head = nn.Conv2d(below, 2, 3, padding=1)
+
+    def forward(self, restored: Tensor | None, image: Tensor, liver_mask: Tensor | None = None) -> Tensor:
+        """Compare a batch of slices with their restorations.
+
+        Parameters
+        ----------
+        restored : Tensor, (B, 1, H, W), or None
+            0…1; H and W divisible by 2 to the power of the depth. None where the settings want neither restoration nor residual.
+        image : Tensor, (B, planes, H, W)
+            0…1, the slice to segment in the middle.
+        liver_mask : Tensor, (B, 1, H, W), optional
+            1 in the liver, 0 elsewhere; needed where the settings say so.
+
+        Returns
+        -------
+        Tensor, (B, 2, H, W)
+            Logits of "healthy" and "anomalous".
+        """
+        middle = self.settings.planes // 2
+        seen = [image] if restored is None or not self.settings.restoration else [restored, image]
+        if restored is not None and self.settings.residual_gain:
+            seen.append((image[:, middle : middle + 1] - restored) * self.settings.residual_gain)
+        if self.settings.liver_mask and liver_mask is not None:
+            seen.append(liver_mask)
+        x, skips = torch.cat(seen, dim=1), []
+        for level, block in enumerate(self.down):
+            x = block(functional.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        for widen, merge, skip in zip(self.up, self.merge, reversed(skips[:-1]), strict=True):
+            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+            x = merge(torch.cat([widen(x), skip], dim=1))
+        logits: Tensor = self.head(x)
+        return logits

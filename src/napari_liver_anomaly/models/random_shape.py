@@ -1,0 +1,115 @@
+"""A segmenter alone, trained on anomalies that someone made up: random shapes, squares, discs, or pieces of another liver.
+
+References
+----------
+"Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022 (network, loss, paintbrush, comparison with squares and circles);
+Tan et al., "Detecting outliers with foreign patch interpolation", MELBA 2022; Tan et al., "Detecting outliers with Poisson image interpolation",
+MICCAI 2021; Li et al., "CutPaste", CVPR 2021; Schlüter et al., "Natural synthetic anomalies", ECCV 2022. Different here: these four have networks of
+their own, the first two a wide residual one with one sigmoid channel. Here every synthesis trains the same U-Net, and where it gives degrees the
+network's share of "anomalous" learns them by cross-entropy alone, since soft Dice of a degree is least at another answer than the degree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_liver_anomaly.models.base import Plan, System, schedule_for
+from napari_liver_anomaly.models.networks.unet import UNet
+from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.synthesis import FPI, NSA, PII, Circles, CutPaste, Paintbrush, Squares
+from napari_liver_anomaly.training.loop import Stage
+from napari_liver_anomaly.training.losses import combined_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.synthesis import Recipe
+    from napari_liver_anomaly.training.loop import Batch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomShapeOptions(Settings):
+    """Size of the network, and what its loss is made of."""
+
+    width: int = setting(8, unit="filters", low=4, high=128, help="Filters of the first block; the paper has 32.")
+    dice_share: float = setting(0.5, low=0, high=1, help="Weight of soft Dice in the loss; the rest is cross-entropy.")
+
+
+class RandomShape(System):
+    """A U-Net that sees the image and says where it is anomalous."""
+
+    key = "random-shape"
+    options_class = RandomShapeOptions
+
+    def build(self) -> dict[str, nn.Module]:
+        """Make the network, untrained.
+
+        Returns
+        -------
+        dict
+            ``segmenter``.
+        """
+        return {"segmenter": UNet(self.plan.options.width)}
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train on the recipe's anomalies.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a stage.
+        data : HealthySlices
+            Not used.
+        """
+        train(Stage(
+            name="Training the segmenter", number=1, network=self.parts["segmenter"], updates=self.plan.updates,
+            fall=self.plan.schedule.fall, loss=self._loss,
+        ))  # fmt: skip
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.plan.options.dice_share)
+
+    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 1, H, W)
+            0…1; H and W multiples of 16.
+        liver_mask : Tensor, (B, 1, H, W)
+            Not used.
+
+        Returns
+        -------
+        tuple
+            Score (B, H, W), and None: nothing is restored.
+        """
+        return torch.softmax(self.parts["segmenter"](image).float(), dim=1)[:, 1], None
+
+
+def plans(budget: int) -> dict[str, Plan]:
+    """List the segmenter by what it is trained on.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        ``random-shape``, and with the synthesis behind it ``-squares``, ``-circles``, ``-cutpaste``, ``-fpi``, ``-pii``, ``-nsa``.
+    """
+    masks: dict[str, Recipe] = {"": Paintbrush(), "-squares": Squares(), "-circles": Circles(), "-cutpaste": CutPaste()}
+    degrees: dict[str, Recipe] = {"-fpi": FPI(), "-pii": PII(), "-nsa": NSA()}
+    return {
+        f"random-shape{name}": Plan(options=RandomShapeOptions(dice_share=share), recipe=recipe, schedule=schedule_for(budget))
+        for recipes, share in ((masks, 0.5), (degrees, 0.0))
+        for name, recipe in recipes.items()
+    }

@@ -1,0 +1,140 @@
+"""Systems without a segmenter: what differs from the restoration is the anomaly. Here is what they share: the residual and its scale.
+
+References
+----------
+Baur, Denner, Wiestler, Navab, Albarqouni, "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image
+Analysis 69 (2021). That study keeps positive residuals only, for bright lesions; liver tumours are mostly dark, so both signs count here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_liver_anomaly.models.base import System
+from napari_liver_anomaly.synthesis import NoiseStretch
+from napari_liver_anomaly.training.loop import make_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_liver_anomaly.preprocessing import HealthySlices
+
+HEALTHY_SHARE = 0.99
+BATCHES = 12
+STAGE = 78  # no stage of a training
+HEALTHY_ALONE = NoiseStretch(p_empty=1.0)  # for systems that learn without anomalies: a recipe that draws none
+
+
+class Scale(nn.Module):
+    """The residual that becomes a score of 0.5: a quantile of the residuals of healthy livers, kept with the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("cut", torch.ones(()))
+
+
+class ResidualSystem(System):
+    """A restorer whose residual is the score."""
+
+    @abstractmethod
+    def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
+        """Give the healthy image.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 1, H, W)
+            0…1.
+        liver_mask : Tensor, (B, 1, H, W)
+            1 in the liver.
+
+        Returns
+        -------
+        Tensor, (B, 1, H, W)
+            The healthy image.
+        """
+
+    def residual(self, image: Tensor, restored: Tensor, liver_mask: Tensor) -> Tensor:
+        """Measure how far the image is from its restoration: the absolute difference, averaged over 5 × 5 pixels of liver.
+
+        Parameters
+        ----------
+        image, restored, liver_mask : Tensor, (B, 1, H, W)
+            Image, healthy image, and 1 in the liver.
+
+        Returns
+        -------
+        Tensor, (B, H, W)
+            0 or more, in image units; 0 outside the liver.
+        """
+        apart = functional.avg_pool2d((image - restored).abs() * liver_mask, 5, stride=1, padding=2)
+        return (apart / functional.avg_pool2d(liver_mask, 5, stride=1, padding=2).clamp(min=0.04) * liver_mask)[:, 0]
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made."""
+        return True
+
+    def set_scale(self, data: HealthySlices) -> None:
+        """Set the scale so that one healthy liver pixel in a hundred scores above 0.5. No label is needed.
+
+        Parameters
+        ----------
+        data : HealthySlices
+            Slices without anomalies.
+        """
+        found = healthy_values(
+            self, data, lambda image, liver_mask: self.residual(image, self.restore(image, liver_mask), liver_mask)
+        )
+        self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_SHARE)), 1e-6))
+
+    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 1, H, W)
+            0…1.
+        liver_mask : Tensor, (B, 1, H, W)
+            1 in the liver.
+
+        Returns
+        -------
+        tuple of Tensor
+            Score (B, H, W), 0.5 at the scale, and healthy image (B, H, W).
+        """
+        restored = self.restore(image, liver_mask)
+        return 0.5 * self.residual(image, restored, liver_mask) / self.parts["scale"].cut, restored[:, 0]
+
+
+@torch.inference_mode()
+def healthy_values(system: System, data: HealthySlices, measure: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
+    """Measure the pixels of some healthy livers.
+
+    Parameters
+    ----------
+    system : System
+        Whose plan and seed say how slices are drawn.
+    data : HealthySlices
+        Slices without anomalies.
+    measure : callable
+        Slices, and 1 in the liver, (B, 1, H, W) on the device, to a value for every pixel, (B, H, W).
+
+    Returns
+    -------
+    ndarray, (n,) float32
+        The values in the livers.
+    """
+    found: list[Tensor] = []
+    for update in range(BATCHES):
+        batch = make_batch(data, system.plan.recipe, system.plan.schedule, (system.seed, STAGE), update).to(system.device)
+        found.append(measure(batch.healthy, batch.liver_mask[:, None].float())[batch.liver_mask].float().cpu())
+    return np.asarray(torch.cat(found).numpy(), dtype=np.float32)

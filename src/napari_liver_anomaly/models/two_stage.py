@@ -1,0 +1,389 @@
+"""The product: a restorer that undoes synthetic anomalies, then a segmenter that is trained briefly to spot what it undid.
+
+References
+----------
+Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synthesis", SASHIMI 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from napari_liver_anomaly.models.base import FRAME, LAYERS, Scores, System, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
+from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.synthesis import RECIPES, Blobs, HuTumours, Nodules, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.training.loop import Batch, Stage
+from napari_liver_anomaly.training.losses import focal_loss, overlap_loss, restoration_loss
+from napari_liver_anomaly.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.preprocessing import HealthySlices
+
+KEY = "two-stage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Everything that decides what a two-stage model is."""
+
+    prepare: PreprocessSettings = field(default_factory=PreprocessSettings)
+    restorer: RestorerSettings = field(default_factory=RestorerSettings)
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    recipe: Recipe = field(default_factory=NoiseStretchPaper)
+    schedule: Schedule = field(default_factory=Schedule)
+
+    @property
+    def restores(self) -> bool:
+        """Whether there is a restorer; a segmenter that sees neither restoration nor residual needs none."""
+        return self.segmenter.restoration or self.segmenter.residual_gain > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a model's card.
+
+        Returns
+        -------
+        dict
+            One entry for each part; the recipe also says its name.
+        """
+        name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
+        return {
+            "prepare": self.prepare.to_dict(), "restorer": self.restorer.to_dict(), "segmenter": self.segmenter.to_dict(),
+            "recipe": {"name": name, "settings": self.recipe.to_dict()}, "schedule": self.schedule.to_dict(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preset:
+        """Rebuild a preset from a card.
+
+        Parameters
+        ----------
+        values : dict
+            As given by :meth:`to_dict`.
+
+        Returns
+        -------
+        Preset
+            The same preset.
+        """
+        return cls(
+            prepare=PreprocessSettings.from_dict(values["prepare"]), restorer=RestorerSettings.from_dict(values["restorer"]),
+            segmenter=SegmenterSettings.from_dict(values["segmenter"]), schedule=Schedule.from_dict(values["schedule"]),
+            recipe=RECIPES[values["recipe"]["name"]].from_dict(values["recipe"]["settings"]),
+        )  # fmt: skip
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(prepare=PreprocessSettings(geometry="field", intensity="paper")),
+    # The paper's small-machine twin: half the side, a quarter of the filters, noise and rounding scaled with the side.
+    "paper-small": Preset(
+        prepare=PreprocessSettings(geometry="field", size_px=128, intensity="paper"),
+        restorer=RestorerSettings(width=16),
+        segmenter=SegmenterSettings(width=16),
+        recipe=NoiseStretchPaper(sigma_px=7.5, round_px=5),
+    ),
+    # Ours: five slices 3 mm apart at 1.5 mm, HU around the liver's median inside a window that lies inside what 8-bit sources keep of a CT,
+    # tissue around the liver in sight, lesions drawn as bodies in space.
+    "standard": Preset(
+        prepare=PreprocessSettings(
+            geometry="liver", pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160
+        ),
+        restorer=RestorerSettings(width=16, planes=5),
+        segmenter=SegmenterSettings(width=16, planes=5, depth=4, liver_mask=True, residual_gain=5),
+        recipe=Nodules(),
+        schedule=Schedule(
+            restorer_updates=500,
+            segmenter_updates=700,
+            learning_rate=1e-3,
+            fall=True,
+            segmenter_fall=True,
+            segmenter_loss="overlap",
+            anomaly_weight=4,
+            crop_px=96,
+            augment=True,
+            by_area=True,
+            jitter=True,
+        ),
+    ),
+    "compact": Preset(
+        # The window lies inside what 8-bit sources keep of a CT, so that they and true scans look alike to the networks.
+        prepare=PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
+        restorer=RestorerSettings(width=16),
+        segmenter=SegmenterSettings(width=16, residual_gain=5),
+        recipe=Blobs(),
+        schedule=Schedule(
+            restorer_updates=2000,
+            segmenter_updates=300,
+            learning_rate=1e-3,
+            fall=True,
+            anomaly_weight=4,
+            crop_px=96,
+            augment=True,
+        ),
+    ),
+}
+
+# The same segmenter without a restorer (Hu et al. 2023 train so): what the restoration adds is measured against it.
+PRESETS["direct"] = replace(
+    PRESETS["standard"],
+    segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
+    schedule=replace(PRESETS["standard"].schedule, segmenter_updates=2400),
+)
+
+
+def plans(budget: int) -> dict[str, Preset]:
+    """List the systems of the comparison that this file builds.
+
+    Parameters
+    ----------
+    budget : int
+        Updates in all.
+
+    Returns
+    -------
+    dict
+        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like the presets ``standard`` and ``direct``, ``hu`` like ``direct``.
+    """
+    near = replace(FRAME, neighbours=2, around_mm=8)
+    seeing = SegmenterSettings(width=8, planes=5, depth=4, liver_mask=True, residual_gain=5)
+    alone = replace(seeing, restoration=False, residual_gain=0.0)
+    short, whole = schedule_for(budget), schedule_for(budget, restorer_updates=0, segmenter_updates=budget)
+    ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
+    return {
+        "two-stage": Preset(
+            prepare=FRAME, restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8), recipe=pseudo_anomalies(),
+            schedule=short,
+        ),
+        "two-stage-ours": Preset(
+            prepare=near, restorer=RestorerSettings(width=8, planes=5), segmenter=seeing, recipe=Nodules(),
+            schedule=replace(short, **ours),
+        ),
+        "direct": Preset(prepare=near, segmenter=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
+        "hu": Preset(prepare=near, segmenter=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
+    }  # fmt: skip
+
+
+class TwoStage(System):
+    """A restorer and a segmenter.
+
+    Parameters
+    ----------
+    preset : Preset
+        What to build.
+    seed : int
+        Decides the first weights.
+    """
+
+    key = KEY
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        super().__init__(preset, seed)
+        self.preset = preset
+        self._given = False
+
+    @property
+    def restorer(self) -> Restorer:
+        """The network that gives the healthy image."""
+        return cast("Restorer", self.parts["restorer"])
+
+    @restorer.setter
+    def restorer(self, network: Restorer) -> None:
+        """Take another one, such as that which members of an ensemble share.
+
+        Parameters
+        ----------
+        network : Restorer
+            Of the same settings.
+        """
+        self.parts["restorer"] = network
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The network that says where the anomaly is."""
+        return cast("Segmenter", self.parts["segmenter"])
+
+    def build(self) -> dict[str, torch.nn.Module]:
+        """Make the networks, untrained.
+
+        Returns
+        -------
+        dict
+            ``restorer`` and ``segmenter``.
+        """
+        return {"restorer": Restorer(self.plan.restorer), "segmenter": Segmenter(self.plan.segmenter)}
+
+    @property
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """The networks in use, by name."""
+        return ({"restorer": self.restorer} if self.has_restorer else {}) | {"segmenter": self.segmenter}
+
+    @property
+    def has_restorer(self) -> bool:
+        """Whether a healthy image is made."""
+        return self.preset.restores
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers, as measured."""
+        planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
+        return 4 * (4 * planes + LAYERS * max(widths))
+
+    def fit(
+        self,
+        data: HealthySlices,
+        *,
+        restorer: Restorer | None = None,
+        device: torch.device | None = None,
+        state: Path | None = None,
+        job: Job | None = None,
+    ) -> dict[str, Any]:
+        """Train the restorer; freeze it; train the segmenter briefly.
+
+        Parameters
+        ----------
+        data : HealthySlices
+            Slices without anomalies, made with this model's :attr:`prepare`.
+        restorer : Restorer, optional
+            One that is trained already, of the same settings and slices: only the segmenter is trained then.
+        device : torch.device, optional
+            Where to compute; the CPU when nothing is said.
+        state : Path, optional
+            Start of the names of two files that keep an unfinished training.
+        job : Job, optional
+            Progress and cancel.
+
+        Returns
+        -------
+        dict
+            For each stage: updates, first and last loss, seconds; and the number of slices.
+        """
+        if restorer is not None:
+            self.restorer.load_state_dict(restorer.state_dict())
+        self._given = restorer is not None
+        return super().fit(data, device=device, state=state, job=job)
+
+    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
+        """Train the restorer, if there is to be one and none was given; freeze it; train the segmenter.
+
+        Parameters
+        ----------
+        train : callable
+            Runs a stage.
+        data : HealthySlices
+            For the length of an epoch.
+        """
+        schedule = self.preset.schedule
+        if self.has_restorer and not self._given:
+            self.restorer.requires_grad_(True)
+            train(Stage(
+                name="Training the restorer", number=1, network=self.restorer, loss=self._restoration_loss,
+                updates=schedule.restorer_length(len(data)), fall=schedule.fall,
+            ))  # fmt: skip
+        self.restorer.requires_grad_(False)
+        train(Stage(
+            name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
+            updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
+        ))  # fmt: skip
+
+    def _restoration_loss(self, batch: Batch) -> torch.Tensor:
+        return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.preset.schedule.anomaly_weight)
+
+    def _segmentation_loss(self, batch: Batch) -> torch.Tensor:
+        with torch.no_grad():
+            restored = self.restorer(batch.anomalous) if self.has_restorer else None
+        logits = self.segmenter(restored, batch.anomalous, batch.liver_mask.unsqueeze(1).float())
+        if self.preset.schedule.segmenter_loss == "overlap":
+            return overlap_loss(logits, batch.mask, batch.liver_mask)
+        return focal_loss(logits, batch.mask)
+
+    def judge(self, image: torch.Tensor, liver_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Score a batch on the device.
+
+        Parameters
+        ----------
+        image : Tensor, (B, C, H, W)
+            0…1; H and W multiples of 32.
+        liver_mask : Tensor, (B, 1, H, W)
+            1 in the liver.
+
+        Returns
+        -------
+        tuple of Tensor
+            Score (B, H, W) and the healthy image (B, H, W) or None.
+        """
+        healthy = self.restorer(image) if self.has_restorer else None
+        share = torch.softmax(self.segmenter(healthy, image, liver_mask).float(), dim=1)[:, 1]
+        return share, None if healthy is None else healthy[:, 0]
+
+    @classmethod
+    def plan_from(cls, settings: dict[str, Any]) -> Preset:
+        """Rebuild a preset from a card.
+
+        Parameters
+        ----------
+        settings : dict
+            As given by :meth:`Preset.to_dict`.
+
+        Returns
+        -------
+        Preset
+            The same preset.
+        """
+        return Preset.from_dict(settings)
+
+
+@torch.inference_mode()
+def score_together(
+    models: Sequence[TwoStage],
+    images: NDArray[np.float32],
+    liver_mask: NDArray[np.bool_],
+    scorers: Sequence[TwoStage] | None = None,
+) -> list[Scores]:
+    """Score one batch with several models that see a scan in the same way; a restorer that they share runs once.
+
+    Parameters
+    ----------
+    models : sequence of TwoStage
+        On one device.
+    images : ndarray, (B, C, H, W) float32
+        0…1, made with the models' ``prepare``.
+    liver_mask : ndarray, (B, H, W) bool
+        Where the liver is.
+    scorers : sequence of TwoStage, optional
+        Only these score; the others only restore, and their score is 0. All score when nothing is said.
+
+    Returns
+    -------
+    list of Scores
+        One for each model.
+    """
+    height, width = images.shape[2:]
+    room, device = (0, -width % 32, 0, -height % 32), models[0].device
+    x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
+    x = x.to(device=device, memory_format=torch.channels_last)
+    inside = torch.nn.functional.pad(torch.from_numpy(liver_mask[:, None].astype(np.float32)), room).to(device)
+    restored: dict[int, torch.Tensor] = {}
+    found = []
+    for model in models:
+        key = id(model.restorer)
+        if model.has_restorer and key not in restored:
+            restored[key] = model.restorer(x)
+        healthy = restored[key] if model.has_restorer else None
+        score = np.zeros(liver_mask.shape, dtype=np.float32)
+        if scorers is None or model in scorers:
+            share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
+            score = share.cpu().numpy()[:, :height, :width] * liver_mask
+        image = None if healthy is None else healthy[:, 0, :height, :width].float().cpu().numpy()
+        found.append(Scores(score.astype(np.float32), image))
+    return found

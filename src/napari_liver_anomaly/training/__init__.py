@@ -1,0 +1,1 @@
+"""Training: the training set, the one loop, and models with their cards."""

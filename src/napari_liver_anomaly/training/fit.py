@@ -1,0 +1,184 @@
+"""Train a model and write it with its card: what it is, what it learned from, and what it is not for."""
+
+from __future__ import annotations
+
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, version
+from napari_liver_anomaly.models.registry import build
+from napari_liver_anomaly.models.two_stage import TwoStage
+from napari_liver_anomaly.settings import differing
+from napari_liver_anomaly.training.training_set import slices_of
+from napari_liver_anomaly.training.validation import validate_on_synthesis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.models.base import Plan, System
+    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.training.training_set import HealthyScan
+
+CHOSEN = (
+    "Healthy slices are the planes of the liver without any tumour label, from patients with and without tumours: tumour labels chose planes "
+    "(weak supervision, as in ASC-Net), never thresholds, lengths or checkpoints. A strict protocol would use the scans without tumour label only."
+)
+STRICT = "No plane was left out by a tumour label: every liver plane of these scans was used."
+
+
+def fit_and_save(
+    scans: Sequence[HealthyScan],
+    plan: Preset | Plan,
+    path: str | Path,
+    *,
+    system: str = "",
+    seed: int = 0,
+    restorer: str | Path | None = None,
+    device: str = "auto",
+    title: str = "",
+    about: str = "",
+    command: str = "",
+    metrics: dict[str, Any] | None = None,
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train a model on healthy scans and write its weights and card.
+
+    Parameters
+    ----------
+    scans : sequence of HealthyScan
+        What it learns from.
+    plan : Preset or Plan
+        What it is: a preset of the two-stage system, or what ``registry.plan_of`` gives.
+    path : path-like
+        Ends in ``.safetensors``. An unfinished training is kept beside it and gone on with.
+    system : str
+        Key of the system of the list that it is, for the card; empty for a preset that is none of them.
+    seed : int
+        Decides every random choice.
+    restorer : path-like, optional
+        A two-stage model trained on the same scans with the same preset, whose restorer is taken; only the segmenter is trained.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    title : str
+        One line for lists of models.
+    about : str
+        Origin and licence of the scans, for the card.
+    command : str
+        How the model can be trained again, for the card.
+    metrics : dict, optional
+        An evaluation, whose summary is kept in the card.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        What :meth:`System.fit` says of the training.
+
+    Raises
+    ------
+    Refusal
+        When there is no healthy slice, the device is not there, or the restorer is of another training.
+    Cancelled
+        When the job was cancelled; the unfinished training is kept.
+    """
+    path = Path(path)
+    where = choose(device)
+    model = build(plan, seed)
+    states = path.with_name(f"{path.stem}.unfinished")
+    slices = slices_of(scans, plan.prepare)
+    taken = _restorer_of(restorer, plan, scans) if restorer is not None else None
+    shared: dict[str, Any] = {"restorer": taken.restorer} if taken else {}
+    figures = model.fit(slices, **shared, device=where, state=states, job=job)
+    if taken:
+        figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
+    card = card_of(
+        model, scans, training=figures, synthetic=validate_on_synthesis(model, slices, plan.schedule, seed=seed), system=system, title=title,
+        about=about, command=command, metrics=metrics,
+    )  # fmt: skip
+    if job is not None:
+        job.at("Writing the model", 1, 1)  # the last chance to stop
+    model.save(path, card)
+    for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
+        state.unlink(missing_ok=True)
+    return figures
+
+
+def card_of(
+    model: System,
+    scans: Sequence[HealthyScan],
+    *,
+    training: dict[str, Any],
+    synthetic: dict[str, Any],
+    system: str = "",
+    title: str = "",
+    about: str = "",
+    command: str = "",
+    metrics: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write down what a trained model is.
+
+    Parameters
+    ----------
+    model : System
+        Trained.
+    scans : sequence of HealthyScan
+        What it learned from.
+    training : dict
+        What :meth:`System.fit` says of the training.
+    synthetic : dict
+        What ``validate_on_synthesis`` says of it.
+    system : str
+        Key of the system of the list that it is; empty for a preset that is none of them.
+    title : str
+        One line for lists of models.
+    about : str
+        Origin and licence of the scans.
+    command : str
+        How it can be trained again.
+    metrics : dict, optional
+        An evaluation, whose summary is kept.
+
+    Returns
+    -------
+    dict
+        The card, but for what :meth:`System.save` adds.
+    """
+    import numpy
+    import torch
+
+    whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
+    return {
+        **({"system": system} if system else {}),
+        "title": title,
+        "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
+        "data": {
+            "scans": [{"scan": s.scan, "name": s.name, "healthy_slices": int(s.healthy.sum())} for s in scans],
+            "chosen": STRICT if len(whole) == len(scans) else CHOSEN,
+            "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
+            "about": about,
+        },
+        "training": training,
+        "synthetic": synthetic,
+        "command": command,
+        "parameters": model.parameters,
+        "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},
+        "device": model.device.type,
+        "metrics": (metrics or {}).get("summary", {}),
+    }
+
+
+def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[HealthyScan]) -> TwoStage:
+    """Load the model whose restorer is to be shared, and make sure that it may be."""
+    model = TwoStage.load(path)
+    learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
+    odd = differing(model.preset.to_dict(), plan.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
+    if odd:
+        raise UnfitModel(
+            "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans: {', '.join(odd[:8])}.",
+            "Sharing it would mix what the two models have seen.", "Give a model of the same preset and the same scans.",
+        )  # fmt: skip
+    return model

@@ -1,0 +1,245 @@
+"""Damaged files by the thousand: what once escaped stays mended, the judge sees what it should, and a crash or hang is not lost."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fuzz as fuzzing
+from fuzz import fuzz, judging, keep, replay
+from fuzz.judging import Bench
+from fuzz.mutations import changed, damage
+from fuzz.working import draw, least
+from napari_liver_anomaly.errors import Question, UnreadableFile
+
+ESCAPES = Path(__file__).with_name("fuzz_escapes.json")
+FRAMES = "dicom-frames"  # many slices in one file: may be refused as such
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def test_what_once_escaped_is_refused_or_right(tmp_path):
+    records = json.loads(ESCAPES.read_text(encoding="utf-8"))
+    assert len(records) > 20
+    found = [(record, outcome) for record, outcome in replay(records, tmp_path) if outcome.escaped]
+    assert not found, found[:3]
+
+
+def test_sound_files_are_right_small_and_the_same_every_time(bench):
+    for name, golden in bench.goldens.items():
+        assert max(map(len, golden.files.values())) < 64_000, name
+        assert not golden.inner or golden.pack(golden.inner) == golden.files[golden.target], name
+        if name != FRAMES:
+            assert bench.judged(golden, False, []).how == "right", name
+    again = judging.goldens()
+    assert {name: golden.files for name, golden in again.items()} == {
+        name: golden.files for name, golden in bench.goldens.items()
+    }
+
+
+def test_an_input_can_be_drawn_again_and_survives_json(bench):
+    for index in range(200):
+        golden, inside, edits = draw(bench, 7, index)
+        assert draw(bench, 7, index) == (golden, inside, edits)
+        assert bench.damaged(golden, inside, json.loads(json.dumps(edits))) == bench.damaged(golden, inside, edits)
+    assert {draw(bench, 7, index)[0].name for index in range(200)} == set(bench.goldens)
+
+
+def test_edits_do_what_they_say():
+    others = {"x": b"abcdef"}
+    assert changed(b"0123", [["put", 1, 2, "41", 3]], {}) == b"0AAA3"
+    assert changed(b"0123", [["cut", 2], ["copy", 0, 2, 1, 0]], {}) == b"0011"
+    assert changed(b"0123", [["take", "x", 1, 2, 1, 1]], others) == b"0bc23"
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"x = 1\n", b"no line and no number"])
+def test_damage_can_be_thought_of_for_anything(bench, data):
+    rng = random.Random(1)
+    for _ in range(300):
+        edits = damage(rng, bench.goldens["nrrd"], data, len(data), True, bench.sound)
+        assert 1 <= len(edits) <= 4
+
+
+# The judge: each kind of escape is seen.
+
+
+def flip(bench, name, place, inside=False):
+    golden = bench.goldens[name]
+    data = golden.inner if inside else bench.sound[name]
+    return golden, inside, [["put", place, 1, bytes([data[place] ^ 1]).hex(), 1]]
+
+
+def seen(patch, bench, name, change, place=500):
+    patch.setattr(judging, "read", change(judging.read))
+    return bench.judged(*flip(bench, name, place)).how
+
+
+def raising(error):
+    def change(read):
+        def broken(*args):
+            raise error
+
+        return broken
+
+    return change
+
+
+def other_voxels(read):
+    def broken(*args):
+        volume, findings = read(*args)
+        voxels = volume.voxels.copy()
+        voxels[1, 2:4, 3] += 7
+        return type(volume)(voxels, volume.geometry), findings
+
+    return broken
+
+
+def test_another_exception_is_seen(monkeypatch, bench):
+    assert seen(monkeypatch, bench, "nifti1", raising(IndexError("x"))) == "IndexError"
+
+
+def test_a_warning_is_seen(monkeypatch, bench):
+    def change(read):
+        def broken(*args):
+            np.float64(1) / np.float64(0)
+            return read(*args)
+
+        return broken
+
+    assert seen(monkeypatch, bench, "nifti1", change) == "warning"
+
+
+def test_a_line_in_a_log_is_seen(monkeypatch, bench):
+    import logging
+
+    def change(read):
+        def broken(*args):
+            logging.getLogger("pydicom").warning("Invalid value for PatientName")
+            return read(*args)
+
+        return broken
+
+    assert seen(monkeypatch, bench, "nifti1", change) == "logged"
+
+
+def test_a_name_or_a_path_in_a_message_is_seen(monkeypatch, bench):
+    for what in ("The scan of CANARY is bad.", f"{bench.folder}/x is bad.", "", "Line\nbreak."):
+        with monkeypatch.context() as patch:
+            assert seen(patch, bench, "nifti1", raising(UnreadableFile("file-damaged", what, "It is.", "Do."))) == "words", what
+
+
+def test_a_question_that_its_answer_does_not_settle_is_seen(monkeypatch, bench):
+    from napari_liver_anomaly.errors import Answer
+
+    answer = Answer(words="Yes", option="values", value="hounsfield")
+    assert seen(monkeypatch, bench, "nifti1", raising(Question("values-not-hu", "A.", "B.", "C.", (answer,)))) == "unsettled"
+
+
+def test_other_voxels_are_seen(monkeypatch, bench):
+    assert seen(monkeypatch, bench, "nifti1", other_voxels) == "voxels"  # one byte was changed, and more than one voxel differs
+    monkeypatch.undo()
+    assert seen(monkeypatch, bench, "nifti1-gz", other_voxels, place=4) == "voxels"  # a byte that no checksum covers
+
+
+def test_other_positions_are_seen(monkeypatch, bench):
+    def change(read):
+        def broken(*args):
+            volume, findings = read(*args)
+            affine = np.array(volume.geometry.source_affine)
+            affine[0, 3] += 1
+            return type(volume)(volume.voxels, type(volume.geometry)(volume.geometry.source_shape, affine)), findings
+
+        return broken
+
+    assert seen(monkeypatch, bench, "nifti1", change) == "geometry"
+
+
+def test_absurd_voxel_sizes_are_seen(monkeypatch, bench):
+    """Through a reader that forgot its check."""
+    golden = bench.goldens["mha"]
+    at = golden.files[golden.target].index(b"0.7 0.8 2")
+    monkeypatch.setattr("napari_liver_anomaly.io.header_checks._spacing", lambda affine: None)
+    assert bench.judged(golden, False, [["put", at, 3, b"1e5".hex(), 1]]).how == "geometry"
+
+
+def test_slow_and_large_reading_is_seen(monkeypatch, bench):
+    monkeypatch.setattr(judging, "SLOW_S", -1.0)
+    assert bench.judged(*flip(bench, "nifti1", 500)).how == "slow"
+    monkeypatch.setattr(judging, "SLOW_S", 1e9)
+    monkeypatch.setattr(judging, "GROWTH_MB", -1.0)
+    assert bench.judged(*flip(bench, "nifti1", 500)).how == "memory"
+
+
+def test_an_escape_is_made_as_small_as_it_can_be_and_kept_once(monkeypatch, bench, tmp_path):
+    golden = bench.goldens["nifti1"]
+    monkeypatch.setattr("napari_liver_anomaly.io.nifti._not_nifti", lambda: IndexError("x"))
+    edits = [["put", 500, 1, "07", 1], ["put", 0, 4, "00", 4], ["put", 600, 1, "07", 1]]
+    assert bench.judged(golden, False, edits).how == "IndexError"
+    small = least(bench, golden, False, edits, "IndexError")
+    assert small == [["put", 0, 4, "00", 4]]
+    escape = {"golden": "nifti1", "inside": False, "edits": small, "how": "IndexError", "where": "x", "detail": "", "index": 1}
+    assert keep([escape] * 5, tmp_path) == 3
+    assert keep([escape], tmp_path) == 0
+    assert "index" not in json.loads((tmp_path / "fuzz_escapes.json").read_text())[0]
+
+
+# Processes.
+
+STUB = """
+import json, os, sys
+order = json.load(sys.stdin)
+place = os.open(order["place"], os.O_WRONLY | os.O_CREAT)
+for index in range(order["first"], order["end"], order["step"]):
+    os.pwrite(place, index.to_bytes(8, "little"), 0)
+    if index == 3: os.kill(os.getpid(), 11)
+    if index == 5: sys.exit("Timeout (0:00:20)!")
+    print(json.dumps({"told": {"nifti1 right": 1}, "slowest": [0.1, index], "peak_mb": 1.0, "next": index + 1}), flush=True)
+print(json.dumps({"told": {}, "slowest": [0.1, 0], "peak_mb": 1.0, "next": 8, "done": True}), flush=True)
+"""
+
+
+def test_after_a_crash_or_a_hang_the_work_goes_on(monkeypatch):
+    monkeypatch.setattr(fuzzing, "CHILD", [fuzzing.CHILD[0], "-c", STUB])
+    found = fuzz(inputs=8)
+    assert [(one["how"], one["index"]) for one in found["escaped"]] == [("crash", 3), ("hang", 5)]
+    assert found["inputs"] == 6
+    assert found["kinds"] == {"nifti1": {"inputs": 6, "right": 6, "refused": 0, "escapes": 0}}
+
+
+def test_a_process_that_cannot_begin_is_an_escape(monkeypatch):
+    monkeypatch.setattr(fuzzing, "CHILD", [fuzzing.CHILD[0], "-c", "import sys; sys.exit('no')"])
+    found = fuzz(inputs=8)
+    assert (found["inputs"], found["escapes"], found["escaped"][0]["detail"].strip()) == (0, 1, "no")
+
+
+def test_a_true_process_reads(tmp_path):
+    found = fuzz(inputs=60, seed=3)
+    assert found["inputs"] == 60
+    assert found["escapes"] == 0, found["escaped"]
+    assert found["right"] + found["refused"] == 60
+    assert sum(found["refusals"].values()) == found["refused"]
+    assert found["inputs_per_s"] > 0
+    assert set(found["versions"]) >= {"numpy", "nibabel", "pydicom", "torch"}
+
+
+# Numbers that stumble, at their places in a NIfTI header: whatever they are, no exception and no absurd volume.
+
+
+def test_every_place_of_a_header_with_numbers_that_stumble(bench):
+    golden = bench.goldens["nifti1"]
+    values = [struct.pack("<h", -1), struct.pack("<h", 32767), struct.pack("<f", float("nan")), struct.pack("<f", 1e30), bytes(4)]
+    found = []
+    for at in range(0, 348, 2):
+        for value in values:
+            edits = [["put", at, len(value), value.hex(), 1]]
+            outcome = bench.judged(golden, False, edits)
+            found += [(edits, outcome)] if outcome.escaped else []
+    assert not found, found[:3]

@@ -1,0 +1,109 @@
+"""In a cross-validation no model is measured on a scan that it was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evaluation import cross_validation as room
+from napari_liver_anomaly.evaluation.cross_validation import cross_validate
+from napari_liver_anomaly.io import write_sample
+from napari_liver_anomaly.models.two_stage import PRESETS
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.training.training_set import pack_folder
+from napari_liver_anomaly.volume import Mask
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    for seed, name in enumerate("abc", start=1):
+        write_sample(make_phantom(PhantomSettings(slices=12, size_px=64, seed=seed)), folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def preset():
+    """The product's, as small as it can be."""
+    whole = PRESETS["compact"]
+    return dataclasses.replace(
+        whole,
+        restorer=dataclasses.replace(whole.restorer, width=4),
+        segmenter=dataclasses.replace(whole.segmenter, width=4),
+        schedule=dataclasses.replace(
+            whole.schedule, restorer_updates=2, segmenter_epochs=0, segmenter_updates=2, batch=2, crop_px=64
+        ),
+    )
+
+
+def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp_path):
+    scans = pack_folder(folder)  # without names: a scan is known by its hash alone
+    found = cross_validate(scans, folder, [["a"], ["b", "c"]], preset, models=tmp_path, about="phantoms")
+    assert [case["case"] for case in found["cases"]] == ["a", "b", "c"]
+    assert [case["seen_in_training"] for case in found["cases"]] == [False] * 3
+    assert [fold["trained_on"] for fold in found["folds"]] == [2, 1]
+    assert list(found["summary"]) == ["two-stage", "two-stage, fixed", "dark-rule"]
+    assert found["summary"]["two-stage"]["not_seen_in_training"]["scans"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-1.safetensors", "fold-2.safetensors"]
+
+
+def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path):
+    scans = pack_folder(folder, keep_names=True)
+    cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, only=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-2-seed-100.safetensors", "fold-2.safetensors"]
+    livers = []
+
+    def find(volume, name):
+        livers.append(name)
+        half = np.zeros(volume.voxels.shape, bool)
+        half[:, :, : half.shape[2] // 2] = True
+        return Mask(half, volume.geometry, volume.identity)
+
+    direct = dataclasses.replace(preset, segmenter=dataclasses.replace(preset.segmenter, restoration=False, residual_gain=0.0))
+    also = tmp_path / "also"
+    for number in (1, 2):
+        cross_validate(scans, folder, [["a"], ["b"]], direct, models=also, only=number)
+    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, also=also, find=find, jobs=2)
+    assert sorted(livers) == ["a", "b"]
+    assert [fold["seed"] for fold in found["folds"]] == [0, 100, 1, 101]
+    whole = ["ensemble", "ensemble, fixed", "direct", "direct, fixed", "fused", "fused, fixed", "dark-rule"]
+    assert list(found["summary"]) == ["seed-1", "seed-2", *whole, *(f"{name}, found liver" for name in whole)]
+    assert [case["case"] for case in found["cases"]] == ["a", "b"]
+    for case in found["cases"]:
+        rows = case["methods"]
+        assert 0.2 <= rows["ensemble"]["threshold"] <= 0.8
+        assert rows["ensemble, fixed"]["threshold"] == 0.5
+        assert len(rows["ensemble"]["curve"]["thresholds"]) == 9
+        assert "curve" not in rows["seed-1"]
+        assert rows["ensemble"]["auroc_in_liver"] != rows["seed-1"]["auroc_in_liver"]
+        assert case["found_liver_dice"] < 1
+
+
+def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, monkeypatch):
+    scans = pack_folder(folder)
+    first = cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    real, trained = room.fit_and_save, []
+    monkeypatch.setattr(room, "fit_and_save", lambda *args, **keywords: (trained.append(1), real(*args, **keywords)))
+    again = cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    assert not trained and again["folds"][0]["hash"] == first["folds"][0]["hash"]
+    cross_validate(scans, folder, [["b"]], preset, models=tmp_path)
+    assert trained == [1], "other scans, another model"
+
+
+def test_a_leak_is_refused(folder, preset, tmp_path, monkeypatch):
+    scans = pack_folder(folder)
+    real = room.fit_and_save
+    monkeypatch.setattr(room, "fit_and_save", lambda others, *args, **keywords: real(scans, *args, **keywords))
+    with pytest.raises(Refusal) as refused:
+        cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
+    assert refused.value.finding.code == "fold-leaks"
+
+
+@pytest.mark.parametrize("folds", [[["a"], ["a", "b"]], [["a", "nobody"]]])
+def test_names_that_cannot_be_are_refused_before_training(folder, preset, tmp_path, folds):
+    with pytest.raises(Refusal) as refused:
+        cross_validate([], folder, folds, preset, models=tmp_path)
+    assert refused.value.finding.code == "fold-names" and not list(tmp_path.iterdir())

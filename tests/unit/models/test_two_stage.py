@@ -1,0 +1,192 @@
+"""The two-stage system learns on a tiny phantom, and keeps its promises."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from napari_liver_anomaly import checkpoint, models
+from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.models.networks.restorer import RestorerSettings
+from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
+from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
+from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
+from napari_liver_anomaly.synthesis import Blobs
+from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.schedule import Schedule
+
+TINY = Preset(
+    prepare=PreprocessSettings(geometry="liver", pixel_mm=3, intensity="robust"),
+    restorer=RestorerSettings(width=8, depth=2),
+    segmenter=SegmenterSettings(width=4, residual_gain=5),
+    recipe=Blobs(scale=0.6, dark_low_hu=60, p_dark=1, p_empty=0.2),
+    schedule=Schedule(restorer_updates=150, segmenter_updates=70, learning_rate=3e-3, batch=4, anomaly_weight=4, fall=True),
+)
+HELD_OUT = (77, 9)
+
+
+def tiny_slices() -> HealthySlices:
+    """Livers with bright vessels and correlated noise, as a phantom would have them."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[:64, :64]
+    liver_mask = ((y - 32) / 26) ** 2 + ((x - 32) / 29) ** 2 < 1
+    images = []
+    for _ in range(16):
+        noise = gaussian_filter(rng.standard_normal((64, 64)), 0.8) * 0.08
+        vessels = (gaussian_filter(rng.standard_normal((64, 64)), 2) > 0.25) * 0.12
+        images.append(np.where(liver_mask, np.clip(0.5 + noise + vessels, 0.02, 1), 0).astype(np.float32))
+    return HealthySlices(images, [liver_mask] * 16, 300)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    data, model = tiny_slices(), TwoStage(TINY, seed=0)
+    frozen = {}
+    segmentation_loss = model._segmentation_loss
+
+    def remember(batch):
+        frozen.setdefault("first", {k: v.clone() for k, v in model.restorer.state_dict().items()})
+        return segmentation_loss(batch)
+
+    model._segmentation_loss = remember
+    figures = model.fit(data)
+    model._segmentation_loss = segmentation_loss
+    return model, data, figures, frozen["first"]
+
+
+def held_out(data, updates=6):
+    return [make_batch(data, TINY.recipe, TINY.schedule, HELD_OUT, update) for update in range(updates)]
+
+
+def test_stage_one_restores_held_out_anomalies(trained):
+    """The L1 to the true healthy image falls well below that of the anomalous image, measured inside the anomalies."""
+    model, data, _, _ = trained
+    with torch.inference_mode():
+        before = after = 0.0
+        for batch in held_out(data):
+            inside = batch.mask[:, None]
+            before += float((batch.anomalous - batch.healthy).abs()[inside].mean())
+            after += float((model.restorer(batch.anomalous) - batch.healthy).abs()[inside].mean())
+    assert after < 0.6 * before
+
+
+def test_segmenter_finds_held_out_anomalies(trained):
+    from sklearn.metrics import roc_auc_score
+
+    model, data, _, _ = trained
+    truth, score = [], []
+    for batch in held_out(data):
+        liver_mask = (batch.healthy[:, 0] > 0).numpy()
+        found = model.score(batch.anomalous.numpy(), liver_mask).score
+        truth.append(batch.mask.numpy()[liver_mask])
+        score.append(found[liver_mask])
+    assert roc_auc_score(np.concatenate(truth), np.concatenate(score)) > 0.9
+
+
+def test_restorer_is_frozen_bit_for_bit_in_stage_two(trained):
+    model, _, _, first = trained
+    for name, value in model.restorer.state_dict().items():
+        assert torch.equal(value, first[name]), name
+    assert not any(p.requires_grad for p in model.restorer.parameters())
+
+
+def test_a_slice_does_not_depend_on_its_batch(trained):
+    model, data, _, _ = trained
+    images, liver_mask = np.stack(data.images[:5]), np.stack(data.liver_masks[:5])
+    together = model.score(images[:, None], liver_mask)
+    alone = model.score(images[2:3, None], liver_mask[2:3])
+    np.testing.assert_allclose(together.score[2], alone.score[0], atol=1e-5)
+    np.testing.assert_allclose(together.restored[2], alone.restored[0], atol=1e-5)
+
+
+def test_batch_statistics_are_those_of_training(trained):
+    """After the short stage 2, running and batch statistics must give nearly the same picture (otherwise it was too short)."""
+    model, data, _, _ = trained
+    batch = held_out(data, 1)[0]
+    with torch.inference_mode():
+        restored = model.restorer(batch.anomalous)
+        evaluated = torch.softmax(model.segmenter(restored, batch.anomalous), 1)[:, 1]
+        model.segmenter.train()
+        kept = {k: v.clone() for k, v in model.segmenter.state_dict().items()}
+        trained_mode = torch.softmax(model.segmenter(restored, batch.anomalous), 1)[:, 1]
+        model.segmenter.load_state_dict(kept)
+        model.segmenter.eval()
+    assert float((evaluated - trained_mode).abs().mean()) < 0.08
+
+
+def test_scores_are_zero_outside_the_organ_and_any_size_works(trained):
+    model, _, _, _ = trained
+    image = np.random.default_rng(0).random((2, 41, 67)).astype(np.float32)
+    liver_mask = np.zeros(image.shape, dtype=bool)
+    liver_mask[:, 5:30, 5:50] = True
+    found = model.score(image[:, None], liver_mask)
+    assert found.score.shape == found.restored.shape == image.shape
+    assert not found.score[~liver_mask].any()
+    assert found.score.max() <= 1
+
+
+def test_save_and_load_give_the_same_bits(trained, tmp_path):
+    model, data, figures, _ = trained
+    digest = model.save(tmp_path / "tiny.safetensors", {"training": figures})
+    again = models.load(tmp_path / "tiny.safetensors")
+    images, liver_mask = np.stack(data.images[:3]), np.stack(data.liver_masks[:3])
+    for tensor, value in model.segmenter.state_dict().items():
+        assert torch.equal(value, again.segmenter.state_dict()[tensor])
+    first, second = (
+        again.score(images[:, None], liver_mask),
+        models.load(tmp_path / "tiny.safetensors").score(images[:, None], liver_mask),
+    )
+    assert np.array_equal(first.score, second.score)
+    # The trained model still holds its tensors in the memory layout of training, which adds in another order.
+    np.testing.assert_allclose(model.score(images[:, None], liver_mask).score, first.score, atol=1e-5)
+    assert (again.hash, again.name, again.preset) == (digest, "tiny", TINY)
+    assert again.card["training"]["slices"] == 16
+
+
+def test_same_seed_same_weights():
+    short = dataclasses.replace(TINY, schedule=Schedule(restorer_updates=3, segmenter_updates=3, batch=4))
+    made = []
+    for _ in range(2):
+        model = TwoStage(short, seed=5)
+        model.fit(tiny_slices())
+        made.append(model)
+    for name, value in made[0].segmenter.state_dict().items():
+        assert torch.equal(value, made[1].segmenter.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("change", ["drop", "rename", "reshape", "key", "prepare", "width"])
+def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, change):
+    model, _, _, _ = trained
+    model.save(tmp_path / "good.safetensors", {})
+    tensors, card = checkpoint.read_tensors(tmp_path / "good.safetensors"), checkpoint.read_card(tmp_path / "good.safetensors")
+    first = sorted(tensors)[0]
+    if change == "drop":
+        del tensors[first]
+    elif change == "rename":
+        tensors["other"] = tensors.pop(first)
+    elif change == "reshape":
+        tensors[first] = tensors[first].flatten()[:1]
+    elif change == "key":
+        card["key"] = "another-system"
+    elif change == "prepare":
+        card["settings"]["prepare"]["pixel_mm"] = 99.0
+    else:
+        card["settings"]["segmenter"]["width"] = 16
+    card.pop("format")
+    checkpoint.save(tmp_path / "bad.safetensors", tensors, card)
+    with pytest.raises(UnfitModel):
+        models.load(tmp_path / "bad.safetensors")
+
+
+def test_presets():
+    assert TwoStage(PRESETS["paper"]).parameters == 7_701_825 + 28_371_842
+    paper = PRESETS["paper"]
+    assert (paper.prepare.geometry, paper.prepare.intensity, paper.prepare.size_px) == ("field", "paper", 256)
+    assert (paper.schedule.restorer_epochs, paper.schedule.learning_rate, paper.schedule.batch) == (200, 1e-4, 8)
+    for preset in PRESETS.values():
+        assert Preset.from_dict(preset.to_dict()) == preset
