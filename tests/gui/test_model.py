@@ -1,4 +1,4 @@
-"""The choice of the model: a line on what it is and one on how good, from its card and the figures on record."""
+"""The choice of the model: a line on what it is and one on how good, from its card alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from liver_anomaly_study import record
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.look import OneLine
@@ -65,17 +64,37 @@ def test_a_card_of_a_file_is_read(tmp_path):
     assert about(Engine(), str(tmp_path / "mine.safetensors")) == About(line="Mine")
 
 
-def test_figures_on_record_are_those_of_a_training_as_long(monkeypatch):
-    run = {"seed": 0, "parameters": 9, "updates": 400, "train_s": 1.0, "ms_per_slice": 1.0}
-    cases = [{"case": str(number), "tumour_ml": 5.0, "dice": dice} for number, dice in enumerate((0.1, 0.5))]
-    monkeypatch.setattr(record, "seeds_of", lambda world: {"hu": [run | {"cases": cases}]} if world == "patients" else {})
-    card = {"system": "hu", "settings": {"schedule": {"restorer_updates": 0, "segmenter_updates": 400}}}
-    said = about(Engine(card=lambda _: card), "x")
-    assert (said.figure, said.note) == ("Dice 0.30 ± 0.28 on 2 patients.", NO_HEALTHY_IMAGE)
-    assert said.line.startswith("Segmenter alone")
-    card["settings"]["schedule"]["segmenter_updates"] = 20
-    assert about(Engine(card=lambda _: card), "x") == replace(said, figure="")
-    assert about(Engine(card=lambda _: card | {"system": "draem"}), "x").figure == ""
+MEASURED = {"not_seen_in_training": {"dice": {"case_mean": {"mean": 0.547, "sd": 0.342, "n": 12, "of": 15}}}}
+
+
+def figure_of(card):
+    return about(Engine(card=lambda _: card), "x").figure
+
+
+@pytest.mark.parametrize(
+    "schedule", [{"restorer_updates": 700, "segmenter_updates": 0}, {"restorer_updates": 0, "segmenter_updates": 700}]
+)
+@pytest.mark.parametrize("system", ["draem", "hu"])
+def test_a_model_of_ones_own_shows_no_figure_of_ours(system, schedule):
+    """Not even one that was trained as long as a system of the comparison."""
+    assert figure_of({"system": system, "settings": {"schedule": schedule}, "metrics": {}}) == ""
+
+
+def test_a_figure_is_that_of_the_models_own_card():
+    said = "Dice 0.55 ± 0.34 on 12 patients in cross-validation by its makers."
+    assert figure_of({"metrics": {"direct": MEASURED, "dark-rule": {}}}) == said
+    assert figure_of({"metrics": {"direct": MEASURED | {"of": "cross-validation of the same configuration, 2 folds"}}}) == said
+    assert figure_of({"metrics": {"direct": MEASURED | {"of": "0" * 64}}}) == "", "measured on other weights"
+    for odd in ({}, [], {"direct": 1}, {"direct": {"not_seen_in_training": {"dice": {"case_mean": {"mean": None}}}}}):
+        assert figure_of({"metrics": odd}) == ""
+
+
+def test_the_standard_model_shows_its_own_figure_and_the_other_packaged_ones_none():
+    from napari_liver_anomaly.models import names
+
+    figures = {name: about(Engine(), name).figure for name in names()}
+    assert "cross-validation" in figures.pop("standard")
+    assert not any(figures.values())
 
 
 @pytest.fixture

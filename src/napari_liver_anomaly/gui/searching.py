@@ -26,6 +26,7 @@ EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
     meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
+CROSS_VALIDATION = "cross-validation"
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
@@ -84,7 +85,7 @@ def listed(engine: Engine) -> Sequence[str]:
 
 
 def about(engine: Engine, name: str | None) -> About:
-    """Say what a model is and how good its system, from its card and the figures on record.
+    """Say what a model is and how good, from its card alone.
 
     Parameters
     ----------
@@ -117,17 +118,16 @@ def about(engine: Engine, name: str | None) -> About:
 
 
 def _figure_of(card: dict[str, Any]) -> str:
-    """Say the figure on record of a model's system, trained for as long; empty where there is none."""
-    from liver_anomaly_study.record import seeds_of, summary_of
-    from napari_liver_anomaly.models.describing import system_of, updates_of
-
-    entry = system_of(card)
-    seeds = seeds_of("patients").get(entry.key) if entry is not None else None
-    summary = summary_of(seeds) if seeds else {}
-    if summary.get("case_mean_dice") is None or summary["updates"] != updates_of(card):
+    """Say what the makers of a model measured in cross-validation of its configuration, as the card itself tells; else nothing."""
+    metrics = card.get("metrics")
+    measured = next(iter(metrics.values()), None) if isinstance(metrics, dict) else None
+    try:
+        of = measured.get("of", CROSS_VALIDATION)
+        mean = measured["not_seen_in_training"]["dice"]["case_mean"]
+        figure = f"Dice {mean['mean']:.2f} ± {mean['sd']:.2f} on {mean['n']} patients in cross-validation by its makers."
+    except (AttributeError, LookupError, TypeError, ValueError):  # no metrics, or none of this kind
         return ""
-    spread = f" ± {summary['sd_cases']:.2f}" if summary["sd_cases"] is not None else ""
-    return f"Dice {summary['case_mean_dice']:.2f}{spread} on {summary['cases']} patients."
+    return figure if str(of).startswith(CROSS_VALIDATION) else ""
 
 
 def search(
