@@ -24,11 +24,12 @@ from napari_liver_anomaly.storage import replacing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fuzz.judging import Bench, Outcome
+    from .judging import Bench, Outcome
 
 __all__ = ["fuzz", "keep", "replay"]
 
-CHILD = [sys.executable, "-P", "-m", "fuzz.working"]
+CHILD = [sys.executable, "-m", f"{__package__}.working"]
+ROOT = Path(__file__).parents[__package__.count(".") + 1]  # where this package is imported from, as ``fuzz`` or as ``tests.fuzz``
 LIBRARIES = ("numpy", "nibabel", "pydicom", "pynrrd", "safetensors", "torch")
 NO_END = 2**62
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only tried; the usual place where it is not there
@@ -93,7 +94,7 @@ def replay(records: Iterable[dict[str, Any]], folder: Path) -> list[tuple[dict[s
     list of tuple
         Each record with what came of it now.
     """
-    from fuzz.judging import Bench
+    from .judging import Bench
 
     bench: Bench = Bench(folder)
     return [(record, bench.judged(bench.goldens[record["golden"]], record["inside"], record["edits"])) for record in records]
@@ -209,7 +210,10 @@ def _serve(tally: _Tally, order: dict[str, Any], number: int, folder: Path) -> N
 def _run(tally: _Tally, order: dict[str, Any]) -> dict[str, Any]:
     """Run one process to its end; gives the last that it said, or its last words."""
     with tempfile.TemporaryFile("w+") as words:
-        child = subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True)
+        paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        child = subprocess.Popen(
+            CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True, env=os.environ | {"PYTHONPATH": paths}
+        )
         tally.children.append(child)
         said: dict[str, Any] = {}
         if child.stdin is not None and child.stdout is not None:

@@ -1,4 +1,4 @@
-"""``python -m fuzz`` in the folder ``tests``: damage files of every kind, and hold that reading refuses them or reads them rightly."""
+"""``python -m tests.fuzz`` from the root of the repository: damage files of every kind, and hold that reading refuses them or reads them rightly."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fuzz import NO_END, fuzz, keep
 from napari_liver_anomaly.cli.parser import _seed, run_verb
 from napari_liver_anomaly.cli.verbs import _say, _write_json
+
+from . import NO_END, fuzz, keep
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
@@ -30,7 +31,7 @@ def run_fuzz(args: argparse.Namespace, job: Job) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the fuzzer."""
-    verb = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    verb = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     verb.set_defaults(run=run_fuzz)
     verb.add_argument("--minutes", type=float, default=0.0, help="How long; a minute when neither this nor --inputs is said.")
     verb.add_argument("--inputs", type=int, default=0, help="How many files; as many as the time allows when nothing is said.")

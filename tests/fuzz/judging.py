@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fuzz.golden import CANARY, goldens
-from fuzz.mutations import changed
 from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, read_report, seeds_line
 from napari_liver_anomaly.io import read, read_mask
@@ -35,12 +33,16 @@ from napari_liver_anomaly.models import load
 from napari_liver_anomaly.training.training_set import read_healthy
 from napari_liver_anomaly.volume import Mask, Volume
 
+from .golden import CANARY, goldens
+from .mutations import changed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fuzz.golden import Golden
-    from fuzz.mutations import Edit
     from napari_liver_anomaly.errors import Finding
+
+    from .golden import Golden
+    from .mutations import Edit
 
 RIGHT, REFUSED = "right", "refused"
 SLOW_S = 2.0

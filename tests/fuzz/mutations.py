@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-    from fuzz.golden import Golden
+    from .golden import Golden
 
     Edit = list[Any]
     Maker = Callable[[random.Random, bytes, int], Edit]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,13 @@ def test_a_process_that_cannot_begin_is_an_escape(monkeypatch):
     monkeypatch.setattr(fuzzing, "CHILD", [fuzzing.CHILD[0], "-c", "import sys; sys.exit('no')"])
     found = fuzz(inputs=8)
     assert (found["inputs"], found["escapes"], found["escaped"][0]["detail"].strip()) == (0, 1, "no")
+
+
+def test_the_documented_command_runs_from_the_root_of_the_repository():
+    words = [fuzzing.CHILD[0], "-m", "tests.fuzz", "--inputs", "6", "--seed", "3"]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "6 damaged files" in done.stdout + done.stderr
 
 
 def test_a_true_process_reads(tmp_path):

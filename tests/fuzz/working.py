@@ -16,12 +16,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fuzz.judging import REFUSED, Bench, Outcome, peak_mb
-from fuzz.mutations import damage
+from .judging import REFUSED, Bench, Outcome, peak_mb
+from .mutations import damage
 
 if TYPE_CHECKING:
-    from fuzz.golden import Golden
-    from fuzz.mutations import Edit
+    from .golden import Golden
+    from .mutations import Edit
 
 HANG_S = 20.0
 ROOM_BYTES = 2**31  # of address space beyond what is in use when all libraries are loaded

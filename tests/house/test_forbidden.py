@@ -32,7 +32,6 @@ NETWORKS = {
 }
 METHODS = {("torch", "load"), ("torch", "save"), ("hub", "load"), ("os", "system"), ("os", "popen")}
 BROAD = {"Exception", "BaseException"}
-JUDGES = {"evidence/fuzzing/judging.py"}  # whose work it is to see every exception
 
 
 def _names(node: ast.expr | None) -> set[str]:
@@ -80,11 +79,7 @@ def breaches(root: Path) -> list[str]:
             elif isinstance(node, ast.ExceptHandler):
                 if node.type is None:
                     found.append(file.at(node, "bare except"))
-                elif (
-                    _names(node.type) & BROAD
-                    and (file.level is None or file.level < DOORS)
-                    and file.path.relative_to(file.root).as_posix() not in JUDGES
-                ):
+                elif _names(node.type) & BROAD and (file.level is None or file.level < DOORS):
                     found.append(file.at(node, "except Exception below the doors hides what went wrong"))
             elif isinstance(node, ast.ClassDef) and "RuntimeError" in {name for base in node.bases for name in _names(base)}:
                 found.append(file.at(node, f"{node.name} derives from RuntimeError, which Qt's workers swallow"))
@@ -134,11 +129,7 @@ def test_each_forbidden_thing_is_named(tmp_path: Path, line: str) -> None:
 def test_what_is_allowed(tmp_path: Path) -> None:
     caught = "try: x()\nexcept (OSError, ValueError) as error: raise WrongGrid() from error\n"
     text = "import re\nre.compile('x')\nnp.load(path, allow_pickle=False)\n" + caught
-    judge = "try: x()\nexcept Exception: count()\n"
-    assert (
-        breaches(build(tmp_path, reading=text, cli="try: x()\nexcept Exception: show()\n", evidence__fuzzing__judging=judge))
-        == []
-    )
+    assert breaches(build(tmp_path, reading=text, cli="try: x()\nexcept Exception: show()\n")) == []
 
 
 def test_our_errors_are_refusals_in_three_sentences() -> None:
