@@ -90,7 +90,7 @@ def liver_of(name: str, volume: Volume, liver: Mask, tumours: Mask | None, setti
     if scan.healthy.any():
         stacks = _stacks(lambda: slices_of([scan], settings))
         healthy = np.asarray(stacks, np.intp).reshape(-1, settings.planes)
-    lesions = seen.frame.mask_there(truth) & seen.liver_mask
+    lesions = seen.frame.mask_to_network(truth) & seen.liver_mask
     spacing_mm = (settings.plane_mm or scan.spacing_mm[0], settings.pixel_mm, settings.pixel_mm)
     return Liver(name, seen.images, seen.liver_mask, lesions, healthy, spacing_mm, settings.hu_per_unit, tumours is not None)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import OutOfMemory, WrongGrid
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import Lesion, clean, drop_improbable, measure
+from napari_liver_anomaly.lesions import Lesion, drop_improbable, label_components, measure
 from napari_liver_anomaly.liver_findings import about_pieces, about_the_edge, require_probabilities
 from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
 from napari_liver_anomaly.preprocessing import frame_of, prepare
@@ -36,26 +36,29 @@ RULE_BYTES = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Segment(Settings):
+class SegmentSettings(Settings):
     """How tumours are cut from the anomaly score."""
 
     threshold: float = setting(
         0.5, low=0, high=1, help="Smallest anomaly score that counts as tumour; giving it switches Auto off."
     )
     auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
-    peak: float = setting(0.8, low=0, high=1, help="A lesion is dropped when its score is nowhere as high as this.")
+    min_peak_score: float = setting(
+        0.8, low=0, high=1, was="peak", help="A lesion is dropped when its score is nowhere as high as this."
+    )
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
-    sure: float = setting(
+    min_liver_probability: float = setting(
         0.5,
         low=0,
         high=1,
-        help="In a found liver, a lesion is dropped when the mean of its score times how sure the liver is, is lower.",
+        was="sure",
+        help="In a found liver, a lesion is dropped when the mean of its score times the probability of liver is lower.",
     )
     batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
 
 
 # What the panel and the command line begin with: the scan chooses its threshold until the user sets one.
-AUTO_SETTINGS = Segment(auto_threshold=True)
+AUTO_SETTINGS = SegmentSettings(auto_threshold=True)
 
 
 class SliceMethod(Movable, Protocol):
@@ -104,7 +107,7 @@ class Result:
         Number of the lesion each voxel belongs to at the settings' threshold, or 0.
     lesions : tuple of Lesion
         The lesions, largest first.
-    settings : Segment
+    settings : SegmentSettings
         Threshold that was used, chosen or given, and smallest lesion.
     model, model_hash : str
         Name of the model, and SHA-256 of its weights (empty for a rule without weights).
@@ -127,7 +130,7 @@ class Result:
     score: NDArray[np.uint8]
     labels: NDArray[np.uint16]
     lesions: tuple[Lesion, ...]
-    settings: Segment
+    settings: SegmentSettings
     model: str
     model_hash: str
     device: str
@@ -149,7 +152,7 @@ class Result:
 
 
 def cut(
-    score: NDArray[np.uint8], share: NDArray[np.uint8] | None, geometry: Geometry, settings: Segment
+    score: NDArray[np.uint8], probability: NDArray[np.uint8] | None, geometry: Geometry, settings: SegmentSettings
 ) -> tuple[NDArray[np.uint16], int]:
     """Cut lesions from a score: the one way, whoever asks for it.
 
@@ -157,12 +160,12 @@ def cut(
     ----------
     score : ndarray, (z, y, x) uint8
         Anomaly score, 0…255 for 0…1.
-    share : ndarray, (z, y, x) uint8, or None
-        How sure the liver is, as ``Mask.share``; None for a liver that somebody gave, to which ``settings.sure`` does not apply.
+    probability : ndarray, (z, y, x) uint8, or None
+        Probability of liver, as ``Mask.probability``; None for a given liver, to which ``settings.min_liver_probability`` does not apply.
     geometry : Geometry
         Grid of the scan; of a part of it, the size of its voxels alone counts.
-    settings : Segment
-        Threshold, lowest peak, smallest lesion, and how sure a lesion must be. Auto is chosen before: its threshold is the one given here.
+    settings : SegmentSettings
+        Threshold, lowest peak score, smallest lesion, and lowest probability. Auto is chosen before: its threshold is the one given here.
 
     Returns
     -------
@@ -176,15 +179,15 @@ def cut(
     Refusal
         When there are too many pieces to be lesions.
     """
-    labels = clean(score, settings.threshold, settings.min_lesion_mm3, geometry, settings.peak)
-    return (labels, 0) if share is None else drop_improbable(labels, score, share, settings.sure)
+    labels = label_components(score, settings.threshold, settings.min_lesion_mm3, geometry, settings.min_peak_score)
+    return (labels, 0) if probability is None else drop_improbable(labels, score, probability, settings.min_liver_probability)
 
 
 def segment(
     volume: Volume,
     liver: Mask,
     method: SliceMethod | Any,
-    settings: Segment | None = None,
+    settings: SegmentSettings | None = None,
     *,
     device: str = "auto",
     job: Job | None = None,
@@ -199,9 +202,9 @@ def segment(
         The liver, tumours included, on the scan's grid.
     method : object
         A trained model of ``methods.load``, or a rule with ``score_volume(volume, liver)``.
-    settings : Segment, optional
+    settings : SegmentSettings, optional
         Threshold, smallest lesion, batch; the scan chooses its threshold when nothing is given. For a rule without learning, whose scores are no
-        probabilities, neither Auto nor the lowest peak nor ``sure`` is used.
+        probabilities, neither Auto nor the lowest peak score nor the lowest probability is used.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -230,7 +233,9 @@ def segment(
     needed = needed_bytes(volume, liver, method, 1)
     require_memory(needed)
     if hasattr(method, "score_volume"):
-        settings = replace(settings, peak=0.0, sure=0.0, auto_threshold=False)  # a rule's scores are no probabilities
+        settings = replace(
+            settings, min_peak_score=0.0, min_liver_probability=0.0, auto_threshold=False
+        )  # a rule's scores are no probabilities
         job.at("Searching the liver", 0, 1)
         score, where, ran_on = method.score_volume(volume, liver), "cpu", "Ran on CPU, a rule without learning."
         timings["score"] = _since(began)
@@ -243,14 +248,14 @@ def segment(
             timings["prepare"] = timings.get("prepare", 0.0) + _since(began) - sum(timings.values())
             ladder = Ladder(choose(device), settings.batch, needed)
             try:
-                share, healthy = _run(scale, slices, ladder, job)
+                found, healthy = _run(scale, slices, ladder, job)
             except OutOfMemory as refusal:
                 del slices
                 raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
             timings["score"] = timings.get("score", 0.0) + _since(began) - sum(timings.values())
             where, ran_on = ladder.device.type, ladder.sentence
             job.at("Bringing the result back to the scan", 0, 1)
-            whole = slices.frame.back(share)
+            whole = slices.frame.to_scan(found)
             total = np.add(total, whole, out=total) if total.size else whole
             if healthy is not None and residual is None:
                 residual = _residual(slices, healthy, liver)
@@ -260,7 +265,7 @@ def segment(
     job.at("Measuring lesions", 0, 1)
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-    labels, left_out = cut(score, liver.share, volume.geometry, settings)
+    labels, left_out = cut(score, liver.probability, volume.geometry, settings)
     lesions = measure(labels, volume, liver)
     job.at("Measuring lesions", 1, 1)
     timings["total"] = _since(began)
@@ -283,7 +288,7 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
     method.to(ladder.device)
     wanted = np.flatnonzero(slices.liver_mask.any(axis=(1, 2)))
     count = len(wanted)
-    share = np.zeros_like(slices.images)
+    scores = np.zeros_like(slices.images)
     restored: NDArray[np.float32] | None = None
     done = 0
     try:
@@ -294,8 +299,8 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
             if found is None:
                 ladder.step_down(method)
                 continue
-            require_probabilities(found.score, share=True)
-            share[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.liver_mask[part]
+            require_probabilities(found.score, probability=True)
+            scores[part] = median_filter(found.score, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.liver_mask[part]
             if found.restored is not None:
                 require_probabilities(found.restored)
                 restored = slices.images.copy() if restored is None else restored
@@ -308,7 +313,7 @@ def _run(method: SliceMethod, slices: Slices, ladder: Ladder, job: Job) -> tuple
             method.to(torch.device("cpu"))
             torch.cuda.empty_cache()
     job.at("Searching the liver", count, count)
-    return share, restored
+    return scores, restored
 
 
 def _scored(method: SliceMethod, slices: Slices, part: NDArray[np.intp]) -> Any:
@@ -357,12 +362,12 @@ def needed_bytes(volume: Volume, liver: Mask, method: SliceMethod | Any, batch: 
     return voxels * VOXEL_BYTES + box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once + FIXED_BYTES
 
 
-def _grey(share: NDArray[np.float32], liver: Mask) -> NDArray[np.uint8]:
-    """Turn a share on the scan's grid, which is used up, into grey levels; 0 outside the liver."""
-    share *= 255
-    np.rint(share, out=share)
-    share[~liver.voxels] = 0
-    return share.astype(np.uint8)
+def _grey(probability: NDArray[np.float32], liver: Mask) -> NDArray[np.uint8]:
+    """Turn probabilities on the scan's grid, which is used up, into grey levels; 0 outside the liver."""
+    probability *= 255
+    np.rint(probability, out=probability)
+    probability[~liver.voxels] = 0
+    return probability.astype(np.uint8)
 
 
 def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDArray[np.int16]:
@@ -371,7 +376,7 @@ def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDA
     Only the difference is resampled, so the restored scan keeps the scan's own sharpness and noise.
     """
     change = slices.to_hu(slices.images) - slices.to_hu(np.clip(restored, 0, 1))
-    whole = slices.frame.back(np.where(slices.liver_mask, change, 0).astype(np.float32))
+    whole = slices.frame.to_scan(np.where(slices.liver_mask, change, 0).astype(np.float32))
     np.rint(whole, out=whole)
     whole[~liver.voxels] = 0
     return whole.astype(np.int16)

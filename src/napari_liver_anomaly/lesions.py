@@ -1,4 +1,4 @@
-"""From scores to lesions: cut, clean, number and measure."""
+"""From scores to lesions: label connected components, drop improbable ones, and measure."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def level_of(threshold: float) -> int:
     return max(1, math.ceil(255 * threshold - 1e-6))
 
 
-def clean(
-    score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry, peak: float = 0.0
+def label_components(
+    score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry, min_peak_score: float = 0.0
 ) -> NDArray[np.uint16]:
-    """Cut scores at a threshold, drop specks and what is nowhere convincing, and number what is left.
+    """Cut scores at a threshold, drop components that are small or nowhere convincing, and number what is left.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def clean(
         26-connected pieces smaller than this are dropped; 0 keeps all.
     geometry : Geometry
         Grid of the scan.
-    peak : float
+    min_peak_score : float
         0 to 1: a piece whose highest score is less than this is dropped (hysteresis: a low threshold draws the outline, a high one decides whether
         there is a lesion). Of no effect at or below ``threshold``.
 
@@ -137,7 +137,7 @@ def clean(
     voxels[0] = 0
     large = (voxels > 0) & (voxels * geometry.voxel_ml * 1000 >= min_volume_mm3 - 1e-9)
     convincing = np.zeros(count + 1, bool)
-    convincing[np.unique(pieces[score[box] >= level_of(peak)])] = True
+    convincing[np.unique(pieces[score[box] >= level_of(min_peak_score)])] = True
     kept = np.flatnonzero(large & convincing)
     if kept.size > MOST:
         raise Refusal(
@@ -151,18 +151,18 @@ def clean(
 
 
 def drop_improbable(
-    labels: NDArray[np.uint16], score: NDArray[np.uint8], share: NDArray[np.uint8], least: float
+    labels: NDArray[np.uint16], score: NDArray[np.uint8], probability: NDArray[np.uint8], least: float
 ) -> tuple[NDArray[np.uint16], int]:
-    """Drop lesions that are, as a whole, less likely tumour in the liver than a given share.
+    """Drop lesions that are, as a whole, less likely tumour in the liver than a given probability.
 
-    A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is called. What the finder says of each
-    voxel is weighed in: the mean of score times that is the share of the piece expected to be tumour *and* liver.
+    A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is predicted tumour.
+    What the finder says of each voxel is weighed in: the mean of score times that is the part of the piece expected to be tumour *and* liver.
 
     Parameters
     ----------
     labels : ndarray, (z, y, x) uint16
-        As given by :func:`clean`.
-    score, share : ndarray, (z, y, x) uint8
+        As given by :func:`label_components`.
+    score, probability : ndarray, (z, y, x) uint8
         How likely tumour, and how likely liver, 0…255 for 0…1.
     least : float
         0 to 1; 0 keeps all.
@@ -178,10 +178,12 @@ def drop_improbable(
     if box is None:
         return labels, 0
     numbers = labels[box]
-    called = numbers > 0
+    predicted = numbers > 0
     count = int(numbers.max())
-    weights = score[box][called].astype(np.float64) * share[box][called] / 255**2
-    means = np.bincount(numbers[called], weights, count + 1) / np.maximum(np.bincount(numbers[called], minlength=count + 1), 1)
+    weights = score[box][predicted].astype(np.float64) * probability[box][predicted] / 255**2
+    means = np.bincount(numbers[predicted], weights, count + 1) / np.maximum(
+        np.bincount(numbers[predicted], minlength=count + 1), 1
+    )
     kept = means >= least
     kept[0] = False
     if kept[1:].all():
@@ -197,7 +199,7 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
     Parameters
     ----------
     labels : ndarray, (z, y, x) integer; or Mask
-        Lesion numbers as given by :func:`clean`, 0 outside; numbers may be missing, as after editing by hand. A mask is one lesion, and
+        Lesion numbers as given by :func:`label_components`, 0 outside; numbers may be missing, as after editing by hand. A mask is one lesion, and
         must belong to the scan.
     volume : Volume
         The scan.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.volume import Mask
 
-SLACK = 1e-3  # a share computed in half precision may lie so far outside 0…1
+SLACK = 1e-3  # a probability computed in half precision may lie so far outside 0…1
 
 
 def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
@@ -66,14 +66,14 @@ def about_pieces(left_out: int) -> tuple[Finding, ...]:
     )  # fmt: skip
 
 
-def require_probabilities(array: NDArray[np.floating], *, share: bool = False) -> None:
+def require_probabilities(array: NDArray[np.floating], *, probability: bool = False) -> None:
     """Refuse what is not a number: NaN compares as false and would look like "nothing there".
 
     Parameters
     ----------
     array : ndarray, any shape, floating
         What a network answered.
-    share : bool
+    probability : bool
         Whether the answer must lie in 0…1: what lies outside would wrap round when it becomes a grey level.
 
     Raises
@@ -82,7 +82,7 @@ def require_probabilities(array: NDArray[np.floating], *, share: bool = False) -
         When a value is NaN or infinite, or lies outside 0…1 where it must not.
     """
     wrong = not np.isfinite(array).all()
-    if not wrong and share and array.size:
+    if not wrong and probability and array.size:
         wrong = bool(array.min() < -SLACK or array.max() > 1 + SLACK)
     if wrong:
         raise InvalidNumbers(

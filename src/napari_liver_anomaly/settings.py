@@ -64,6 +64,7 @@ class Option:
     high: float | None
     choices: tuple[str, ...]
     help: str
+    was: str = ""
 
     @property
     def flag(self) -> str:
@@ -101,7 +102,9 @@ def options(settings: Any) -> tuple[Option, ...]:
         choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
         default = field.default if isinstance(settings, type) else getattr(settings, field.name)
         kind = str if choices else hint
-        found.append(Option(field.name, kind, default, meta["unit"], meta["low"], meta["high"], choices, meta["help"]))
+        found.append(
+            Option(field.name, kind, default, meta["unit"], meta["low"], meta["high"], choices, meta["help"], meta["was"])
+        )
     return tuple(found)
 
 

@@ -227,23 +227,23 @@ class Mask:
         Where they lie; must be the grid of the scan it is used with.
     scan : str
         Identity of the scan it was drawn on or made for, when that is known.
-    share : ndarray, (z, y, x) uint8, or None
+    probability : ndarray, (z, y, x) uint8, or None
         How sure a program is of each voxel, 0…255 for 0…1; None for a mask that somebody drew.
     """
 
     voxels: NDArray[np.bool_]
     geometry: Geometry
     scan: str | None = None
-    share: NDArray[np.uint8] | None = None
+    probability: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         _demand_shape(self.voxels, self.geometry)
         if self.voxels.dtype != np.bool_:
             raise TypeError("Mask.voxels must be bool.")
-        if self.share is not None:
-            _demand_shape(self.share, self.geometry)
-            if self.share.dtype != np.uint8:
-                raise TypeError("Mask.share must be uint8.")
+        if self.probability is not None:
+            _demand_shape(self.probability, self.geometry)
+            if self.probability.dtype != np.uint8:
+                raise TypeError("Mask.probability must be uint8.")
 
     @property
     def ml(self) -> float:
@@ -280,7 +280,7 @@ class Mask:
                 "mask-scan", f"This {what} belongs to scan {self.scan[:4]}…, not to scan {volume.identity[:4]}….",
                 "Results would be mixed between two scans.", f"Use a {what} made on this very scan.",
             )  # fmt: skip
-        return Mask(self.voxels, volume.geometry, volume.identity, self.share)
+        return Mask(self.voxels, volume.geometry, volume.identity, self.probability)
 
 
 def _demand_shape(voxels: Array, geometry: Geometry) -> None:

@@ -407,7 +407,7 @@ def _panel_stops(desk: Desk, button: str) -> None:
 
 def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     """The long work of the library on a phantom, each ready to be started."""
-    from napari_liver_anomaly.inference import Segment, segment
+    from napari_liver_anomaly.inference import SegmentSettings, segment
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.models.two_stage import PRESETS, TwoStage
     from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -440,7 +440,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
         return fit_and_save([scan], preset, folder / "model.safetensors", device="cpu", job=job)
 
     return {
-        "segment": lambda job: segment(volume, liver, method, Segment(batch=2), device="cpu", job=job),
+        "segment": lambda job: segment(volume, liver, method, SegmentSettings(batch=2), device="cpu", job=job),
         "find_liver": lambda job: find_liver(volume, device="cpu", job=job),
         "synthesise": lambda job: synthesise(volume, liver, Blobs(), 0, job),
         "train": train,

@@ -25,7 +25,7 @@ from faults.table import row
 from napari_liver_anomaly import cli, inference, storage
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
-from napari_liver_anomaly.inference import AUTO_SETTINGS, Segment, needed_bytes, segment
+from napari_liver_anomaly.inference import AUTO_SETTINGS, SegmentSettings, needed_bytes, segment
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.io.results import report, summary
 from napari_liver_anomaly.job import Job
@@ -135,7 +135,7 @@ def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
         for words, spoil in (spoilers | (out_of_range if part == "score" else {})).items():
             for at in (0, 3, 6):
                 with pytest.raises(InvalidNumbers, match="The model produced invalid numbers; no mask was made"):
-                    segment(volume, liver, Broken(part, spoil, at), Segment(batch=2), device="cpu")
+                    segment(volume, liver, Broken(part, spoil, at), SegmentSettings(batch=2), device="cpu")
                     pytest.fail(f"{part}: {words} in the tile of slice {at}")
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Broken("score", one(np.nan), 3))
     out = kit.folder / "out"
@@ -294,7 +294,7 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     ml = 7 * 40 * 48 * 0.9 * 0.8 * 2.5 / 1000
     assert summary(healthy) == f"Searched {ml:,.0f} ml of liver, threshold 0.50: nothing found."
     assert report(healthy)["summary"] == summary(healthy) and report(healthy)["number_of_lesions"] == 0
-    large = replace(healthy, settings=Segment(threshold=0.35))
+    large = replace(healthy, settings=SegmentSettings(threshold=0.35))
     assert "threshold 0.35" in summary(large)
     ill = segment(*small_scan(), Grey(), device="cpu")
     assert "nothing found" not in summary(ill) and "1 lesion" in summary(ill)
@@ -377,14 +377,14 @@ def no_seams_and_no_edges(kit: Kit) -> None:
     with torch.no_grad():  # untrained weights say nothing: let them say something at every place
         tiny.segmenter.head.weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(0))
     for batch in (1, 2, 3, 7, 50):
-        same = segment(volume, liver, Identity(), Segment(batch=batch), device="cpu")
+        same = segment(volume, liver, Identity(), SegmentSettings(batch=batch), device="cpu")
         assert not same.residual.any(), "what is restored as it was leaves no residual, to the last HU"
         assert np.array_equal(same.restored, volume.voxels)
         assert np.unique(same.score[core]).tolist() == [round(0.6 * 255)], f"a constant score has no seam, batch {batch}"
         assert same.score[~liver.voxels].max() == 0
-        found, alone = (segment(volume, liver, Grey(), Segment(batch=b), device="cpu") for b in (batch, 1))
+        found, alone = (segment(volume, liver, Grey(), SegmentSettings(batch=b), device="cpu") for b in (batch, 1))
         assert np.array_equal(found.score, alone.score) and np.array_equal(found.residual, alone.residual), f"batch {batch}"
-        one, other = (segment(volume, liver, tiny, Segment(batch=b), device="cpu") for b in (batch, 4))
+        one, other = (segment(volume, liver, tiny, SegmentSettings(batch=b), device="cpu") for b in (batch, 4))
         # Libraries choose other sums for other batches, so a network's last digits differ: by one grey level and 1 HU at most.
         assert np.abs(one.score.astype(int) - other.score).max() <= 1, f"batch {batch}"
         assert np.abs(one.residual.astype(int) - other.residual).max() <= 1, f"batch {batch}"
@@ -481,7 +481,7 @@ def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
     fake_card(kit)
     note = "Ran on CPU (GPU memory full)"
     for batch in (1, 8):
-        fallen = segment(volume, liver, Grey(full_on("cuda")), Segment(batch=batch), device="auto")
+        fallen = segment(volume, liver, Grey(full_on("cuda")), SegmentSettings(batch=batch), device="auto")
         assert (fallen.device, note in fallen.ran_on) == ("cpu", True), f"batch {batch}: {fallen.ran_on}"
         assert note in report(fallen)["ran_on"]
     assert main([*words, "--out", str(kit.folder / "out")]) == 0
@@ -545,7 +545,7 @@ def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
     gc.disable()
     try:
         with pytest.raises(OutOfMemory) as refused:
-            segment(volume, liver, Grey(everywhere), Segment(batch=8), device="cuda")
+            segment(volume, liver, Grey(everywhere), SegmentSettings(batch=8), device="cuda")
         assert len(kept) == 1 + 2 * 5
         assert not [ref for ref in kept if ref() is not None], "the refusal is still held, and nothing of the run is"
     finally:
@@ -575,7 +575,7 @@ LIMITED = """
 import sys
 import numpy as np
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.inference import Segment, needed_bytes, segment
+from napari_liver_anomaly.inference import SegmentSettings, needed_bytes, segment
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -594,7 +594,7 @@ pair = scan(512, 24)
 needed = needed_bytes(*pair, model, 2)
 open('/proc/self/clear_refs', 'w').write('5')
 before = status('VmRSS:')
-segment(*pair, model, Segment(batch=2), device='cpu')
+segment(*pair, model, SegmentSettings(batch=2), device='cpu')
 took = status('VmHWM:') - before
 print('needed', needed, 'took', took)
 del pair
@@ -603,7 +603,7 @@ import resource
 large = scan(512, 60)
 resource.setrlimit(resource.RLIMIT_AS, (status('VmSize:') + 64 * 10**6,) * 2)
 try:
-    segment(*large, model, Segment(batch=2), device='cpu')
+    segment(*large, model, SegmentSettings(batch=2), device='cpu')
 except OutOfMemory as refused:
     print(refused)
     sys.exit(3)
@@ -620,7 +620,7 @@ def memory_is_foreseen(kit: Kit) -> None:
     assert needed_bytes(wide, around, Grey(), 1) > needed, "a larger scan needs more, though its liver is the same"
     free = [needed]
     kit.patch.setattr(storage, "_free_memory", lambda: free[0])
-    segment(volume, liver, Grey(), Segment(batch=1), device="cpu")
+    segment(volume, liver, Grey(), SegmentSettings(batch=1), device="cpu")
     begun: list[str] = []
     kit.patch.setattr(inference, "prepare", lambda *_, **__: begun.append("prepared"))
     rule = SimpleNamespace(name="rule", score_volume=lambda volume, liver: begun.append("scored"))
@@ -686,12 +686,12 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     other: dict[str, tuple[Any, list[str], Callable[[], object]]] = {
         "threshold": (0.9, ["--threshold", "0.9"], lambda: panel.threshold.box.setValue(0.9)),
         "auto_threshold": (False, ["--no-auto-threshold"], lambda: panel.threshold.auto.setChecked(False)),
-        "peak": (0.3, ["--peak", "0.3"], lambda: rows["peak"].setValue(0.3)),
+        "min_peak_score": (0.3, ["--min-peak-score", "0.3"], lambda: rows["min_peak_score"].setValue(0.3)),
         "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: rows["min_lesion_mm3"].setValue(400)),
-        "sure": (0.2, ["--sure", "0.2"], lambda: rows["sure"].setValue(0.2)),
+        "min_liver_probability": (0.2, ["--min-liver-probability", "0.2"], lambda: rows["min_liver_probability"].setValue(0.2)),
         "batch": (3, ["--batch", "3"], lambda: rows["batch"].setValue(3)),
     }
-    assert other.keys() == {option.name for option in options(Segment)}, "a new field wants a value here"
+    assert other.keys() == {option.name for option in options(SegmentSettings)}, "a new field wants a value here"
     assert set(rows) == set(other) - {"threshold", "auto_threshold"}, "a field has no row in the panel"
     first = panel._settings()
     every = [word for option in options(first) for word in spoken(option.flag, option.default)]
@@ -730,7 +730,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     assert hashes["all said"] == hashes["both"] == hashes[""] and cuts["both"] == cuts[""], "Auto that is said wins"
     assert cuts["threshold"] == 0.9 and cuts["auto_threshold"] == pytest.approx(0.5, abs=0.01) and cuts[""] not in (0.9, 0.5)
     changed = {name for name in other if hashes[name] != hashes[""]}
-    assert changed == set(other) - {"batch", "sure"}, (
+    assert changed == set(other) - {"batch", "min_liver_probability"}, (
         "each option does something; not the batch, nor how sure a liver is that was given"
     )
 
@@ -739,8 +739,15 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     unsure = Mask(mask.voxels, mask.geometry, mask.scan, share)
     kit.patch.setattr("napari_liver_anomaly.liver.find_liver", lambda *_, **__: (unsure, ()))
     counts = {}
-    for name, flags in {"found": [], "sure-0": ["--sure", "0"], "sure-1": ["--sure", "1"]}.items():
-        settings, out = replace(first, sure=float(flags[1]) if flags else first.sure), kit.folder / f"out-{name}"
+    for name, flags in {
+        "found": [],
+        "sure-0": ["--min-liver-probability", "0"],
+        "sure-1": ["--min-liver-probability", "1"],
+    }.items():
+        settings, out = (
+            replace(first, min_liver_probability=float(flags[1]) if flags else first.min_liver_probability),
+            kit.folder / f"out-{name}",
+        )
         result = search(Engine(load=load), pictures[0], None, "any", settings, "cpu", Job()).result
         assert main(["segment", words[0], "--device", "cpu", *flags, "--out", str(out)]) == 0, name
         written = read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels

@@ -124,7 +124,7 @@ def labels_are_never_interpolated(kit: Kit) -> None:
             (TRAINED, {10: 0.25, 20: 0.05, 40: 0.05}),
         ):
             frame = frame_of(liver.voxels, volume.geometry.spacing_mm, settings)
-            share = frame.back(frame.there((z * 200).astype(np.int16), (0, 200)) / np.float32(200))
+            share = frame.to_scan(frame.to_network((z * 200).astype(np.int16), (0, 200)) / np.float32(200))
             assert share.min() >= 0 and share.max() <= 1, about
             found = share >= 0.5
             if diameter in limits:
@@ -134,7 +134,7 @@ def labels_are_never_interpolated(kit: Kit) -> None:
                     found.sum(),
                     sphere.sum(),
                 )
-            assert set(np.unique(frame.mask_there(liver.voxels))) <= {False, True}
+            assert set(np.unique(frame.mask_to_network(liver.voxels))) <= {False, True}
 
     anomalous, mask = synthesise(volume, liver, RECIPE, 3)
     assert mask.voxels.dtype == bool and not (mask.voxels & ~liver.voxels).any()

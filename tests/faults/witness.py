@@ -15,7 +15,7 @@ import SimpleITK
 
 from builders import PLAIN_AFFINE, ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.inference import Result, Segment, segment
+from napari_liver_anomaly.inference import Result, SegmentSettings, segment
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.volume import Mask, Volume
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Geometry
 
 SAME_PLACE_MM = 0.01
-SHOW_ALL = Segment(min_lesion_mm3=0)
+SHOW_ALL = SegmentSettings(min_lesion_mm3=0)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from napari_liver_anomaly.gui import stepping, threshold
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.searching import Engine
 from napari_liver_anomaly.gui.tumours import TumourPanel
-from napari_liver_anomaly.inference import Result, Segment, cut
+from napari_liver_anomaly.inference import Result, SegmentSettings, cut
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -75,7 +75,7 @@ class FakeMethod:
         self.at_step: Callable[[int], object] = lambda _: None
         self.calls: list[dict[str, Any]] = []
 
-    def __call__(self, volume: Volume, liver: Mask, method: Any, settings: Segment, *, device: str, job: Job) -> Result:
+    def __call__(self, volume: Volume, liver: Mask, method: Any, settings: SegmentSettings, *, device: str, job: Job) -> Result:
         self.calls.append({"volume": volume, "liver": liver, "method": method, "settings": settings, "device": device})
         for step in range(self.steps):
             job.at("Searching the liver", step, self.steps)
@@ -84,7 +84,7 @@ class FakeMethod:
         score = self.sample.score.copy()
         if settings.auto_threshold:
             settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
-        labels, left_out = cut(score, liver.share, volume.geometry, settings)
+        labels, left_out = cut(score, liver.probability, volume.geometry, settings)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
         return Result(
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
@@ -99,7 +99,7 @@ class FakeFinder:
 
     def __init__(self, sample: SimpleNamespace, findings: tuple[Finding, ...] = ()) -> None:
         self.voxels, self.findings = sample.liver.voxels.copy(), findings
-        self.share: np.ndarray | None = None
+        self.probability: np.ndarray | None = None
         self.at_step: Callable[[], object] = lambda: None
         self.calls: list[dict[str, Any]] = []
 
@@ -108,7 +108,7 @@ class FakeFinder:
         job.at("Finding the liver", 0, 1)
         self.at_step()
         job.at("Finding the liver", 1, 1)
-        return Mask(self.voxels.copy(), volume.geometry, volume.identity, self.share), self.findings
+        return Mask(self.voxels.copy(), volume.geometry, volume.identity, self.probability), self.findings
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def best(sample):
 
 
 def expected(sample, threshold, min_mm3=50.0):
-    return lesions.clean(sample.score, threshold, min_mm3, sample.volume.geometry)
+    return lesions.label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
 
 
 def shows(panel, value):
@@ -48,7 +48,7 @@ def test_one_word_decides_how_a_panel_begins(qtbot, monkeypatch, on):
 
 
 def test_it_is_no_row_of_the_settings(panel):
-    assert set(panel.model.rows.fields) == {"peak", "min_lesion_mm3", "sure", "batch"}
+    assert set(panel.model.rows.fields) == {"min_peak_score", "min_lesion_mm3", "min_liver_probability", "batch"}
 
 
 def test_a_run_with_auto_cuts_where_the_scores_say(panel, viewer, sample, run, best):

@@ -9,8 +9,8 @@ from napari.layers import Layer
 from napari_liver_anomaly import inference
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.pictures import mask_of, picture_of
-from napari_liver_anomaly.inference import Segment
-from napari_liver_anomaly.lesions import clean, level_of
+from napari_liver_anomaly.inference import SegmentSettings
+from napari_liver_anomaly.lesions import label_components, level_of
 from napari_liver_anomaly.volume import Mask
 
 LEFT_OUT = "1 suspicious piece was left out. "
@@ -19,7 +19,7 @@ LEFT_OUT = "1 suspicious piece was left out. "
 @pytest.fixture
 def share(sample):
     """Sure of the liver but for the smaller of its two spots."""
-    spots = clean(sample.score, 0.05, 0, sample.volume.geometry)
+    spots = label_components(sample.score, 0.05, 0, sample.volume.geometry)
     assert spots.max() == 2
     return np.where(spots == 2, np.uint8(60), np.where(sample.liver.voxels, np.uint8(250), np.uint8(5)))
 
@@ -27,7 +27,7 @@ def share(sample):
 @pytest.fixture
 def done(make_panel, viewer, sample, finder, share, run):
     """A panel after a run that found the liver on its way."""
-    finder.share = share
+    finder.probability = share
     panel = make_panel(viewer)
     add(viewer, scan_layer(sample.volume))
     run(panel)
@@ -39,7 +39,7 @@ def settle(qtbot, panel):
 
 
 def expected(sample, share, **settings):
-    return inference.cut(sample.score, share, sample.volume.geometry, Segment(**settings))
+    return inference.cut(sample.score, share, sample.volume.geometry, SegmentSettings(**settings))
 
 
 def is_cut(panel, viewer, sample, share, **settings):
@@ -56,13 +56,16 @@ def test_the_slider_does_not_bring_back_what_the_run_left_out(done, viewer, samp
     done.threshold.slider.setValue(30)
     settle(qtbot, done)
     assert is_cut(done, viewer, sample, share, threshold=0.3) and done.cutting.shown.left_out == 1
-    done.model.rows.fields["sure"].setValue(0)
+    done.model.rows.fields["min_liver_probability"].setValue(0)
     settle(qtbot, done)
-    assert is_cut(done, viewer, sample, share, threshold=0.3, sure=0.0) and viewer.layers["case tumours"].data.max() == 2
-    assert not done.threshold.remark.text() and done.cutting.shown.now().settings.sure == 0
-    done.model.rows.fields["sure"].setValue(1)
+    assert (
+        is_cut(done, viewer, sample, share, threshold=0.3, min_liver_probability=0.0)
+        and viewer.layers["case tumours"].data.max() == 2
+    )
+    assert not done.threshold.remark.text() and done.cutting.shown.now().settings.min_liver_probability == 0
+    done.model.rows.fields["min_liver_probability"].setValue(1)
     settle(qtbot, done)
-    assert is_cut(done, viewer, sample, share, threshold=0.3, sure=1.0)
+    assert is_cut(done, viewer, sample, share, threshold=0.3, min_liver_probability=1.0)
     assert done.threshold.remark.text().startswith("2 suspicious pieces were left out.")
     assert done.threshold.count.text().endswith("nothing found")
 
@@ -72,7 +75,7 @@ def test_the_layer_of_a_found_liver_stays_as_sure_as_it_was(done, viewer, sample
     run(done)
     again = method.calls[1]["liver"]
     assert len(finder.calls) == 1 and np.array_equal(first.voxels, again.voxels)
-    assert np.array_equal(first.share[first.voxels], again.share[again.voxels]), "from the layer as from the finder"
+    assert np.array_equal(first.probability[first.voxels], again.probability[again.voxels]), "from the layer as from the finder"
     assert np.array_equal(viewer.layers["case tumours"].data, labels) and is_cut(done, viewer, sample, share)
 
 
@@ -83,21 +86,28 @@ def test_what_the_user_adds_to_a_found_liver_is_certain(sample, share, viewer):
     for given in (layer, Layer.create(*layer.as_layer_data_tuple())):
         mask = mask_of(picture_of(given), picture_of(scan), sample.volume, "liver mask")
         added = mask.voxels & ~found.voxels
-        assert added.any() and (mask.share[added] == 255).all()
+        assert added.any() and (mask.probability[added] == 255).all()
         kept = mask.voxels & found.voxels
-        assert kept.sum() < found.voxels.sum() and np.array_equal(mask.share[kept], share[kept])
+        assert kept.sum() < found.voxels.sum() and np.array_equal(mask.probability[kept], share[kept])
 
 
 def test_a_liver_that_somebody_gave_is_taken_as_it_is(panel, viewer, sample, run, method, qtbot):
     run(panel)
-    assert method.calls[0]["liver"].share is None and tag_of(viewer.layers["case liver"]).share is None
-    panel.model.rows.fields["sure"].setValue(1)
+    assert method.calls[0]["liver"].probability is None and tag_of(viewer.layers["case liver"]).probability is None
+    panel.model.rows.fields["min_liver_probability"].setValue(1)
     settle(qtbot, panel)
     assert is_cut(panel, viewer, sample, None) and viewer.layers["case tumours"].data.max() == 2
     assert not panel.threshold.remark.text()
 
 
-@pytest.mark.parametrize("rule", [{"sure": 0.5}, {"sure": 0.0, "peak": 1.0}, {"sure": 0.0, "min_lesion_mm3": 400.0}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"min_liver_probability": 0.5},
+        {"min_liver_probability": 0.0, "min_peak_score": 1.0},
+        {"min_liver_probability": 0.0, "min_lesion_mm3": 400.0},
+    ],
+)
 def test_the_preview_shows_what_one_gets(done, viewer, sample, share, qtbot, rule):
     for name, value in rule.items():
         done.model.rows.fields[name].setValue(value)

@@ -11,7 +11,7 @@ import pytest
 from napari_liver_anomaly import inference, lesions
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.results import Shown
-from napari_liver_anomaly.inference import Result, Segment
+from napari_liver_anomaly.inference import Result, SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 TICK_MS = 5.0
@@ -22,7 +22,7 @@ def settle(qtbot, panel):
 
 
 def expected(sample, threshold, min_mm3=50.0):
-    return lesions.clean(sample.score, threshold, min_mm3, sample.volume.geometry)
+    return lesions.label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
 
 
 def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(inference, "clean", lambda *_: 1 / 0)
+    monkeypatch.setattr(inference, "label_components", lambda *_: 1 / 0)
     done.threshold.slider.setValue(20)
     settle(qtbot, done)
     assert "ZeroDivisionError" in done.messages.text and not done.cutting.preview.on
@@ -174,9 +174,10 @@ def large_result():
     score[80:100, 150:250, 150:250] = np.arange(100, dtype=np.uint8) * 2
     volume = Volume(voxels, geometry, "large")
     liver = Mask(voxels > 0, geometry, volume.identity)
-    labels = lesions.clean(score, 0.5, 50.0, geometry)
+    labels = lesions.label_components(score, 0.5, 50.0, geometry)
     return Result(
-        volume=volume, liver=liver, restored=None, residual=None, score=score, labels=labels, lesions=(), settings=Segment(), model="", model_hash="",
+        volume=volume, liver=liver, restored=None, residual=None, score=score, labels=labels, lesions=(), settings=SegmentSettings(),
+        model="", model_hash="",
         device="cpu", ran_on="", timings_s={},
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from house.source import HOUSE, build, files, told
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = {"clean", "drop_improbable"}  # of lesions.py, and half a cut each
+PARTS = {"label_components", "drop_improbable"}  # of lesions.py, and half a cut each
 
 
 def breaches(root: Path) -> list[str]:
@@ -36,9 +36,14 @@ def test_there_is_one_way_to_cut() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["from napari_liver_anomaly.lesions import box_of, clean", "labels, _ = lesions.drop_improbable(labels, score, share, 0.5)"],
+    [
+        "from napari_liver_anomaly.lesions import box_of, label_components",
+        "labels, _ = lesions.drop_improbable(labels, score, share, 0.5)",
+    ],
 )
 def test_each_other_way_is_named(tmp_path: Path, line: str) -> None:
-    tree = build(tmp_path, evidence__curves=f"x = 1\n{line}\n", inference="from napari_liver_anomaly.lesions import clean\n")
+    tree = build(
+        tmp_path, evidence__curves=f"x = 1\n{line}\n", inference="from napari_liver_anomaly.lesions import label_components\n"
+    )
     found = breaches(tree)
     assert len(found) == 1 and found[0].startswith("evidence/curves.py:2"), found

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, Refusal, WrongGrid
-from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.inference import SegmentSettings, segment
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import clean
+from napari_liver_anomaly.lesions import label_components
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -61,7 +61,10 @@ def test_a_piece_where_the_found_liver_is_unsure_is_left_out_and_told(scan):
     unsure = np.full(volume.voxels.shape, 255, np.uint8)
     unsure[LESION] = 60
     found = Mask(liver.voxels, volume.geometry, volume.identity, unsure)
-    drawn, kept = segment(volume, liver, Flat()), segment(volume, found, Flat(), Segment(auto_threshold=True, sure=0.0))
+    drawn, kept = (
+        segment(volume, liver, Flat()),
+        segment(volume, found, Flat(), SegmentSettings(auto_threshold=True, min_liver_probability=0.0)),
+    )
     assert len(drawn.lesions) == len(kept.lesions) == 1 and not drawn.findings
     result = segment(volume, found, Flat())
     assert not result.lesions and not result.labels.any() and "pieces-left-out" in {finding.code for finding in result.findings}
@@ -94,7 +97,7 @@ def test_restored_and_residual_add_up_to_the_scan_and_touch_nothing_else(scan):
 
 @pytest.mark.parametrize("batch", [1, 3, 50])
 def test_the_batch_does_not_matter(scan, batch):
-    one, other = segment(*scan, Flat(), Segment(batch=batch)), segment(*scan, Flat(), Segment(batch=2))
+    one, other = segment(*scan, Flat(), SegmentSettings(batch=batch)), segment(*scan, Flat(), SegmentSettings(batch=2))
     assert np.array_equal(one.score, other.score)
     assert np.array_equal(one.residual, other.residual)
 
@@ -105,7 +108,7 @@ def test_memory_ladder_halves_the_batch_and_says_so(scan):
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
     method = Flat(full)
-    result = segment(*scan, method, Segment(batch=8))
+    result = segment(*scan, method, SegmentSettings(batch=8))
     assert set(method.batches) <= {1, 2}
     assert "2 slices at a time" in result.ran_on
     assert np.array_equal(result.score, segment(*scan, Flat()).score)
@@ -157,7 +160,7 @@ def test_invalid_numbers_are_never_an_empty_mask(scan, bad, where):
 
 def test_cancel_at_every_step(scan):
     steps = []
-    segment(*scan, Flat(), Segment(batch=2), job=Job(report=steps.append))
+    segment(*scan, Flat(), SegmentSettings(batch=2), job=Job(report=steps.append))
     assert len(steps) >= 6
     for stop in range(len(steps)):
         seen = []
@@ -172,7 +175,7 @@ def test_cancel_at_every_step(scan):
         if stop == len(steps) - 1:
             continue
         with pytest.raises(Cancelled):
-            segment(*scan, Flat(), Segment(batch=2), job=job)
+            segment(*scan, Flat(), SegmentSettings(batch=2), job=job)
         assert len(seen) == stop + 1
 
 
@@ -203,19 +206,21 @@ def test_a_liver_at_the_edge_is_noted(scan):
 
 def test_the_threshold_is_chosen_from_the_scores_when_asked_for(scan):
     volume, liver = scan
-    given, chosen = (segment(volume, liver, Flat(), Segment(auto_threshold=auto)) for auto in (False, True))
-    assert given.settings == Segment(threshold=0.5)
+    given, chosen = (segment(volume, liver, Flat(), SegmentSettings(auto_threshold=auto)) for auto in (False, True))
+    assert given.settings == SegmentSettings(threshold=0.5)
     best = auto_threshold(chosen.score, liver.voxels)
-    assert chosen.settings == Segment(threshold=best, auto_threshold=True), "what was used is what is written down"
-    assert np.array_equal(chosen.labels, clean(chosen.score, best, 50.0, volume.geometry, 0.8))
+    assert chosen.settings == SegmentSettings(threshold=best, auto_threshold=True), "what was used is what is written down"
+    assert np.array_equal(chosen.labels, label_components(chosen.score, best, 50.0, volume.geometry, 0.8))
     assert chosen.labels.any() and segment(volume, liver, Flat()).settings == chosen.settings, "Auto is what nothing said means"
 
 
 def test_a_lesion_that_is_nowhere_convincing_is_dropped(scan):
     volume, liver = scan
-    found = segment(volume, liver, Flat(), Segment(threshold=0.1, peak=0))
+    found = segment(volume, liver, Flat(), SegmentSettings(threshold=0.1, min_peak_score=0))
     highest = max(int(found.score[found.labels == lesion.number].max()) for lesion in found.lesions)
-    kept, dropped = (segment(volume, liver, Flat(), Segment(threshold=0.1, peak=p)) for p in (highest / 255, 1.0))
+    kept, dropped = (
+        segment(volume, liver, Flat(), SegmentSettings(threshold=0.1, min_peak_score=p)) for p in (highest / 255, 1.0)
+    )
     assert kept.lesions and (highest == 255 or not dropped.lesions)
     assert len(dropped.lesions) <= len(kept.lesions) <= len(found.lesions)
 
@@ -225,8 +230,8 @@ def test_a_rule_has_a_cut_of_its_own(scan):
     rule = SimpleNamespace(
         name="rule", score_volume=lambda v, m: np.where(m.voxels, (v.voxels < 80) * 110 + 20, 0).astype(np.uint8)
     )
-    assert segment(volume, liver, rule).settings == Segment(peak=0, sure=0)
-    assert len(segment(volume, liver, rule, Segment(threshold=0.4)).lesions) == 1, "its scores stay below the lowest peak"
+    assert segment(volume, liver, rule).settings == SegmentSettings(min_peak_score=0, min_liver_probability=0)
+    assert len(segment(volume, liver, rule, SegmentSettings(threshold=0.4)).lesions) == 1, "its scores stay below the lowest peak"
 
 
 def test_a_rule_without_restorer_gives_no_residual(scan):

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
-from napari_liver_anomaly.lesions import box_of, clean, diameters, drop_improbable, level_of, measure
+from napari_liver_anomaly.lesions import box_of, diameters, drop_improbable, label_components, level_of, measure
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 
@@ -47,20 +47,20 @@ def test_touching_corners_are_one_lesion_and_specks_go():
     score[5, 0, 7] = 255
     score[2, 7, 7] = 127
     geometry = grid(score.shape)
-    labels = clean(score, 0.5, 0, geometry)
+    labels = label_components(score, 0.5, 0, geometry)
     assert labels.dtype == np.uint16 and labels.max() == 3
     assert (labels == 1).sum() == 8 and labels[0, 0, 0] == labels[1, 1, 1] == 2 and labels[5, 0, 7] == 3
     assert labels[2, 7, 7] == 0
-    assert clean(score, 0.5, 4.0, geometry).max() == 2, "a piece of exactly the smallest volume stays"
-    assert clean(score, 0.5, 4.1, geometry).max() == 1
-    assert clean(score, 1.0, 0, geometry).astype(bool).sum() == 1
+    assert label_components(score, 0.5, 4.0, geometry).max() == 2, "a piece of exactly the smallest volume stays"
+    assert label_components(score, 0.5, 4.1, geometry).max() == 1
+    assert label_components(score, 1.0, 0, geometry).astype(bool).sum() == 1
 
 
 def test_a_piece_goes_where_score_and_liver_together_are_less_than_an_even_bet():
     score, share = np.zeros((3, 9, 9), np.uint8), np.full((3, 9, 9), 255, np.uint8)
     score[:, 0:3], score[:, 4:6], score[:, 7:8] = 230, 230, 140
     share[:, 4:6, 1:] = 128  # 0.9 in what is half a liver but for a column: 0.5 as a whole, just not enough
-    labels = clean(score, 0.5, 0, grid(score.shape))
+    labels = label_components(score, 0.5, 0, grid(score.shape))
     left, dropped = drop_improbable(labels, score, share, 0.51)
     assert dropped == 1 and left.dtype == np.uint16 and left.max() == 2
     assert (left[:, 0:3] == 1).all() and not left[:, 4:6].any() and (left[:, 7] == 2).all(), "the rest keep their order"
@@ -71,14 +71,14 @@ def test_a_piece_goes_where_score_and_liver_together_are_less_than_an_even_bet()
 
 def test_an_empty_score_gives_no_lesion():
     geometry = grid((4, 5, 6))
-    assert not clean(np.zeros((4, 5, 6), np.uint8), 0.0, 0, geometry).any()
+    assert not label_components(np.zeros((4, 5, 6), np.uint8), 0.0, 0, geometry).any()
 
 
 def test_numbers_never_run_over():
     score = np.zeros((82, 82, 82), np.uint8)
     score[::2, ::2, ::2] = 255
     with pytest.raises(Refusal) as refused:
-        clean(score, 0.5, 0, grid(score.shape))
+        label_components(score, 0.5, 0, grid(score.shape))
     assert refused.value.finding.code == "too-many-lesions"
 
 
@@ -86,7 +86,7 @@ def test_numbers_never_run_over():
 @given(st.integers(0, 2**32 - 1), st.floats(0, 20))
 def test_numbers_fall_with_volume_and_nothing_is_invented(seed, smallest):
     score = (np.random.default_rng(seed).random((6, 9, 10)) > 0.9).astype(np.uint8) * 255
-    labels = clean(score, 0.5, smallest, grid(score.shape))
+    labels = label_components(score, 0.5, smallest, grid(score.shape))
     sizes = np.bincount(labels.ravel())[1:]
     assert (np.diff(sizes) <= 0).all() and (sizes > 0).all()
     assert not (labels.astype(bool) & (score == 0)).any()
@@ -175,7 +175,7 @@ def test_forty_lesions_in_a_full_scan_take_less_than_a_second():
     liver[:, 100:400, 60:300] = True
     volume = Volume(np.zeros(shape, np.int16), geometry)
     began = time.perf_counter()
-    labels = clean(score, 0.5, 50, geometry)
+    labels = label_components(score, 0.5, 50, geometry)
     found = measure(labels, volume, Mask(liver, geometry))
     spent = time.perf_counter() - began
     assert 10 < len(found) <= 40

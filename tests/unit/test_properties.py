@@ -97,12 +97,12 @@ def test_prepared_slices_come_back_to_the_scans_grid(
         geometry=geometry, size_px=64, plane_mm=plane_mm if geometry == "liver" else 0.0, neighbours=neighbours
     )
     frame = frame_of(liver_mask, spacing, made)
-    slices = frame.there(np.full(shape, 70, np.int16), (0, 100))
-    back = frame.back(slices)
+    slices = frame.to_network(np.full(shape, 70, np.int16), (0, 100))
+    back = frame.to_scan(slices)
     assert back.shape == shape and np.allclose(back[liver_mask], 70, atol=1e-3), "a constant liver stays what it is"
     ramp = np.broadcast_to(np.arange(shape[0], dtype=np.int16)[:, None, None] * 10, shape)
     if frame.depth == len(frame.planes):  # the scan's own planes: none may move
-        assert np.allclose(frame.back(frame.there(ramp, (0, 1000)))[liver_mask], ramp[liver_mask], atol=1e-2)
+        assert np.allclose(frame.to_scan(frame.to_network(ramp, (0, 1000)))[liver_mask], ramp[liver_mask], atol=1e-2)
     assert not back[~np.isin(np.arange(shape[0]), frame.planes)].any(), "other planes stay empty"
 
 

@@ -143,12 +143,16 @@ def add_options(parser: argparse.ArgumentParser, settings: type[Settings] | Sett
         shown = "" if overrides else f" Default {option.default}."
         unit = f" [{option.unit}]" if option.unit else ""
         words: dict[str, Any] = {"help": f"{option.help}{unit}{shown}", "default": None if overrides else option.default}
+        flags = [
+            option.flag,
+            *(["--" + option.was.replace("_", "-")] if option.was else []),
+        ]  # a former name works for one version
         if option.kind is bool:
-            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, **words)
+            parser.add_argument(*flags, action=argparse.BooleanOptionalAction, **words)
         elif option.choices:
-            parser.add_argument(option.flag, choices=option.choices, **words)
+            parser.add_argument(*flags, choices=option.choices, **words)
         else:
-            parser.add_argument(option.flag, type=option.kind, metavar=option.name.rsplit("_", 1)[-1].upper(), **words)
+            parser.add_argument(*flags, type=option.kind, metavar=option.name.rsplit("_", 1)[-1].upper(), **words)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
-from napari_liver_anomaly.inference import AUTO_SETTINGS, Segment, segment
+from napari_liver_anomaly.inference import AUTO_SETTINGS, SegmentSettings, segment
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -48,9 +48,9 @@ def settings_from(args: argparse.Namespace, base: Settings) -> Any:
     return dataclasses.replace(base, **{name: value for name, value in said.items() if value is not None})  # type: ignore[type-var]
 
 
-def _segment_settings(args: argparse.Namespace) -> Segment:
+def _segment_settings(args: argparse.Namespace) -> SegmentSettings:
     """How tumours are cut: by the scan's own threshold, until one is said."""
-    settings: Segment = settings_from(args, AUTO_SETTINGS)
+    settings: SegmentSettings = settings_from(args, AUTO_SETTINGS)
     by_hand = args.threshold is not None and args.auto_threshold is None
     return dataclasses.replace(settings, auto_threshold=False) if by_hand else settings
 

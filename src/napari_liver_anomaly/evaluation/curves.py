@@ -14,13 +14,13 @@ from napari_liver_anomaly.metrics import THRESHOLDS, Counts, find_lesions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import Segment
+    from napari_liver_anomaly.inference import SegmentSettings
     from napari_liver_anomaly.volume import Mask
 
 BINS = 20
 
 
-def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Segment) -> dict[str, Any]:
+def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: SegmentSettings) -> dict[str, Any]:
     """Count voxels and lesions at many thresholds.
 
     Parameters
@@ -29,8 +29,8 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
         Anomaly score, 0…255 for 0…1.
     tumours, liver : Mask
         The truth, and where was searched; a found liver says how sure it is.
-    settings : Segment
-        Smallest lesion, lowest peak, and how sure a lesion must be; others are dropped, as in a run.
+    settings : SegmentSettings
+        Smallest lesion, lowest peak score and lowest probability; others are dropped, as in a run.
 
     Returns
     -------
@@ -41,10 +41,10 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
     inside = liver.voxels
     box = box_of(inside | tumours.voxels) or (slice(0, 0),) * 3
     truth, part = tumours.voxels[box], score[box]
-    share = None if liver.share is None else liver.share[box]
+    probability = None if liver.probability is None else liver.probability[box]
     points = []
     for threshold in THRESHOLDS:
-        guess = cut(part, share, liver.geometry, replace(settings, threshold=threshold))[0] > 0
+        guess = cut(part, probability, liver.geometry, replace(settings, threshold=threshold))[0] > 0
         counts, found = Counts.of(guess, truth), find_lesions(guess, truth, liver.geometry)
         points.append({
             "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import Segment
+    from napari_liver_anomaly.inference import SegmentSettings
     from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.volume import Volume
 
@@ -71,7 +71,7 @@ class Measured:
 def evaluate(
     folder: str | Path,
     model: Any,
-    settings: Segment | None = None,
+    settings: SegmentSettings | None = None,
     *,
     find: Callable[[Volume], Mask] | None = None,
     seen: Literal["ask", "mark"] = "ask",
@@ -86,8 +86,8 @@ def evaluate(
         Holds ``NAME_ct``, ``NAME_liver`` and ``NAME_tumour`` (or ``NAME_tumor``) files.
     model : object
         As given by ``methods.load``, or a rule with ``score_volume``.
-    settings : Segment, optional
-        Threshold, lowest peak and smallest lesion; the rule without learning has a cut of its own.
+    settings : SegmentSettings, optional
+        Threshold, lowest peak score and smallest lesion; the rule without learning has a cut of its own.
     find : callable, optional
         From a scan to its liver as the program finds it; everything is then measured with that liver too.
     seen : {"ask", "mark"}
@@ -180,7 +180,7 @@ def _seen(case: str) -> Question:
 def measure_case(
     case: Case,
     methods: dict[str, Any],
-    settings: Segment,
+    settings: SegmentSettings,
     *,
     card: dict[str, Any],
     device: str = "auto",
@@ -195,7 +195,7 @@ def measure_case(
         Its files.
     methods : dict of str to object
         What to measure.
-    settings : Segment
+    settings : SegmentSettings
         Threshold and smallest lesion.
     card : dict
         The model's card, which says what it was trained on; may be empty.
@@ -240,7 +240,7 @@ def measure_case(
 
 
 def _measure(
-    measured: Measured, suffix: str, volume: Volume, liver: Mask, tumours: Mask, methods: dict[str, Any], settings: Segment,
+    measured: Measured, suffix: str, volume: Volume, liver: Mask, tumours: Mask, methods: dict[str, Any], settings: SegmentSettings,
     device: str, job: Job | None,
 ) -> None:  # fmt: skip
     """Measure methods in one liver; a refusal is the worst answer, not a missing one."""
@@ -269,7 +269,7 @@ def _measure(
         note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
         if learned:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
-            labels, _ = cut(result.score, liver.share, volume.geometry, replace(own, threshold=threshold))
+            labels, _ = cut(result.score, liver.probability, volume.geometry, replace(own, threshold=threshold))
             note(f"{name}, {other}", labels, result.score, threshold=threshold)
 
 

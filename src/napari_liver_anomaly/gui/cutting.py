@@ -15,7 +15,7 @@ from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.preview import Preview
 from napari_liver_anomaly.gui.results import Shown, checksum
 from napari_liver_anomaly.gui.running import Latest
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.thresholds import auto_threshold
 
@@ -34,7 +34,7 @@ class Cut:
     """What a worker made of a threshold."""
 
     shown: Shown
-    settings: Segment
+    settings: SegmentSettings
     labels: NDArray[np.uint16]
     left_out: int
     lesions: tuple[Lesion, ...]
@@ -93,24 +93,24 @@ class Cutting(QObject):
             timer = self._after_paint  # the layer may outlive the panel
             shown.painted = lambda: timer.start() if isalive(timer) else None
 
-    def move(self, settings: Segment) -> None:
+    def move(self, settings: SegmentSettings) -> None:
         """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped.
 
         Parameters
         ----------
-        settings : Segment
+        settings : SegmentSettings
             As for :meth:`settle`, with a threshold that is set by hand.
         """
         if self.shown is not None and Role.SCORE in self.shown.layers:
             self.preview.show(self.shown.layers[Role.SCORE], self.shown.result.score, lesions.level_of(settings.threshold))
             self._looking.ask(partial(_dropped, self.shown, settings))
 
-    def settle(self, settings: Segment) -> None:
-        """Cut, clean and measure in a worker, then show the lesions.
+    def settle(self, settings: SegmentSettings) -> None:
+        """Cut and measure in a worker, then show the lesions.
 
         Parameters
         ----------
-        settings : Segment
+        settings : SegmentSettings
             Threshold, or that the scan chooses it; and the smallest lesion.
         """
         if self.shown is None:
@@ -195,38 +195,38 @@ def remark(shown: Shown) -> str:
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.left_out))])
 
 
-def _how(settings: Segment) -> Segment:
+def _how(settings: SegmentSettings) -> SegmentSettings:
     """How lesions are cut, whoever chose the threshold and however many slices the networks saw at once."""
-    return replace(settings, auto_threshold=False, batch=Segment().batch)
+    return replace(settings, auto_threshold=False, batch=SegmentSettings().batch)
 
 
-def _cut(shown: Shown, before: Segment, now: Any, written: int, settings: Segment, job: Job) -> Cut:
-    """Cut, clean and measure; and look whether the labels on screen are still those we wrote."""
+def _cut(shown: Shown, before: SegmentSettings, now: Any, written: int, settings: SegmentSettings, job: Job) -> Cut:
+    """Cut and measure; and look whether the labels on screen are still those we wrote."""
     job.at("Measuring lesions", 0, 2)
     result = shown.result
     if settings.auto_threshold:
         settings = replace(settings, threshold=auto_threshold(result.score, result.liver.voxels))
         if now is not None and _how(settings) == _how(before):
             return _measure(shown, settings, now, job)
-    labels, left_out = inference.cut(result.score, result.liver.share, result.volume.geometry, settings)
+    labels, left_out = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
     job.at("Measuring lesions", 1, 2)
     found = lesions.measure(labels, result.volume, result.liver)
     corrected = now is not None and checksum(now) != written
     return Cut(shown, settings, labels, left_out, found, checksum(labels), corrected)
 
 
-def _measure(shown: Shown, settings: Segment, labels: Any, job: Job) -> Cut:
+def _measure(shown: Shown, settings: SegmentSettings, labels: Any, job: Job) -> Cut:
     """Measure labels that the user painted, leaving them as they are."""
     job.at("Measuring lesions", 0, 1)
     found = lesions.measure(labels, shown.result.volume, shown.result.liver)
     return Cut(shown, settings, labels, shown.left_out, found, shown.sum, corrected=True)
 
 
-def _dropped(shown: Shown, settings: Segment, job: Job) -> tuple[Shown, NDArray[np.uint8]]:
+def _dropped(shown: Shown, settings: SegmentSettings, job: Job) -> tuple[Shown, NDArray[np.uint8]]:
     """Give the score without the pieces that a cut drops; the same array when it drops none."""
     job.at("Cutting", 0, 1)
     result, level = shown.result, lesions.level_of(settings.threshold)
-    labels, _ = inference.cut(result.score, result.liver.share, result.volume.geometry, settings)
+    labels, _ = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
     dropped = result.score >= level
     dropped &= labels == 0
     if not dropped.any():

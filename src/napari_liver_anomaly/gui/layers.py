@@ -59,7 +59,7 @@ class Tag:
         Doubts about the scan, as its reader told them.
     path : str
         File or folder it was read from, never to be written over; empty when it was not read by us.
-    share : ndarray, (z, y, x) uint8, or None
+    probability : ndarray, (z, y, x) uint8, or None
         Of a liver that the program found: how sure it is of each voxel, 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     """
 
@@ -68,7 +68,7 @@ class Tag:
     geometry: Geometry | None = None
     findings: tuple[Finding, ...] = ()
     path: str = ""
-    share: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
@@ -177,8 +177,8 @@ def liver_layer(
     tuple
         Labels (z, y, x) uint8, keyword arguments, ``"labels"``.
     """
-    share = None if mask.share is None else np.where(mask.voxels, mask.share, np.uint8(255))
-    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path), share=share)
+    probability = None if mask.probability is None else np.where(mask.voxels, mask.probability, np.uint8(255))
+    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path), probability=probability)
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
     return mask.voxels.astype(np.uint8), look | (place or placed(volume.geometry)), "labels"
 

@@ -180,8 +180,8 @@ def mask_of(picture: Picture, scan: Picture, volume: Volume, what: str) -> Mask:
     owner = picture.tag.scan if picture.tag is not None and picture.tag.scan else None
     if owner is not None and scan.tag is not None and owner == scan.tag.scan:
         owner = volume.identity  # the scan may have been edited since it was loaded; it is still this one
-    share = picture.tag.share if picture.own else None
-    return Mask(voxels, picture.geometry if ours else volume.geometry, owner, share).of(volume, what)
+    probability = picture.tag.probability if picture.own else None
+    return Mask(voxels, picture.geometry if ours else volume.geometry, owner, probability).of(volume, what)
 
 
 def _assumed(picture: Picture) -> Geometry:

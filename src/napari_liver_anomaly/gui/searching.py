@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_liver_anomaly.inference import Result, Segment
+    from napari_liver_anomaly.inference import Result, SegmentSettings
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.volume import Mask
 
@@ -135,7 +135,7 @@ def search(
     scan: Picture,
     liver: Picture | None,
     name: str,
-    settings: Segment,
+    settings: SegmentSettings,
     device: str,
     job: Job,
     *,
@@ -152,7 +152,7 @@ def search(
         Of the two layers; copied first, so that later edits do not reach the run. No liver is one that is to be found.
     name : str
         Name of a packaged model, or path of a file.
-    settings : Segment
+    settings : SegmentSettings
         Threshold, smallest lesion, batch.
     device : str
         "auto", "cpu" or "cuda".

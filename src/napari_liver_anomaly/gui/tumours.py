@@ -34,7 +34,7 @@ from napari_liver_anomaly.gui.stepping import Steps
 from napari_liver_anomaly.gui.table import LesionTable
 from napari_liver_anomaly.gui.threshold import Threshold
 from napari_liver_anomaly.gui.windows import Windows, apply
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.io.read_options import ASK_ALL
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ class TumourPanel(Panel):
         self.questions = Questions(self.question, self.open)
         self.windows = Windows()
         self.inputs = Inputs(self.viewer, {"Window": self.windows})
-        self.model = Model(partial(listed, self._engine), Segment, partial(about, self._engine))
+        self.model = Model(partial(listed, self._engine), SegmentSettings, partial(about, self._engine))
         self.runbar = RunBar("Segment liver tumours")
         self.messages = Messages()
         self._doubts = Doubts(self.messages)
-        self.threshold = Threshold(Segment().threshold)
+        self.threshold = Threshold(SegmentSettings().threshold)
         self.table = LesionTable()
         self.export = Export()
         self.loading, self.segmenting, self.writing = Run(self), Run(self, alone=True), Run(self)
@@ -380,7 +380,7 @@ class TumourPanel(Panel):
         if self.cutting.shown is not None:
             self.cutting.settle(self._settings())
 
-    def _settings(self) -> Segment:
+    def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
 
     def _switch(self, auto: bool) -> None:

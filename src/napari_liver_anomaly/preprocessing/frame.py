@@ -107,7 +107,7 @@ class Frame:
         border = [(max(-first, 0), max(last - size, 0)) for (first, last), size in self._axes()]
         return np.pad(inside, [(0, 0), *border], constant_values=fill) if any(map(any, border)) else inside
 
-    def there(self, hu: NDArray[np.int16], window_hu: tuple[float, float]) -> Floats:
+    def to_network(self, hu: NDArray[np.int16], window_hu: tuple[float, float]) -> Floats:
         """Bring a scan to the network's pixels: windowed first, then bilinear with anti-aliasing.
 
         Parameters
@@ -130,7 +130,7 @@ class Frame:
         small = resize(box, self._grid, order=1, mode="edge", anti_aliasing=smaller, preserve_range=True)
         return np.pad(small, self._room(), constant_values=low).astype(np.float32)
 
-    def mask_there(self, mask: Bools) -> Bools:
+    def mask_to_network(self, mask: Bools) -> Bools:
         """Bring a mask to the network's pixels: nearest voxel; where planes are resampled, the larger half.
 
         Parameters
@@ -152,7 +152,7 @@ class Frame:
             small = resize(box.astype(np.float32), self._grid, order=1, mode="edge", anti_aliasing=False) >= 0.5
         return np.pad(small, self._room()).astype(bool)
 
-    def back(self, slices: Floats) -> Floats:
+    def to_scan(self, slices: Floats) -> Floats:
         """Bring values on the network's slices back to the scan's pixels, zero elsewhere.
 
         Parameters

@@ -198,8 +198,8 @@ def prepare(
     frame = frame_of(liver, spacing_mm, settings)
     median = liver_median(hu, liver) if median_hu is None else median_hu
     low, high = settings.window_low_hu, settings.window_high_hu
-    grey = frame.there(hu, (low, high))
-    liver_mask = frame.mask_there(liver)
+    grey = frame.to_network(hu, (low, high))
+    liver_mask = frame.mask_to_network(liver)
     tables = None
     if settings.intensity == "robust":
         images = np.clip(0.5 + (grey - median) / settings.hu_per_unit, 0.02, 1)

@@ -170,8 +170,8 @@ def _change(measured: _Measured, recipe: Recipe, seed: int, z: int) -> _Changed:
     drawn = _drawn(image, liver_mask, measured, recipe, seed, z)
     change = slices.to_hu(drawn.image[None]) - slices.to_hu(image[None])
     frame = slices.frame
-    whole = np.rint(frame.back(np.where(liver_mask, change, 0).astype(np.float32))[0])
-    mask = (frame.back(drawn.mask[None].astype(np.float32))[0] >= 0.5) & liver
+    whole = np.rint(frame.to_scan(np.where(liver_mask, change, 0).astype(np.float32))[0])
+    mask = (frame.to_scan(drawn.mask[None].astype(np.float32))[0] >= 0.5) & liver
     low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
     changed = np.clip(hu + np.where(liver, whole, 0), low, high).astype(np.int16)
     return _Changed(changed, mask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_liver_anomaly.evaluation.curves import curve_of
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))
@@ -18,7 +18,7 @@ def test_counts_at_every_threshold():
     truth[5:9, 5:11, 5:11] = True
     score[5:9, 5:11, 5:11] = 180
     score[12:15, 15:20, 15:20] = 90  # a false lesion, called up to 0.35
-    made = curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), Segment(peak=0))
+    made = curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), SegmentSettings(min_peak_score=0))
     points = {point["threshold"]: point for point in made["thresholds"]}
     assert list(points) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert (points[0.3]["hits"], points[0.3]["false"], points[0.3]["missed"], points[0.3]["false_lesions"]) == (144, 75, 0, 1)
@@ -38,5 +38,5 @@ def test_a_curve_in_a_found_liver_leaves_out_what_a_run_does():
     share[12:15, 15:20, 15:20] = 100
     truth = Mask(score > 0, GEOMETRY)
     for found, sure, hits in ((share, 0.5, 144), (share, 0.0, 219), (None, 0.5, 219)):
-        made = curve_of(score, truth, Mask(liver, GEOMETRY, share=found), Segment(sure=sure))
+        made = curve_of(score, truth, Mask(liver, GEOMETRY, probability=found), SegmentSettings(min_liver_probability=sure))
         assert {point["hits"] for point in made["thresholds"]} == {hits}, (sure, hits)

@@ -12,7 +12,7 @@ from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row
 from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.evaluation.evaluate import Measured, report
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, seeds_line
-from napari_liver_anomaly.inference import Segment
+from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))
@@ -30,7 +30,9 @@ def measured(name, tumour, scores):
         score[12:15, 15:20, 15:20] = 140  # a false lesion
         figures = figures_of(score >= 128, score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY))
         case.figures[method] = figures
-        case.rows[method] = row(figures) | {"curve": curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), Segment())}
+        case.rows[method] = row(figures) | {
+            "curve": curve_of(score, Mask(truth, GEOMETRY), Mask(liver, GEOMETRY), SegmentSettings())
+        }
     return case
 
 

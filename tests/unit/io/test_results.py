@@ -13,9 +13,9 @@ import pytest
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, NotWritten, WrongGrid
-from napari_liver_anomaly.inference import Result, Segment
+from napari_liver_anomaly.inference import Result, SegmentSettings
 from napari_liver_anomaly.io import read_mask, write, write_sample
-from napari_liver_anomaly.lesions import clean, measure
+from napari_liver_anomaly.lesions import label_components, measure
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.volume import Mask, Volume
 
@@ -33,7 +33,7 @@ def made(sample, tumours=True, restores=True):
     score = np.where(sample.tumours.voxels, 200, np.where(sample.liver.voxels, 30, 0)).astype(np.uint8)
     score = score if tumours else np.minimum(score, 30)
     residual = np.where(sample.tumours.voxels, -40, 0).astype(np.int16)
-    labels = clean(score, 0.5, 50, volume.geometry)
+    labels = label_components(score, 0.5, 50, volume.geometry)
     return Result(
         volume=volume,
         liver=sample.liver,
@@ -42,7 +42,7 @@ def made(sample, tumours=True, restores=True):
         score=score,
         labels=labels,
         lesions=measure(labels, volume, sample.liver),
-        settings=Segment(),
+        settings=SegmentSettings(),
         model="compact",
         model_hash="ab" * 32,
         device="cpu",
@@ -95,7 +95,7 @@ def test_the_report_says_what_was_done(sample, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["notice"] == NOT_A_MEDICAL_DEVICE
     assert report["scan"] == result.volume.identity and report["model_hash"] == "ab" * 32
-    assert report["settings"] == Segment().to_dict() and report["findings"][0]["level"] == "note"
+    assert report["settings"] == SegmentSettings().to_dict() and report["findings"][0]["level"] == "note"
     assert report["number_of_lesions"] == len(result.lesions) and report["files"] == NAMES
     assert report["tumour_ml"] == pytest.approx(sum(lesion.volume_ml for lesion in result.lesions), abs=2e-3)
     assert set(report["versions"]) == {"napari-liver-anomaly", "torch", "numpy", "nibabel"}
@@ -106,7 +106,7 @@ def test_nothing_found_is_said_in_words(sample, tmp_path):
     write(made(sample, tumours=False), tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     assert re.fullmatch(r"Searched 1,\d{3} ml of liver, threshold 0\.50: nothing found\.", report["summary"])
-    assert report["pieces_left_out"] == 0 and report["settings"]["sure"] == 0.5
+    assert report["pieces_left_out"] == 0 and report["settings"]["min_liver_probability"] == 0.5
     assert report["number_of_lesions"] == 0 and len(pd.read_csv(tmp_path / "lesions.csv")) == 0
     assert not image(tmp_path, "tumours").any()
 

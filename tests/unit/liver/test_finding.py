@@ -42,7 +42,7 @@ def cut(sample: Sample, part: slice) -> Volume:
 
 
 def test_a_found_liver_says_how_sure_it_is(sample, found) -> None:
-    inside, share = found.voxels, found.of(sample.volume).share
+    inside, share = found.voxels, found.of(sample.volume).probability
     assert share[inside].mean() > 0.8 * 255 and share[~inside].mean() < 0.05 * 255
     assert (share[inside] > 127).mean() > 0.98, "but for filled holes, the outline lies at one half"
 

@@ -9,7 +9,7 @@ import pytest
 
 from napari_liver_anomaly import checkpoint, models
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.inference import Segment, needed_bytes, segment
+from napari_liver_anomaly.inference import SegmentSettings, needed_bytes, segment
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
@@ -81,7 +81,7 @@ def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tm
     with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([])
     sample = make_phantom(PhantomSettings(size_px=64, slices=24))
-    settings = Segment(min_lesion_mm3=0)
+    settings = SegmentSettings(min_lesion_mm3=0)
     alone = [segment(sample.volume, sample.liver, scale, settings, device="cpu") for scale in both.scales]
     together = segment(sample.volume, sample.liver, both, settings, device="cpu")
     mean = (alone[0].score.astype(int) + alone[1].score) / 2

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_liver_anomaly.errors import Refusal, WrongSetting
-from napari_liver_anomaly.inference import Segment, segment
+from napari_liver_anomaly.inference import SegmentSettings, segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.metrics import Ranking, dice
@@ -66,7 +66,7 @@ def test_darker_never_scores_lower():
 @pytest.mark.parametrize("rule", [kind() for kind in CONTROLS], ids=lambda rule: rule.name)
 def test_rules_find_dark_lesions_of_the_phantom_and_are_methods(rule):
     sample = make_phantom(PhantomSettings(slices=32, size_px=160, seed=1))
-    result = segment(sample.volume, sample.liver, rule, Segment())
+    result = segment(sample.volume, sample.liver, rule, SegmentSettings())
     ranking = Ranking.of(result.score, sample.tumours.voxels, sample.liver.voxels)
     assert ranking.average_precision() > 5 * ranking.prevalence
     assert result.model == rule.name == rule.key and result.restored is None

@@ -54,7 +54,7 @@ def test_hu_come_back_through_the_paper_intensity_to_a_few_grey_levels(scan):
     slices = prepare(*scan, SPACING, PAPER)
     back = slices.to_hu(slices.images)
     low, step = PAPER.window_low_hu, PAPER.hu_per_unit / 255
-    grey = slices.frame.there(scan[0], (PAPER.window_low_hu, PAPER.window_high_hu))
+    grey = slices.frame.to_network(scan[0], (PAPER.window_low_hu, PAPER.window_high_hu))
     level = np.rint((grey - low) / step) * step + low
     assert np.percentile(np.abs(back - level)[slices.liver_mask], 95) <= 2 * step
     assert np.abs(back - level)[slices.liver_mask].mean() <= step
@@ -69,7 +69,7 @@ def test_a_spot_comes_back_to_its_own_place(settings, place):
     hu = np.broadcast_to(spot, (3, 90, 120)).round().astype(np.int16)
     liver = np.ones(hu.shape, dtype=bool)
     frame = frame_of(liver, SPACING, settings)
-    back = frame.back(frame.there(hu, (0, 100)))[1]
+    back = frame.to_scan(frame.to_network(hu, (0, 100)))[1]
     centre = [(back * axis).sum() / back.sum() for axis in (y, x)]
     truth = [(hu[1] * axis).sum() / hu[1].sum() for axis in (y, x)]
     np.testing.assert_allclose(centre, truth, atol=0.1)
@@ -78,7 +78,7 @@ def test_a_spot_comes_back_to_its_own_place(settings, place):
 def test_only_planes_with_liver_are_seen_and_others_stay_empty(scan):
     slices = prepare(*scan, SPACING, ROBUST)
     assert slices.frame.planes.tolist() == [1, 2, 3, 4, 5]
-    back = slices.frame.back(np.ones_like(slices.images))
+    back = slices.frame.to_scan(np.ones_like(slices.images))
     assert back.shape == scan[0].shape
     assert not back[0].any()
 
@@ -91,14 +91,14 @@ def test_liver_geometry_keeps_millimetres_whatever_the_spacing():
         lesion = np.zeros((1, side, side), dtype=bool)
         lesion[:, : round(30 / mm)] = True
         frame = frame_of(liver, (2.0, mm, mm), ROBUST)
-        assert frame.mask_there(lesion)[0, :, 5].sum() == pytest.approx(20, abs=1)
+        assert frame.mask_to_network(lesion)[0, :, 5].sum() == pytest.approx(20, abs=1)
 
 
 def test_oblong_fields_keep_their_shape_in_field_geometry():
     """The field is completed to a square, not squeezed: a round organ stays round."""
     y, x = np.mgrid[:60, :120]
     liver = ((y - 30) ** 2 + (x - 60) ** 2 < 20**2)[None]
-    liver_mask = frame_of(liver, SPACING, PAPER).mask_there(liver)[0]
+    liver_mask = frame_of(liver, SPACING, PAPER).mask_to_network(liver)[0]
     height, width = (np.flatnonzero(liver_mask.any(axis=axis)).size for axis in (1, 0))
     assert abs(height - width) <= 1
 
@@ -130,7 +130,7 @@ def test_masks_are_neither_grown_nor_shrunk(settings):
     y, x = np.mgrid[:90, :120]
     mask = ((y - 47) ** 2 + (x - 61) ** 2 < 26**2)[None]
     frame = frame_of(np.ones_like(mask), SPACING, settings)
-    back = frame.back(frame.mask_there(mask).astype(np.float32)) >= 0.5
+    back = frame.to_scan(frame.mask_to_network(mask).astype(np.float32)) >= 0.5
     assert back.sum() / mask.sum() == pytest.approx(1, abs=0.03)
 
 

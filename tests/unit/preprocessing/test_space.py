@@ -39,7 +39,7 @@ def test_back_to_the_same_place(spacing):
     hu, liver, ball = scan(spacing)
     slices = prepare(hu, liver, spacing, SETTINGS)
     marked = ((slices.images < 0.42) & slices.liver_mask).astype(np.float32)
-    back = slices.frame.back(marked)
+    back = slices.frame.to_scan(marked)
     assert back.shape == hu.shape
     found = back > 0.5
     overlap = 2 * (found & ball).sum() / (found.sum() + ball.sum())
@@ -87,7 +87,7 @@ def test_a_slice_is_healthy_only_with_all_it_is_seen_with():
     hu, liver, ball = scan(spacing)
     healthy = slices_of([pack_scan(hu, liver, ball, spacing, scan="a")], SETTINGS)
     direct = prepare(hu, liver, spacing, SETTINGS)
-    marks = direct.frame.mask_there(ball)
+    marks = direct.frame.mask_to_network(ball)
     for stack in healthy.stacks:
         assert not marks[list(stack)].any()
     assert 0 < len(healthy) < direct.liver_mask.any(axis=(1, 2)).sum()
