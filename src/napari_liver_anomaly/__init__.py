@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
-_ROOMS = {
+_MODULES = {
     "Cancelled": "errors",
     "Finding": "errors",
     "Geometry": "volume",
@@ -55,10 +55,10 @@ def __getattr__(name: str) -> object:
         from napari_liver_anomaly.errors import version
 
         return version()
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ROOMS])
+    return sorted([*globals(), *_MODULES])

@@ -1,15 +1,17 @@
-"""The package as the laws see it: its files, their rooms and levels, and trees in which a law is broken on purpose."""
+"""The packages as the laws see them: their files, modules and levels, and trees in which a law is broken on purpose."""
 
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 PACKAGE = "napari_liver_anomaly"
 REPOSITORY = Path(__file__).parents[2]
-HOUSE = REPOSITORY / "src" / PACKAGE
+PRODUCT = REPOSITORY / "src" / PACKAGE
+STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 
 LEVELS = {
     0: {"__init__", "errors"},
@@ -19,8 +21,8 @@ LEVELS = {
     4: {"models", "training", "liver", "inference", "evaluation"},
     5: {"cli", "gui", "__main__"},
 }
-LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
-DOORS = 5
+LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}
+INTERFACES = 5
 GENERATED = {"_version.py"}
 
 
@@ -32,20 +34,20 @@ class File:
     root: Path
 
     @cached_property
-    def room(self) -> str:
-        """First name below the package: ``reading`` for ``reading/dicom.py``."""
+    def module(self) -> str:
+        """First name below the package: ``io`` for ``io/dicom.py``."""
         return self.path.relative_to(self.root).parts[0].removesuffix(".py")
 
     @cached_property
     def level(self) -> int | None:
-        return LEVEL_OF.get(self.room)
+        return LEVEL_OF.get(self.module)
 
     @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.path.read_text(encoding="utf-8"), filename=str(self.path))
 
     @cached_property
-    def module(self) -> str:
+    def dotted(self) -> str:
         parts = self.path.relative_to(self.root).with_suffix("").parts
         return ".".join((PACKAGE, *(part for part in parts if part != "__init__")))
 
@@ -55,17 +57,17 @@ class File:
         return f"{self.path.relative_to(self.root)}:{line}: {sentence}"
 
 
-def files(root: Path = HOUSE) -> list[File]:
+def files(root: Path = PRODUCT) -> list[File]:
     """Every source file of a package, but for those that the build writes."""
     return [
         File(path, root) for path in sorted(root.rglob("*.py")) if path.name not in GENERATED and "__pycache__" not in path.parts
     ]
 
 
-def build(root: Path, **rooms: str) -> Path:
+def build(root: Path, **modules: str) -> Path:
     """Make a small package below ``root``; ``gui__panel="..."`` becomes ``gui/panel.py``."""
-    for name, text in {"__init__": '"""House."""\n', **rooms}.items():
-        *folders, last = [name] if name.startswith("__") else name.split("__")
+    for name, text in {"__init__": '"""Package."""\n', **modules}.items():
+        *folders, last = re.split(r"__(?!init|main|$)", name)
         path = root.joinpath(*folders, f"{last}.py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import HOUSE, REPOSITORY
+from house.source import PRODUCT, REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def test_what_does_not_belong_is_named(tmp_path: Path) -> None:
 
 def test_both_manifests_are_one() -> None:
     """The one at the top is a link; a checkout without links must not carry another text."""
-    top, packaged = REPOSITORY / "napari.yaml", HOUSE / "napari.yaml"
+    top, packaged = REPOSITORY / "napari.yaml", PRODUCT / "napari.yaml"
     assert packaged.is_file()
     assert not packaged.is_symlink()
     assert top.read_bytes() == packaged.read_bytes()
@@ -76,7 +76,7 @@ def test_both_manifests_are_one() -> None:
 
 def test_the_manifest_is_valid_and_ours() -> None:
     npe2 = pytest.importorskip("npe2")
-    manifest = npe2.PluginManifest.from_file(HOUSE / "napari.yaml")
+    manifest = npe2.PluginManifest.from_file(PRODUCT / "napari.yaml")
     assert manifest.name == "napari-liver-anomaly"
     assert manifest.contributions.readers
     assert manifest.contributions.widgets
@@ -115,8 +115,8 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert [name for name in names if name.endswith("entry_points.txt")]
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     wanted = {
-        f"napari_liver_anomaly/{path.relative_to(HOUSE).as_posix()}"
-        for path in HOUSE.rglob("*")
+        f"napari_liver_anomaly/{path.relative_to(PRODUCT).as_posix()}"
+        for path in PRODUCT.rglob("*")
         if path.suffix in {".py", ".safetensors"}
     }
     assert wanted <= set(names)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import HOUSE, PACKAGE, REPOSITORY, told
+from house.source import PACKAGE, PRODUCT, REPOSITORY, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +69,8 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_button_that_is_named_is_there() -> None:
     """Words in italics on the pages about the panels are what the panels say."""
-    panels = "\n".join(path.read_text(encoding="utf-8") for path in (HOUSE / "gui").glob("*.py"))
-    panels += (HOUSE / "napari.yaml").read_text(encoding="utf-8")
+    panels = "\n".join(path.read_text(encoding="utf-8") for path in (PRODUCT / "gui").glob("*.py"))
+    panels += (PRODUCT / "napari.yaml").read_text(encoding="utf-8")
     settings = importlib.import_module(f"{PACKAGE}.settings"), importlib.import_module(f"{PACKAGE}.inference").SegmentSettings
     panels += "\n".join(option.label for option in settings[0].options(settings[1]))  # rows are made from them
     pages = (REPOSITORY / "docs" / "use" / "radiologists.md").read_text(encoding="utf-8")

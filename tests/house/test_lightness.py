@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import HOUSE, PACKAGE
+from house.source import PACKAGE, PRODUCT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEAVY = ("torch", "scipy", "skimage", "qtpy", "PyQt5", "PyQt6", "PySide6", "napari", "magicgui", "superqt", "nibabel", "pydicom")
 
 
-def loaded(code: str, names: tuple[str, ...], cwd: Path = HOUSE.parent) -> set[str]:
+def loaded(code: str, names: tuple[str, ...], cwd: Path = PRODUCT.parent) -> set[str]:
     """Run code in a fresh Python with ``cwd`` first on its path, and tell which of ``names`` it loaded."""
     first = f"import sys, json; sys.path.insert(0, {str(cwd)!r})"
     last = f"print(json.dumps([name for name in {names!r} if name in sys.modules]))"
@@ -45,7 +45,7 @@ def test_what_napari_loads_at_start_brings_no_torch() -> None:
     code = f"""
 from importlib import import_module
 from npe2 import PluginManifest
-manifest = PluginManifest.from_file({str(HOUSE / "napari.yaml")!r})
+manifest = PluginManifest.from_file({str(PRODUCT / "napari.yaml")!r})
 names = {{command.python_name.split(":")[0] for command in manifest.contributions.commands}}
 assert names
 for name in names:
@@ -67,13 +67,13 @@ def test_the_public_names_are_there() -> None:
         _ = package.no_such_name
 
 
-def test_type_checkers_are_told_the_same_rooms() -> None:
+def test_type_checkers_are_told_the_same_modules() -> None:
     """The imports for type checkers and the table of lazy names say the same."""
     package = importlib.import_module(PACKAGE)
     told = {}
-    for node in ast.walk(ast.parse((HOUSE / "__init__.py").read_text())):
+    for node in ast.walk(ast.parse((PRODUCT / "__init__.py").read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE + ".") and node.col_offset == 4:
             told |= {alias.name: str(node.module).removeprefix(PACKAGE + ".") for alias in node.names}
     told.pop("version", None)
-    assert told == package._ROOMS
-    assert sorted(package.__all__) == sorted(package._ROOMS)
+    assert told == package._MODULES
+    assert sorted(package.__all__) == sorted(package._MODULES)

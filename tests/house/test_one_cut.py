@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import HOUSE, build, files, told
+from house.source import PRODUCT, build, files, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ PARTS = {"label_components", "drop_improbable"}  # of lesions.py, and half a cut
 def breaches(root: Path) -> list[str]:
     found = []
     for file in files(root):
-        if file.room in ("inference", "lesions"):
+        if file.module in ("inference", "lesions"):
             continue
         for node in ast.walk(file.tree):
             names: set[str] = set()
@@ -31,7 +31,7 @@ def breaches(root: Path) -> list[str]:
 
 
 def test_there_is_one_way_to_cut() -> None:
-    assert not (found := breaches(HOUSE)), told(found)
+    assert not (found := breaches(PRODUCT)), told(found)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import pytest
 
-from house.source import DOORS, HOUSE, PACKAGE, build, files, told
+from house.source import INTERFACES, PACKAGE, PRODUCT, build, files, told
 from napari_liver_anomaly.settings import Option, Settings, options, setting
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ UNITS = {"_px": "px", "_mm": "mm", "_hu": "HU", "_ml": "ml", "_mm3": "mm3", "_s"
 
 
 def settings_classes() -> list[type[Settings]]:
-    """Every settings class of the house, once each room below the doors has been imported."""
+    """Every settings class of the package, once each module below the interfaces has been imported."""
     for file in files():
-        if file.level is not None and file.level < DOORS:
-            importlib.import_module(file.module)
+        if file.level is not None and file.level < INTERFACES:
+            importlib.import_module(file.dotted)
     found, left = [], list(Settings.__subclasses__())
     while left:
         cls = left.pop()
@@ -74,7 +74,7 @@ def _unsaid(option: Option) -> list[str]:
         elif not option.low <= option.default <= option.high:
             found.append(f"the default {option.default!r} lies outside {option.low} to {option.high}")
     elif option.kind not in (bool, str):
-        found.append(f"a door cannot show an option of type {option.kind}")
+        found.append(f"an interface cannot show an option of type {option.kind}")
     return found
 
 
@@ -124,7 +124,7 @@ def test_each_mistake_is_named() -> None:
         "side_mm: the name says mm",
         "mumbled: help must be",
         "kind: the default 'c'",
-        "folder: a door cannot show",
+        "folder: an interface cannot show",
     ):
         assert [breach for breach in found if sentence in breach], (sentence, found)
     assert len(found) == 7
@@ -173,7 +173,7 @@ def test_the_verbs_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "room", "name", "values"),
+    ("verb", "module", "name", "values"),
     [
         ("segment", "inference", "SegmentSettings", {}),
         ("evaluate", "inference", "SegmentSettings", {}),
@@ -181,8 +181,8 @@ def test_the_verbs_are_there() -> None:
         ("phantom", "phantom", "PhantomSettings", {"tumours": False}),  # on the command line tumours are asked for
     ],
 )
-def test_a_verb_offers_the_settings_of_what_it_does(verb: str, room: str, name: str, values: dict[str, Any]) -> None:
-    settings = getattr(importlib.import_module(f"{PACKAGE}.{room}"), name)(**values)
+def test_a_verb_offers_the_settings_of_what_it_does(verb: str, module: str, name: str, values: dict[str, Any]) -> None:
+    settings = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)(**values)
     assert not (found := flag_breaches(verb, command_line()[verb], options(settings))), told(found)
 
 
@@ -215,14 +215,14 @@ def entry_breaches(root: Path) -> list[str]:
     """Fields for numbers and words that are not made from an option."""
     found = []
     for file in files(root):
-        if file.room == "gui" and file.path.name not in BY_HAND:
+        if file.module == "gui" and file.path.name not in BY_HAND:
             calls = [node for node in ast.walk(file.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
             found += [file.at(node, f"{node.func.id} made by hand") for node in calls if node.func.id in ENTRIES]  # type: ignore[attr-defined]
     return found
 
 
 def test_no_panel_makes_a_field_by_hand(tmp_path: Path) -> None:
-    assert not (found := entry_breaches(HOUSE)), told(found)
+    assert not (found := entry_breaches(PRODUCT)), told(found)
     broken = build(tmp_path, gui__model="box = QSpinBox()\n", gui__rows="box = QSpinBox()\n")
     assert entry_breaches(broken) == ["gui/model.py:1: QSpinBox made by hand"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from house.source import HOUSE, PACKAGE, build, files, told
+from house.source import PACKAGE, PRODUCT, build, files, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def breaches(root: Path) -> list[str]:
 
 
 def test_the_product_never_imports_the_study() -> None:
-    assert not (found := breaches(HOUSE)), told(found)
+    assert not (found := breaches(PRODUCT)), told(found)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_import_of_the_study_is_named(tmp_path: Path, line: str) -> None:
 
 def test_the_product_alone_is_whole(tmp_path: Path) -> None:
     """A copy without the study imports every module and answers ``info``."""
-    shutil.copytree(HOUSE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PRODUCT, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     # -S leaves out the editable install, which would find the study; its libraries are named instead.
     libraries = [path for path in sys.path if path.endswith("-packages")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *libraries]), "QT_QPA_PLATFORM": "offscreen"}

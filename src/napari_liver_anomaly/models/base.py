@@ -121,11 +121,15 @@ class System(ABC):
         What it is.
     seed : int
         Decides the first weights and every batch.
+
+    Attributes
+    ----------
+    side_px : int
+        Networks with a dense layer see squares of this side: larger slices are covered by several. 0: any size.
     """
 
     key: ClassVar[str] = ""
     options_class: ClassVar[type[Settings]] = Settings
-    # Networks with a dense layer see squares of this side: larger slices are covered by several. 0: any size.
     side_px: int = 0
 
     def __init__(self, plan: Any, seed: int = 0) -> None:

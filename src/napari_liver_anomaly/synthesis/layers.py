@@ -91,7 +91,7 @@ class Layers(DonorRecipe):
         ----------
         size : tuple of int
             Height and width.
-        centre : ndarray of int
+        centre : ndarray, (2,) int
             Row and column of its middle, which is part of it.
         organ_radius_px : float
             Radius of a disc as large as the organ.
