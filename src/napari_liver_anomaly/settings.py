@@ -9,6 +9,7 @@ import dataclasses
 import reprlib
 from dataclasses import dataclass
 from functools import cache
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from napari_liver_anomaly.errors import WrongSetting
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+REQUIRED: Any = dataclasses.MISSING  # the default of a field that must be given
 
 
 def setting(
@@ -27,13 +29,16 @@ def setting(
     high: float | None = None,
     help: str,  # noqa: A002
     was: str = "",
+    word: str = "",
+    positional: bool = False,
+    either: str = "",
 ) -> T:
     """Declare a field of a settings class.
 
     Parameters
     ----------
     default : T
-        Value when nothing is said.
+        Value when nothing is said; :data:`REQUIRED` when it must be said.
     unit : str
         Unit as shown to the user: "mm", "HU", "px", "updates".
     low, high : float, optional
@@ -41,20 +46,55 @@ def setting(
     help : str
         One sentence.
     was : str
-        Former name of the field, under which stored settings of earlier versions have it.
+        Former name of the field, under which stored settings and command lines of earlier versions have it.
+    word : str
+        What stands for the value in the help of the command line; the last part of the name when nothing is said.
+    positional : bool
+        Whether the command line takes the value without a flag.
+    either : str
+        Fields with the same word here exclude each other on the command line, and one of them must be given.
 
     Returns
     -------
     T
         A dataclass field, typed as its default.
     """
-    field: T = dataclasses.field(default=default, metadata={"unit": unit, "low": low, "high": high, "help": help, "was": was})
+    terminal = {"word": word, "positional": positional, "either": either}
+    field: T = dataclasses.field(
+        default=default, metadata={"unit": unit, "low": low, "high": high, "help": help, "was": was, **terminal}
+    )
     return field
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One field of a settings class, as a door shows it."""
+    """One field of a settings class, as an interface shows it.
+
+    Attributes
+    ----------
+    name : str
+        Of the field.
+    kind : type
+        Of one value: bool, int, float, str or Path.
+    default : object
+        Value when nothing is said; :data:`REQUIRED` when it must be said.
+    unit : str
+        As shown to the user, or empty.
+    low, high : float or None
+        Smallest and largest value, both included.
+    choices : tuple of str
+        The allowed words; empty when any will do.
+    help : str
+        One sentence.
+    was : str
+        Former name, or empty.
+    depth : int
+        0 for one value, 1 for a tuple of values, 2 for a tuple of tuples.
+    optional : bool
+        Whether None is allowed: nothing was said.
+    word, positional, either
+        As in :func:`setting`.
+    """
 
     name: str
     kind: type
@@ -65,11 +105,16 @@ class Option:
     choices: tuple[str, ...]
     help: str
     was: str = ""
+    depth: int = 0
+    optional: bool = False
+    word: str = ""
+    positional: bool = False
+    either: str = ""
 
     @property
     def flag(self) -> str:
         """Name on the command line, for example ``--sigma-px``."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
     def label(self) -> str:
@@ -77,6 +122,46 @@ class Option:
         name = "share_" + self.name[2:] if self.name.startswith("p_") else self.name
         words = name.removesuffix("_" + self.unit.replace("³", "3").lower()).replace("_", " ")
         return words[:1].upper() + words[1:] + (f" ({self.unit})" if self.unit else "")
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words: ``a number from 0 to 1``."""
+        if self.choices:
+            return " or ".join(self.choices)
+        if self.kind in (int, float):
+            bounds = [f"{word} {bound:g}" for word, bound in (("from", self.low), ("to", self.high)) if bound is not None]
+            return " ".join(["a whole number" if self.kind is int else "a number", *bounds, self.unit]).strip()
+        return self.kind.__name__
+
+    def check(self, value: Any) -> None:
+        """Refuse a value of the wrong kind or outside the range.
+
+        Parameters
+        ----------
+        value : object
+            For a tuple, each of its values.
+
+        Raises
+        ------
+        WrongSetting
+            With what may be given instead.
+        """
+        if not (self.optional and value is None) and not _fits(self, value, self.depth):
+            raise WrongSetting(
+                "setting-range", f"{self.name} cannot be {reprlib.repr(value)}.", self.help, f"Give {self.allowed}.",
+            )  # fmt: skip
+
+
+def _fits(option: Option, value: Any, depth: int) -> bool:
+    if depth:
+        return isinstance(value, tuple) and all(_fits(option, one, depth - 1) for one in value)
+    if option.choices:
+        return value in option.choices
+    if option.kind not in (int, float):
+        return isinstance(value, option.kind)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    whole = number and (option.kind is float or isinstance(value, int) or value.is_integer())
+    return whole and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
 
 
 def options(settings: Any) -> tuple[Option, ...]:
@@ -96,16 +181,21 @@ def options(settings: Any) -> tuple[Option, ...]:
     hints = _hints(cls)
     found = []
     for field in dataclasses.fields(cls):
-        if "help" not in field.metadata:
-            continue
-        hint, meta = hints[field.name], field.metadata
-        choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
-        default = field.default if isinstance(settings, type) else getattr(settings, field.name)
-        kind = str if choices else hint
-        found.append(
-            Option(field.name, kind, default, meta["unit"], meta["low"], meta["high"], choices, meta["help"], meta["was"])
-        )
+        if "help" in field.metadata:
+            default = field.default if isinstance(settings, type) else getattr(settings, field.name)
+            found.append(Option(name=field.name, default=default, **_shape(hints[field.name]), **field.metadata))
     return tuple(found)
+
+
+def _shape(hint: Any) -> dict[str, Any]:
+    """Take a type apart: kind of one value, its choices, how deep it lies in tuples, and whether it may be left out."""
+    depth, optional = 0, False
+    if isinstance(hint, UnionType):
+        hint, optional = next(one for one in get_args(hint) if one is not NoneType), True
+    while get_origin(hint) is tuple:
+        hint, depth = get_args(hint)[0], depth + 1
+    choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
+    return {"kind": str if choices else hint, "choices": choices, "depth": depth, "optional": optional}
 
 
 _hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)  # types of the fields, worked out once for each class
@@ -119,8 +209,8 @@ class Settings:
     def __post_init__(self) -> None:
         there = {option.name: option for option in options(self)}
         for option in there.values():
-            _check(option, option.default)
-            if option.kind is int and type(option.default) is not int:  # 2.0 of a file is 2: counts and shapes are whole
+            option.check(option.default)
+            if option.kind is int and not option.depth and isinstance(option.default, float):  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
         _demand_order(there)
 
@@ -206,22 +296,3 @@ def _demand_order(there: dict[str, Option]) -> None:
                 "setting-range", f"{low.label} cannot be {low.default:g} while {high.label} is {high.default:g}.",
                 "Nothing lies between the two.", "Make the first smaller or the second larger.",
             )  # fmt: skip
-
-
-def _check(option: Option, value: Any) -> None:
-    """Refuse a value of the wrong kind or outside the range of its option."""
-    if option.choices:
-        good = value in option.choices
-        allowed = " or ".join(option.choices)
-    elif option.kind in (int, float):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-        good = number and (option.kind is float or isinstance(value, int) or value.is_integer())
-        good = good and (option.low is None or value >= option.low) and (option.high is None or value <= option.high)
-        bounds = [f"{word} {bound:g}" for word, bound in (("from", option.low), ("to", option.high)) if bound is not None]
-        allowed = " ".join(["a number", *bounds, option.unit]).strip()
-    else:
-        good, allowed = isinstance(value, option.kind), option.kind.__name__
-    if not good:
-        raise WrongSetting(
-            "setting-range", f"{option.name} cannot be {reprlib.repr(value)}.", option.help, f"Give {allowed}.",
-        )  # fmt: skip
