@@ -210,7 +210,9 @@ class Settings:
         there = {option.name: option for option in options(self)}
         for option in there.values():
             option.check(option.default)
-            if option.kind is int and not option.depth and isinstance(option.default, float):  # 2.0 of a file is 2: counts and shapes are whole
+            if (
+                option.kind is int and not option.depth and isinstance(option.default, float)
+            ):  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
         _demand_order(there)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import FrozenInstanceError, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from napari_liver_anomaly.errors import Refusal, WrongSetting
-from napari_liver_anomaly.settings import Settings, options, setting
+from napari_liver_anomaly.settings import REQUIRED, Settings, options, setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,3 +153,29 @@ def test_a_probability_reads_as_a_share() -> None:
     labels = {option.name: option.label for option in options(Blobs)}
     assert labels["p_dark"] == "Share dark"
     assert labels["dark_low_hu"] == "Dark low (HU)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command(Settings):
+    """What only a command line asks."""
+
+    scan: Path = setting(REQUIRED, help="A file.", positional=True)
+    sides: tuple[int, ...] = setting((), low=1, high=9, help="Sides.")
+    folds: tuple[tuple[str, ...], ...] = setting((), help="Folds.", word="NAME")
+    only: int | None = setting(None, low=1, high=9, help="One of them.")
+    as_: str = setting("", help="Name.")
+
+
+def test_paths_tuples_and_what_may_be_left_out() -> None:
+    shapes = {option.name: (option.kind, option.depth, option.optional) for option in options(Command)}
+    assert shapes == {
+        "scan": (Path, 0, False), "sides": (int, 1, False), "folds": (str, 2, False), "only": (int, 0, True), "as_": (str, 0, False),
+    }  # fmt: skip
+    assert [option.flag for option in options(Command)] == ["--scan", "--sides", "--folds", "--only", "--as"]
+    with pytest.raises(TypeError, match="scan"):
+        Command()
+    made = Command(scan=Path("a"), sides=(1, 9), folds=(("a", "b"), ("c",)))
+    assert made.only is None
+    for wrong in ({"scan": "a"}, {"sides": (1, 10)}, {"sides": 3}, {"folds": ("a",)}, {"only": 0}):
+        with pytest.raises(WrongSetting, match="cannot be"):
+            Command(**{"scan": Path("a")} | wrong)  # type: ignore[arg-type]
