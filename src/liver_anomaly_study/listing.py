@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from liver_anomaly_study.record import systems
-from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import names, path_of
-from napari_liver_anomaly.models.describing import system_of
+from napari_liver_anomaly.models.card import ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ def list_systems() -> list[dict[str, Any]]:
     found: dict[str, list[str]] = {}
     for name in names():
         try:
-            entry = system_of(read_card(path_of(name)))
+            entry = ModelCard.read(path_of(name)).known_method()
         except Refusal:  # said when the model is used
             continue
         if entry is not None:

@@ -83,10 +83,29 @@ def read_card(path: str | Path) -> dict[str, Any]:
     UnfitModel
         When the file is missing, unsafe, damaged, edited, or has no card of ours.
     """
-    path = Path(path)
-    card = _card(path)
-    card.pop(SEAL, None)
-    return card
+    return read_sealed(path)[0]
+
+
+def read_sealed(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the card of a weights file and its seal, which holds a checksum over card and tensors.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.safetensors`` file.
+
+    Returns
+    -------
+    tuple of dict
+        Card and seal; the seal is empty in files from before there were seals.
+
+    Raises
+    ------
+    UnfitModel
+        When the file is missing, unsafe, damaged, edited, or has no card of ours.
+    """
+    card = _card(Path(path))
+    return card, card.pop(SEAL, {})
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:

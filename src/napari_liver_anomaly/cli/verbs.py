@@ -291,21 +291,20 @@ def run_combine(args: argparse.Namespace, job: Job) -> None:
 
 def run_models(args: argparse.Namespace, job: Job) -> None:
     """List the models that came with the program, and those of one's own."""
-    from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.models import DEFAULT, names, packaged, path_of
-    from napari_liver_anomaly.models.describing import title_of
+    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.models.installing import folder
 
     own = set(names()) - set(packaged())
     for name in names():
         kind = " (default)" if name == DEFAULT else " (installed)" if name in own else ""
         try:
-            card = read_card(path_of(name))
+            card = ModelCard.read(path_of(name))
         except Refusal as refusal:
             _say(f"{name}{kind}: cannot be used. {refusal.finding.what}")
             continue
         size = path_of(name).stat().st_size / 1e6
-        _say(f"{name}{kind}: {title_of(card) or card.get('key')}, {card.get('parameters', 0):,} parameters, {size:.1f} MB.")
+        _say(f"{name}{kind}: {card.name() or card.key}, {card.parameters:,} parameters, {size:.1f} MB.")
     _say(f"Models of your own: {len(own)}, in {folder()}.")
     _say(NOT_A_MEDICAL_DEVICE)
 
@@ -441,12 +440,12 @@ def run_info(args: argparse.Namespace, job: Job) -> None:
     """List what there is."""
     import torch
 
-    from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.models import names, path_of
+    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.synthesis import RECIPES
 
     if args.model:
-        _say(json.dumps(read_card(path_of(args.model)), indent=1, ensure_ascii=False))
+        _say(json.dumps(ModelCard.read(path_of(args.model)).to_dict(), indent=1, ensure_ascii=False))
         return
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     _say(f"napari-liver-anomaly {version()}, torch {torch.__version__}")

@@ -26,7 +26,6 @@ EDITED = Finding(
     level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
     meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
 )  # fmt: skip
-CROSS_VALIDATION = "cross-validation"
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
@@ -101,33 +100,19 @@ def about(engine: Engine, name: str | None) -> About:
     """
     if name is None:
         return About()
-    from napari_liver_anomaly.models.describing import restores, title_of
+    from napari_liver_anomaly.models.card import ModelCard
 
     try:
         if engine.card is not None:
-            card = engine.card(name)
+            card = ModelCard.from_dict(engine.card(name))
         else:
-            from napari_liver_anomaly.checkpoint import read_card
             from napari_liver_anomaly.models import path_of
 
-            card = read_card(path_of(name))
+            card = ModelCard.read(path_of(name))
     except Refusal as refusal:
         return About(line=f"Cannot be used: {refusal.finding.what}")
-    healthy = restores(card)
-    return About(line=title_of(card), figure=_figure_of(card), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
-
-
-def _figure_of(card: dict[str, Any]) -> str:
-    """Say what the makers of a model measured in cross-validation of its configuration, as the card itself tells; else nothing."""
-    metrics = card.get("metrics")
-    measured = next(iter(metrics.values()), None) if isinstance(metrics, dict) else None
-    try:
-        of = measured.get("of", CROSS_VALIDATION)
-        mean = measured["not_seen_in_training"]["dice"]["case_mean"]
-        figure = f"Dice {mean['mean']:.2f} ± {mean['sd']:.2f} on {mean['n']} patients in cross-validation by its makers."
-    except (AttributeError, LookupError, TypeError, ValueError):  # no metrics, or none of this kind
-        return ""
-    return figure if str(of).startswith(CROSS_VALIDATION) else ""
+    healthy = card.restores()
+    return About(line=card.name(), figure=card.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
 
 
 def search(

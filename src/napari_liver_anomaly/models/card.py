@@ -1,0 +1,301 @@
+"""The model card: what a trained model is, what it was trained on, what was measured, and what it is not for. No torch, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.models.registry import MODULES, SYSTEMS, Entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LICENCE = (
+    "For research use, under the terms of the data sets that the weights were trained on (see data, about). "
+    "They are not under the licence of the program, unless it is said there."
+)
+THESE_WEIGHTS = "these weights"
+CROSS_VALIDATION = "cross-validation of the same configuration"
+TITLES = {True: "Two-stage restorer and segmenter", False: "Segmenter alone"}
+FORMER_NAMES = {"system": "method", "synthetic": "validation"}  # of fields, in cards of earlier versions
+# Earlier versions wrote metrics without saying what was measured. These files, by their checksums, are known to hold a cross-validation.
+CROSS_VALIDATED = {"standard": "60eee61ee93be781525b5fa9bca73fca"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """An evaluation that belongs to the weights of a card.
+
+    Attributes
+    ----------
+    of : str
+        What was measured: "these weights", or "cross-validation of the same configuration" and the number of folds. Empty when nobody can tell;
+        such figures are kept but never shown beside the model.
+    by : str
+        Who measured.
+    method : str
+        Which of the methods in ``summary`` the model is; the others stand beside it for comparison.
+    summary : dict
+        As given by ``evaluation.evaluate``: for every method and subset of the scans, the pooled figures.
+    """
+
+    of: str = ""
+    by: str = "its makers"
+    method: str = ""
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, values: object, *, of: str = "") -> Metrics | None:
+        """Read metrics from a card; earlier versions stored the bare summary.
+
+        Parameters
+        ----------
+        values : object
+            As read.
+        of : str
+            What a bare summary was measured on, where that is known.
+
+        Returns
+        -------
+        Metrics or None
+            None where there are none.
+        """
+        if not isinstance(values, dict) or not values:
+            return None
+        if isinstance(summary := values.get("summary"), dict):
+            return cls(summary=summary, **{name: _text(values.get(name)) for name in ("of", "by", "method")})
+        return cls(of=of, method=str(next(iter(values))), summary=values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the card.
+
+        Returns
+        -------
+        dict
+            Field to value.
+        """
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def figure(self) -> str:
+        """Say the mean Dice of the cases in one line, and what it was measured on.
+
+        Returns
+        -------
+        str
+            Empty when there is none, or nobody can tell what was measured.
+        """
+        subsets: Any = self.summary.get(self.method)
+        try:
+            mean = (subsets.get("not_seen_in_training") or subsets["all"])["dice"]["case_mean"]
+            spread = f" ± {mean['sd']:.2f}" if mean.get("sd") is not None else ""
+            dice = f"Dice {mean['mean']:.2f}{spread} on {mean['n']:d} patients"
+        except (AttributeError, LookupError, TypeError, ValueError):  # none of this kind
+            return ""
+        if self.of.startswith(CROSS_VALIDATION):
+            return f"{dice} in cross-validation by {self.by or 'its makers'}."
+        return f"{dice}, measured on these very weights." if self.of == THESE_WEIGHTS else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What stands in the header of a weights file.
+
+    Attributes
+    ----------
+    key : str
+        Kind of model, which says how the file is loaded: "two-stage", "draem", …, "ensemble", "liver-finder".
+    method : str
+        Method of the list in ``models.registry`` that it is; empty for a configuration of one's own.
+    title : str
+        One line for lists of models.
+    use, licence : str
+        What the weights are for, and under which terms.
+    data : dict
+        ``scans`` (hash, name and number of healthy slices of each), ``chosen`` (how slices were chosen), ``about`` (origin and licence), ….
+    training : dict, or list of dict
+        For each stage: steps, first and last loss, seconds. A list for the members of an ensemble, as in ``validation`` and ``command``.
+    validation : dict, or list of dict
+        What ``training.validation`` measured on held-out synthesis: the thresholds that no label was needed for, and how well it restores.
+    command : str, or list of str
+        How it can be trained again.
+    parameters : int
+        Number of weights in use.
+    versions : dict
+        Of this program, torch and numpy.
+    device : str
+        Where it was trained.
+    metrics : Metrics, optional
+        An evaluation of these very weights, or a cross-validation of their configuration.
+    settings : dict
+        The configuration, as plain data.
+    seed : int, optional
+        Of the first weights and every batch.
+    members : list of dict
+        Of an ensemble: ``settings``, ``seed`` and ``restorer_of`` of each.
+    mirror : bool, optional
+        Of an ensemble: whether each slice is scored mirrored, too.
+    shown : int, optional
+        Of an ensemble: so many of the last members only give their restoration.
+    networks, schedule, started_from : dict
+        Of a liver finder: sizes of its networks, length of its training, and the finder that it went on from.
+    checksum : str
+        Of this card and its tensors, from the seal of the file; empty for a card that is not from a file.
+    """
+
+    key: str = ""
+    method: str = ""
+    title: str = ""
+    use: str = f"For research. {NOT_A_MEDICAL_DEVICE}"
+    licence: str = LICENCE
+    data: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+    validation: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+    command: str | list[str] = ""
+    parameters: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    metrics: Metrics | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    members: list[dict[str, Any]] = field(default_factory=list)
+    mirror: bool | None = None
+    shown: int | None = None
+    networks: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    started_from: dict[str, Any] = field(default_factory=dict)
+    checksum: str = field(default="", repr=False, compare=False)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], checksum: str = "") -> Self:
+        """Take from plain data what a card can hold, under the names of today or of earlier versions.
+
+        Parameters
+        ----------
+        values : dict
+            As read by ``checkpoint``. What is unknown or of another kind is left out: what a model is built from is checked where it is built.
+        checksum : str
+            Of the file.
+
+        Returns
+        -------
+        ModelCard
+            The card.
+        """
+        values = {FORMER_NAMES.get(name, name): value for name, value in values.items()}
+        known = {name: values[name] for name, kinds in _KINDS.items() if type(values.get(name)) in kinds}
+        of = CROSS_VALIDATION if checksum in CROSS_VALIDATED.values() else ""
+        return cls(**known, metrics=Metrics.from_dict(values.get("metrics"), of=of), checksum=checksum)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read the card of a weights file.
+
+        Parameters
+        ----------
+        path : path-like
+            A ``.safetensors`` file.
+
+        Returns
+        -------
+        ModelCard
+            Its card; the tensors are not read.
+
+        Raises
+        ------
+        UnfitModel
+            When the file is missing, unsafe, damaged, edited, or has no card of ours.
+        """
+        from napari_liver_anomaly.checkpoint import read_sealed
+
+        card, seal = read_sealed(path)
+        return cls.from_dict(card, _text(seal.get("checksum")))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the header of a file.
+
+        Returns
+        -------
+        dict
+            Field to value, without those that say nothing.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "checksum"}
+        values["metrics"] = self.metrics.to_dict() if self.metrics else None
+        return {name: value for name, value in values.items() if value is not None and value not in ("", {}, [])}
+
+    def figure(self) -> str:
+        """Say in one line how good the model is.
+
+        Returns
+        -------
+        str
+            Mean Dice, on how many patients, and what was measured; empty when the card has no figure that belongs to its weights.
+        """
+        return self.metrics.figure() if self.metrics else ""
+
+    def known_method(self) -> Entry | None:
+        """Find the method of the list that the model is.
+
+        Returns
+        -------
+        Entry or None
+            None for a configuration of one's own, an ensemble, or a card that names none.
+        """
+        return next((entry for entry in SYSTEMS if entry.key == self.method), None)
+
+    def restores(self) -> bool:
+        """Tell whether the model gives a healthy image.
+
+        Returns
+        -------
+        bool
+            True also when the card does not say.
+        """
+        if (method := self.known_method()) is not None:
+            return method.restores
+        if self.key == "ensemble" and self.members:
+            return any(_restores(_part(member, "settings")) for member in self.members)
+        if self.key == "two-stage":
+            return _restores(self.settings)
+        return self.key not in MODULES or any(entry.restores for entry in SYSTEMS if entry.module == MODULES[self.key])
+
+    def name(self) -> str:
+        """Say in a few words what the model is.
+
+        Returns
+        -------
+        str
+            The title, or that of its method; empty when nothing is known.
+        """
+        if self.title:
+            return self.title
+        if (method := self.known_method()) is not None:
+            return method.title
+        if self.key == "ensemble":
+            return f"Mean of {len(self.members)} models"
+        if self.key == "two-stage":
+            return TITLES[self.restores()]
+        return next((entry.title for entry in SYSTEMS if entry.key == self.key), "")
+
+
+_DICT, _TEXT, _LIST = (dict,), (str,), (list,)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "key": _TEXT, "method": _TEXT, "title": _TEXT, "use": _TEXT, "licence": _TEXT, "data": _DICT, "training": (dict, list),
+    "validation": (dict, list), "command": (str, list), "parameters": (int,), "versions": _DICT, "device": _TEXT, "settings": _DICT,
+    "seed": (int,), "members": _LIST, "mirror": (bool,), "shown": (int,), "networks": _DICT, "schedule": _DICT, "started_from": _DICT,
+}  # fmt: skip
+
+
+def _restores(settings: dict[str, Any]) -> bool:
+    """Whether the segmenter of these settings sees a restoration or a residual."""
+    segmenter = _part(settings, "segmenter")
+    return segmenter.get("restoration") is not False or segmenter.get("residual_gain") != 0
+
+
+def _part(values: Any, name: str) -> dict[str, Any]:
+    part = values.get(name) if isinstance(values, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
