@@ -1,4 +1,4 @@
-"""The words of the house: what is doubtful, what is refused, and by whom.
+"""What is doubtful, what is refused, and by whom; the sentences are in ``messages.toml``.
 
 None of our errors derives from ``RuntimeError``: Qt generator workers swallow that class without a word, and CUDA's "out of memory" is one.
 """
@@ -98,24 +98,27 @@ class Cancelled(LiverAnomalyError):
 class Refusal(LiverAnomalyError):
     """No result can be given; ``finding`` says why in plain words.
 
+    Made by :func:`napari_liver_anomaly.messages.make_refusal`, which knows the sentences and the class of every code.
+
     Parameters
     ----------
-    code, what, meaning, action : str
-        The parts of the :class:`Finding`.
-    answers : tuple of Answer
-        Ways to settle it, where there are any.
+    finding : Finding
+        What is wrong, what it means, what to do.
     """
 
     level = Level.REFUSE
 
-    def __init__(self, code: str, what: str, meaning: str, action: str, answers: tuple[Answer, ...] = ()) -> None:
-        self.finding = Finding(level=self.level, code=code, what=what, meaning=meaning, action=action, answers=answers)
-        super().__init__(str(self.finding))
+    def __init__(
+        self, finding: Finding | str, what: str = "", meaning: str = "", action: str = "", answers: tuple[Answer, ...] = ()
+    ) -> None:
+        if isinstance(finding, str):
+            finding = Finding(level=self.level, code=finding, what=what, meaning=meaning, action=action, answers=answers)
+        self.finding = finding
+        super().__init__(str(finding))
 
-    def __reduce__(self) -> tuple[type[Refusal], tuple[str, str, str, str, tuple[Answer, ...]]]:
+    def __reduce__(self) -> tuple[type[Refusal], tuple[Finding]]:
         # A refusal in a worker process must arrive as one, with its finding.
-        finding = self.finding
-        return type(self), (finding.code, finding.what, finding.meaning, finding.action, finding.answers)
+        return type(self), (self.finding,)
 
 
 class Question(Refusal):

@@ -14,7 +14,7 @@ PRODUCT = REPOSITORY / "src" / PACKAGE
 STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 
 LEVELS = {
-    0: {"__init__", "errors"},
+    0: {"__init__", "errors", "messages"},
     1: {"volume", "settings", "job", "storage", "device", "memory"},
     2: {"io", "preprocessing", "synthesis", "phantom", "metrics", "lesions", "thresholds", "liver_findings"},
     3: {"checkpoint"},

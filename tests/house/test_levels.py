@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Imports between modules of one level that the picture in docs/architecture.md draws.
 DRAWN = {
+    ("messages", "errors"),
     ("memory", "storage"),
     ("metrics", "lesions"),
     ("synthesis", "preprocessing"),
