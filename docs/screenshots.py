@@ -16,7 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-from napari_liver_anomaly.gui.anomalies import AnomalyPanel
+from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, show_largest, wait_until
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -24,7 +24,7 @@ from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
     from napari_liver_anomaly.volume import Volume
 
 IMAGES = Path(__file__).parent / "images"
@@ -51,7 +51,7 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
     viewer, panel = open_window() if panel is None else (panel.viewer, panel)
 
     def take(name: str) -> None:
-        wait_until(lambda: not panel.cutting.busy, at_least_s=0.8)
+        wait_until(lambda: not panel.controller.busy, at_least_s=0.8)
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     if "questions" in parts:
@@ -145,7 +145,7 @@ def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> Non
     take("threshold")
     panel.threshold.slider.setValue(50)
     panel.threshold.slider.setSliderDown(False)
-    wait_until(lambda: not panel.cutting.preview.on)
+    wait_until(lambda: not panel.controller.preview.on)
 
     switch(panel, Role.RESIDUAL, on=True)
     take("residual")
@@ -157,8 +157,8 @@ def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> Non
 def search(panel: TumourPanel) -> None:
     """Press the button and wait for the result."""
     panel.segment()
-    wait_until(lambda: panel.cutting.shown is not None or bool(panel.messages.text))
-    if panel.cutting.shown is None:
+    wait_until(lambda: panel.controller.shown is not None or bool(panel.messages.text))
+    if panel.controller.shown is None:
         raise SystemExit(panel.messages.text)
     wait_until(lambda: bool(panel.runbar.text.text()) and panel.runbar.button.isEnabled())
 

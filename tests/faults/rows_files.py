@@ -197,10 +197,10 @@ def unknown_sides_are_marked_unverified_everywhere(kit: Kit) -> None:
 
     from napari.layers import Layer
 
+    from napari_liver_anomaly.gui.layer_snapshot import snapshot_of, volume_of
     from napari_liver_anomaly.gui.layers import scan_layer
-    from napari_liver_anomaly.gui.pictures import picture_of, volume_of
 
-    again, doubts = volume_of(picture_of(Layer.create(*scan_layer(volume, notes))))
+    again, doubts = volume_of(snapshot_of(Layer.create(*scan_layer(volume, notes))))
     assert "orientation-unverified" in codes_of(doubts) and not again.geometry.oriented
 
     write(searched(scanned(kit.folder)), kit.folder / "known")

@@ -55,7 +55,7 @@ class Desk:
 
     def anomalies(self) -> Any:
         """The panel of synthetic anomalies, with scan and liver."""
-        from napari_liver_anomaly.gui.anomalies import AnomalyPanel
+        from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
         from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
         panel = AnomalyPanel(self.new_viewer())
@@ -124,7 +124,7 @@ def layers_deleted_during_a_run_lose_nothing_and_raise_nothing(kit: Kit) -> None
         desk.method.at_step = lambda step: None
         assert set(RESULTS) <= set(names(panel)), f"{gone} removed at step {step}: {names(panel)}"
         assert panel.messages.text == told and not panel.messages.details, f"{gone} at {step}: {panel.messages.text}"
-        assert panel.runbar.button.isEnabled() and panel.cutting.shown is not None, gone
+        assert panel.runbar.button.isEnabled() and panel.controller.shown is not None, gone
     panel = desk.panel()
     _delete_between_layers(panel)
     desk.run(panel)
@@ -168,7 +168,7 @@ def closing_the_window_asks_then_stops_within_a_second(kit: Kit) -> None:
     from qtpy.QtGui import QCloseEvent
     from qtpy.QtWidgets import QApplication, QMainWindow
 
-    from napari_liver_anomaly.gui.closing import ClosingGuard
+    from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 
     class ByUser(QCloseEvent):
         def spontaneous(self) -> bool:
@@ -208,11 +208,11 @@ def _closes_in_time(program: Path, work: str) -> None:
         "import time\n"
         "from qtpy.QtCore import QTimer\n"
         "from qtpy.QtWidgets import QApplication, QMainWindow\n"
-        "from napari_liver_anomaly.gui.closing import ClosingGuard\n"
-        "from napari_liver_anomaly.gui.running import Run\n"
+        "from napari_liver_anomaly.gui.closing_guard import ClosingGuard\n"
+        "from napari_liver_anomaly.gui.background import Task\n"
         "app = QApplication([])\n"
         "window = QMainWindow()\n"
-        "run = Run(window, alone=True)\n"
+        "run = Task(window, alone=True)\n"
         "guard = ClosingGuard(window, run)\n"
         f"run.start(lambda job: {work})\n"
         "guard.watch()\n"
@@ -231,7 +231,7 @@ def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
     """Two runs at once."""
     from qtpy.QtCore import Qt
 
-    from napari_liver_anomaly.gui.tumours import IN_PROGRESS
+    from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
 
     desk = Desk(kit)
     first, goes = desk.panel(), threading.Event()
@@ -264,7 +264,7 @@ def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
 @row(47)
 def edits_during_a_run_do_not_reach_it(kit: Kit) -> None:
     """Scan or liver are changed while they are searched."""
-    from napari_liver_anomaly.gui.searching import EDITED
+    from napari_liver_anomaly.gui.worker import EDITED
 
     desk = Desk(kit)
     volume, liver = desk.sample.volume.voxels.copy(), desk.sample.liver.voxels.copy()

@@ -657,9 +657,9 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     from napari.layers import Image, Labels
 
     from napari_liver_anomaly.gui import threshold as slider
+    from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
-    from napari_liver_anomaly.gui.pictures import picture_of
-    from napari_liver_anomaly.gui.searching import Engine, search
+    from napari_liver_anomaly.gui.worker import Engine, search
     from napari_liver_anomaly.io import read, read_mask
 
     scan, liver = small_scan()
@@ -671,7 +671,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     volume, _ = read(words[0])
     mask = read_mask(words[2], volume, "liver mask")
     layers = [kind(data, **look) for kind, (data, look, _) in ((Image, scan_layer(volume)), (Labels, liver_layer(mask, volume)))]
-    pictures = [picture_of(layer) for layer in layers]
+    pictures = [snapshot_of(layer) for layer in layers]
     made: list[Grey] = []
 
     def load(name: str) -> Grey:

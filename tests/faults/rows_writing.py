@@ -258,8 +258,8 @@ def a_mask_of_another_scan_is_refused(kit: Kit) -> None:
 
     from napari.layers import Layer
 
+    from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
-    from napari_liver_anomaly.gui.pictures import mask_of, picture_of, volume_of
 
     layers = {name: Layer.create(*scan_layer(one)) for name, one in (("one", volume), ("two", other))}
     livers = {name: Layer.create(*liver_layer(organ_of(one), one)) for name, one in (("one", volume), ("two", other))}
@@ -268,7 +268,7 @@ def a_mask_of_another_scan_is_refused(kit: Kit) -> None:
             layers["one"].name, layers["two"].name = "two", "one"
             livers["one"].name = livers["two"].name = "liver"
         for scan, mask in itertools.product(layers, livers):
-            pictures = picture_of(livers[mask]), picture_of(layers[scan])
+            pictures = snapshot_of(livers[mask]), snapshot_of(layers[scan])
             if scan == mask:
                 assert mask_of(*pictures, volume_of(pictures[1])[0], "liver mask").voxels.any(), (scan, rename)
             else:

@@ -19,10 +19,10 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
-from napari_liver_anomaly.gui import stepping, threshold
+from napari_liver_anomaly.gui import stepwise, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
-from napari_liver_anomaly.gui.searching import Engine
-from napari_liver_anomaly.gui.tumours import TumourPanel
+from napari_liver_anomaly.gui.tumour_panel import TumourPanel
+from napari_liver_anomaly.gui.worker import Engine
 from napari_liver_anomaly.inference import Result, SegmentSettings, cut
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.thresholds import auto_threshold
@@ -144,12 +144,12 @@ def make_panel(
 
     made: list[TumourPanel] = []
 
-    # These tests speak of the slider; test_auto.py of what moves it by itself, with which a new panel begins.
-    monkeypatch.setattr(threshold, "AUTO", False)
+    # These tests speak of the slider; test_auto_threshold.py of what moves it by itself, with which a new panel begins.
+    monkeypatch.setattr(threshold_slider, "AUTO", False)
 
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
         if type(viewer) is ViewerModel:  # nobody looks, so nothing need be drawn between two layers
-            monkeypatch.setattr(stepping, "PAUSE_MS", 0)
+            monkeypatch.setattr(stepwise, "PAUSE_MS", 0)
         fakes = {"segment": method, "find_liver": finder, "load": lambda name: name, "names": ("compact",)}
         panel = TumourPanel(viewer, Engine(**fakes | engine))
         made.append(panel)

@@ -6,7 +6,7 @@ import pytest
 
 from napari_liver_anomaly import phantom
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.gui import demo, tumours
+from napari_liver_anomaly.gui import demo, tumour_panel
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def window(make_napari_viewer, make_panel, method, monkeypatch):
     monkeypatch.setattr(phantom, "make_phantom", lambda: small)
     method.sample.score = (small.tumours.voxels * 200).astype("uint8")
     monkeypatch.setattr("napari.Viewer", lambda: make_napari_viewer(show=True))
-    monkeypatch.setattr(tumours, "TumourPanel", make_panel)
+    monkeypatch.setattr(tumour_panel, "TumourPanel", make_panel)
 
 
 def test_the_picture_shows_the_result(window, tmp_path):

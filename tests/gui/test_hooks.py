@@ -16,7 +16,7 @@ from napari_liver_anomaly import phantom
 from napari_liver_anomaly.errors import NotWritten, WrongGrid
 from napari_liver_anomaly.gui import hooks
 from napari_liver_anomaly.gui.layers import Role, scan_layer, tag_of
-from napari_liver_anomaly.gui.tumours import TumourPanel
+from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
 MANIFEST = Path(hooks.__file__).parents[1] / "napari.yaml"
 NAME = "napari-liver-anomaly"

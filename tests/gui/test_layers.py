@@ -9,9 +9,9 @@ import pytest
 
 from napari_liver_anomaly.errors import Level, Refusal, WrongGrid
 from napari_liver_anomaly.gui import layers
+from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
-from napari_liver_anomaly.gui.pictures import mask_of, picture_of, volume_of
-from napari_liver_anomaly.gui.windows import limits_hu
+from napari_liver_anomaly.gui.window_presets import limits_hu
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -33,14 +33,14 @@ def test_a_scan_layer_says_where_it_is_and_what_it_shows(viewer, sample):
 
 
 def test_a_scan_comes_back_from_its_layer(viewer, sample):
-    volume, findings = volume_of(picture_of(add(viewer, scan_layer(sample.volume))))
+    volume, findings = volume_of(snapshot_of(add(viewer, scan_layer(sample.volume))))
     assert volume.identity == sample.volume.identity and volume.name == "case" and findings == ()
     assert volume.voxels is not sample.volume.voxels and not np.shares_memory(volume.voxels, sample.volume.voxels)
 
 
 def test_a_liver_comes_back_from_its_layer(viewer, sample):
-    scan = picture_of(add(viewer, scan_layer(sample.volume)))
-    liver = picture_of(add(viewer, liver_layer(sample.liver, sample.volume)))
+    scan = snapshot_of(add(viewer, scan_layer(sample.volume)))
+    liver = snapshot_of(add(viewer, liver_layer(sample.liver, sample.volume)))
     assert np.array_equal(mask_of(liver, scan, sample.volume, "liver mask").voxels, sample.liver.voxels)
 
 
@@ -58,7 +58,7 @@ def test_names_decide_nothing(viewer, sample, make_sample):
     scan.name, liver.name = "anything", "case liver"
     assert other.volume.identity != sample.volume.identity
     with pytest.raises(WrongGrid, match="belongs to scan"):
-        mask_of(picture_of(liver), picture_of(scan), sample.volume, "liver mask")
+        mask_of(snapshot_of(liver), snapshot_of(scan), sample.volume, "liver mask")
 
 
 @pytest.mark.parametrize("what", ["shape", "place"])
@@ -68,7 +68,7 @@ def test_a_mask_beside_the_scan_is_refused(viewer, sample, what):
     moved = (0, 0, 0) if what == "shape" else (0, 0, sample.volume.geometry.spacing_mm[2] / 2)
     liver = viewer.add_labels(voxels.astype(np.uint8), scale=scan.scale, translate=moved, units=layers.UNITS)
     with pytest.raises(WrongGrid, match="not on the same grid"):
-        mask_of(picture_of(liver), picture_of(scan), sample.volume, "liver mask")
+        mask_of(snapshot_of(liver), snapshot_of(scan), sample.volume, "liver mask")
 
 
 @pytest.mark.parametrize("flips", [(), (0,), (1,), (0, 1, 2)])
@@ -84,12 +84,12 @@ def test_a_layer_of_another_reader_is_taken_as_it_lies(viewer, sample, flips, dt
     translate = start + np.where(signs < 0, (np.array(data.shape) - 1) * scale, 0)
     layer = viewer.add_image(np.flip(data, flips), affine=np.vstack([np.c_[np.diag(scale * signs), translate], [0, 0, 0, 1]]))
     labels = viewer.add_labels(np.flip(sample.liver.voxels, flips).astype(np.uint8), affine=layer.affine)
-    picture = picture_of(layer)
+    picture = snapshot_of(layer)
     volume, findings = volume_of(picture)
     assert np.array_equal(volume.voxels, sample.volume.voxels)
     assert volume.geometry.spacing_mm == pytest.approx(sample.volume.geometry.spacing_mm)
     assert [finding.code for finding in findings] == ["layer-orientation"]
-    mask = mask_of(picture_of(labels), picture, volume, "liver mask")
+    mask = mask_of(snapshot_of(labels), picture, volume, "liver mask")
     assert np.array_equal(mask.voxels, sample.liver.voxels)
     over = viewer.add_image(volume.voxels, **picture.place)
     for index in ((0, 0, 0), (2, 5, 9)):
@@ -105,7 +105,7 @@ def test_their_layer_stays_as_it_was(viewer, sample):
 
 def test_metres_are_millimetres(viewer, sample):
     layer = viewer.add_image(sample.volume.voxels, scale=(0.0025, 0.0008, 0.0008), units=("m", "m", "m"))
-    assert volume_of(picture_of(layer))[0].geometry.spacing_mm == pytest.approx((2.5, 0.8, 0.8))
+    assert volume_of(snapshot_of(layer))[0].geometry.spacing_mm == pytest.approx((2.5, 0.8, 0.8))
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_metres_are_millimetres(viewer, sample):
 )
 def test_what_cannot_be_a_scan_is_refused(viewer, data, kwargs, words):
     with pytest.raises(Refusal, match=words):
-        volume_of(picture_of(viewer.add_image(data, contrast_limits=(0, 1), **kwargs)))
+        volume_of(snapshot_of(viewer.add_image(data, contrast_limits=(0, 1), **kwargs)))
 
 
 def test_eight_bit_pictures_are_asked_about(viewer):
-    _, findings = volume_of(picture_of(viewer.add_image(np.arange(60, dtype=np.uint8).reshape(3, 4, 5) * 4)))
+    _, findings = volume_of(snapshot_of(viewer.add_image(np.arange(60, dtype=np.uint8).reshape(3, 4, 5) * 4)))
     assert [finding.level for finding in findings] == [Level.NOTE, Level.ASK]
 
 

@@ -26,7 +26,7 @@ print(json.dumps({{"seconds": min(time.perf_counter() - began, time.process_time
 """
 
 
-@pytest.mark.parametrize(("room", "panel"), [("tumours", "TumourPanel"), ("anomalies", "AnomalyPanel")])
+@pytest.mark.parametrize(("room", "panel"), [("tumour_panel", "TumourPanel"), ("anomaly_panel", "AnomalyPanel")])
 def test_a_panel_opens_quickly_and_without_torch(room, panel, figure, patience):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(room=room, panel=panel)], capture_output=True, text=True, timeout=120, check=True
@@ -47,9 +47,9 @@ def test_the_hooks_are_light():
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is simply imported")
 def test_torch_is_warmed_without_being_imported():
     program = (
-        "import sys; from pathlib import Path; from napari_liver_anomaly.gui.warming import LIBRARY, warm_torch\n"
-        "print(warm_torch(), LIBRARY in Path('/proc/self/maps').read_text(), 'torch' in sys.modules)\n"
-        "import torch; print(torch.ones(2).sum().item(), warm_torch())"
+        "import sys; from pathlib import Path; from napari_liver_anomaly.gui.preload import LIBRARY, preload_torch\n"
+        "print(preload_torch(), LIBRARY in Path('/proc/self/maps').read_text(), 'torch' in sys.modules)\n"
+        "import torch; print(torch.ones(2).sum().item(), preload_torch())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["True", "True", "False", "2.0", "False"]

@@ -10,7 +10,7 @@ import pytest
 
 from napari_liver_anomaly import inference, lesions
 from napari_liver_anomaly.gui.layers import Role
-from napari_liver_anomaly.gui.results import Shown
+from napari_liver_anomaly.gui.result_layers import ResultLayers
 from napari_liver_anomaly.inference import Result, SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -18,7 +18,7 @@ TICK_MS = 5.0
 
 
 def settle(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.cutting.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.controller.busy, timeout=30_000)
 
 
 def expected(sample, threshold, min_mm3=50.0):
@@ -77,12 +77,12 @@ def test_back_at_the_old_threshold_the_preview_ends(done, viewer, qtbot):
     done.threshold.slider.setValue(20)
     done.threshold.slider.setValue(50)
     settle(qtbot, done)
-    assert not done.cutting.preview.on and not viewer.layers["case anomaly score"].visible
+    assert not done.controller.preview.on and not viewer.layers["case anomaly score"].visible
 
 
 def test_the_smallest_lesion_counts_too(done, viewer, sample, qtbot):
     done.model.rows.fields["min_lesion_mm3"].setValue(300)
-    qtbot.waitUntil(lambda: not done.cutting.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.5, 300.0))
     assert done.threshold.count.text().startswith("1 lesion,")
 
@@ -154,7 +154,7 @@ def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
     monkeypatch.setattr(inference, "label_components", lambda *_: 1 / 0)
     done.threshold.slider.setValue(20)
     settle(qtbot, done)
-    assert "ZeroDivisionError" in done.messages.text and not done.cutting.preview.on
+    assert "ZeroDivisionError" in done.messages.text and not done.controller.preview.on
 
 
 def test_in_space_the_preview_is_a_surface(done, viewer, qtbot):
@@ -186,7 +186,7 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure,
     """In a real window, with nothing but the score to draw."""
     result, viewer = large_result(), make_napari_viewer(show=True)
     panel = make_panel(viewer)
-    shown = Shown(viewer, result, {"scale": (1.0, 0.7, 0.7), "units": ("mm",) * 3}, "large")
+    shown = ResultLayers(viewer, result, {"scale": (1.0, 0.7, 0.7), "units": ("mm",) * 3}, "large")
     for _ in shown.show(0, (15, 165)):
         pass
     viewer.dims.set_point(0, 90)
@@ -200,7 +200,7 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure,
         ticks_ms.append(1000 * (time.perf_counter() - began))
     median_ms = statistics.median(ticks_ms)
     figure("tick_ms", median_ms)
-    assert panel.cutting.preview.on
+    assert panel.controller.preview.on
     assert median_ms <= TICK_MS * patience, f"a tick took {median_ms:.1f} ms"
     panel.threshold.slider.setSliderDown(False)
-    panel.cutting.follow(None)
+    panel.controller.follow(None)

@@ -13,7 +13,7 @@ import pytest
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QPushButton
 
-from napari_liver_anomaly.gui.closing import ClosingGuard
+from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
 SMALL_SCREEN = (1366, 768)
@@ -60,7 +60,7 @@ def test_the_whole_way_is_seen(panel, run, qtbot, sample):
     panel.viewer.dims.ndisplay = 3
     panel.threshold.slider.setValue(31)
     assert picture(panel).std() > 0
-    panel.cutting.follow(None)
+    panel.controller.follow(None)
 
 
 def tint_is_what_counts(panel, sample):
@@ -106,9 +106,9 @@ def test_the_program_ends_during_a_run(tmp_path):
         "import time\n"
         "from qtpy.QtCore import QTimer\n"
         "from qtpy.QtWidgets import QApplication\n"
-        "from napari_liver_anomaly.gui.running import Run\n"
+        "from napari_liver_anomaly.gui.background import Task\n"
         "app = QApplication([])\n"
-        "run = Run(app)\n"
+        "run = Task(app)\n"
         "run.start(lambda job: time.sleep(60))\n"
         "QTimer.singleShot(100, app.quit)\n"
         "app.exec()\n"

@@ -207,7 +207,11 @@ def test_every_flag_has_help_and_no_flag_repeats_an_option_with_another_meaning(
 
 # The panels.
 
-BY_HAND = {"rows.py", "threshold.py", "recipe.py"}  # the maker of rows; the threshold's slider; the seed beside its "New one"
+BY_HAND = {
+    "settings_form.py",
+    "threshold_slider.py",
+    "recipe_form.py",
+}  # the maker of rows; the threshold's slider; the seed beside its "New one"
 ENTRIES = {"QSpinBox", "QDoubleSpinBox", "QLineEdit", "QLabeledDoubleSlider", "QLabeledSlider"}
 
 
@@ -223,18 +227,18 @@ def entry_breaches(root: Path) -> list[str]:
 
 def test_no_panel_makes_a_field_by_hand(tmp_path: Path) -> None:
     assert not (found := entry_breaches(PRODUCT)), told(found)
-    broken = build(tmp_path, gui__model="box = QSpinBox()\n", gui__rows="box = QSpinBox()\n")
-    assert entry_breaches(broken) == ["gui/model.py:1: QSpinBox made by hand"]
+    broken = build(tmp_path, gui__inputs="box = QSpinBox()\n", gui__settings_form="box = QSpinBox()\n")
+    assert entry_breaches(broken) == ["gui/inputs.py:1: QSpinBox made by hand"]
 
 
 def test_panel_rows_are_the_options(qapp: object) -> None:
-    rows = importlib.import_module(f"{PACKAGE}.gui.rows")
+    rows = importlib.import_module(f"{PACKAGE}.gui.settings_form")
     shown = [
         importlib.import_module(f"{PACKAGE}.inference").SegmentSettings,
         *importlib.import_module(f"{PACKAGE}.synthesis").RECIPES.values(),
     ]
     for cls in shown:
-        form = rows.SettingsRows(cls)
+        form = rows.SettingsForm(cls)
         assert list(form.fields) == [option.name for option in options(cls)]
         assert form.value() == cls()
         for option in options(cls):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
 SIZE_PX = (1500, 950)
 LONGEST_S = 600.0
@@ -47,11 +47,11 @@ def demo(screenshot: str | Path | None = None) -> None:
         napari.run()
         return
     try:
-        wait_until(lambda: panel.cutting.shown is not None or bool(panel.messages.text))
-        if panel.cutting.shown is None:
+        wait_until(lambda: panel.controller.shown is not None or bool(panel.messages.text))
+        if panel.controller.shown is None:
             raise Refusal("demo-failed", "The sample could not be searched.", panel.messages.text, "Run 'liver-anomaly info'.")
         show_largest(panel)
-        wait_until(lambda: not panel.cutting.busy, at_least_s=1.0)
+        wait_until(lambda: not panel.controller.busy, at_least_s=1.0)
         viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     finally:
         viewer.close()
@@ -73,7 +73,7 @@ def open_window(size_px: tuple[int, int] = SIZE_PX) -> tuple[Any, TumourPanel]:
     import napari
 
     from napari_liver_anomaly.gui.hooks import PANEL
-    from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
     viewer = napari.Viewer()
     panel = TumourPanel(viewer)
@@ -107,7 +107,7 @@ def show_largest(panel: TumourPanel) -> None:
     panel : TumourPanel
         The panel, with a result.
     """
-    shown = panel.cutting.shown
+    shown = panel.controller.shown
     if shown is not None and shown.lesions:
         panel.table.picked.emit(max(shown.lesions, key=lambda lesion: lesion.volume_ml))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-    from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
     LayerData = tuple[Any, ...]
 
@@ -163,7 +163,7 @@ def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
 
 def _panel_of(viewer: Viewer) -> TumourPanel:
     """Bring the viewer's panel to the front; open it where there is none."""
-    from napari_liver_anomaly.gui.tumours import TumourPanel
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
     panel = TumourPanel.of(viewer)
     if panel is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
 
+from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.layers import Role
-from napari_liver_anomaly.gui.listening import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Overlays(QWidget):
         self._held = held
         self.rows: dict[Role, tuple[QCheckBox, QSlider]] = {}
         self._layers: dict[Role, Layer] = {}
-        self._listener = Listener()
+        self._events = EventListener()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
@@ -67,11 +67,11 @@ class Overlays(QWidget):
         for role in (Role.RESIDUAL, Role.RESTORED):
             for widget in self.rows[role]:
                 widget.setVisible(restores)
-        self._listener.stop()
+        self._events.stop()
         self._layers = dict(layers)
         for layer in self._layers.values():
-            self._listener.hear(layer.events.visible, self._show)
-            self._listener.hear(layer.events.opacity, self._show)
+            self._events.hear(layer.events.visible, self._show)
+            self._events.hear(layer.events.opacity, self._show)
         self._show()
 
     def _show(self, _event: object = None) -> None:

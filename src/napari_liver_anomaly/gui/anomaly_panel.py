@@ -1,0 +1,261 @@
+"""The dock widget "Synthetic anomalies": wiring only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QCheckBox
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.background import LatestTask, Task
+from napari_liver_anomaly.gui.closing_guard import ClosingGuard
+from napari_liver_anomaly.gui.event_listener import EventListener
+from napari_liver_anomaly.gui.inputs import Inputs
+from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
+from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, outlined, scan_layer
+from napari_liver_anomaly.gui.message_area import MessageArea
+from napari_liver_anomaly.gui.recipe_form import RecipeForm
+from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
+from napari_liver_anomaly.gui.stepwise import Stepwise
+from napari_liver_anomaly.gui.style import Panel, heading, line, small
+from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
+from napari_liver_anomaly.gui.worker import EDITED
+from napari_liver_anomaly.synthesis import RECIPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.synthesis import Recipe
+    from napari_liver_anomaly.volume import Mask, Volume
+
+SOON_MS = 15
+HEALTHY = "No anomaly on this slice with this seed: some draws are left healthy, as in training. Try 'New one'."
+NO_LIVER = "There is no liver on this slice."
+
+
+@dataclass(eq=False)
+class ScanAndLiver:
+    """Scan and liver as made from their layers, kept so that a preview need not make them again."""
+
+    scan: LayerSnapshot
+    liver: LayerSnapshot
+    made: tuple[Volume, Mask] | None = None
+
+    def get(self) -> tuple[Volume, Mask]:
+        """Make them at the first call, in a worker."""
+        if self.made is None:
+            volume, _ = volume_of(self.scan, copy=False)
+            self.made = (volume, mask_of(self.liver, self.scan, volume, "liver mask"))
+        return self.made
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticScan:
+    """Anomalies on a whole scan, with its liver and their mask; and whether the layers were changed meanwhile."""
+
+    scan: LayerSnapshot
+    volume: Volume
+    liver: Mask
+    mask: Mask
+    edited: bool
+
+
+class AnomalyPanel(Panel):
+    """See what the models are trained on: an anomaly on the slice on screen, or on the whole liver.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer or ViewerModel
+        The viewer, handed in by napari.
+    """
+
+    finished = Signal()  # drawing on the whole volume is over
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.inputs = Inputs(self.viewer)
+        for button in (self.inputs.find, self.inputs.load):
+            button.setVisible(False)
+        self.recipe = RecipeForm(RECIPES)
+        self.follow = QCheckBox("Preview on the slice on screen")
+        self.follow.setToolTip("Draw at once on the axial slice you look at; the two preview layers go when this is switched off")
+        self.follow.setChecked(True)
+        self.said = small()
+        self.runbar = RunBar("Draw on the whole volume")
+        self.messages = MessageArea()
+        self.preview = SlicePreview(self.viewer)
+        self.drawing, self.latest = Task(self, alone=True), LatestTask(self)
+        self._guard = ClosingGuard(self, self.drawing)
+        self._showing = Stepwise(self)
+        self._inside: ScanAndLiver | None = None
+        self._objected = ""
+        self._ears = EventListener()
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        self._fill([
+            heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
+            line(), self.follow, self.said, self.runbar, self.messages,
+        ])  # fmt: skip
+        self._wire()
+        self._again()
+
+    def _wire(self) -> None:
+        for changed in (self.inputs.scan.chosen, self.inputs.liver.chosen):
+            changed.connect(self._again)
+        self.recipe.changed.connect(self._soon.start)
+        self.follow.toggled.connect(self._soon.start)
+        self._soon.timeout.connect(self._draw)
+        self._events.hear(self.viewer.dims.events.point, self._moved)
+        self._events.hear(self.viewer.layers.events.removed, self._forget)
+        self.latest.returned.connect(self._show)
+        self.latest.refused.connect(self.messages.find)
+        self.latest.failed.connect(self.messages.fail)
+        self.runbar.started.connect(self.draw_whole)
+        self.runbar.stopped.connect(self.drawing.cancel)
+        self.drawing.progressed.connect(self.runbar.show_progress)
+        self.drawing.returned.connect(lambda found: self._showing.begin(self._show_whole(found)))
+        self.drawing.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
+        self._showing.failed.connect(self.messages.fail)
+        self.drawing.refused.connect(self.messages.find)
+        self.drawing.failed.connect(self.messages.fail)
+        for over in (self.drawing.refused, self.drawing.failed, self._showing.failed):
+            over.connect(lambda *_: self._rest(""))
+
+    def draw_whole(self) -> None:
+        """Draw on every slice of the liver, in a worker."""
+        self.messages.clear()
+        inside = self._take()
+        if inside is None:
+            return self.messages.note("Choose a scan and its liver first.")
+        if (recipe := self._recipe()) is None:
+            return None
+        # Its own look at the layers, so that a liver corrected since the preview counts.
+        work = partial(_whole, ScanAndLiver(inside.scan, inside.liver), recipe, self.recipe.seed.value())
+        if self._showing.busy or not self.drawing.start(work):
+            return self.messages.note(IN_PROGRESS)
+        self._guard.watch()
+        return self.runbar.run()
+
+    def _take(self) -> ScanAndLiver | None:
+        """Scan and liver of now; those kept while their layers stay the same."""
+        scan, liver = self.inputs.scan.layer, self.inputs.liver.layer
+        if scan is None or liver is None:
+            return None
+        try:
+            new = ScanAndLiver(snapshot_of(scan), snapshot_of(liver))
+        except Refusal as refusal:
+            self.messages.find(refusal.finding)
+            return None
+        old = self._inside
+        if old is None or old.scan.data is not new.scan.data or old.liver.data is not new.liver.data:
+            self._inside = old = new
+        old.scan, old.liver = new.scan, new.liver
+        return old
+
+    def _again(self, _event: object = None) -> None:
+        """Make scan and liver anew: others were chosen, or the liver was painted."""
+        self._inside = None
+        self._ears.stop()
+        if self.inputs.liver.layer is not None:
+            self._ears.hear(self.inputs.liver.layer.events.paint, self._again)
+        self._soon.start()
+
+    def _moved(self, _event: object = None) -> None:
+        if self.follow.isChecked():
+            self._soon.start()
+
+    def _draw(self) -> None:
+        """Ask for the slice on screen, or take the preview away."""
+        if not self.follow.isChecked():
+            return self._blank()
+        inside = self._take()
+        if inside is None:
+            return self.said.setText("Choose a scan and its liver to see a preview.")
+        if (recipe := self._recipe()) is None:
+            return self._blank()  # what is shown was drawn with other settings
+        if self.messages.text == self._objected:  # what was objected to is mended
+            self.messages.clear()
+        z = slice_on_screen(self.viewer, inside.scan)
+        return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
+
+    def _recipe(self) -> Recipe | None:
+        """Read the recipe from the rows; None when these do not go together, which is then said."""
+        try:
+            return self.recipe.value
+        except Refusal as refusal:
+            self._objected = str(refusal.finding)
+            self.messages.find(refusal.finding)
+        return None
+
+    def _blank(self) -> None:
+        """Show no preview."""
+        self.latest.drop()
+        self.said.setText("")
+        self.preview.remove()
+
+    def _show(self, found: tuple[ScanAndLiver, SyntheticSlice, bool]) -> None:
+        inside, drawn, here = found
+        if inside is not self._inside or not self.follow.isChecked():
+            return
+        scan = self.inputs.scan.layer
+        self.preview.show(drawn, inside.scan, tuple(scan.contrast_limits))
+        count = int(drawn.mask.sum())
+        area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
+        self.said.setText(f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
+
+    def _show_whole(self, found: SyntheticScan) -> Iterator[None]:
+        """Show the anomalous scan, its liver and its anomalies, layer by layer; the preview gives way."""
+        volume, mask, place = found.volume, found.mask, found.scan.place
+        self.follow.setChecked(False)
+        yield
+        voxels, look, kind = scan_layer(volume)
+        add(self.viewer, (voxels, look | place, kind))
+        yield
+        data, look, kind = liver_layer(found.liver, volume, place)
+        add(self.viewer, (data, look | {"visible": False}, kind))
+        yield
+        look = outlined(f"{volume.name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
+        add(self.viewer, (mask.voxels.astype("uint8"), look | place, "labels"))
+        if found.edited:
+            self.messages.find(EDITED)
+        self._rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
+
+    def _rest(self, text: str) -> None:
+        """End the run, in whichever way."""
+        self.runbar.rest(text)
+        self.finished.emit()
+
+    def _forget(self, event: Any) -> None:
+        if self.preview.forget(event.value):
+            self.preview.remove()
+            self.follow.setChecked(False)
+
+
+def _one(inside: ScanAndLiver, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[ScanAndLiver, SyntheticSlice, bool]:
+    """Draw on one slice; in a worker."""
+    from napari_liver_anomaly.synthesis.apply import synthesise_slice
+
+    job.at("Drawing", 0, 1)
+    volume, liver = inside.get()
+    hu, mask = synthesise_slice(volume, liver, z, recipe, seed)
+    return inside, SyntheticSlice(z, hu, mask), bool(liver.voxels[z].any())
+
+
+def _whole(inside: ScanAndLiver, recipe: Recipe, seed: int, job: Job) -> SyntheticScan:
+    """Draw on the whole liver; in a worker."""
+    from napari_liver_anomaly.synthesis.apply import synthesise
+
+    job.at("Preparing the scan", 0, 1)
+    volume, _ = volume_of(inside.scan)  # a copy, so that later edits of the layers do not reach it
+    liver = mask_of(inside.liver, inside.scan, volume, "liver mask")
+    anomalous, mask = synthesise(volume, liver, recipe, seed, job)
+    named = replace(anomalous, name=f"{inside.scan.name} anomalous")
+    now, liver_now = inside.get()
+    edited = not (np.array_equal(now.voxels, volume.voxels) and np.array_equal(liver_now.voxels, liver.voxels))
+    return SyntheticScan(inside.scan, named, replace(liver, scan=named.identity), replace(mask, scan=named.identity), edited)

@@ -1,0 +1,221 @@
+"""From a napari layer back to a scan or a mask, on another thread, whoever made the layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Finding, ImpossibleGeometry, Level, Refusal, WrongGrid
+from napari_liver_anomaly.gui.layers import AXES, Tag, tag_of
+from napari_liver_anomaly.volume import Geometry, Mask, Volume
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSnapshot:
+    """What work on another thread may know of a layer; taken in the window's thread by :func:`snapshot_of`.
+
+    Attributes
+    ----------
+    data : array-like
+        The layer's array itself, not a copy.
+    matrix : ndarray, (4, 4)
+        Index to world, in the layer's own unit.
+    units : tuple
+        The layer's units, one per axis.
+    mm : tuple of float
+        How many mm one unit is, per axis.
+    name : str
+        The layer's name.
+    tag : Tag or None
+        What we know of it.
+    """
+
+    data: Any
+    matrix: NDArray[np.float64]
+    units: tuple[Any, ...]
+    mm: tuple[float, ...]
+    name: str
+    tag: Tag | None
+
+    @property
+    def own(self) -> bool:
+        """Whether the layer came from our reader and its array still has the scan's shape."""
+        return self.tag is not None and self.tag.geometry is not None and self.tag.geometry.shape == tuple(self.data.shape)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Grid in the patient: known for our own layers, else from the layer's place, as if axes were down, back and left."""
+        return self.tag.geometry if self.own else _assumed(self)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Keyword arguments that put an array in canonical order over this layer."""
+        shape = self.data.shape
+        flip = np.eye(4)
+        if not self.own:
+            for axis in range(3):
+                if self.matrix[axis, axis] < 0:
+                    flip[axis, axis], flip[axis, 3] = -1, shape[axis] - 1
+        matrix = self.matrix @ flip
+        scale = np.diag(matrix)[:3]
+        there = {"units": self.units, "axis_labels": AXES}
+        if np.allclose(matrix[:3, :3], np.diag(scale)) and (scale > 0).all():
+            return there | {"scale": tuple(scale), "translate": tuple(matrix[:3, 3])}
+        return there | {"affine": matrix}
+
+
+def snapshot_of(layer: Layer) -> LayerSnapshot:
+    """Take from a layer what work on another thread needs.
+
+    Parameters
+    ----------
+    layer : Layer
+        A layer of three dimensions.
+
+    Returns
+    -------
+    LayerSnapshot
+        References and numbers; no copy of the array.
+
+    Raises
+    ------
+    WrongGrid
+        When the layer does not have three dimensions.
+    """
+    if layer.ndim != 3 or getattr(layer, "rgb", False) or getattr(layer, "multiscale", False):
+        raise WrongGrid(
+            "layer-not-3d", f"'{layer.name}' is not a plain stack of slices.",
+            "A liver is searched in one three-dimensional CT scan.",
+            "Choose a layer of three dimensions, without colours or resolution levels.",
+        )  # fmt: skip
+    first = np.array(layer.data_to_world((0, 0, 0)))
+    matrix = np.eye(4)
+    matrix[:3, 3] = first
+    for axis in range(3):
+        matrix[:3, axis] = np.array(layer.data_to_world(np.eye(3)[axis])) - first
+    return LayerSnapshot(
+        layer.data, matrix, tuple(layer.units), tuple(_mm(unit) for unit in layer.units), layer.name, tag_of(layer)
+    )
+
+
+def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tuple[Finding, ...]]:
+    """Make a scan from a layer. May be called on any thread.
+
+    Parameters
+    ----------
+    snapshot : LayerSnapshot
+        Of an Image layer.
+    copy : bool
+        Whether the scan gets its own voxels, so that later edits of the layer do not reach it.
+
+    Returns
+    -------
+    tuple
+        The scan, and doubts about it.
+
+    Raises
+    ------
+    Refusal
+        When the layer's values cannot be Hounsfield units or its place cannot be one of a CT.
+    """
+    if snapshot.own:
+        voxels = np.array(snapshot.data, dtype=np.int16, copy=copy or None)
+        return Volume(voxels, snapshot.geometry, snapshot.name), snapshot.tag.findings
+    geometry = snapshot.geometry
+    data = np.asarray(snapshot.data)
+    if data.dtype.kind not in "iuf" or data.size == 0 or not np.isfinite(data).all():
+        raise Refusal(
+            "layer-values", f"'{snapshot.name}' holds values that are not numbers of a CT.", "They cannot be Hounsfield units.",
+            "Choose a CT scan, or open its file with the Load button.",
+        )  # fmt: skip
+    low, high = float(data.min()), float(data.max())
+    if low < -32768 or high > 32767:
+        raise Refusal(
+            "layer-range", f"'{snapshot.name}' holds values from {low:g} to {high:g}.", "They cannot be Hounsfield units.",
+            "Choose a CT scan, or open its file with the Load button.",
+        )  # fmt: skip
+    voxels = np.rint(data).astype(np.int16) if data.dtype.kind == "f" else data.astype(np.int16)
+    return Volume(geometry.to_canonical(voxels), geometry, snapshot.name), _doubts(snapshot, low, high)
+
+
+def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: str) -> Mask:
+    """Make a mask of a scan from a Labels layer: every label above 0 counts. May be called on any thread.
+
+    Parameters
+    ----------
+    snapshot : LayerSnapshot
+        Of the Labels layer.
+    scan : LayerSnapshot
+        Of the scan's layer.
+    volume : Volume
+        The scan made from it.
+    what : str
+        What the mask is, for messages: "liver mask".
+
+    Returns
+    -------
+    Mask
+        On the grid of the scan, with its own voxels. A liver that the program found keeps how sure it was of each voxel; voxels that the user
+        added to it are certain.
+
+    Raises
+    ------
+    WrongGrid
+        When the two layers do not cover each other voxel by voxel, or the mask belongs to another scan.
+    """
+    ours = snapshot.own and not scan.own  # our own layer over the scan of another reader, whose axes may run the other way
+    shape, wanted = tuple(snapshot.data.shape), tuple(scan.data.shape)
+    corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in wanted), 1]]).T
+    if shape != wanted or not (ours or np.allclose(snapshot.matrix @ corners, scan.matrix @ corners, atol=0.01)):
+        raise WrongGrid(
+            "mask-grid", f"The {what} '{snapshot.name}' and the scan '{scan.name}' are not on the same grid.",
+            "The mask would lie beside the organ.", f"Use a {what} drawn on this very scan.",
+        )  # fmt: skip
+    voxels = np.asarray(snapshot.data) > 0
+    voxels = voxels if scan.own or ours else volume.geometry.to_canonical(voxels)
+    owner = snapshot.tag.scan if snapshot.tag is not None and snapshot.tag.scan else None
+    if owner is not None and scan.tag is not None and owner == scan.tag.scan:
+        owner = volume.identity  # the scan may have been edited since it was loaded; it is still this one
+    probability = snapshot.tag.probability if snapshot.own else None
+    return Mask(voxels, snapshot.geometry if ours else volume.geometry, owner, probability).of(volume, what)
+
+
+def _assumed(snapshot: LayerSnapshot) -> Geometry:
+    """Grid of a layer from another reader: world axes are taken as down (z), back (y) and left (x) of the patient."""
+    matrix = np.diag([*snapshot.mm, 1.0]) @ snapshot.matrix
+    steps = matrix[:3, :3]
+    if np.abs(steps - np.diag(np.diag(steps))).max() > 1e-4 * np.abs(steps).max():
+        raise ImpossibleGeometry(
+            "layer-turned", f"The layer '{snapshot.name}' is turned or sheared.", "How it lies in the patient is not known.",
+            "Open the file with the Load button of this panel.",
+        )  # fmt: skip
+    affine = np.eye(4)
+    affine[:3] = -matrix[2::-1]
+    return Geometry(snapshot.data.shape, affine)
+
+
+def _doubts(snapshot: LayerSnapshot, low: float, high: float) -> tuple[Finding, ...]:
+    """Say what is not known of a layer that another reader made."""
+    orientation = Finding(
+        level=Level.NOTE, code="layer-orientation", what="The scan was not opened by this plugin.",
+        meaning="Left and right are not verified, and voxel sizes are those of the layer.",
+        action="Open the file with the Load button to be sure.",
+    )  # fmt: skip
+    units = Finding(
+        level=Level.ASK, code="layer-not-hu", what=f"The scan holds values from {low:g} to {high:g}.",
+        meaning="They do not look like Hounsfield units of a CT.", action="Go on only if you know that they are.",
+    )  # fmt: skip
+    return (orientation, units) if low > -200 or high < 100 else (orientation,)
+
+
+def _mm(unit: Any) -> float:
+    """How many mm a unit is; a pixel is taken for one, as nothing better is known."""
+    if unit.is_compatible_with("mm"):
+        return float((1 * unit).to("mm").magnitude)
+    return 1.0

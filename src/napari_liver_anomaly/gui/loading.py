@@ -1,0 +1,186 @@
+"""Scans and livers from files, and the sample; each in a worker, each as layer data for the panel to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, volume_of
+from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
+from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.job import Job
+
+    Made = tuple[tuple[Any, dict[str, Any], str], tuple[Finding, ...]]
+
+SEVERAL_SERIES = "several-series"
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesEntry:
+    """One series of a folder, for the chooser.
+
+    Attributes
+    ----------
+    series : Series
+        What reading says of it.
+    thumbnail : ndarray, (64, 64) uint8, or None
+        A slice of it.
+    reason : str
+        Why it cannot be read, if so.
+    """
+
+    series: Any
+    thumbnail: NDArray[np.uint8] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenQuestion:
+    """A scan that was not read, for only the user can decide something about it.
+
+    Attributes
+    ----------
+    finding : Finding
+        The question, with its answers.
+    path : Path
+        The scan.
+    answers : ReadOptions
+        What was answered about it before.
+    rest : tuple of Path
+        Scans to be read after it.
+    series : tuple of SeriesEntry
+        What the folder holds, when that is the question.
+    """
+
+    finding: Finding
+    path: Path
+    answers: ReadOptions
+    rest: tuple[Path, ...] = ()
+    series: tuple[SeriesEntry, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What a worker brings: layer data and findings of each scan or liver, and the question at which it stopped, if any."""
+
+    made: Sequence[Made]
+    asked: OpenQuestion | None = None
+
+
+def read_scans(
+    paths: Sequence[Path], job: Job, *, answers: ReadOptions = ASK_ALL, series_in: Callable[[Path], Sequence[Any]] | None = None
+) -> Loaded:
+    """Read scans, up to the first that leaves a question open.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files or folders.
+    job : Job
+        Progress and cancel, asked before each.
+    answers : ReadOptions
+        What the user decided about the first of them.
+    series_in : callable, optional
+        Lists the series of a folder; that of reading when left out.
+
+    Returns
+    -------
+    Loaded
+        Layer data and findings of each scan, and the question.
+    """
+    from napari_liver_anomaly.io import read
+
+    made: list[Made] = []
+    for n, path in enumerate(paths):
+        job.at("Loading", n, len(paths))
+        given = answers if n == 0 else ASK_ALL
+        try:
+            volume, findings = read(path, given)
+        except Refusal as refusal:
+            if not refusal.finding.answers:
+                raise
+            series = _listed(path, job, series_in) if refusal.finding.code == SEVERAL_SERIES else ()
+            return Loaded(made, OpenQuestion(refusal.finding, path, given, tuple(paths[n + 1 :]), series))
+        made.append((scan_layer(volume, findings, path), findings))
+    return Loaded(made)
+
+
+def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | None) -> tuple[SeriesEntry, ...]:
+    """List the series of a folder with a small picture of each; nothing when that fails, for the question can be put without."""
+    if series_in is None:
+        from napari_liver_anomaly.io import series_in
+    listed = []
+    try:
+        found = series_in(path)
+        for n, series in enumerate(found):
+            job.at("Looking at the series", n, len(found))
+            listed.append(SeriesEntry(series, series.thumbnail(), "" if series.readable else _reason(path, series.number)))
+    except Refusal:
+        return ()
+    return tuple(listed)
+
+
+def _reason(path: Path, number: int) -> str:
+    """Say in a sentence why a series cannot be read, by trying; nothing when that is not said."""
+    from napari_liver_anomaly.io import read
+
+    try:
+        read(path, ReadOptions(series=number))
+    except Refusal as refusal:
+        return refusal.finding.what
+    return ""
+
+
+def read_liver(path: Path, scan: LayerSnapshot, job: Job) -> Loaded:
+    """Read a liver mask onto the grid of a scan.
+
+    Parameters
+    ----------
+    path : Path
+        A file.
+    scan : LayerSnapshot
+        Of the scan's layer.
+    job : Job
+        Progress and cancel.
+
+    Returns
+    -------
+    Loaded
+        Layer data of the liver, without findings.
+    """
+    from napari_liver_anomaly.io import read_mask
+
+    job.at("Loading", 0, 1)
+    volume, _ = volume_of(scan, copy=False)
+    mask = read_mask(path, volume).of(volume, "liver mask")
+    return Loaded([(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())])
+
+
+def make_sample(job: Job) -> Loaded:
+    """Make the phantom with tumours.
+
+    Parameters
+    ----------
+    job : Job
+        Progress and cancel.
+
+    Returns
+    -------
+    Loaded
+        Layer data of the scan and of its liver, without findings.
+    """
+    from napari_liver_anomaly.phantom import make_phantom
+
+    job.at("Making the sample", 0, 1)
+    made = make_phantom()
+    return Loaded([(scan_layer(made.volume), ()), (liver_layer(made.liver, made.volume), ())])

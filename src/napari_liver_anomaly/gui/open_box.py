@@ -1,0 +1,182 @@
+"""Open scans: a drop target and two buttons that go straight to our reader, without napari's chooser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_liver_anomaly.gui.style import restyle, small
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+
+PLUGIN = "napari-liver-anomaly"
+PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.dcm")
+FILES = f"CT scans ({' '.join(PATTERNS)});;All files (*)"
+WHOLE = tuple(pattern[1:] for pattern in PATTERNS if pattern != "*.dcm")
+WORDS = "Drop a CT scan here, or load one"
+
+
+class OpenBox(QFrame):
+    """A dashed box to drop scans on, with buttons to choose them.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The panel.
+    """
+
+    opened = Signal(object)  # list of Path
+    sampled = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "drop")
+        self.setAcceptDrops(True)
+        self.setToolTip("NIfTI (.nii, .nii.gz), NRRD, MHA, a DICOM file or a folder with a DICOM series")
+        self.file = QPushButton("Load scan…")
+        self.file.setToolTip("Open a scan from one file: .nii, .nii.gz, .nrrd, .mha or one slice of a DICOM series")
+        self.folder = QPushButton("Load DICOM folder…")
+        self.folder.setToolTip("Open the DICOM series in a folder")
+        self.sample = QToolButton(text="Try a sample")
+        self.sample.setProperty("kind", "link")
+        self.sample.setToolTip("Open a made-up abdomen with tumours, free of any patient")
+        self.sample.clicked.connect(self.sampled)
+        self.canvas = QCheckBox("Also for scans dropped on the canvas")
+        self.canvas.setToolTip(
+            "Let napari open " + ", ".join(PATTERNS) + " with this plugin, without asking.\n"
+            "It is a setting of napari (Preferences, Plugins, file extensions); untick to take it back."
+        )
+        self.canvas.setChecked(canvas_is_ours())
+        self.file.clicked.connect(self._choose_file)
+        self.folder.clicked.connect(self._choose_folder)
+        self.canvas.toggled.connect(claim_canvas)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.file)
+        buttons.addWidget(self.folder)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(4)
+        words = QHBoxLayout()
+        words.addWidget(small(WORDS), stretch=1)
+        words.addWidget(self.sample)
+        layout.addLayout(words)
+        layout.addLayout(buttons)
+        layout.addWidget(self.canvas)
+
+    def set_busy(self, busy: bool) -> None:
+        """Show whether a scan is being read.
+
+        Parameters
+        ----------
+        busy : bool
+            True from the choice to the layer.
+        """
+        self.file.setEnabled(not busy)
+        self.folder.setEnabled(not busy)
+        self.sample.setEnabled(not busy)
+        self.file.setText("Loading…" if busy else "Load scan…")
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Welcome files.
+
+        Parameters
+        ----------
+        event : QDragEnterEvent
+            From Qt.
+        """
+        if _paths(event):
+            event.acceptProposedAction()
+            restyle(self, over=True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Show the plain border again.
+
+        Parameters
+        ----------
+        event : QDragLeaveEvent
+            From Qt.
+        """
+        restyle(self, over=False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Take the files.
+
+        Parameters
+        ----------
+        event : QDropEvent
+            From Qt.
+        """
+        restyle(self, over=False)
+        if paths := _paths(event):
+            event.acceptProposedAction()
+            self.opened.emit(once_each(paths))
+
+    def _choose_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load a CT scan", "", FILES)
+        if name:
+            self.opened.emit([Path(name)])
+
+    def _choose_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Load a DICOM series")
+        if name:
+            self.opened.emit([Path(name)])
+
+
+def once_each(paths: Iterable[Path]) -> list[Path]:
+    """Take the loose files of one folder for one DICOM series, so that 300 dropped slices open once.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        What was dropped.
+
+    Returns
+    -------
+    list of Path
+        Each scan once; the folder in place of its slices.
+    """
+    paths = list(paths)
+    slices = [path for path in paths if path.is_file() and not path.name.lower().endswith(WHOLE)]
+    crowded = {path.parent for path in slices if sum(other.parent == path.parent for other in slices) > 1}
+    return list(dict.fromkeys(path.parent if path in slices and path.parent in crowded else path for path in paths))
+
+
+def canvas_is_ours() -> bool:
+    """Whether napari opens every kind of scan we read with this plugin.
+
+    Returns
+    -------
+    bool
+        From napari's settings.
+    """
+    chosen = _settings().plugins.extension2reader
+    return all(chosen.get(pattern) == PLUGIN for pattern in PATTERNS)
+
+
+def claim_canvas(ours: bool) -> None:
+    """Let napari open scans with this plugin, or take that back. Only called when the user ticks the box.
+
+    Parameters
+    ----------
+    ours : bool
+        Whether scans dropped on the canvas come to us. Choices made for other plugins are kept when it is taken back.
+    """
+    plugins = _settings().plugins
+    kept = {pattern: name for pattern, name in plugins.extension2reader.items() if not (pattern in PATTERNS and name == PLUGIN)}
+    plugins.extension2reader = kept | (dict.fromkeys(PATTERNS, PLUGIN) if ours else {})
+
+
+def _settings() -> Any:
+    from napari.settings import get_settings
+
+    return get_settings()
+
+
+def _paths(event: Any) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

@@ -1,0 +1,80 @@
+"""Choose a recipe for synthetic anomalies, its settings and its seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+
+from napari_liver_anomaly.gui.settings_form import SettingsForm
+from napari_liver_anomaly.gui.style import form, small
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_liver_anomaly.synthesis import Recipe
+
+MOST = 2**31 - 1
+
+
+class RecipeForm(QWidget):
+    """Recipe, seed, and the rows of the chosen recipe.
+
+    Parameters
+    ----------
+    recipes : mapping
+        Name to settings class.
+    """
+
+    changed = Signal()
+
+    def __init__(self, recipes: Mapping[str, type[Recipe]]) -> None:
+        super().__init__()
+        self._recipes = dict(recipes)
+        self.recipe = QComboBox()
+        for name in self._recipes:
+            self.recipe.addItem(name.replace("-", " ").capitalize(), name)
+        self.recipe.setToolTip("How an anomaly is drawn; the same code makes the training samples")
+        self.about = small()
+        self.seed = QSpinBox(keyboardTracking=False)
+        self.seed.setRange(0, MOST)
+        self.seed.setToolTip("The same seed gives the same anomaly on the same slice, here and in training (no unit)")
+        self.new = QPushButton("New one")
+        self.new.setToolTip("Draw another seed")
+        self.rows: dict[str, SettingsForm] = {}
+        seed = QHBoxLayout()
+        seed.setSpacing(4)
+        seed.addWidget(self.seed, stretch=1)
+        seed.addWidget(self.new)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+        self._layout.addLayout(form({"Recipe": self.recipe, "Seed": seed}))
+        self._layout.addWidget(self.about)
+        self.recipe.currentIndexChanged.connect(self._turn)
+        self.seed.valueChanged.connect(lambda _: self.changed.emit())
+        self.new.clicked.connect(self.draw_seed)
+        self._turn()
+
+    @property
+    def value(self) -> Recipe:
+        """The recipe as the rows show it."""
+        return self.rows[self.recipe.currentData()].value()
+
+    def draw_seed(self) -> None:
+        """Take another seed by chance."""
+        self.seed.setValue(int(np.random.default_rng().integers(100_000)))
+
+    def _turn(self, _index: int = 0) -> None:
+        """Show the rows of the chosen recipe, made when they are first wanted."""
+        name = self.recipe.currentData()
+        if name not in self.rows:
+            rows = self.rows[name] = SettingsForm(self._recipes[name])
+            rows.changed.connect(self.changed)
+            self._layout.addWidget(rows)
+        for other, rows in self.rows.items():
+            rows.setVisible(other == name)
+        self.about.setText((self._recipes[name].__doc__ or "").strip().splitlines()[0])
+        self.changed.emit()

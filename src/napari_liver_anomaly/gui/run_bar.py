@@ -1,0 +1,134 @@
+"""The big button that becomes Cancel, how far the run is, and where it ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_liver_anomaly.gui.style import restyle, small
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QMouseEvent
+
+    from napari_liver_anomaly.job import Progress
+
+
+class OnceButton(QPushButton):
+    """A button to which a double click is one click: the second would cancel what the first began."""
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Take the second click away.
+
+        Parameters
+        ----------
+        event : QMouseEvent
+            From Qt.
+        """
+        event.accept()
+
+
+class RunBar(QWidget):
+    """One button for start and cancel.
+
+    Parameters
+    ----------
+    words : str
+        What the button says at rest: "Segment liver tumours".
+    """
+
+    started = Signal()
+    stopped = Signal()
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words, self._running = words, False
+        self.button = OnceButton(words)
+        self.button.setProperty("kind", "primary")
+        self.bar = QProgressBar(textVisible=False)
+        self.text = small()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+        for widget in (self.button, self.bar, self.text):
+            layout.addWidget(widget)
+        self.button.clicked.connect(self._press)
+        self.rest("")
+
+    def run(self) -> None:
+        """Show that the run has begun."""
+        self._running = True
+        self.button.setText("Cancel")
+        restyle(self.button, running=True)
+        self.bar.setRange(0, 0)
+        self.bar.setVisible(True)
+        self.say("Starting…")
+
+    def show_progress(self, progress: Progress, left_s: float | None) -> None:
+        """Show how far the run is.
+
+        Parameters
+        ----------
+        progress : Progress
+            The newest report.
+        left_s : float or None
+            Seconds left in this phase, when known.
+        """
+        if not self.button.isEnabled():
+            return
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        left = "" if left_s is None else f", about {duration(left_s)} left"
+        self.say(f"{progress.phase}: {progress.done} of {progress.total}{left}")
+
+    def rest(self, text: str) -> None:
+        """Show that the run has ended.
+
+        Parameters
+        ----------
+        text : str
+            Where it ran, or that it was stopped; may be empty.
+        """
+        self._running = False
+        self.button.setText(self._words)
+        self.button.setEnabled(True)
+        restyle(self.button, running=False)
+        self.bar.setVisible(False)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Write the line below the button.
+
+        Parameters
+        ----------
+        text : str
+            A short sentence; empty hides the line.
+        """
+        self.text.setText(text)
+        self.text.setVisible(bool(text))
+
+    def _press(self) -> None:
+        if not self._running:
+            self.started.emit()
+            return
+        self.button.setEnabled(False)
+        self.button.setText("Stopping…")
+        self.say("Stopping at the next step.")
+        self.stopped.emit()
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in words.
+
+    Parameters
+    ----------
+    seconds : float
+        Seconds.
+
+    Returns
+    -------
+    str
+        "8 s" or "3 min".
+    """
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

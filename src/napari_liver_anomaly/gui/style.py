@@ -1,0 +1,304 @@
+"""How our panels look: a few small widgets and one style sheet that follows napari's theme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.gui.event_listener import EventListener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qtpy.QtGui import QResizeEvent
+
+WIDTH_PX = 330
+LABEL_PX, COLUMN_GAP_PX = 52, 8
+BUTTON_MARGIN_PX = 20  # of a button's width that its words cannot have
+BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
+
+SHEET = """
+QLabel {{ padding: 0px; }}
+QLabel[kind="heading"] {{ font-weight: 600; color: {text}; padding-top: 4px; }}
+QLabel[kind="small"] {{ color: {faint}; font-size: {small}; }}
+QLabel[kind="number"] {{ font-weight: 600; }}
+QFrame[kind="line"] {{ background-color: {line}; padding: 0px; }}
+QFrame[kind="drop"] {{ border: 1px dashed {faint}; border-radius: 6px; }}
+QFrame[kind="drop"][over="true"] {{ border: 2px dashed {blue}; }}
+QFrame[kind="message"] {{ border-left: 3px solid {faint}; padding-left: 6px; }}
+QFrame[kind="message"][level="refuse"] {{ border-left-color: {error}; }}
+QFrame[kind="message"][level="ask"] {{ border-left-color: {warning}; }}
+QPushButton {{ padding: 4px 8px; }}
+QPushButton[kind="primary"] {{ background-color: {blue}; color: white; font-weight: 600; padding: 9px; border-radius: 4px; }}
+QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
+QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
+QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
+QPushButton[kind="choice"] {{ padding: 4px 2px; }}
+QHeaderView::section {{ background-color: transparent; border: 0px; font-size: {small}; color: {faint}; padding: 0px; }}
+QTableView {{ border: 1px solid {line}; border-radius: 3px; font-size: {small}; }}
+QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
+QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
+QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
+QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
+QToolButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; }}
+"""
+
+
+def sheet(theme: str) -> str:
+    """Style sheet of a panel.
+
+    Parameters
+    ----------
+    theme : str
+        Name of a napari theme.
+
+    Returns
+    -------
+    str
+        Qt style sheet, to be set on the panel itself.
+    """
+    from napari.utils.theme import get_theme
+
+    colours = get_theme(theme)
+    dark = colours.type == "dark"
+    size = int("".join(c for c in str(colours.font_size) if c.isdigit()) or 9)
+    return SHEET.format(
+        text=colours.text.as_hex(), faint="#a3abb8" if dark else "#5a5d63", line=colours.primary.as_hex(),
+        error=colours.error.as_hex(), warning=colours.warning.as_hex(), small=f"{size}pt",
+        blue=BLUE, link="#7aa7ff" if dark else BLUE, blue_over=BLUE_OVER, amber=AMBER,
+    )  # fmt: skip
+
+
+class Panel(QScrollArea):
+    """A dock widget: a column of sections that scrolls on a small screen, in napari's theme.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer whose theme is followed.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setMinimumWidth(WIDTH_PX)
+        # napari hands panels a proxy whose layers are proxies too, new ones at every look; we tell layers apart by identity.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        column = QWidget(self)
+        self._column = QVBoxLayout(column)
+        self._column.setContentsMargins(8, 4, 8, 8)
+        self._column.setSpacing(5)
+        self.setWidget(column)
+        self._follow_theme()
+        self._events = EventListener()
+        self._events.hear(self.viewer.events.theme, self._follow_theme)
+
+    def sizeHint(self) -> QSize:
+        """Say how much room the panel would like: all of its height, so that the dock does not squeeze it.
+
+        Returns
+        -------
+        QSize
+            In pixels.
+        """
+        return QSize(WIDTH_PX + 20, self.widget().sizeHint().height())
+
+    def bring_forward(self) -> None:
+        """Show the dock, in front of others it shares its place with."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None:
+            dock.show()
+            dock.raise_()
+
+    def _fill(self, sections: Iterable[QWidget]) -> None:
+        for section in sections:
+            self._column.addWidget(section)
+        self._column.addStretch(1)
+        self._column.addWidget(small(NOT_A_MEDICAL_DEVICE))
+
+    def _follow_theme(self, _event: object = None) -> None:
+        self.setStyleSheet(sheet(self.viewer.theme))
+
+
+def heading(text: str) -> QLabel:
+    """Title of a section.
+
+    Parameters
+    ----------
+    text : str
+        One or two words.
+
+    Returns
+    -------
+    QLabel
+        The title.
+    """
+    return _label(text, "heading")
+
+
+def small(text: str = "") -> QLabel:
+    """Small faint text that breaks into lines.
+
+    Parameters
+    ----------
+    text : str
+        A sentence or two.
+
+    Returns
+    -------
+    QLabel
+        The text.
+    """
+    label = _label(text, "small")
+    label.setWordWrap(True)
+    return label
+
+
+class OneLine(QLabel):
+    """Small faint text on one line, cut with "…" where it is too long; the whole is its tool tip. Hidden when empty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setProperty("kind", "small")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """Show another text.
+
+        Parameters
+        ----------
+        text : str
+            A short sentence; empty hides it.
+        """
+        self._whole = text
+        self.setToolTip(text)
+        self.setVisible(bool(text))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut the text anew.
+
+        Parameters
+        ----------
+        event : QResizeEvent
+            What Qt says.
+        """
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.contentsRect().width()))
+
+
+class ElidedButton(QPushButton):
+    """A button as wide as there is room; words that are too long are cut with "…" and stand in its tool tip.
+
+    Parameters
+    ----------
+    words : str
+        What is written on it.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self._whole = words
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cut the words anew.
+
+        Parameters
+        ----------
+        event : QResizeEvent
+            What Qt says.
+        """
+        super().resizeEvent(event)
+        fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
+        self.setText(fits)
+        self.setToolTip(self._whole if fits != self._whole else "")
+
+
+def line() -> QFrame:
+    """Thin line between two sections.
+
+    Returns
+    -------
+    QFrame
+        The line.
+    """
+    frame = QFrame()
+    frame.setProperty("kind", "line")
+    frame.setFixedHeight(1)
+    return frame
+
+
+def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
+    """Rows of a label and a field, aligned alike in every section.
+
+    Parameters
+    ----------
+    rows : dict
+        Label to field, from top to bottom; a field brings its tool tip to its label.
+
+    Returns
+    -------
+    QFormLayout
+        Without margins.
+    """
+    layout = QFormLayout()
+    for words, field in rows.items():
+        label = QLabel(words)
+        label.setMinimumWidth(LABEL_PX)
+        if isinstance(field, QWidget):
+            label.setToolTip(field.toolTip())
+        layout.addRow(label, field)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(COLUMN_GAP_PX)
+    layout.setVerticalSpacing(4)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return layout
+
+
+def restyle(widget: QWidget, **properties: object) -> None:
+    """Set properties the style sheet looks at, and apply it again.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The widget.
+    **properties : object
+        Name and value.
+    """
+    for name, value in properties.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def _label(text: str, kind: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("kind", kind)
+    label.setIndent(0)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label

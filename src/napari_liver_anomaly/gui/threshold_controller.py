@@ -1,0 +1,236 @@
+"""From the threshold to the tumours layer: a live preview, then cleaned and measured lesions from a worker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_liver_anomaly import inference, lesions
+from napari_liver_anomaly.gui.background import LatestTask
+from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.result_layers import ResultLayers, checksum
+from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
+from napari_liver_anomaly.inference import SegmentSettings
+from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.thresholds import auto_threshold
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.lesions import Lesion
+
+AFTER_PAINT_MS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What a worker made of a threshold."""
+
+    shown: ResultLayers
+    settings: SegmentSettings
+    labels: NDArray[np.uint16]
+    left_out: int
+    lesions: tuple[Lesion, ...]
+    sum: int
+    corrected: bool
+
+
+class ThresholdController(QObject):
+    """Follows the threshold of the result on screen.
+
+    Parameters
+    ----------
+    parent : QObject
+        The panel.
+    viewer : ViewerModel
+        Where the result is shown.
+    """
+
+    changed = Signal()  # other lesions, or other measures
+    kept = Signal(str)  # that a corrected layer was left alone
+    refused = Signal(object)
+    failed = Signal(str, str)
+
+    def __init__(self, parent: QObject, viewer: Any) -> None:
+        super().__init__(parent)
+        self.shown: ResultLayers | None = None
+        self.preview = ThresholdPreview(viewer)
+        self._latest = LatestTask(self)
+        self._latest.returned.connect(self._deliver)
+        self._latest.refused.connect(self._refuse)
+        self._latest.failed.connect(self._fail)
+        self._looking = LatestTask(self)  # for the preview; what goes wrong is said when the slider settles
+        self._looking.returned.connect(self._hide)
+        self._after_paint = QTimer(self, singleShot=True, interval=AFTER_PAINT_MS)
+        self._after_paint.timeout.connect(self._measure_again)
+
+    @property
+    def busy(self) -> bool:
+        """Whether lesions are being cut or measured, for a preview too."""
+        return self._latest.busy or self._looking.busy
+
+    def follow(self, shown: ResultLayers | None) -> None:
+        """Work on this result from now on.
+
+        Parameters
+        ----------
+        shown : ResultLayers or None
+            None when the chosen scan has no result.
+        """
+        self._end()
+        self._latest.drop()
+        if self.shown is not None:
+            self.shown.painted = lambda: None
+        self.shown = shown
+        if shown is not None:
+            timer = self._after_paint  # the layer may outlive the panel
+            shown.painted = lambda: timer.start() if isalive(timer) else None
+
+    def move(self, settings: SegmentSettings) -> None:
+        """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped.
+
+        Parameters
+        ----------
+        settings : SegmentSettings
+            As for :meth:`settle`, with a threshold that is set by hand.
+        """
+        if self.shown is not None and Role.SCORE in self.shown.layers:
+            self.preview.show(self.shown.layers[Role.SCORE], self.shown.result.score, lesions.level_of(settings.threshold))
+            self._looking.ask(partial(_dropped, self.shown, settings))
+
+    def settle(self, settings: SegmentSettings) -> None:
+        """Cut and measure in a worker, then show the lesions.
+
+        Parameters
+        ----------
+        settings : SegmentSettings
+            Threshold, or that the scan chooses it; and the smallest lesion.
+        """
+        if self.shown is None:
+            return self._end()
+        if not settings.auto_threshold and _how(settings) == _how(self.shown.settings) and not self._latest.busy:
+            return self._end()
+        now = self.shown.tumours.data if self.shown.tumours is not None else None
+        return self._latest.ask(partial(_cut, self.shown, self.shown.settings, now, self.shown.sum, settings))
+
+    def _deliver(self, cut: Cut) -> None:
+        shown = cut.shown
+        if shown is not self.shown:
+            return
+        name = shown.tumours.name if shown.tumours is not None else ""
+        shown.settings, shown.left_out = cut.settings, cut.left_out
+        if cut.labels is shown.labels:
+            shown.lesions = cut.lesions
+        elif shown.put_labels(cut.labels, cut.lesions, cut.sum, new=cut.corrected):
+            self.kept.emit(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
+        self._end()
+        self.changed.emit()
+
+    def _hide(self, made: tuple[ResultLayers, NDArray[np.uint8]]) -> None:
+        """Take from the preview what the cut drops."""
+        shown, score = made
+        if shown is self.shown and shown.layers.get(Role.SCORE) is self.preview.layer:
+            self.preview.hide(score)
+
+    def _end(self) -> None:
+        """End the preview, and the work for it."""
+        self._looking.drop()
+        self.preview.end()
+
+    def _measure_again(self) -> None:
+        """Measure the lesions after the user painted."""
+        if self.shown is not None and self.shown.tumours is not None:
+            self._latest.ask(partial(_measure, self.shown, self.shown.settings, self.shown.tumours.data))
+
+    def _refuse(self, finding: object) -> None:
+        self._end()
+        self.refused.emit(finding)
+
+    def _fail(self, sentence: str, details: str) -> None:
+        self._end()
+        self.failed.emit(sentence, details)
+
+
+def summary(shown: ResultLayers) -> str:
+    """Say what was found, so that "nothing found" is not taken for "not searched".
+
+    Parameters
+    ----------
+    shown : ResultLayers
+        The result on screen.
+
+    Returns
+    -------
+    str
+        "3 lesions, 12.4 ml in all".
+    """
+    found = shown.lesions
+    if not found:
+        return f"Searched {shown.result.liver.ml:,.0f} ml of liver, threshold {shown.threshold:.2f}: nothing found"
+    total_ml = math.fsum(lesion.volume_ml for lesion in found)
+    return f"{len(found)} lesion{'s' if len(found) > 1 else ''}, {total_ml:,.1f} ml in all"
+
+
+def remark(shown: ResultLayers) -> str:
+    """Say what the count of lesions does not show.
+
+    Parameters
+    ----------
+    shown : ResultLayers
+        The result on screen.
+
+    Returns
+    -------
+    str
+        Whether they were corrected by hand, and how many pieces were left out; empty when there is nothing to say.
+    """
+    words = ["Corrected by hand."] if shown.touched else []
+    return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.left_out))])
+
+
+def _how(settings: SegmentSettings) -> SegmentSettings:
+    """How lesions are cut, whoever chose the threshold and however many slices the networks saw at once."""
+    return replace(settings, auto_threshold=False, batch=SegmentSettings().batch)
+
+
+def _cut(shown: ResultLayers, before: SegmentSettings, now: Any, written: int, settings: SegmentSettings, job: Job) -> Cut:
+    """Cut and measure; and look whether the labels on screen are still those we wrote."""
+    job.at("Measuring lesions", 0, 2)
+    result = shown.result
+    if settings.auto_threshold:
+        settings = replace(settings, threshold=auto_threshold(result.score, result.liver.voxels))
+        if now is not None and _how(settings) == _how(before):
+            return _measure(shown, settings, now, job)
+    labels, left_out = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
+    job.at("Measuring lesions", 1, 2)
+    found = lesions.measure(labels, result.volume, result.liver)
+    corrected = now is not None and checksum(now) != written
+    return Cut(shown, settings, labels, left_out, found, checksum(labels), corrected)
+
+
+def _measure(shown: ResultLayers, settings: SegmentSettings, labels: Any, job: Job) -> Cut:
+    """Measure labels that the user painted, leaving them as they are."""
+    job.at("Measuring lesions", 0, 1)
+    found = lesions.measure(labels, shown.result.volume, shown.result.liver)
+    return Cut(shown, settings, labels, shown.left_out, found, shown.sum, corrected=True)
+
+
+def _dropped(shown: ResultLayers, settings: SegmentSettings, job: Job) -> tuple[ResultLayers, NDArray[np.uint8]]:
+    """Give the score without the pieces that a cut drops; the same array when it drops none."""
+    job.at("Cutting", 0, 1)
+    result, level = shown.result, lesions.level_of(settings.threshold)
+    labels, _ = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
+    dropped = result.score >= level
+    dropped &= labels == 0
+    if not dropped.any():
+        return shown, result.score
+    score = result.score.copy()
+    score[dropped] = 0
+    return shown, score

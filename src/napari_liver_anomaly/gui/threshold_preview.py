@@ -1,0 +1,90 @@
+"""The threshold while the slider moves: the graphics card cuts the score, and no array is made in the window's thread.
+
+What a worker finds to be dropped at a threshold is taken out of the score that is shown. Until it has looked at the next threshold, it stays out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+TINT = ((1, 0.3, 0.3, 0), (1, 0.3, 0.3, 0.6))
+EDGE = 0.1  # half width of the cut, in grey levels: the score is whole numbers, so nothing lies in between
+
+
+class ThresholdPreview:
+    """Turns the anomaly score layer into a live cut, and back into the heat map it was.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        To know whether it is shown flat or in space.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self.layer: Image | None = None
+        self._score: NDArray[np.uint8] | None = None
+        self._before: dict[str, Any] = {}
+
+    @property
+    def on(self) -> bool:
+        """Whether a preview is shown."""
+        return self.layer is not None
+
+    def show(self, layer: Image, score: NDArray[np.uint8], level: int) -> None:
+        """Show which voxels the threshold takes.
+
+        Parameters
+        ----------
+        layer : Image
+            Of the anomaly score.
+        score : ndarray, (z, y, x) uint8
+            What the layer shows again at the end.
+        level : int
+            Smallest grey level that counts, 1 to 255.
+        """
+        if self.layer is not layer:
+            self.end()
+            self._score = score
+            self._begin(layer)
+        cut = level - 0.5
+        if self._viewer.dims.ndisplay == 3:
+            layer.iso_threshold = cut
+        layer.contrast_limits = (cut - EDGE, cut + EDGE)
+
+    def hide(self, score: NDArray[np.uint8]) -> None:
+        """Show this score instead, from which pieces are missing.
+
+        Parameters
+        ----------
+        score : ndarray, (z, y, x) uint8
+            The score, 0 where a piece is dropped.
+        """
+        if self.layer is not None and self.layer.data is not score:
+            self.layer.data = score
+
+    def end(self) -> None:
+        """Show the heat map again, as it was."""
+        layer, self.layer = self.layer, None
+        if layer is not None:
+            if layer.data is not self._score:
+                layer.data = self._score
+            for name, value in self._before.items():
+                setattr(layer, name, value)
+
+    def _begin(self, layer: Image) -> None:
+        from napari.utils.colormaps import Colormap
+
+        names = ("visible", "contrast_limits", "contrast_limits_range", "colormap", "opacity", "rendering", "iso_threshold")
+        self._before = {name: getattr(layer, name) for name in names}
+        self.layer = layer
+        layer.colormap = Colormap(TINT, name="threshold")
+        layer.opacity = 1.0
+        if self._viewer.dims.ndisplay == 3:
+            layer.rendering = "iso"
+        layer.visible = True

@@ -1,0 +1,405 @@
+"""The dock widget "Liver tumours": wiring only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Signal
+
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui import found_liver
+from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.closing_guard import ClosingGuard
+from napari_liver_anomaly.gui.export import ExportButton, write_all
+from napari_liver_anomaly.gui.inputs import Inputs
+from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
+from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
+from napari_liver_anomaly.gui.lesion_table import LesionTable
+from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
+from napari_liver_anomaly.gui.message_area import MessageArea
+from napari_liver_anomaly.gui.model_chooser import ModelChooser
+from napari_liver_anomaly.gui.open_box import OpenBox
+from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.questions import Confirmations, Questions
+from napari_liver_anomaly.gui.result_layers import BY_HAND, ResultLayers
+from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.stepwise import Stepwise
+from napari_liver_anomaly.gui.style import Panel, heading, line
+from napari_liver_anomaly.gui.threshold_controller import ThresholdController, remark, summary
+from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
+from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
+from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, about, listed, search
+from napari_liver_anomaly.inference import SegmentSettings
+from napari_liver_anomaly.io.read_options import ASK_ALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari.layers import Layer
+
+    from napari_liver_anomaly.gui.found_liver import FoundLiver
+    from napari_liver_anomaly.gui.loading import Loaded
+    from napari_liver_anomaly.io.read_options import ReadOptions
+    from napari_liver_anomaly.job import Job
+
+
+_panels: WeakSet[TumourPanel] = WeakSet()
+NO_SCAN = "Choose a scan first: drop one above, or load it."
+IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
+
+
+class TumourPanel(Panel):
+    """Find liver tumours in the chosen scan, and look at what was found.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer or ViewerModel
+        The viewer, handed in by napari.
+    engine : Engine, optional
+        Replacements for tests.
+    """
+
+    loaded = Signal()  # what was read is on screen
+    asked = Signal()  # a scan was not read before a question is answered, which is on screen
+    finished = Signal()  # the run is over and what it found is on screen
+
+    def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
+        super().__init__(napari_viewer)
+        self._engine = engine or Engine()
+        self.shown: dict[str, ResultLayers] = {}
+        self.opening, self.question = OpenBox(), MessageArea()
+        self.questions = Questions(self.question, self.open)
+        self.windows = WindowPresets()
+        self.inputs = Inputs(self.viewer, {"Window": self.windows})
+        self.model = ModelChooser(partial(listed, self._engine), SegmentSettings, partial(about, self._engine))
+        self.runbar = RunBar("Segment liver tumours")
+        self.messages = MessageArea()
+        self._doubts = Confirmations(self.messages)
+        self.threshold = ThresholdSlider(SegmentSettings().threshold)
+        self.table = LesionTable()
+        self.export = ExportButton()
+        self.loading, self.segmenting, self.writing = Task(self), Task(self, alone=True), Task(self)
+        self.controller = ThresholdController(self, self.viewer)
+        self.overlays = Overlays(held=lambda: self.controller.preview.on)
+        self._showing, self._adding = Stepwise(self), Stepwise(self)
+        self._to_load: deque[Callable[[Job], Loaded]] = deque()
+        self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
+        self._on_the_way: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
+        self._guard = ClosingGuard(self, self.segmenting)
+        self._fill([
+            self.opening, self.question, heading("Scan and liver"), self.inputs,
+            line(), heading("Model"), self.model, self.runbar, self.messages,
+            line(), heading("Tumours"), self.threshold, self.table, heading("Overlays"), self.overlays,
+            line(), self.export,
+        ])  # fmt: skip
+        self._wire()
+        self._follow()
+        _panels.add(self)
+
+    @staticmethod
+    def of(viewer: Any) -> TumourPanel | None:
+        """Find the panel of a viewer.
+
+        Parameters
+        ----------
+        viewer : Viewer
+            The viewer; a proxy of it will do.
+
+        Returns
+        -------
+        TumourPanel or None
+            None when it is not open.
+        """
+        wanted = getattr(viewer, "__wrapped__", viewer)
+        return next((p for p in _panels if isalive(p) and p.viewer is wanted), None)
+
+    def _wire(self) -> None:
+        self.opening.opened.connect(self.open)
+        self.opening.sampled.connect(self.open_sample)
+        self.inputs.scan_chosen.connect(self._follow)
+        self.inputs.load_liver.connect(self.open_liver)
+        self.inputs.find_liver.connect(self.find_liver)
+        self.windows.picked.connect(self._window)
+        self.runbar.started.connect(self.segment)
+        self.runbar.stopped.connect(self.segmenting.cancel)
+        self.threshold.moved.connect(lambda _: self.controller.move(self._settings()))
+        self.threshold.settled.connect(self._cut)
+        self.threshold.switched.connect(self._switch)
+        self.model.rows.changed.connect(self._cut)
+        self.model.chosen.connect(self._follow_overlays)
+        self.table.picked.connect(lambda lesion: self.controller.shown is not None and self.controller.shown.turn_to(lesion))
+        self.export.wanted.connect(self.write)
+        self.controller.changed.connect(self._tell)
+        self.controller.kept.connect(self.messages.note)
+        self.segmenting.progressed.connect(self.runbar.show_progress)
+        self.segmenting.returned.connect(self._show_what)
+        self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
+        self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
+        self.loading.ended.connect(self._load_next)
+        self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
+        self.writing.ended.connect(self._follow_export)
+        for work in (self.loading, self.segmenting, self.writing, self.controller):
+            work.refused.connect(self.messages.find)
+            work.failed.connect(self.messages.fail)
+        for steps in (self._showing, self._adding):
+            steps.failed.connect(self.messages.fail)
+        for over in (self.segmenting.refused, self.segmenting.failed):
+            over.connect(lambda *_: self._stop("", "The liver that was found is kept."))
+        self._showing.failed.connect(lambda *_: self._rest(""))
+        self._events.hear(self.viewer.layers.events.removed, self._forget)
+
+    def open(self, paths: Sequence[Path], answers: ReadOptions | None = None) -> None:
+        """Read scans in a worker and show them; what only the user can decide is asked in the panel.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Files or folders.
+        answers : ReadOptions, optional
+            What the user decided about the first of them.
+        """
+        self._load(partial(read_scans, list(paths), answers=answers or ASK_ALL, series_in=self._engine.series_in))
+
+    def open_sample(self) -> None:
+        """Make the phantom with tumours in a worker and show it."""
+        self._load(make_sample)
+
+    def open_liver(self, path: Path) -> None:
+        """Read the liver mask of the chosen scan in a worker and show it.
+
+        Parameters
+        ----------
+        path : Path
+            A file.
+        """
+        scan = self.inputs.scan.layer
+        if scan is None:
+            self.messages.note("Load the scan first, then its liver mask.")
+        elif (snapshot := self._snapshot(scan)) is not None:
+            self._load(partial(read_liver, path, snapshot))
+
+    def _load(self, work: Callable[[Job], Loaded]) -> None:
+        """Read this now, or after what is being read."""
+        if self.loading.start(work):
+            self.messages.clear()
+            self.opening.set_busy(True)
+        else:
+            self._to_load.append(work)
+
+    def _load_next(self) -> None:
+        if self._to_load:
+            self.loading.start(self._to_load.popleft())
+        else:
+            self.opening.set_busy(False)
+
+    def _add(self, fetched: Loaded) -> Iterator[None]:
+        """Show what was read, layer by layer; the last of each kind is chosen. Then ask what must be asked before more is read."""
+        for layer_data, findings in fetched.made:
+            layer = add(self.viewer, layer_data)
+            if tag_of(layer).role is Role.SCAN:
+                self.inputs.scan.choose(layer)
+            else:
+                self.inputs.liver.choose(layer)
+            if findings:
+                self.messages.find(*findings)
+            yield
+        if fetched.made:
+            self.loaded.emit()
+        if fetched.asked is not None:
+            self.questions.put(fetched.asked)
+            self.ensureWidgetVisible(self.question)
+            self.asked.emit()
+
+    def _window(self, name: str) -> None:
+        """Apply a window to the scan and its restored twin."""
+        scan, shown = self.inputs.scan.layer, self._now()
+        for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
+            if layer is not None:
+                apply(name, layer)
+
+    def find_liver(self) -> None:
+        """Start to look for the liver of the chosen scan, or say what is missing."""
+        self.messages.clear()
+        scan = self.inputs.scan.layer
+        if scan is None:
+            return self.messages.note(NO_SCAN)
+        snapshot = self._snapshot(scan)
+        if snapshot is None or self._doubts.waits(snapshot, "Find it anyway", self.find_liver):
+            return None
+        return self._begin(partial(found_liver.find_liver_of, self._engine, snapshot, self.model.device.currentData()))
+
+    def segment(self) -> None:
+        """Start the run on the chosen scan and liver, which is found first where none is chosen; or say what is missing."""
+        self.messages.clear()
+        scan, liver, name = self.inputs.scan.layer, self.inputs.liver.layer, self.model.name
+        if scan is None:
+            return self.messages.note(NO_SCAN)
+        if name is None:
+            return self.messages.note("Choose a model first: pick 'From file…' and open a .safetensors file.")
+        snapshot, mask = self._snapshot(scan), self._snapshot(liver) if liver is not None else None
+        lost = snapshot is None or (mask is None and liver is not None)
+        if lost or self._doubts.waits(snapshot, "Segment anyway", self.segment):
+            return None
+        device, written = self.model.device.currentData(), found_liver.written(liver)
+        way: list[FoundLiver] = []
+        self._given = [(layer, layer.data) for layer in (scan, liver) if layer is not None]
+        work = partial(search, self._engine, snapshot, mask, name, self._settings(), device, written=written, way=way.append)
+        return self._begin(work, way)
+
+    def _begin(self, work: Callable[[Job], Any], way: Sequence[FoundLiver] = ()) -> None:
+        """Start work of which there may be one at a time, unless there is some; it leaves the livers that it finds on its way."""
+        if self._showing.busy or not self.segmenting.start(work):
+            return self.messages.note(IN_PROGRESS)
+        self._on_the_way = way
+        self._guard.watch()
+        self.inputs.find.setEnabled(False)
+        return self.runbar.run()
+
+    def _show_what(self, found: RunResult | FoundLiver) -> None:
+        self._showing.begin(self._show(found) if isinstance(found, RunResult) else self._show_liver(found))
+
+    def _show_liver(self, found: FoundLiver) -> Iterator[None]:
+        """Show the liver that was looked for; without its scan it is of no use."""
+        if found_liver.scan_of(found, self.viewer) is None:
+            self.messages.note("The scan was removed while its liver was looked for. Nothing was kept.")
+            return self._rest("")
+        found_liver.show(found, self.viewer, self.inputs)
+        yield
+        self.messages.note(" ".join(map(str, found.findings)))
+        return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
+
+    def _show(self, found: RunResult) -> Iterator[None]:
+        """Show what a run found, layer by layer, also when the scan's layer is gone by now."""
+        result, scan = found.result, found.scan
+        self.controller.follow(None)
+        if found.liver is not None:
+            found_liver.show(found.liver, self.viewer, self.inputs)
+            yield
+        shown = ResultLayers(self.viewer, result, scan.place, scan.name)
+        earlier, self.shown[shown.scan] = self.shown.get(shown.scan), shown
+        layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
+        yield from shown.show(found.sum, tuple(layer.contrast_limits) if layer is not None else LIVER_WINDOW, earlier)
+        self.shown[shown.scan] = shown
+        notes = list(map(str, found.findings))
+        if layer is not None and layer in self.viewer.layers:
+            remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
+            self.inputs.scan.choose(layer)
+        replaced = [given for given, data in self._given if given in self.viewer.layers and given.data is not data]
+        if replaced and str(EDITED) not in notes:
+            notes.append(str(EDITED))
+        if all(given not in self.viewer.layers for given, data in self._given if data is scan.data):
+            notes.insert(0, "The scan was removed during the run. The result was kept.")
+        if notes:
+            self.messages.note(" ".join(notes))
+        self._follow(shown)
+        self._rest(result.ran_on)
+
+    def _stop(self, text: str, kept: str) -> None:
+        """End a run that has no result; a liver that it found before is shown all the same, if its scan is still there."""
+        found = [liver for liver in self._on_the_way if found_liver.scan_of(liver, self.viewer) is not None]
+        if not found:
+            return self._rest(text)
+
+        def show() -> Iterator[None]:
+            found_liver.show(found[-1], self.viewer, self.inputs)
+            yield
+            self._rest(kept)
+
+        return self._showing.begin(show())
+
+    def _rest(self, text: str) -> None:
+        """End the run, in whichever way."""
+        self._on_the_way = self._given = ()
+        self.runbar.rest(text)
+        self.inputs.find.setEnabled(True)
+        self.finished.emit()
+
+    def write(self, folder: Path) -> None:
+        """Export the result on screen, in a worker.
+
+        Parameters
+        ----------
+        folder : Path
+            Where to.
+        """
+        shown = self._now()
+        if shown is None:
+            return
+        result = shown.now()
+        again = BY_HAND in result.findings
+        if self.writing.start(partial(write_all, result, again, folder, inputs_of(self.viewer), self._engine.write)):
+            self.export.button.setEnabled(False)
+            self.messages.note("Writing…")
+
+    def _now(self) -> ResultLayers | None:
+        """Give the result of the chosen scan."""
+        tag = tag_of(self.inputs.scan.layer)
+        return self.shown.get(tag.scan) if tag is not None else None
+
+    def _follow(self, shown: ResultLayers | None = None) -> None:
+        """Show threshold, count and overlays of the chosen scan's result."""
+        shown = shown or self._now()
+        if shown is not self.controller.shown:
+            self.controller.follow(shown)
+        self.threshold.allow(shown is not None)
+        if shown is not None:
+            self.threshold.set_value(shown.threshold)
+            self.threshold.set_auto(shown.auto)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what was found, and switch what is there."""
+        shown = self.controller.shown
+        if shown is not None and shown.auto:
+            self.threshold.set_value(shown.threshold)
+            self.threshold.set_auto(True)
+        words = (summary(shown), remark(shown)) if shown is not None else ("", "Segment a scan to move the threshold.")
+        self.threshold.tell(*words)
+        self.table.show_lesions(shown.lesions if shown is not None else ())
+        self._follow_overlays()
+        self._follow_export()
+
+    def _follow_overlays(self) -> None:
+        """Offer the overlays that there are; before a run, those that the chosen model will give."""
+        shown = self.controller.shown
+        if shown is None:
+            self.overlays.follow({}, restores=self.model.about.restores)
+        else:
+            self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
+
+    def _follow_export(self) -> None:
+        self.export.button.setEnabled(self.controller.shown is not None and not self.writing.busy)
+
+    def _cut(self, _value: object = None) -> None:
+        if self.controller.shown is not None:
+            self.controller.settle(self._settings())
+
+    def _settings(self) -> SegmentSettings:
+        return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
+
+    def _switch(self, auto: bool) -> None:
+        """Let the scan choose its threshold, or no longer; it chooses once its lesions are cut."""
+        if self.controller.shown is not None:
+            shown = self.controller.shown
+            shown.settings = replace(shown.settings, auto_threshold=shown.auto and auto)
+        self._cut()
+
+    def _forget(self, event: Any) -> None:
+        """Let go of a layer that was deleted, and of a result that has none left."""
+        for identity, shown in list(self.shown.items()):
+            shown.forget(event.value)
+            if not shown.layers:
+                del self.shown[identity]
+        self._follow()
+
+    def _snapshot(self, layer: Layer) -> LayerSnapshot | None:
+        try:
+            return snapshot_of(layer)
+        except Refusal as refusal:
+            return self.messages.find(refusal.finding)

@@ -1,0 +1,70 @@
+"""Window presets: which Hounsfield units are spread from black to white."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+WINDOWS_HU = {"Liver": (150, 90), "Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (2500, 480)}  # width, level
+
+
+class WindowPresets(QWidget):
+    """A row of buttons, one per preset.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The panel.
+    """
+
+    picked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        self.buttons: dict[str, QPushButton] = {}
+        for name, (width, level) in WINDOWS_HU.items():
+            low, high = limits_hu(name)
+            button = QPushButton(name)
+            button.setProperty("kind", "choice")
+            button.setToolTip(f"Window width {width} HU, level {level} HU: black at {low:g} HU, white at {high:g} HU")
+            button.clicked.connect(lambda _=False, name=name: self.picked.emit(name))
+            row.addWidget(button, stretch=len(name) + 4)
+            self.buttons[name] = button
+
+
+def limits_hu(name: str) -> tuple[float, float]:
+    """Darkest and brightest value of a preset.
+
+    Parameters
+    ----------
+    name : str
+        "Liver", "Soft tissue", "Lung" or "Bone".
+
+    Returns
+    -------
+    tuple of float
+        HU shown black, HU shown white.
+    """
+    width, level = WINDOWS_HU[name]
+    return (level - width / 2, level + width / 2)
+
+
+def apply(name: str, layer: Image) -> None:
+    """Show a layer in a window.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset.
+    layer : Image
+        A scan or a restored scan in HU.
+    """
+    layer.contrast_limits = limits_hu(name)

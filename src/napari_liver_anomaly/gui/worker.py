@@ -1,0 +1,195 @@
+"""The run itself, in a worker: a scan and a mask of their own from the layers, a model, and what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Finding, Level, Refusal
+from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver, find_liver_in
+from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, mask_of, volume_of
+from napari_liver_anomaly.gui.preload import preload_torch
+from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.liver_findings import about_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari_liver_anomaly.inference import Result, SegmentSettings
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.volume import Mask
+
+EDITED = Finding(
+    level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
+    meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
+)  # fmt: skip
+NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What the panel calls for the work itself, replaceable in a test. None stands for the real one, loaded at first use."""
+
+    segment: Callable[..., Result] | None = None
+    load: Callable[[str], Any] | None = None
+    names: Sequence[str] | None = None
+    write: Callable[..., Any] | None = None
+    find_liver: Callable[..., tuple[Mask, tuple[Finding, ...]]] | None = None
+    series_in: Callable[[Path], Sequence[Any]] | None = None
+    card: Callable[[str], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run brings back to the panel; ``sum`` is the checksum of the result's labels, ``liver`` one that the run found."""
+
+    result: Result
+    scan: LayerSnapshot
+    findings: tuple[Finding, ...]
+    sum: int
+    liver: FoundLiver | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """What the panel says of a model before it is used, in short lines; ``restores`` is whether it gives a healthy image."""
+
+    line: str = ""
+    figure: str = ""
+    note: str = ""
+    restores: bool = True
+
+
+def listed(engine: Engine) -> Sequence[str]:
+    """List the models that are found by name.
+
+    Parameters
+    ----------
+    engine : Engine
+        May name others.
+
+    Returns
+    -------
+    sequence of str
+        The recommended one first, those of one's own last.
+    """
+    if engine.names is not None:
+        return engine.names
+    from napari_liver_anomaly.models import names
+
+    return names()
+
+
+def about(engine: Engine, name: str | None) -> ModelSummary:
+    """Say what a model is and how good, from its card alone.
+
+    Parameters
+    ----------
+    engine : Engine
+        May read another card.
+    name : str or None
+        Name of a model, or path of a file.
+
+    Returns
+    -------
+    ModelSummary
+        Empty when there is no model; why, when it cannot be used.
+    """
+    if name is None:
+        return ModelSummary()
+    from napari_liver_anomaly.models.card import ModelCard
+
+    try:
+        if engine.card is not None:
+            card = ModelCard.from_dict(engine.card(name))
+        else:
+            from napari_liver_anomaly.models import path_of
+
+            card = ModelCard.read(path_of(name))
+    except Refusal as refusal:
+        return ModelSummary(line=f"Cannot be used: {refusal.finding.what}")
+    healthy = card.restores()
+    return ModelSummary(line=card.name(), figure=card.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
+
+
+def search(
+    engine: Engine,
+    scan: LayerSnapshot,
+    liver: LayerSnapshot | None,
+    name: str,
+    settings: SegmentSettings,
+    device: str,
+    job: Job,
+    *,
+    written: int | None = None,
+    way: Callable[[FoundLiver], object] = lambda _: None,
+) -> RunResult:
+    """Search a liver for tumours; find the liver first when none is given.
+
+    Parameters
+    ----------
+    engine : Engine
+        What does it.
+    scan, liver : LayerSnapshot
+        Of the two layers; copied first, so that later edits do not reach the run. No liver is one that is to be found.
+    name : str
+        Name of a packaged model, or path of a file.
+    settings : SegmentSettings
+        Threshold, smallest lesion, batch.
+    device : str
+        "auto", "cpu" or "cuda".
+    job : Job
+        Progress and cancel.
+    written : int, optional
+        Checksum of the liver as the program found it, if it did; the result tells when it is still that.
+    way : callable
+        Takes a liver as soon as it is found: it is worth keeping also when the search after it fails.
+
+    Returns
+    -------
+    RunResult
+        The result, with notes to show.
+    """
+    job.at("Preparing the scan", 0, 1)
+    volume, findings = volume_of(scan)
+    mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
+    automatic = liver is None or (written is not None and checksum(liver.data) == written)
+    load, segment = engine.load, engine.segment
+    job.at("Loading the model", 0, 1)
+    if load is None:
+        preload_torch()
+        from napari_liver_anomaly.models import load
+    if segment is None:
+        from napari_liver_anomaly.inference import segment
+    method = load(name)  # before the liver is looked for: a model that cannot be used is said at once
+    located = find_liver_in(volume, engine, scan, device, job) if mask is None else None
+    if located is not None:
+        way(located)
+    about_liver = located.findings if located is not None else ()
+    mask = located.mask if located is not None else mask
+    result = segment(volume, mask, method, settings, device=device, job=job)
+    elsewhere = about_pieces(result.left_out)  # the panel says it beside the threshold, with which it changes
+    notes = [
+        finding
+        for finding in _once((*about_liver, *findings, *result.findings))
+        if finding.level is not Level.ASK and finding not in elsewhere
+    ]
+    about_liver = about_liver or ((AUTOMATIC,) if automatic else ())
+    found = _once((*about_liver, *findings, *result.findings))
+    result = replace(result, findings=found, liver_from="found" if automatic else "given")
+    now, _ = volume_of(scan, copy=False)
+    mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
+    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
+        notes.append(EDITED)
+    return RunResult(result, scan, tuple(notes), checksum(result.labels), located)
+
+
+def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Keep the first of each kind: both the liver's and the run's may say it."""
+    first: dict[str, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding.code, finding)
+    return tuple(first.values())

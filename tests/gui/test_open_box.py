@@ -1,0 +1,130 @@
+"""Opening scans: from files to layers without napari's chooser, and the canvas only with consent."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from napari.settings import get_settings
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+from napari_liver_anomaly import phantom
+from napari_liver_anomaly.gui.layers import Role, tag_of
+from napari_liver_anomaly.gui.open_box import PATTERNS, PLUGIN, canvas_is_ours, claim_canvas, once_each
+
+
+def save(array, geometry, path):
+    nibabel.save(nibabel.Nifti1Image(geometry.to_source(array), geometry.source_affine), path)
+    return path
+
+
+@pytest.fixture
+def files(sample, tmp_path):
+    geometry = sample.volume.geometry
+    return (
+        save(sample.volume.voxels, geometry, tmp_path / "scan.nii.gz"),
+        save(sample.liver.voxels.astype(np.uint8), geometry, tmp_path / "liver.nii.gz"),
+    )
+
+
+def drop(box, paths):
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    event = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    box.dropEvent(event)
+    return event
+
+
+def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, files, qtbot, run):
+    panel = make_panel(viewer)
+    scan, liver = files
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        assert drop(panel.opening, [scan]).isAccepted()
+        assert not panel.opening.file.isEnabled()
+    layer = panel.inputs.scan.layer
+    assert np.array_equal(layer.data, sample.volume.voxels) and tag_of(layer).role is Role.SCAN
+    assert panel.opening.file.isEnabled()
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.open_liver(liver)
+    assert np.array_equal(panel.inputs.liver.layer.data, sample.liver.voxels)
+    assert panel.inputs.liver.layer.name == "scan liver" and panel.inputs.liver.layer.contour > 0
+    run(panel)
+    assert "scan tumours" in viewer.layers
+
+
+def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
+    panel = make_panel(viewer)
+    (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
+    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+        panel.open([tmp_path / "broken.nii.gz"])
+    assert panel.messages.text and not panel.messages.details and not viewer.layers
+    assert panel.opening.file.isEnabled()
+
+
+def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, files, tmp_path, qtbot):
+    panel = make_panel(viewer)
+    other = make_sample((12, 48, 60))
+    wrong = save(other.liver.voxels.astype(np.uint8), other.volume.geometry, tmp_path / "wrong.nii.gz")
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.open([files[0]])
+    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+        panel.open_liver(wrong)
+    assert "not on the same grid" in panel.messages.text and len(viewer.layers) == 1
+
+
+def test_a_liver_before_its_scan(make_panel, viewer, files):
+    panel = make_panel(viewer)
+    panel.open_liver(files[1])
+    assert panel.messages.text == "Load the scan first, then its liver mask."
+
+
+def test_export_does_not_write_over_what_was_read(make_panel, viewer, files, qtbot, run):
+    inputs = []
+    panel = make_panel(viewer, write=lambda result, folder, read: inputs.extend(read) or ())
+    for open_, what in ((panel.open, [files[0]]), (panel.open_liver, files[1])):
+        with qtbot.waitSignal(panel.loaded, timeout=30_000):
+            open_(what)
+    run(panel)
+    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
+        panel.write(files[0].parent)
+    assert inputs == [str(path) for path in files]
+
+
+def test_the_sample_opens_from_the_panel(make_panel, viewer, qtbot, monkeypatch):
+    small = phantom.make_phantom(phantom.PhantomSettings(slices=8, size_px=64))
+    monkeypatch.setattr(phantom, "make_phantom", lambda: small)
+    panel = make_panel(viewer)
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.opening.sample.click()
+    assert [layer.name for layer in viewer.layers] == ["phantom", "phantom liver"]
+    assert panel.inputs.scan.layer is viewer.layers[0] and panel.inputs.liver.layer is viewer.layers[1]
+
+
+def test_slices_dropped_together_are_one_scan(tmp_path):
+    slices = [tmp_path / f"{n}.dcm" for n in range(4)]
+    alone = tmp_path / "other" / "1.dcm"
+    alone.parent.mkdir()
+    scan = tmp_path / "scan.nii.gz"
+    for path in (*slices, alone, scan):
+        path.touch()
+    assert once_each([*slices, alone, scan]) == [tmp_path, alone, scan]
+
+
+def test_napari_settings_are_touched_only_by_the_tick(make_panel, viewer):
+    plugins = get_settings().plugins
+    plugins.extension2reader = {"*.tif": "napari", "*.nii": "another"}
+    panel = make_panel(viewer)
+    assert plugins.extension2reader == {"*.tif": "napari", "*.nii": "another"} and not panel.opening.canvas.isChecked()
+    panel.opening.canvas.click()
+    assert canvas_is_ours()
+    assert plugins.extension2reader == {"*.tif": "napari"} | dict.fromkeys(PATTERNS, PLUGIN)
+    panel.opening.canvas.click()
+    assert plugins.extension2reader == {"*.tif": "napari"}
+
+
+def test_taking_the_canvas_back_leaves_other_plugins_alone():
+    plugins = get_settings().plugins
+    plugins.extension2reader = {"*.nii": "another", "*.mha": PLUGIN}
+    claim_canvas(False)
+    assert plugins.extension2reader == {"*.nii": "another"}
