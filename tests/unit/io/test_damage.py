@@ -150,18 +150,17 @@ def test_can_read_looks_and_never_fails(tmp_path):
 
 
 LIMITED = """
-import resource, sys, time
+import resource, sys
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read
 import napari_liver_anomaly.io.nifti, nibabel.nifti1, nibabel.nifti2, nibabel.orientations
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
-    start = time.perf_counter()
     try:
         read(path)
         print("read")
     except Refusal as refusal:
-        print(refusal.finding.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base, time.perf_counter() - start)
+        print(refusal.finding.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
 """
 
 
@@ -173,7 +172,6 @@ def test_bombs(tmp_path):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [line[0] for line in lines] in (["file-truncated", "file-longer"], ["scan-too-large", "file-longer"])
     assert max(int(line[1]) for line in lines) < 100_000
-    assert max(float(line[2]) for line in lines) < 1
 
 
 def test_a_mask_of_random_bytes(tmp_path):

@@ -95,11 +95,11 @@ def test_a_decoder_that_crashes_or_babbles(packed, monkeypatch, code):
 def test_a_decoder_that_hangs_is_ended(packed, monkeypatch):
     monkeypatch.setattr(pixels, "PATIENCE_S", 0.3)
     monkeypatch.setattr(pixels, "PATIENCE_PER_SLICE_S", 0)
-    child(monkeypatch, "import time; time.sleep(20)")
-    start = time.perf_counter()
+    child(monkeypatch, "import time; time.sleep(600)")
+    start = time.monotonic()
     with pytest.raises(UnreadableFile, match="Slice 1 could not be decoded"):
         read(packed)
-    assert time.perf_counter() - start < 15
+    assert time.monotonic() - start < 300, "it waited for the child to end by itself"
 
 
 BROKEN = """
