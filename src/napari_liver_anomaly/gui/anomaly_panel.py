@@ -68,13 +68,7 @@ class SyntheticScan:
 
 
 class AnomalyPanel(Panel):
-    """See what the models are trained on: an anomaly on the slice on screen, or on the whole liver.
-
-    Parameters
-    ----------
-    napari_viewer : Viewer or ViewerModel
-        The viewer, handed in by napari.
-    """
+    """See what the models are trained on: an anomaly on the slice on screen, or on the whole liver."""
 
     finished = Signal()  # drawing on the whole volume is over
 

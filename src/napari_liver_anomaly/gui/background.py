@@ -42,15 +42,7 @@ class Outcome:
 
 
 class Task(QObject):
-    """One kind of long work of a panel. Its signals come in the window's thread.
-
-    Parameters
-    ----------
-    parent : QObject
-        The panel. When it goes, the work stops at its next step.
-    alone : bool
-        Whether only one such run may be in progress in the whole program.
-    """
+    """One kind of long work of a panel. Its signals come in the window's thread."""
 
     progressed = Signal(object, object)  # Progress, seconds left or None
     returned = Signal(object)
@@ -80,18 +72,7 @@ class Task(QObject):
         return self._job is not None and self._job.cancelled
 
     def start(self, work: Callable[[Job], Any]) -> bool:
-        """Begin, unless this run or, for a run that must be alone, any other is in progress.
-
-        Parameters
-        ----------
-        work : callable
-            Takes the :class:`Job` to report to. Runs in its own thread: it must not touch Qt or napari.
-
-        Returns
-        -------
-        bool
-            False when nothing was started.
-        """
+        """Begin, unless this run or, for a run that must be alone, any other is in progress."""
         if self.busy or (self._alone and not _one_at_a_time.acquire(blocking=False)):
             return False
         self._box, self._time_left, self._shown_s = SimpleQueue(), TimeLeft(), 0.0
@@ -142,13 +123,7 @@ class Task(QObject):
 
 
 class LatestTask(QObject):
-    """Short work of which only the newest wish counts: while one runs, later ones replace each other.
-
-    Parameters
-    ----------
-    parent : QObject
-        The panel.
-    """
+    """Short work of which only the newest wish counts: while one runs, later ones replace each other."""
 
     returned = Signal(object)
     refused = Signal(object)
@@ -169,13 +144,7 @@ class LatestTask(QObject):
         return self._run.busy or self._next is not None
 
     def ask(self, work: Callable[[Job], Any]) -> None:
-        """Do this now, or as soon as the work in progress ends.
-
-        Parameters
-        ----------
-        work : callable
-            As for :meth:`Task.start`.
-        """
+        """Do this now, or as soon as the work in progress ends."""
         if not self._run.start(work):
             self._next = work
 
@@ -203,18 +172,7 @@ class TimeLeft:
         self._first = 0
 
     def left_s(self, progress: Progress) -> float | None:
-        """Estimate the seconds left in this phase.
-
-        Parameters
-        ----------
-        progress : Progress
-            The newest report.
-
-        Returns
-        -------
-        float or None
-            None until a second has passed and a step was made.
-        """
+        """Estimate the seconds left in this phase."""
         now = time.monotonic()
         if progress.phase != self._phase:
             self._phase, self._began_s, self._first = progress.phase, now, progress.done
@@ -252,18 +210,7 @@ def _report(run: weakref.ref[Task], box: SimpleQueue[Any], progress: Progress) -
 
 
 def sentence_of(error: BaseException) -> str:
-    """Say in one sentence that the program is at fault.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-
-    Returns
-    -------
-    str
-        For the user; the details are another matter.
-    """
+    """Say in one sentence that the program is at fault."""
     if isinstance(error, MemoryError):
         return "There is not enough memory for this. Nothing was changed. Close other programs or use a smaller scan."
     return f"The program made a mistake ({type(error).__name__}). Nothing was changed. See the details, and please report it."

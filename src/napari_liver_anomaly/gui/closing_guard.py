@@ -16,17 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClosingGuard(QObject):
-    """Watches the outermost window of a panel while a run is in progress.
-
-    Parameters
-    ----------
-    panel : QWidget
-        The panel.
-    run : Task
-        Its run.
-    ask : callable, optional
-        Takes the window, says whether to stop the run and close. For tests.
-    """
+    """Watches the outermost window of a panel while a run is in progress."""
 
     def __init__(self, panel: QWidget, run: Task, ask: Callable[[QWidget], bool] | None = None) -> None:
         super().__init__(panel)
@@ -49,20 +39,7 @@ class ClosingGuard(QObject):
         self._window = None
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ask when the user closes the window; when a program closes it, just stop the run.
-
-        Parameters
-        ----------
-        watched : QObject
-            The window.
-        event : QEvent
-            What happens to it.
-
-        Returns
-        -------
-        bool
-            True when the window shall stay open.
-        """
+        """Ask when the user closes the window; when a program closes it, just stop the run."""
         if event.type() == QEvent.Type.Close and self._window is not None and watched is self._window() and self._run.busy:
             if event.spontaneous() and not self._ask(watched):
                 event.ignore()
@@ -72,18 +49,7 @@ class ClosingGuard(QObject):
 
 
 def ask_to_stop(window: QWidget) -> bool:
-    """Ask whether to stop the run and close.
-
-    Parameters
-    ----------
-    window : QWidget
-        The window that is being closed.
-
-    Returns
-    -------
-    bool
-        True to close.
-    """
+    """Ask whether to stop the run and close."""
     buttons = QMessageBox.StandardButton
     title, text = "A run is in progress", "A run is in progress. Stop it and close the window? Its result will not be kept."
     return QMessageBox.question(window, title, text, buttons.Close | buttons.Cancel, buttons.Cancel) == buttons.Close

@@ -21,18 +21,7 @@ SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 
 def demo(screenshot: str | Path | None = None) -> None:
-    """Open napari on the sample and search it.
-
-    Parameters
-    ----------
-    screenshot : path-like, optional
-        Where to save a picture of the window when the search is done; napari closes then, instead of staying open.
-
-    Raises
-    ------
-    Refusal
-        When there is no screen, or when the search fails or takes too long, and a picture was asked for.
-    """
+    """Open napari on the sample and search it."""
     if sys.platform == "linux" and not any(map(os.environ.get, SCREENS)):  # Qt would end the program
         raise Refusal(
             "screen-missing", "There is no screen.", "The viewer cannot be opened; the command line works without it.",
@@ -58,18 +47,7 @@ def demo(screenshot: str | Path | None = None) -> None:
 
 
 def open_window(size_px: tuple[int, int] = SIZE_PX) -> tuple[Any, TumourPanel]:
-    """Open napari with the panel in its place.
-
-    Parameters
-    ----------
-    size_px : tuple of int
-        Width and height of the window.
-
-    Returns
-    -------
-    tuple
-        The viewer and the panel.
-    """
+    """Open napari with the panel in its place."""
     import napari
 
     from napari_liver_anomaly.gui.hooks import PANEL
@@ -84,51 +62,19 @@ def open_window(size_px: tuple[int, int] = SIZE_PX) -> tuple[Any, TumourPanel]:
 
 
 def ready(panel: TumourPanel) -> bool:
-    """Whether a scan and its liver are there.
-
-    Parameters
-    ----------
-    panel : TumourPanel
-        The panel.
-
-    Returns
-    -------
-    bool
-        True when the run can start.
-    """
+    """Whether a scan and its liver are there."""
     return panel.inputs.scan.layer is not None and panel.inputs.liver.layer is not None
 
 
 def show_largest(panel: TumourPanel) -> None:
-    """Turn to the largest lesion, if there is one.
-
-    Parameters
-    ----------
-    panel : TumourPanel
-        The panel, with a result.
-    """
+    """Turn to the largest lesion, if there is one."""
     shown = panel.controller.shown
     if shown is not None and shown.lesions:
         panel.table.picked.emit(max(shown.lesions, key=lambda lesion: lesion.volume_ml))
 
 
 def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: float = LONGEST_S) -> None:
-    """Let the window work until something is done.
-
-    Parameters
-    ----------
-    done : callable
-        Says whether it is.
-    at_least_s : float
-        Shortest wait, in seconds.
-    at_most_s : float
-        Longest wait, in seconds.
-
-    Raises
-    ------
-    Refusal
-        When it takes longer.
-    """
+    """Let the window work until something is done."""
     from qtpy.QtWidgets import QApplication
 
     began_s = time.monotonic()

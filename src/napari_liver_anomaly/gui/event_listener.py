@@ -23,15 +23,7 @@ class EventListener:
         self._heard: list[tuple[Any, Callable[..., object]]] = []
 
     def hear(self, event: Any, callback: Callable[..., object]) -> None:
-        """Call back at every event, while the callback's widget lives.
-
-        Parameters
-        ----------
-        event : EventEmitter
-            One of napari's.
-        callback : callable
-            A bound method of a widget, taking the event.
-        """
+        """Call back at every event, while the callback's widget lives."""
         method = WeakMethod(callback)
 
         def pass_on(what: Any) -> None:

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 
 class ExportButton(QWidget):
-    """One button, alive while there is a result.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The panel.
-    """
+    """One button, alive while there is a result."""
 
     wanted = Signal(object)  # Path of a folder
 
@@ -46,28 +40,7 @@ class ExportButton(QWidget):
 
 
 def write_all(result: Result, by_hand: bool, folder: Path, inputs: Sequence[str], write: Any, job: Job) -> tuple[Path, ...]:
-    """Measure again when lesions were corrected, then write. May be called on any thread.
-
-    Parameters
-    ----------
-    result : Result
-        As it is now, with its own copy of the lesions.
-    by_hand : bool
-        Whether they were corrected by hand.
-    folder : Path
-        Where to.
-    inputs : sequence of str
-        Files that must not be written over.
-    write : callable or None
-        Takes result, folder and inputs; ``writing.write`` when None.
-    job : Job
-        Progress and cancel.
-
-    Returns
-    -------
-    tuple of Path
-        What was written.
-    """
+    """Measure again when lesions were corrected, then write. May be called on any thread."""
     job.at("Writing", 0, 1)
     if by_hand:
         result = dataclasses.replace(result, lesions=lesions.measure(result.labels, result.volume, result.liver))

@@ -41,24 +41,7 @@ class FoundLiver:
 
 
 def find_liver_of(engine: Engine, scan: LayerSnapshot, device: str, job: Job) -> FoundLiver:
-    """Find the liver of a scan, in a worker.
-
-    Parameters
-    ----------
-    engine : Engine
-        What does it.
-    scan : LayerSnapshot
-        Of the scan's layer; copied first.
-    device : str
-        "auto", "cpu" or "cuda".
-    job : Job
-        Progress and cancel.
-
-    Returns
-    -------
-    FoundLiver
-        The liver, ready to be shown.
-    """
+    """Find the liver of a scan, in a worker."""
     job.at("Preparing the scan", 0, 1)
     volume, doubts = volume_of(scan)
     return find_liver_in(volume, engine, scan, device, job, doubts)
@@ -67,22 +50,7 @@ def find_liver_of(engine: Engine, scan: LayerSnapshot, device: str, job: Job) ->
 def find_liver_in(
     volume: Volume, engine: Engine, scan: LayerSnapshot, device: str, job: Job, doubts: tuple[Finding, ...] = ()
 ) -> FoundLiver:
-    """Find the liver of a scan that was made from its layer already.
-
-    Parameters
-    ----------
-    volume : Volume
-        The scan.
-    engine, scan, device, job
-        As for :func:`find_liver_of`.
-    doubts : tuple of Finding
-        What is known of the scan, to be told as well.
-
-    Returns
-    -------
-    FoundLiver
-        The liver, ready to be shown.
-    """
+    """Find the liver of a scan that was made from its layer already."""
     job.at("Finding the liver", 0, 1)
     find_liver = engine.find_liver
     if find_liver is None:
@@ -96,38 +64,12 @@ def find_liver_in(
 
 
 def written(layer: Layer | None) -> int | None:
-    """Give the checksum of a liver that was found by the program, to see whether somebody corrected it since.
-
-    Parameters
-    ----------
-    layer : Layer or None
-        Any layer.
-
-    Returns
-    -------
-    int or None
-        None for a layer that does not come from :func:`find_liver_of`.
-    """
+    """Give the checksum of a liver that was found by the program, to see whether somebody corrected it since."""
     return _sums.get(layer) if layer is not None else None
 
 
 def show(located: FoundLiver, viewer: Any, inputs: Inputs) -> Layer:
-    """Show a found liver: in the layer of an earlier one that nobody corrected, else in a new layer.
-
-    Parameters
-    ----------
-    located : FoundLiver
-        The liver.
-    viewer : ViewerModel
-        Where to.
-    inputs : Inputs
-        Chooses the liver, when its scan is the chosen one.
-
-    Returns
-    -------
-    Layer
-        The liver's layer.
-    """
+    """Show a found liver: in the layer of an earlier one that nobody corrected, else in a new layer."""
     data, look, kind = located.made
     tag, known = look["metadata"][KEY], located.scan.tag
     scan = scan_of(located, viewer)
@@ -147,20 +89,7 @@ def show(located: FoundLiver, viewer: Any, inputs: Inputs) -> Layer:
 
 
 def scan_of(located: FoundLiver, viewer: Any) -> Layer | None:
-    """Find the layer of the scan whose liver was found.
-
-    Parameters
-    ----------
-    located : FoundLiver
-        The liver.
-    viewer : ViewerModel
-        Where to look.
-
-    Returns
-    -------
-    Layer or None
-        None when the user removed it.
-    """
+    """Find the layer of the scan whose liver was found."""
     return next((layer for layer in viewer.layers if layer.data is located.scan.data), None)
 
 

@@ -26,18 +26,7 @@ ASKED_THERE = "Open it in the panel 'Liver tumours', which asks."
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """Offer our reader for a path, cheaply.
-
-    Parameters
-    ----------
-    path : str or sequence of str
-        A file or folder, or a stack of files.
-
-    Returns
-    -------
-    callable or None
-        None when it is nothing we read.
-    """
+    """Offer our reader for a path, cheaply."""
     from napari_liver_anomaly.io import can_read
 
     first = path if isinstance(path, str) else next(iter(path), "")
@@ -45,23 +34,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """Read a scan as layer data.
-
-    Parameters
-    ----------
-    path : str or sequence of str
-        A file or folder; of a stack of files, the folder they lie in.
-
-    Returns
-    -------
-    list of tuple
-        One image layer; none when something must be asked first, which the panel does.
-
-    Raises
-    ------
-    Refusal
-        When the scan cannot be used; napari shows the sentences.
-    """
+    """Read a scan as layer data."""
     from pathlib import Path
 
     from napari_liver_anomaly.gui.layers import scan_layer
@@ -83,27 +56,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as ``.nii.gz`` on the grid of its scan's file.
-
-    Parameters
-    ----------
-    path : str
-        Where to; napari has asked the user.
-    data : array-like
-        Labels in the layer's order.
-    attributes : dict
-        The layer's attributes; the scan's grid is in the metadata, or is found by the layer's place.
-
-    Returns
-    -------
-    list of str
-        The path.
-
-    Raises
-    ------
-    WrongGrid
-        When the layer does not lie on a scan that was opened with this plugin.
-    """
+    """Write a Labels layer as ``.nii.gz`` on the grid of its scan's file."""
     import napari
     import numpy as np
 
@@ -122,40 +75,17 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def healthy_phantom() -> list[LayerData]:
-    """Make the sample without tumours.
-
-    Returns
-    -------
-    list of tuple
-        A scan and its liver.
-    """
+    """Make the sample without tumours."""
     return _phantom(tumours=False)
 
 
 def phantom_with_tumours() -> list[LayerData]:
-    """Make the sample with tumours.
-
-    Returns
-    -------
-    list of tuple
-        A scan and its liver.
-    """
+    """Make the sample with tumours."""
     return _phantom(tumours=True)
 
 
 def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
-    """Open the panel, and start the run when a scan is there.
-
-    Parameters
-    ----------
-    viewer : Viewer
-        Handed in by napari.
-
-    Returns
-    -------
-    TumourPanel
-        The panel.
-    """
+    """Open the panel, and start the run when a scan is there."""
     panel = _panel_of(viewer)
     panel.segment()
     return panel

@@ -20,17 +20,7 @@ if TYPE_CHECKING:
 
 
 class LayerChooser(QComboBox):
-    """A list of the layers that fit, kept in step with the viewer.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Whose layers.
-    fits : callable
-        Takes a layer, says whether to list it.
-    nothing : str
-        Shown when no layer fits.
-    """
+    """A list of the layers that fit, kept in step with the viewer."""
 
     chosen = Signal()
 
@@ -52,23 +42,11 @@ class LayerChooser(QComboBox):
         return self._listed[self.currentIndex()] if 0 <= self.currentIndex() < len(self._listed) else None
 
     def choose(self, layer: Layer | None) -> None:
-        """Choose a layer.
-
-        Parameters
-        ----------
-        layer : Layer or None
-            Left alone when it is not in the list.
-        """
+        """Choose a layer."""
         self.setCurrentIndex(self._listed.index(layer) if layer in self._listed else -1)
 
     def list_again(self, _event: object = None) -> None:
-        """Bring the list up to date; the choice stays while its layer does.
-
-        Parameters
-        ----------
-        _event : object
-            Not used.
-        """
+        """Bring the list up to date; the choice stays while its layer does."""
         before = self.layer
         listed = [layer for layer in self._viewer.layers if self._fits(layer)]
         names = [layer.name for layer in listed]
@@ -85,15 +63,7 @@ class LayerChooser(QComboBox):
 
 
 class Inputs(QWidget):
-    """The rows for the scan and its liver.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Whose layers.
-    more : dict, optional
-        Label to widget of further rows.
-    """
+    """The rows for the scan and its liver."""
 
     scan_chosen = Signal()
     load_liver = Signal(object)  # path
@@ -152,18 +122,7 @@ class Inputs(QWidget):
 
 
 def is_scan(layer: Layer) -> bool:
-    """Whether a layer may be a scan: a grey stack of slices that is not one of our results.
-
-    Parameters
-    ----------
-    layer : Layer
-        Any layer.
-
-    Returns
-    -------
-    bool
-        True for our scans and for other readers' three-dimensional images.
-    """
+    """Whether a layer may be a scan: a grey stack of slices that is not one of our results."""
     from napari.layers import Image
 
     plain = isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb and not layer.multiscale

@@ -18,28 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LayerSnapshot:
-    """What work on another thread may know of a layer; taken in the window's thread by :func:`snapshot_of`.
+    """What work on another thread may know of a layer; taken in the window's thread by :func:`snapshot_of`."""
 
-    Attributes
-    ----------
-    data : array-like
-        The layer's array itself, not a copy.
-    matrix : ndarray, (4, 4)
-        Index to world, in the layer's own unit.
-    units : tuple
-        The layer's units, one per axis.
-    mm : tuple of float
-        How many mm one unit is, per axis.
-    name : str
-        The layer's name.
-    tag : Tag or None
-        What we know of it.
-    """
-
-    data: Any
-    matrix: NDArray[np.float64]
+    data: Any  # the layer's array itself, not a copy
+    matrix: NDArray[np.float64]  # (4, 4), index to world, in the layer's own unit
     units: tuple[Any, ...]
-    mm: tuple[float, ...]
+    mm: tuple[float, ...]  # how many mm one unit is, per axis
     name: str
     tag: Tag | None
 
@@ -71,23 +55,7 @@ class LayerSnapshot:
 
 
 def snapshot_of(layer: Layer) -> LayerSnapshot:
-    """Take from a layer what work on another thread needs.
-
-    Parameters
-    ----------
-    layer : Layer
-        A layer of three dimensions.
-
-    Returns
-    -------
-    LayerSnapshot
-        References and numbers; no copy of the array.
-
-    Raises
-    ------
-    WrongGrid
-        When the layer does not have three dimensions.
-    """
+    """Take from a layer what work on another thread needs."""
     if layer.ndim != 3 or getattr(layer, "rgb", False) or getattr(layer, "multiscale", False):
         raise WrongGrid(
             "layer-not-3d", f"'{layer.name}' is not a plain stack of slices.",
@@ -105,25 +73,7 @@ def snapshot_of(layer: Layer) -> LayerSnapshot:
 
 
 def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tuple[Finding, ...]]:
-    """Make a scan from a layer. May be called on any thread.
-
-    Parameters
-    ----------
-    snapshot : LayerSnapshot
-        Of an Image layer.
-    copy : bool
-        Whether the scan gets its own voxels, so that later edits of the layer do not reach it.
-
-    Returns
-    -------
-    tuple
-        The scan, and doubts about it.
-
-    Raises
-    ------
-    Refusal
-        When the layer's values cannot be Hounsfield units or its place cannot be one of a CT.
-    """
+    """Make a scan from a layer. May be called on any thread."""
     if snapshot.own:
         voxels = np.array(snapshot.data, dtype=np.int16, copy=copy or None)
         return Volume(voxels, snapshot.geometry, snapshot.name), snapshot.tag.findings
@@ -145,30 +95,7 @@ def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tu
 
 
 def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: str) -> Mask:
-    """Make a mask of a scan from a Labels layer: every label above 0 counts. May be called on any thread.
-
-    Parameters
-    ----------
-    snapshot : LayerSnapshot
-        Of the Labels layer.
-    scan : LayerSnapshot
-        Of the scan's layer.
-    volume : Volume
-        The scan made from it.
-    what : str
-        What the mask is, for messages: "liver mask".
-
-    Returns
-    -------
-    Mask
-        On the grid of the scan, with its own voxels. A liver that the program found keeps how sure it was of each voxel; voxels that the user
-        added to it are certain.
-
-    Raises
-    ------
-    WrongGrid
-        When the two layers do not cover each other voxel by voxel, or the mask belongs to another scan.
-    """
+    """Make a mask of a scan from a Labels layer: every label above 0 counts. May be called on any thread."""
     ours = snapshot.own and not scan.own  # our own layer over the scan of another reader, whose axes may run the other way
     shape, wanted = tuple(snapshot.data.shape), tuple(scan.data.shape)
     corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in wanted), 1]]).T

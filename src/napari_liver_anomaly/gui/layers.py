@@ -45,29 +45,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Tag:
-    """What we know of a layer.
-
-    Attributes
-    ----------
-    role : Role
-        What it is.
-    scan : str
-        Identity of the scan it belongs to; empty for a preview.
-    geometry : Geometry, optional
-        The scan's grid; None where the layer came from another reader and orientation is its word only.
-    findings : tuple of Finding
-        Doubts about the scan, as its reader told them.
-    path : str
-        File or folder it was read from, never to be written over; empty when it was not read by us.
-    probability : ndarray, (z, y, x) uint8, or None
-        Of a liver that the program found: how sure it is of each voxel, 0…255 for 0…1, and 255 outside, for what the user adds is certain.
-    """
+    """What we know of a layer."""
 
     role: Role
-    scan: str
-    geometry: Geometry | None = None
+    scan: str  # identity of the scan it belongs to; empty for a preview
+    geometry: Geometry | None = None  # None for a layer of another reader, whose orientation is its word only
     findings: tuple[Finding, ...] = ()
-    path: str = ""
+    path: str = ""  # where it was read, never to be written over
+    # Of a liver that the program found: 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
@@ -75,18 +60,7 @@ _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
 
 
 def tag_of(layer: Layer | None) -> Tag | None:
-    """Say what we know of a layer.
-
-    Parameters
-    ----------
-    layer : Layer or None
-        Any layer.
-
-    Returns
-    -------
-    Tag or None
-        None for a layer we know nothing about.
-    """
+    """Say what we know of a layer."""
     if layer is None:
         return None
     tag = layer.metadata.get(KEY)
@@ -94,32 +68,13 @@ def tag_of(layer: Layer | None) -> Tag | None:
 
 
 def inputs_of(viewer: Any) -> tuple[str, ...]:
-    """List the files that the layers of a viewer were read from.
-
-    Parameters
-    ----------
-    viewer : ViewerModel or None
-        A viewer.
-
-    Returns
-    -------
-    tuple of str
-        Paths that must not be written over.
-    """
+    """List the files that the layers of a viewer were read from."""
     tags = (tag_of(layer) for layer in (viewer.layers if viewer is not None else ()))
     return tuple(tag.path for tag in tags if tag is not None and tag.path)
 
 
 def remember(layer: Layer, tag: Tag) -> None:
-    """Keep what we learned of somebody else's layer, without touching it.
-
-    Parameters
-    ----------
-    layer : Layer
-        The layer.
-    tag : Tag
-        What we know of it.
-    """
+    """Keep what we learned of somebody else's layer, without touching it."""
     if isinstance(layer.metadata.get(KEY), Tag):
         layer.metadata[KEY] = tag
     else:
@@ -129,22 +84,7 @@ def remember(layer: Layer, tag: Tag) -> None:
 def scan_layer(
     volume: Volume, findings: tuple[Finding, ...] = (), path: object = ""
 ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
-    """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`.
-
-    Parameters
-    ----------
-    volume : Volume
-        The scan; its array becomes the layer's, without a copy.
-    findings : tuple of Finding
-        Doubts to ride along.
-    path : path-like
-        Where it was read.
-
-    Returns
-    -------
-    tuple
-        Voxels (z, y, x) int16 HU, keyword arguments, ``"image"``.
-    """
+    """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`."""
     look = {
         "name": volume.name,
         "colormap": "gray",
@@ -157,26 +97,7 @@ def scan_layer(
 def liver_layer(
     mask: Mask, volume: Volume, place: dict[str, Any] | None = None, name: str = "", path: object = ""
 ) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
-    """Layer data of a scan's liver.
-
-    Parameters
-    ----------
-    mask : Mask
-        The liver, on the grid of the scan. How sure the program is of a found one travels with the layer.
-    volume : Volume
-        The scan.
-    place : dict, optional
-        Scale, units and axes of the scan's layer; those of the scan when left out.
-    name : str
-        Name of the layer; "<scan> liver" when left out.
-    path : path-like
-        Where it was read.
-
-    Returns
-    -------
-    tuple
-        Labels (z, y, x) uint8, keyword arguments, ``"labels"``.
-    """
+    """Layer data of a scan's liver."""
     probability = None if mask.probability is None else np.where(mask.voxels, mask.probability, np.uint8(255))
     tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path), probability=probability)
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
@@ -184,22 +105,7 @@ def liver_layer(
 
 
 def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:
-    """Look of a Labels layer of one colour, shown as an outline so that the scan stays visible.
-
-    Parameters
-    ----------
-    name : str
-        Name of the layer.
-    colour : str
-        Colour of every label.
-    tag : Tag
-        What the layer is.
-
-    Returns
-    -------
-    dict
-        Keyword arguments of a Labels layer; the outline itself is drawn by :func:`finish`.
-    """
+    """Look of a Labels layer of one colour, shown as an outline so that the scan stays visible."""
     from napari.utils.colormaps import DirectLabelColormap
 
     colours = DirectLabelColormap(color_dict={None: colour, 0: "transparent"})
@@ -207,39 +113,13 @@ def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:
 
 
 def free_name(viewer: Any, name: str) -> str:
-    """Find a name nobody has: the second and later layers of a kind are numbered.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Whose layers.
-    name : str
-        The name of the first.
-
-    Returns
-    -------
-    str
-        "case liver", "case liver 2" and so on.
-    """
+    """Find a name nobody has: the second and later layers of a kind are numbered."""
     taken = {layer.name for layer in viewer.layers}
     return next(n for n in (name, *(f"{name} {k}" for k in range(2, 1000))) if n not in taken)
 
 
 def add(viewer: Any, layer_data: tuple[Any, dict[str, Any], str]) -> Layer:
-    """Add a layer of ours to a viewer.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where to.
-    layer_data : tuple
-        Array, keyword arguments, kind.
-
-    Returns
-    -------
-    Layer
-        The layer, finished by :func:`finish`.
-    """
+    """Add a layer of ours to a viewer."""
     from napari.layers import Layer
 
     layer = viewer.add_layer(Layer.create(*layer_data))
@@ -248,13 +128,7 @@ def add(viewer: Any, layer_data: tuple[Any, dict[str, Any], str]) -> Layer:
 
 
 def finish(layer: Layer) -> None:
-    """Give a layer of ours what napari takes only after the layer is made: room to widen the window, and outlines.
-
-    Parameters
-    ----------
-    layer : Layer
-        Any layer; one without our tag, or finished before, stays as it is.
-    """
+    """Give a layer of ours what napari takes only after the layer is made: room to widen the window, and outlines."""
     tag = layer.metadata.get(KEY)
     if not isinstance(tag, Tag):
         return
@@ -267,16 +141,5 @@ def finish(layer: Layer) -> None:
 
 
 def placed(geometry: Geometry) -> dict[str, Any]:
-    """Scale, units and axes of a layer in canonical order.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        The grid.
-
-    Returns
-    -------
-    dict
-        ``scale`` in mm, ``units``, ``axis_labels``.
-    """
+    """Scale, units and axes of a layer in canonical order."""
     return {"scale": geometry.spacing_mm, "units": UNITS, "axis_labels": AXES}

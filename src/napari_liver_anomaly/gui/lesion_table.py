@@ -23,75 +23,28 @@ COLUMNS = {
 
 
 class LesionModel(QAbstractTableModel):
-    """Lesions as rows.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The table.
-    """
+    """Lesions as rows."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.lesions: Sequence[Lesion] = ()
 
     def show(self, lesions: Sequence[Lesion]) -> None:
-        """Show other lesions.
-
-        Parameters
-        ----------
-        lesions : sequence of Lesion
-            One per row.
-        """
+        """Show other lesions."""
         self.beginResetModel()
         self.lesions = lesions
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the lesions.
-
-        Parameters
-        ----------
-        parent : QModelIndex
-            Not used.
-
-        Returns
-        -------
-        int
-            One row each.
-        """
+        """Count the lesions."""
         return len(self.lesions)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the measures.
-
-        Parameters
-        ----------
-        parent : QModelIndex
-            Not used.
-
-        Returns
-        -------
-        int
-            One column each.
-        """
+        """Count the measures."""
         return len(COLUMNS)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Say what a cell shows.
-
-        Parameters
-        ----------
-        index : QModelIndex
-            The cell.
-        role : int
-            What Qt wants to know.
-
-        Returns
-        -------
-        object
-            Text, alignment or tool tip.
-        """
+        """Say what a cell shows."""
         if role == Qt.ItemDataRole.DisplayRole:
             return cells(self.lesions[index.row()])[index.column()]
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -99,35 +52,14 @@ class LesionModel(QAbstractTableModel):
         return "Click to go there" if role == Qt.ItemDataRole.ToolTipRole else None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Name a column.
-
-        Parameters
-        ----------
-        section : int
-            Its number.
-        orientation : Qt.Orientation
-            Only the horizontal header is shown.
-        role : int
-            What Qt wants to know.
-
-        Returns
-        -------
-        object
-            Name or tool tip.
-        """
+        """Name a column."""
         if role == Qt.ItemDataRole.DisplayRole:
             return list(COLUMNS)[section]
         return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
 
 class LesionTable(QTableView):
-    """A few rows of lesions, the others by scrolling.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The panel.
-    """
+    """A few rows of lesions, the others by scrolling."""
 
     picked = Signal(object)  # Lesion
 
@@ -146,13 +78,7 @@ class LesionTable(QTableView):
         self.show_lesions(())
 
     def show_lesions(self, lesions: Sequence[Lesion]) -> None:
-        """Show lesions; without any the table hides.
-
-        Parameters
-        ----------
-        lesions : sequence of Lesion
-            One per row.
-        """
+        """Show lesions; without any the table hides."""
         if list(lesions) != list(self._model.lesions):
             self._model.show(lesions)
         self.setFixedHeight(ROW_PX * (1 + min(len(lesions), SEEN_ROWS)) + 4)
@@ -160,18 +86,7 @@ class LesionTable(QTableView):
 
 
 def cells(lesion: Lesion) -> tuple[str, ...]:
-    """Say the measures of a lesion in the order of the columns.
-
-    Parameters
-    ----------
-    lesion : Lesion
-        One lesion.
-
-    Returns
-    -------
-    tuple of str
-        Number, ml, mm × mm, HU, HU.
-    """
+    """Say the measures of a lesion in the order of the columns."""
     difference = "–" if lesion.difference_hu != lesion.difference_hu else f"{lesion.difference_hu:+.0f}".replace("-", "−")
     size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
     return (str(lesion.number), f"{lesion.volume_ml:.1f}", size, f"{lesion.mean_hu:.0f}".replace("-", "−"), difference)

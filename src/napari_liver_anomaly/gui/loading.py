@@ -27,46 +27,22 @@ SEVERAL_SERIES = "several-series"
 
 @dataclass(frozen=True, eq=False)
 class SeriesEntry:
-    """One series of a folder, for the chooser.
-
-    Attributes
-    ----------
-    series : Series
-        What reading says of it.
-    thumbnail : ndarray, (64, 64) uint8, or None
-        A slice of it.
-    reason : str
-        Why it cannot be read, if so.
-    """
+    """One series of a folder, for the chooser."""
 
     series: Any
     thumbnail: NDArray[np.uint8] | None
-    reason: str = ""
+    reason: str = ""  # why it cannot be read, if so
 
 
 @dataclass(frozen=True, eq=False)
 class OpenQuestion:
-    """A scan that was not read, for only the user can decide something about it.
-
-    Attributes
-    ----------
-    finding : Finding
-        The question, with its answers.
-    path : Path
-        The scan.
-    answers : ReadOptions
-        What was answered about it before.
-    rest : tuple of Path
-        Scans to be read after it.
-    series : tuple of SeriesEntry
-        What the folder holds, when that is the question.
-    """
+    """A scan that was not read, for only the user can decide something about it."""
 
     finding: Finding
     path: Path
-    answers: ReadOptions
-    rest: tuple[Path, ...] = ()
-    series: tuple[SeriesEntry, ...] = ()
+    answers: ReadOptions  # what was answered about it before
+    rest: tuple[Path, ...] = ()  # scans to be read after it
+    series: tuple[SeriesEntry, ...] = ()  # what the folder holds, when that is the question
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,24 +56,7 @@ class Loaded:
 def read_scans(
     paths: Sequence[Path], job: Job, *, answers: ReadOptions = ASK_ALL, series_in: Callable[[Path], Sequence[Any]] | None = None
 ) -> Loaded:
-    """Read scans, up to the first that leaves a question open.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files or folders.
-    job : Job
-        Progress and cancel, asked before each.
-    answers : ReadOptions
-        What the user decided about the first of them.
-    series_in : callable, optional
-        Lists the series of a folder; that of reading when left out.
-
-    Returns
-    -------
-    Loaded
-        Layer data and findings of each scan, and the question.
-    """
+    """Read scans, up to the first that leaves a question open."""
     from napari_liver_anomaly.io import read
 
     made: list[Made] = []
@@ -142,22 +101,7 @@ def _reason(path: Path, number: int) -> str:
 
 
 def read_liver(path: Path, scan: LayerSnapshot, job: Job) -> Loaded:
-    """Read a liver mask onto the grid of a scan.
-
-    Parameters
-    ----------
-    path : Path
-        A file.
-    scan : LayerSnapshot
-        Of the scan's layer.
-    job : Job
-        Progress and cancel.
-
-    Returns
-    -------
-    Loaded
-        Layer data of the liver, without findings.
-    """
+    """Read a liver mask onto the grid of a scan."""
     from napari_liver_anomaly.io import read_mask
 
     job.at("Loading", 0, 1)
@@ -167,18 +111,7 @@ def read_liver(path: Path, scan: LayerSnapshot, job: Job) -> Loaded:
 
 
 def make_sample(job: Job) -> Loaded:
-    """Make the phantom with tumours.
-
-    Parameters
-    ----------
-    job : Job
-        Progress and cancel.
-
-    Returns
-    -------
-    Loaded
-        Layer data of the scan and of its liver, without findings.
-    """
+    """Make the phantom with tumours."""
     from napari_liver_anomaly.phantom import make_phantom
 
     job.at("Making the sample", 0, 1)

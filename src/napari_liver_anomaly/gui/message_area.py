@@ -31,13 +31,7 @@ SIDE_BY_SIDE = 34  # letters on all buttons together, up to which they share a l
 
 
 class MessageArea(QFrame):
-    """A row that shows one message, and hides when there is none.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The panel.
-    """
+    """A row that shows one message, and hides when there is none."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,36 +78,16 @@ class MessageArea(QFrame):
         self.setVisible(False)
 
     def note(self, text: str) -> None:
-        """Tell something that needs no answer.
-
-        Parameters
-        ----------
-        text : str
-            A sentence or two.
-        """
+        """Tell something that needs no answer."""
         self._show(text, Level.NOTE)
 
     def find(self, *findings: Finding) -> None:
-        """Show a refusal, or what there is to say about a scan.
-
-        Parameters
-        ----------
-        *findings : Finding
-            What is wrong, what it means, what to do; the gravest gives the colour.
-        """
+        """Show a refusal, or what there is to say about a scan."""
         gravest = next(level for level in Level if any(finding.level is level for finding in findings))
         self._show(" ".join(map(str, findings)), gravest)
 
     def fail(self, sentence: str, details: str) -> None:
-        """Show a fault of the program.
-
-        Parameters
-        ----------
-        sentence : str
-            For the user.
-        details : str
-            For whoever mends it; folded away.
-        """
+        """Show a fault of the program."""
         self._show(sentence, Level.REFUSE, details)
 
     def ask(
@@ -123,19 +97,7 @@ class MessageArea(QFrame):
         leave: Callable[[], object] | None = None,
         body: QWidget | None = None,
     ) -> None:
-        """Ask a question inside the panel: a button for each answer, or a drop-down when there are many, and "Leave it".
-
-        Parameters
-        ----------
-        text : str
-            The question.
-        answers : dict
-            Words of an answer to what it does; the message is cleared first.
-        leave : callable, optional
-            What "Leave it" does besides.
-        body : QWidget, optional
-            Shown between the question and its answers, and deleted with them.
-        """
+        """Ask a question inside the panel: a button for each answer, or a drop-down when there are many, and "Leave it"."""
         self._show(text, Level.ASK)
         acts = {**answers, LEAVE: leave or (lambda: None)}
         self._acts = {words: self._answer(act) for words, act in acts.items()}
@@ -158,18 +120,7 @@ class MessageArea(QFrame):
             self._answers.addStretch(1)
 
     def press(self, words: str) -> None:
-        """Give one of the answers.
-
-        Parameters
-        ----------
-        words : str
-            What is written on it.
-
-        Raises
-        ------
-        KeyError
-            When it cannot be given.
-        """
+        """Give one of the answers."""
         if self._list is not None and words != LEAVE:
             self._list.setCurrentIndex(list(self._acts).index(words) if words in self._acts else -1)
             words = GO_ON

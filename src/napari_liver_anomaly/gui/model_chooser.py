@@ -33,17 +33,7 @@ class UpdatingList(QComboBox):
 
 
 class ModelChooser(QWidget):
-    """Model, device, and the further settings of a run, folded away.
-
-    Parameters
-    ----------
-    names : callable
-        Lists the models that are found by name, the recommended one first; asked again whenever the list is opened.
-    settings : type of Settings
-        Settings of a run; its threshold has its own slider and no row here.
-    describe : callable
-        Takes the name of a model or None, gives what is known of it.
-    """
+    """Model, device, and the further settings of a run, folded away."""
 
     chosen = Signal()
 
@@ -111,13 +101,7 @@ class ModelChooser(QWidget):
             self._say()
 
     def add_file(self, path: Path) -> None:
-        """List a file of weights and choose it.
-
-        Parameters
-        ----------
-        path : Path
-            A ``.safetensors`` file.
-        """
+        """List a file of weights and choose it."""
         at = self.model.findData(str(path))
         if at < 0:
             at = self.model.count() - 1

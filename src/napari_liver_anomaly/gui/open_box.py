@@ -23,13 +23,7 @@ WORDS = "Drop a CT scan here, or load one"
 
 
 class OpenBox(QFrame):
-    """A dashed box to drop scans on, with buttons to choose them.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The panel.
-    """
+    """A dashed box to drop scans on, with buttons to choose them."""
 
     opened = Signal(object)  # list of Path
     sampled = Signal()
@@ -70,48 +64,24 @@ class OpenBox(QFrame):
         layout.addWidget(self.canvas)
 
     def set_busy(self, busy: bool) -> None:
-        """Show whether a scan is being read.
-
-        Parameters
-        ----------
-        busy : bool
-            True from the choice to the layer.
-        """
+        """Show whether a scan is being read."""
         self.file.setEnabled(not busy)
         self.folder.setEnabled(not busy)
         self.sample.setEnabled(not busy)
         self.file.setText("Loading…" if busy else "Load scan…")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Welcome files.
-
-        Parameters
-        ----------
-        event : QDragEnterEvent
-            From Qt.
-        """
+        """Welcome files."""
         if _paths(event):
             event.acceptProposedAction()
             restyle(self, over=True)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        """Show the plain border again.
-
-        Parameters
-        ----------
-        event : QDragLeaveEvent
-            From Qt.
-        """
+        """Show the plain border again."""
         restyle(self, over=False)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Take the files.
-
-        Parameters
-        ----------
-        event : QDropEvent
-            From Qt.
-        """
+        """Take the files."""
         restyle(self, over=False)
         if paths := _paths(event):
             event.acceptProposedAction()
@@ -129,18 +99,7 @@ class OpenBox(QFrame):
 
 
 def once_each(paths: Iterable[Path]) -> list[Path]:
-    """Take the loose files of one folder for one DICOM series, so that 300 dropped slices open once.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        What was dropped.
-
-    Returns
-    -------
-    list of Path
-        Each scan once; the folder in place of its slices.
-    """
+    """Take the loose files of one folder for one DICOM series, so that 300 dropped slices open once."""
     paths = list(paths)
     slices = [path for path in paths if path.is_file() and not path.name.lower().endswith(WHOLE)]
     crowded = {path.parent for path in slices if sum(other.parent == path.parent for other in slices) > 1}
@@ -148,25 +107,13 @@ def once_each(paths: Iterable[Path]) -> list[Path]:
 
 
 def canvas_is_ours() -> bool:
-    """Whether napari opens every kind of scan we read with this plugin.
-
-    Returns
-    -------
-    bool
-        From napari's settings.
-    """
+    """Whether napari opens every kind of scan we read with this plugin."""
     chosen = _settings().plugins.extension2reader
     return all(chosen.get(pattern) == PLUGIN for pattern in PATTERNS)
 
 
 def claim_canvas(ours: bool) -> None:
-    """Let napari open scans with this plugin, or take that back. Only called when the user ticks the box.
-
-    Parameters
-    ----------
-    ours : bool
-        Whether scans dropped on the canvas come to us. Choices made for other plugins are kept when it is taken back.
-    """
+    """Let napari open scans with this plugin, or take that back. Only called when the user ticks the box."""
     plugins = _settings().plugins
     kept = {pattern: name for pattern, name in plugins.extension2reader.items() if not (pattern in PATTERNS and name == PLUGIN)}
     plugins.extension2reader = kept | (dict.fromkeys(PATTERNS, PLUGIN) if ours else {})

@@ -24,13 +24,7 @@ SWITCHES = {
 
 
 class Overlays(QWidget):
-    """One row per layer of a result, in step with the layer whoever changes it.
-
-    Parameters
-    ----------
-    held : callable, optional
-        Says whether the score layer is lent to a preview, whose looks are not the user's.
-    """
+    """One row per layer of a result, in step with the layer whoever changes it."""
 
     def __init__(self, held: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
@@ -55,15 +49,7 @@ class Overlays(QWidget):
         self.follow({})
 
     def follow(self, layers: dict[Role, Layer], *, restores: bool = True) -> None:
-        """Switch these layers from now on.
-
-        Parameters
-        ----------
-        layers : dict
-            Role to layer; a role that is missing is greyed.
-        restores : bool
-            False takes the rows away that need a healthy image.
-        """
+        """Switch these layers from now on."""
         for role in (Role.RESIDUAL, Role.RESTORED):
             for widget in self.rows[role]:
                 widget.setVisible(restores)

@@ -16,13 +16,7 @@ LIBRARY = "libtorch_cpu.so"
 
 
 def preload_torch() -> bool:
-    """Load the library, on Linux; elsewhere, or when it is loaded already, do nothing. Called in a worker.
-
-    Returns
-    -------
-    bool
-        True when it was loaded now. When it cannot be, the import itself says why.
-    """
+    """Load the library, on Linux; elsewhere, or when it is loaded already, do nothing. Called in a worker."""
     if sys.platform != "linux" or "torch" in sys.modules:
         return False
     spec = find_spec("torch")

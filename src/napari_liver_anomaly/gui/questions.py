@@ -23,28 +23,14 @@ OPEN = "Open"
 
 
 class Questions:
-    """Puts the questions of scans that were not read, one after another, and reads on with the answer.
-
-    Parameters
-    ----------
-    messages : MessageArea
-        The row they are put in.
-    read : callable
-        Takes paths, and the answers for the first of them.
-    """
+    """Puts the questions of scans that were not read, one after another, and reads on with the answer."""
 
     def __init__(self, messages: MessageArea, read: Callable[[Sequence[Path], ReadOptions | None], object]) -> None:
         self._messages, self._read = messages, read
         self._waiting: deque[OpenQuestion] = deque()
 
     def put(self, asked: OpenQuestion) -> None:
-        """Put a question, or let it wait until the one that is shown is settled.
-
-        Parameters
-        ----------
-        asked : OpenQuestion
-            The scan and what is asked about it.
-        """
+        """Put a question, or let it wait until the one that is shown is settled."""
         self._waiting.append(asked)
         if len(self._waiting) == 1:
             self._show(asked)
@@ -87,35 +73,14 @@ def _series(number: int | None) -> Answer:
 
 
 class Confirmations:
-    """Remembers which scans the user wants to use in spite of a doubt.
-
-    Parameters
-    ----------
-    messages : MessageArea
-        Where the questions are put.
-    """
+    """Remembers which scans the user wants to use in spite of a doubt."""
 
     def __init__(self, messages: MessageArea) -> None:
         self._messages = messages
         self._agreed: set[str] = set()
 
     def waits(self, snapshot: LayerSnapshot, anyway: str, go_on: Callable[[], object]) -> bool:
-        """Ask about a scan, unless there is nothing to ask or the user agreed before.
-
-        Parameters
-        ----------
-        snapshot : LayerSnapshot
-            Of the scan's layer.
-        anyway : str
-            Words of the answer that goes on.
-        go_on : callable
-            What that answer does.
-
-        Returns
-        -------
-        bool
-            True while a question waits for its answer.
-        """
+        """Ask about a scan, unless there is nothing to ask or the user agreed before."""
         doubts = [finding for finding in (snapshot.tag.findings if snapshot.tag else ()) if finding.level is Level.ASK]
         key = snapshot.tag.scan if snapshot.tag else ""
         if not doubts or key in self._agreed:

@@ -20,13 +20,7 @@ MOST = 2**31 - 1
 
 
 class RecipeForm(QWidget):
-    """Recipe, seed, and the rows of the chosen recipe.
-
-    Parameters
-    ----------
-    recipes : mapping
-        Name to settings class.
-    """
+    """Recipe, seed, and the rows of the chosen recipe."""
 
     changed = Signal()
 

@@ -28,19 +28,7 @@ DARKER_BRIGHTER = ((0.1, 0.3, 1, 1), (0.3, 0.6, 1, 0.6), (1, 1, 1, 0), (1, 0.55,
 
 
 class ResultLayers:
-    """The layers of one result, and the lesions as they are now.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where they are shown.
-    result : Result
-        What a run found.
-    place : dict
-        Scale, units and axes that put them over the scan's layer.
-    name : str
-        What the scan is called on screen.
-    """
+    """The layers of one result, and the lesions as they are now."""
 
     def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str) -> None:
         self.viewer, self.result, self.name = viewer, result, name
@@ -94,22 +82,7 @@ class ResultLayers:
         return self._sum
 
     def show(self, sum_: int, window: tuple[float, float], earlier: ResultLayers | None = None) -> Iterator[None]:
-        """Put the layers up, or their new contents into the layers of an earlier run on the same scan.
-
-        Parameters
-        ----------
-        sum_ : int
-            :func:`checksum` of the result's labels.
-        window : tuple of float
-            HU shown black and white in the scan, for the restored scan.
-        earlier : ResultLayers, optional
-            The earlier run. Its tumours are written over only when nobody corrected them.
-
-        Yields
-        ------
-        None
-            After each layer.
-        """
+        """Put the layers up, or their new contents into the layers of an earlier run on the same scan."""
         from napari.utils.colormaps import Colormap
 
         result = self.result
@@ -137,24 +110,7 @@ class ResultLayers:
                 self.viewer.layers.remove(layer)
 
     def put_labels(self, labels: NDArray[np.uint16], lesions: tuple[Lesion, ...], sum_: int, *, new: bool = False) -> bool:
-        """Show lesions; never over a hand correction.
-
-        Parameters
-        ----------
-        labels : ndarray, (z, y, x) uint16
-            Lesion numbers.
-        lesions : tuple of Lesion
-            Their measures.
-        sum_ : int
-            :func:`checksum` of the labels.
-        new : bool
-            Whether the layer there is known to be corrected.
-
-        Returns
-        -------
-        bool
-            True when a second layer was made, because the first was corrected by hand.
-        """
+        """Show lesions; never over a hand correction."""
         tumours = self.tumours
         kept = tumours is not None and (new or self.touched)
         if tumours is None or kept:
@@ -170,37 +126,19 @@ class ResultLayers:
         return kept
 
     def turn_to(self, lesion: Lesion) -> None:
-        """Turn to the middle of a lesion; in space, only the sliders move.
-
-        Parameters
-        ----------
-        lesion : Lesion
-            One of this result.
-        """
+        """Turn to the middle of a lesion; in space, only the sliders move."""
         layer, dims = self.tumours or self.layers.get(Role.SCORE), self.viewer.dims
         if layer is not None:
             dims.set_point(range(dims.ndim - 3, dims.ndim), layer.data_to_world(lesion.centroid_index))
 
     def forget(self, layer: Layer) -> None:
-        """Note that a layer was deleted.
-
-        Parameters
-        ----------
-        layer : Layer
-            Any layer.
-        """
+        """Note that a layer was deleted."""
         for role, held in list(self.layers.items()):
             if held is layer:
                 del self.layers[role]
 
     def now(self) -> Result:
-        """Give the result as it is now.
-
-        Returns
-        -------
-        Result
-            With today's threshold, lesions and pieces left out; and a note when lesions were corrected by hand, which the caller measures again.
-        """
+        """Give the result as it is now."""
         before = about_pieces(self.result.left_out)
         findings = tuple(finding for finding in self.result.findings if finding not in before)
         findings += about_pieces(self.left_out) + ((BY_HAND,) if self.corrected else ())
@@ -241,22 +179,7 @@ BY_HAND = Finding(
 
 
 def find(viewer: Any, role: Role, scan: str) -> Layer | None:
-    """Find the newest layer of a kind that belongs to a scan.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where to look.
-    role : Role
-        What the layer is.
-    scan : str
-        Identity of the scan.
-
-    Returns
-    -------
-    Layer or None
-        None when there is none.
-    """
+    """Find the newest layer of a kind that belongs to a scan."""
     for layer in reversed(viewer.layers):
         tag = tag_of(layer)
         if tag is not None and tag.role is role and tag.scan == scan:
@@ -265,18 +188,7 @@ def find(viewer: Any, role: Role, scan: str) -> Layer | None:
 
 
 def checksum(labels: NDArray[np.integer]) -> int:
-    """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread.
-
-    Parameters
-    ----------
-    labels : ndarray
-        Any integer array.
-
-    Returns
-    -------
-    int
-        CRC-32 of its bytes.
-    """
+    """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread."""
     return zlib.crc32(np.ascontiguousarray(labels).data)
 
 

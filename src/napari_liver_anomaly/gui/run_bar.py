@@ -19,24 +19,12 @@ class OnceButton(QPushButton):
     """A button to which a double click is one click: the second would cancel what the first began."""
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Take the second click away.
-
-        Parameters
-        ----------
-        event : QMouseEvent
-            From Qt.
-        """
+        """Take the second click away."""
         event.accept()
 
 
 class RunBar(QWidget):
-    """One button for start and cancel.
-
-    Parameters
-    ----------
-    words : str
-        What the button says at rest: "Segment liver tumours".
-    """
+    """One button for start and cancel."""
 
     started = Signal()
     stopped = Signal()
@@ -66,15 +54,7 @@ class RunBar(QWidget):
         self.say("Starting…")
 
     def show_progress(self, progress: Progress, left_s: float | None) -> None:
-        """Show how far the run is.
-
-        Parameters
-        ----------
-        progress : Progress
-            The newest report.
-        left_s : float or None
-            Seconds left in this phase, when known.
-        """
+        """Show how far the run is."""
         if not self.button.isEnabled():
             return
         self.bar.setRange(0, max(progress.total, 1))
@@ -83,13 +63,7 @@ class RunBar(QWidget):
         self.say(f"{progress.phase}: {progress.done} of {progress.total}{left}")
 
     def rest(self, text: str) -> None:
-        """Show that the run has ended.
-
-        Parameters
-        ----------
-        text : str
-            Where it ran, or that it was stopped; may be empty.
-        """
+        """Show that the run has ended."""
         self._running = False
         self.button.setText(self._words)
         self.button.setEnabled(True)
@@ -98,13 +72,7 @@ class RunBar(QWidget):
         self.say(text)
 
     def say(self, text: str) -> None:
-        """Write the line below the button.
-
-        Parameters
-        ----------
-        text : str
-            A short sentence; empty hides the line.
-        """
+        """Write the line below the button."""
         self.text.setText(text)
         self.text.setVisible(bool(text))
 
@@ -119,16 +87,5 @@ class RunBar(QWidget):
 
 
 def duration(seconds: float) -> str:
-    """Say a duration in words.
-
-    Parameters
-    ----------
-    seconds : float
-        Seconds.
-
-    Returns
-    -------
-    str
-        "8 s" or "3 min".
-    """
+    """Say a duration in words."""
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

@@ -32,15 +32,7 @@ FAINT = 0.5  # how strong a series that cannot be read is drawn
 
 
 class SeriesChooser(QListWidget):
-    """A list of series, the longest that can be read chosen first; those that cannot be read are grey, with the reason.
-
-    Parameters
-    ----------
-    listed : sequence of SeriesEntry
-        In the order of their numbers.
-    parent : QWidget, optional
-        The row it stands in.
-    """
+    """A list of series, the longest that can be read chosen first; those that cannot be read are grey, with the reason."""
 
     opened = Signal(int)  # number of a series that was double-clicked
     choice_changed = Signal(bool)  # whether there is one
@@ -76,34 +68,11 @@ class SeriesRow(QStyledItemDelegate):
     """Draws a series: its picture at the left, up to four lines beside it, the first in bold."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """Say how much room a row takes.
-
-        Parameters
-        ----------
-        option : QStyleOptionViewItem
-            Not used.
-        index : QModelIndex
-            Not used.
-
-        Returns
-        -------
-        QSize
-            In pixels; as wide as the list.
-        """
+        """Say how much room a row takes."""
         return QSize(PICTURE_PX, ROW_PX)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
-        """Draw a row.
-
-        Parameters
-        ----------
-        painter : QPainter
-            Where to.
-        option : QStyleOptionViewItem
-            Place, colours, whether it is chosen.
-        index : QModelIndex
-            The row.
-        """
+        """Draw a row."""
         painter.save()
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         if chosen:
@@ -137,20 +106,7 @@ class SeriesRow(QStyledItemDelegate):
 
 
 def lines_of(series: Any, reason: str = "") -> tuple[str, ...]:
-    """Say what a series is.
-
-    Parameters
-    ----------
-    series : Series
-        What reading says of it.
-    reason : str
-        Why it cannot be read.
-
-    Returns
-    -------
-    tuple of str
-        Number and time, kind, slices and voxel size, description; what is not known is left out.
-    """
+    """Say what a series is."""
     title = f"Series {series.number}" + (f", {series.phase}" if series.phase else "")
     kind = series.kind[:1].upper() + series.kind[1:]
     z, y, x = series.spacing_mm
@@ -162,20 +118,7 @@ def lines_of(series: Any, reason: str = "") -> tuple[str, ...]:
 
 
 def tip_of(series: Any, reason: str = "") -> str:
-    """Say all that is known of a series.
-
-    Parameters
-    ----------
-    series : Series
-        What reading says of it.
-    reason : str
-        Why it cannot be read.
-
-    Returns
-    -------
-    str
-        The lines of :func:`lines_of`, and what has no room there.
-    """
+    """Say all that is known of a series."""
     thick = "" if series.thickness_mm is None else f", {series.thickness_mm:.1f} mm thick"
     return "\n".join((*lines_of(series, reason), f"{series.slices} slices of {series.columns} × {series.rows} pixels{thick}"))
 

@@ -17,15 +17,7 @@ MOST = 1e9
 
 
 class SettingsForm(QWidget):
-    """A form for one settings class.
-
-    Parameters
-    ----------
-    settings : type or Settings
-        The class, or an instance whose values are the first ones shown.
-    leave_out : iterable of str
-        Names that have a place elsewhere in the panel.
-    """
+    """A form for one settings class."""
 
     changed = Signal()
 
@@ -45,23 +37,7 @@ class SettingsForm(QWidget):
         layout.addLayout(form(rows))
 
     def value(self, **others: Any) -> Settings:
-        """Make the settings from what the rows show.
-
-        Parameters
-        ----------
-        **others : object
-            Values of the fields that were left out.
-
-        Returns
-        -------
-        Settings
-            An instance of the class.
-
-        Raises
-        ------
-        WrongSetting
-            When two values do not go together.
-        """
+        """Make the settings from what the rows show."""
         return self._made_from(**{name: _read(field) for name, field in self.fields.items()}, **others)
 
 

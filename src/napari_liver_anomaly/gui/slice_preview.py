@@ -26,13 +26,7 @@ class SyntheticSlice:
 
 
 class SlicePreview:
-    """Two layers of one slice, moved and filled again rather than made anew.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where they are shown.
-    """
+    """Two layers of one slice, moved and filled again rather than made anew."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -42,17 +36,7 @@ class SlicePreview:
         self._z = -1
 
     def show(self, drawn: SyntheticSlice, scan: LayerSnapshot, window: tuple[float, float]) -> None:
-        """Show a slice at its place over the scan.
-
-        Parameters
-        ----------
-        drawn : SyntheticSlice
-            The slice.
-        scan : LayerSnapshot
-            Of the scan's layer.
-        window : tuple of float
-            HU shown black and white.
-        """
+        """Show a slice at its place over the scan."""
         place = place_of_slice(scan.place, drawn.z)
         hu, mask = drawn.hu[None], drawn.mask[None].astype(np.uint8)
         if self.image is None or self.mask is None or self._scan is not scan.data:
@@ -80,18 +64,7 @@ class SlicePreview:
                 self._viewer.layers.remove(layer)
 
     def forget(self, layer: Layer) -> bool:
-        """Note that a layer was deleted by the user.
-
-        Parameters
-        ----------
-        layer : Layer
-            Any layer.
-
-        Returns
-        -------
-        bool
-            True when it was one of ours.
-        """
+        """Note that a layer was deleted by the user."""
         if layer is self.image:
             self.image = None
         elif layer is self.mask:
@@ -102,20 +75,7 @@ class SlicePreview:
 
 
 def place_of_slice(place: dict[str, Any], z: int) -> dict[str, Any]:
-    """Put a stack of one slice where slice ``z`` of the whole stack lies.
-
-    Parameters
-    ----------
-    place : dict
-        Scale and translate, or affine, of the whole stack in canonical order.
-    z : int
-        Canonical index of the slice.
-
-    Returns
-    -------
-    dict
-        The same for the one slice.
-    """
+    """Put a stack of one slice where slice ``z`` of the whole stack lies."""
     if "affine" in place:
         affine = np.array(place["affine"], float)
         affine[:3, 3] += affine[:3, 0] * z
@@ -125,20 +85,7 @@ def place_of_slice(place: dict[str, Any], z: int) -> dict[str, Any]:
 
 
 def slice_on_screen(viewer: Any, scan: LayerSnapshot) -> int:
-    """Canonical index of the axial slice nearest to where the viewer's sliders stand.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        The viewer.
-    scan : LayerSnapshot
-        Of the scan's layer.
-
-    Returns
-    -------
-    int
-        Inside the stack.
-    """
+    """Canonical index of the axial slice nearest to where the viewer's sliders stand."""
     place = scan.place
     matrix = np.array(place["affine"], float) if "affine" in place else np.diag([*place["scale"], 1.0])
     if "translate" in place:

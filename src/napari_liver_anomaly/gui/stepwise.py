@@ -17,13 +17,7 @@ PAUSE_MS = 60  # from the end of a step to the next: time for clicks, and for a 
 
 
 class Stepwise(QObject):
-    """Takes a step now and then.
-
-    Parameters
-    ----------
-    parent : QObject
-        The panel; no step is taken after it is gone.
-    """
+    """Takes a step now and then."""
 
     done = Signal()
     failed = Signal(str, str)  # one sentence, details
@@ -40,13 +34,7 @@ class Stepwise(QObject):
         return self._steps is not None
 
     def begin(self, steps: Iterator[object]) -> None:
-        """Take these steps; what is left of others is taken first.
-
-        Parameters
-        ----------
-        steps : iterator
-            A generator that yields where the window may answer.
-        """
+        """Take these steps; what is left of others is taken first."""
         while self.busy:
             self._step()
         self._steps = steps

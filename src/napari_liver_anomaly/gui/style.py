@@ -59,18 +59,7 @@ QToolButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; 
 
 
 def sheet(theme: str) -> str:
-    """Style sheet of a panel.
-
-    Parameters
-    ----------
-    theme : str
-        Name of a napari theme.
-
-    Returns
-    -------
-    str
-        Qt style sheet, to be set on the panel itself.
-    """
+    """Style sheet of a panel."""
     from napari.utils.theme import get_theme
 
     colours = get_theme(theme)
@@ -84,13 +73,7 @@ def sheet(theme: str) -> str:
 
 
 class Panel(QScrollArea):
-    """A dock widget: a column of sections that scrolls on a small screen, in napari's theme.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        The viewer whose theme is followed.
-    """
+    """A dock widget: a column of sections that scrolls on a small screen, in napari's theme."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -110,13 +93,7 @@ class Panel(QScrollArea):
         self._events.hear(self.viewer.events.theme, self._follow_theme)
 
     def sizeHint(self) -> QSize:
-        """Say how much room the panel would like: all of its height, so that the dock does not squeeze it.
-
-        Returns
-        -------
-        QSize
-            In pixels.
-        """
+        """Say how much room the panel would like: all of its height, so that the dock does not squeeze it."""
         return QSize(WIDTH_PX + 20, self.widget().sizeHint().height())
 
     def bring_forward(self) -> None:
@@ -139,34 +116,12 @@ class Panel(QScrollArea):
 
 
 def heading(text: str) -> QLabel:
-    """Title of a section.
-
-    Parameters
-    ----------
-    text : str
-        One or two words.
-
-    Returns
-    -------
-    QLabel
-        The title.
-    """
+    """Title of a section."""
     return _label(text, "heading")
 
 
 def small(text: str = "") -> QLabel:
-    """Small faint text that breaks into lines.
-
-    Parameters
-    ----------
-    text : str
-        A sentence or two.
-
-    Returns
-    -------
-    QLabel
-        The text.
-    """
+    """Small faint text that breaks into lines."""
     label = _label(text, "small")
     label.setWordWrap(True)
     return label
@@ -183,26 +138,14 @@ class OneLine(QLabel):
         self.say("")
 
     def say(self, text: str) -> None:
-        """Show another text.
-
-        Parameters
-        ----------
-        text : str
-            A short sentence; empty hides it.
-        """
+        """Show another text."""
         self._whole = text
         self.setToolTip(text)
         self.setVisible(bool(text))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Cut the text anew.
-
-        Parameters
-        ----------
-        event : QResizeEvent
-            What Qt says.
-        """
+        """Cut the text anew."""
         super().resizeEvent(event)
         self._fit()
 
@@ -211,13 +154,7 @@ class OneLine(QLabel):
 
 
 class ElidedButton(QPushButton):
-    """A button as wide as there is room; words that are too long are cut with "…" and stand in its tool tip.
-
-    Parameters
-    ----------
-    words : str
-        What is written on it.
-    """
+    """A button as wide as there is room; words that are too long are cut with "…" and stand in its tool tip."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -225,13 +162,7 @@ class ElidedButton(QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Cut the words anew.
-
-        Parameters
-        ----------
-        event : QResizeEvent
-            What Qt says.
-        """
+        """Cut the words anew."""
         super().resizeEvent(event)
         fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
         self.setText(fits)
@@ -239,13 +170,7 @@ class ElidedButton(QPushButton):
 
 
 def line() -> QFrame:
-    """Thin line between two sections.
-
-    Returns
-    -------
-    QFrame
-        The line.
-    """
+    """Thin line between two sections."""
     frame = QFrame()
     frame.setProperty("kind", "line")
     frame.setFixedHeight(1)
@@ -253,18 +178,7 @@ def line() -> QFrame:
 
 
 def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
-    """Rows of a label and a field, aligned alike in every section.
-
-    Parameters
-    ----------
-    rows : dict
-        Label to field, from top to bottom; a field brings its tool tip to its label.
-
-    Returns
-    -------
-    QFormLayout
-        Without margins.
-    """
+    """Rows of a label and a field, aligned alike in every section."""
     layout = QFormLayout()
     for words, field in rows.items():
         label = QLabel(words)
@@ -281,15 +195,7 @@ def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
 
 
 def restyle(widget: QWidget, **properties: object) -> None:
-    """Set properties the style sheet looks at, and apply it again.
-
-    Parameters
-    ----------
-    widget : QWidget
-        The widget.
-    **properties : object
-        Name and value.
-    """
+    """Set properties the style sheet looks at, and apply it again."""
     for name, value in properties.items():
         widget.setProperty(name, value)
     widget.style().unpolish(widget)

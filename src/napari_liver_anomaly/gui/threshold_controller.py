@@ -43,15 +43,7 @@ class Cut:
 
 
 class ThresholdController(QObject):
-    """Follows the threshold of the result on screen.
-
-    Parameters
-    ----------
-    parent : QObject
-        The panel.
-    viewer : ViewerModel
-        Where the result is shown.
-    """
+    """Follows the threshold of the result on screen."""
 
     changed = Signal()  # other lesions, or other measures
     kept = Signal(str)  # that a corrected layer was left alone
@@ -77,13 +69,7 @@ class ThresholdController(QObject):
         return self._latest.busy or self._looking.busy
 
     def follow(self, shown: ResultLayers | None) -> None:
-        """Work on this result from now on.
-
-        Parameters
-        ----------
-        shown : ResultLayers or None
-            None when the chosen scan has no result.
-        """
+        """Work on this result from now on."""
         self._end()
         self._latest.drop()
         if self.shown is not None:
@@ -94,25 +80,13 @@ class ThresholdController(QObject):
             shown.painted = lambda: timer.start() if isalive(timer) else None
 
     def move(self, settings: SegmentSettings) -> None:
-        """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped.
-
-        Parameters
-        ----------
-        settings : SegmentSettings
-            As for :meth:`settle`, with a threshold that is set by hand.
-        """
+        """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped."""
         if self.shown is not None and Role.SCORE in self.shown.layers:
             self.preview.show(self.shown.layers[Role.SCORE], self.shown.result.score, lesions.level_of(settings.threshold))
             self._looking.ask(partial(_dropped, self.shown, settings))
 
     def settle(self, settings: SegmentSettings) -> None:
-        """Cut and measure in a worker, then show the lesions.
-
-        Parameters
-        ----------
-        settings : SegmentSettings
-            Threshold, or that the scan chooses it; and the smallest lesion.
-        """
+        """Cut and measure in a worker, then show the lesions."""
         if self.shown is None:
             return self._end()
         if not settings.auto_threshold and _how(settings) == _how(self.shown.settings) and not self._latest.busy:
@@ -159,18 +133,7 @@ class ThresholdController(QObject):
 
 
 def summary(shown: ResultLayers) -> str:
-    """Say what was found, so that "nothing found" is not taken for "not searched".
-
-    Parameters
-    ----------
-    shown : ResultLayers
-        The result on screen.
-
-    Returns
-    -------
-    str
-        "3 lesions, 12.4 ml in all".
-    """
+    """Say what was found, so that "nothing found" is not taken for "not searched"."""
     found = shown.lesions
     if not found:
         return f"Searched {shown.result.liver.ml:,.0f} ml of liver, threshold {shown.threshold:.2f}: nothing found"
@@ -179,18 +142,7 @@ def summary(shown: ResultLayers) -> str:
 
 
 def remark(shown: ResultLayers) -> str:
-    """Say what the count of lesions does not show.
-
-    Parameters
-    ----------
-    shown : ResultLayers
-        The result on screen.
-
-    Returns
-    -------
-    str
-        Whether they were corrected by hand, and how many pieces were left out; empty when there is nothing to say.
-    """
+    """Say what the count of lesions does not show."""
     words = ["Corrected by hand."] if shown.touched else []
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.left_out))])
 

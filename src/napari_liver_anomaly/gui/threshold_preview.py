@@ -17,13 +17,7 @@ EDGE = 0.1  # half width of the cut, in grey levels: the score is whole numbers,
 
 
 class ThresholdPreview:
-    """Turns the anomaly score layer into a live cut, and back into the heat map it was.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        To know whether it is shown flat or in space.
-    """
+    """Turns the anomaly score layer into a live cut, and back into the heat map it was."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -37,17 +31,7 @@ class ThresholdPreview:
         return self.layer is not None
 
     def show(self, layer: Image, score: NDArray[np.uint8], level: int) -> None:
-        """Show which voxels the threshold takes.
-
-        Parameters
-        ----------
-        layer : Image
-            Of the anomaly score.
-        score : ndarray, (z, y, x) uint8
-            What the layer shows again at the end.
-        level : int
-            Smallest grey level that counts, 1 to 255.
-        """
+        """Show which voxels the threshold takes."""
         if self.layer is not layer:
             self.end()
             self._score = score
@@ -58,13 +42,7 @@ class ThresholdPreview:
         layer.contrast_limits = (cut - EDGE, cut + EDGE)
 
     def hide(self, score: NDArray[np.uint8]) -> None:
-        """Show this score instead, from which pieces are missing.
-
-        Parameters
-        ----------
-        score : ndarray, (z, y, x) uint8
-            The score, 0 where a piece is dropped.
-        """
+        """Show this score instead, from which pieces are missing."""
         if self.layer is not None and self.layer.data is not score:
             self.layer.data = score
 

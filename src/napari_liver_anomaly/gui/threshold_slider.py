@@ -15,13 +15,7 @@ AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose
 
 
 class ThresholdSlider(QWidget):
-    """Slider and number box for a score of 0.01 to 1, and "Auto", which a move by hand switches off.
-
-    Parameters
-    ----------
-    value : float
-        The first value.
-    """
+    """Slider and number box for a score of 0.01 to 1, and "Auto", which a move by hand switches off."""
 
     moved = Signal(float)  # at every tick
     settled = Signal(float)  # a moment after the last tick, when the slider is let go
@@ -71,13 +65,7 @@ class ThresholdSlider(QWidget):
         return self.slider.value() / STEPS
 
     def set_value(self, value: float) -> None:
-        """Show a threshold without telling anybody.
-
-        Parameters
-        ----------
-        value : float
-            0.01 to 1.
-        """
+        """Show a threshold without telling anybody."""
         for widget, shown in ((self.slider, round(value * STEPS)), (self.box, value)):
             widget.blockSignals(True)
             widget.setValue(shown)
@@ -85,38 +73,18 @@ class ThresholdSlider(QWidget):
         self._settle.stop()
 
     def set_auto(self, on: bool) -> None:
-        """Show whether the scan chooses, without telling anybody.
-
-        Parameters
-        ----------
-        on : bool
-            True for Auto.
-        """
+        """Show whether the scan chooses, without telling anybody."""
         self.auto.blockSignals(True)
         self.auto.setChecked(on)
         self.auto.blockSignals(False)
 
     def allow(self, on: bool) -> None:
-        """Let the threshold be moved or not. Auto can be chosen before there is anything to move.
-
-        Parameters
-        ----------
-        on : bool
-            True when there is a result.
-        """
+        """Let the threshold be moved or not. Auto can be chosen before there is anything to move."""
         self.slider.setEnabled(on)
         self.box.setEnabled(on)
 
     def tell(self, count: str, remark: str = "") -> None:
-        """Say what the threshold leaves.
-
-        Parameters
-        ----------
-        count : str
-            "3 lesions, 12.4 ml in all".
-        remark : str
-            A small line below; empty hides it.
-        """
+        """Say what the threshold leaves."""
         for label, text in ((self.count, count), (self.remark, remark)):
             label.setText(text)
             label.setVisible(bool(text))

@@ -55,15 +55,7 @@ IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
 
 
 class TumourPanel(Panel):
-    """Find liver tumours in the chosen scan, and look at what was found.
-
-    Parameters
-    ----------
-    napari_viewer : Viewer or ViewerModel
-        The viewer, handed in by napari.
-    engine : Engine, optional
-        Replacements for tests.
-    """
+    """Find liver tumours in the chosen scan, and look at what was found."""
 
     loaded = Signal()  # what was read is on screen
     asked = Signal()  # a scan was not read before a question is answered, which is on screen
@@ -104,18 +96,7 @@ class TumourPanel(Panel):
 
     @staticmethod
     def of(viewer: Any) -> TumourPanel | None:
-        """Find the panel of a viewer.
-
-        Parameters
-        ----------
-        viewer : Viewer
-            The viewer; a proxy of it will do.
-
-        Returns
-        -------
-        TumourPanel or None
-            None when it is not open.
-        """
+        """Find the panel of a viewer."""
         wanted = getattr(viewer, "__wrapped__", viewer)
         return next((p for p in _panels if isalive(p) and p.viewer is wanted), None)
 
@@ -155,15 +136,7 @@ class TumourPanel(Panel):
         self._events.hear(self.viewer.layers.events.removed, self._forget)
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None) -> None:
-        """Read scans in a worker and show them; what only the user can decide is asked in the panel.
-
-        Parameters
-        ----------
-        paths : sequence of Path
-            Files or folders.
-        answers : ReadOptions, optional
-            What the user decided about the first of them.
-        """
+        """Read scans in a worker and show them; what only the user can decide is asked in the panel."""
         self._load(partial(read_scans, list(paths), answers=answers or ASK_ALL, series_in=self._engine.series_in))
 
     def open_sample(self) -> None:
@@ -171,13 +144,7 @@ class TumourPanel(Panel):
         self._load(make_sample)
 
     def open_liver(self, path: Path) -> None:
-        """Read the liver mask of the chosen scan in a worker and show it.
-
-        Parameters
-        ----------
-        path : Path
-            A file.
-        """
+        """Read the liver mask of the chosen scan in a worker and show it."""
         scan = self.inputs.scan.layer
         if scan is None:
             self.messages.note("Load the scan first, then its liver mask.")
@@ -321,13 +288,7 @@ class TumourPanel(Panel):
         self.finished.emit()
 
     def write(self, folder: Path) -> None:
-        """Export the result on screen, in a worker.
-
-        Parameters
-        ----------
-        folder : Path
-            Where to.
-        """
+        """Export the result on screen, in a worker."""
         shown = self._now()
         if shown is None:
             return

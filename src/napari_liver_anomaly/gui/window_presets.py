@@ -14,13 +14,7 @@ WINDOWS_HU = {"Liver": (150, 90), "Soft tissue": (400, 40), "Lung": (1500, -600)
 
 
 class WindowPresets(QWidget):
-    """A row of buttons, one per preset.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        The panel.
-    """
+    """A row of buttons, one per preset."""
 
     picked = Signal(str)
 
@@ -41,30 +35,11 @@ class WindowPresets(QWidget):
 
 
 def limits_hu(name: str) -> tuple[float, float]:
-    """Darkest and brightest value of a preset.
-
-    Parameters
-    ----------
-    name : str
-        "Liver", "Soft tissue", "Lung" or "Bone".
-
-    Returns
-    -------
-    tuple of float
-        HU shown black, HU shown white.
-    """
+    """Darkest and brightest value of a preset."""
     width, level = WINDOWS_HU[name]
     return (level - width / 2, level + width / 2)
 
 
 def apply(name: str, layer: Image) -> None:
-    """Show a layer in a window.
-
-    Parameters
-    ----------
-    name : str
-        Name of the preset.
-    layer : Image
-        A scan or a restored scan in HU.
-    """
+    """Show a layer in a window."""
     layer.contrast_limits = limits_hu(name)

@@ -64,18 +64,7 @@ class ModelSummary:
 
 
 def listed(engine: Engine) -> Sequence[str]:
-    """List the models that are found by name.
-
-    Parameters
-    ----------
-    engine : Engine
-        May name others.
-
-    Returns
-    -------
-    sequence of str
-        The recommended one first, those of one's own last.
-    """
+    """List the models that are found by name."""
     if engine.names is not None:
         return engine.names
     from napari_liver_anomaly.models import names
@@ -84,20 +73,7 @@ def listed(engine: Engine) -> Sequence[str]:
 
 
 def about(engine: Engine, name: str | None) -> ModelSummary:
-    """Say what a model is and how good, from its card alone.
-
-    Parameters
-    ----------
-    engine : Engine
-        May read another card.
-    name : str or None
-        Name of a model, or path of a file.
-
-    Returns
-    -------
-    ModelSummary
-        Empty when there is no model; why, when it cannot be used.
-    """
+    """Say what a model is and how good, from its card alone."""
     if name is None:
         return ModelSummary()
     from napari_liver_anomaly.models.card import ModelCard
@@ -127,32 +103,7 @@ def search(
     written: int | None = None,
     way: Callable[[FoundLiver], object] = lambda _: None,
 ) -> RunResult:
-    """Search a liver for tumours; find the liver first when none is given.
-
-    Parameters
-    ----------
-    engine : Engine
-        What does it.
-    scan, liver : LayerSnapshot
-        Of the two layers; copied first, so that later edits do not reach the run. No liver is one that is to be found.
-    name : str
-        Name of a packaged model, or path of a file.
-    settings : SegmentSettings
-        Threshold, smallest lesion, batch.
-    device : str
-        "auto", "cpu" or "cuda".
-    job : Job
-        Progress and cancel.
-    written : int, optional
-        Checksum of the liver as the program found it, if it did; the result tells when it is still that.
-    way : callable
-        Takes a liver as soon as it is found: it is worth keeping also when the search after it fails.
-
-    Returns
-    -------
-    RunResult
-        The result, with notes to show.
-    """
+    """Search a liver for tumours; find the liver first when none is given."""
     job.at("Preparing the scan", 0, 1)
     volume, findings = volume_of(scan)
     mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
