@@ -15,41 +15,20 @@ if TYPE_CHECKING:
 
     from liver_anomaly_study.published import Line
 
-    Seeds = Sequence[dict[str, Any]]  # one system in one world, as in the record
-    World = dict[str, list[dict[str, Any]]]  # by key of the system
+    Seeds = Sequence[dict[str, Any]]  # one method on one data set, as in the record
+    Record = dict[str, list[dict[str, Any]]]  # of one data set, by key of the method
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of measured figures.
-
-    Attributes
-    ----------
-    head : str
-        What stands above it.
-    cell : callable
-        Takes the seeds of a system, and gives what stands in its row.
-    """
+    """One column of measured figures: its head, and what stands in the row of a method."""
 
     head: str
     cell: Callable[[Seeds], str]
 
 
 def values(seeds: Seeds, path: str) -> list[float]:
-    """Give one pooled figure of every seed.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-    path : str
-        Where it stands in ``pooled``, such as ``dice.case_mean.mean``.
-
-    Returns
-    -------
-    list of float
-        Without the seeds for which it has no meaning.
-    """
+    """One pooled figure of every seed that has it; ``path`` is where it stands in ``pooled``, such as ``dice.case_mean.mean``."""
     found = []
     for seed in seeds:
         value: Any = seed["pooled"]
@@ -61,22 +40,7 @@ def values(seeds: Seeds, path: str) -> list[float]:
 
 
 def over_seeds(path: str, digits: int = 3, *, sd: bool = False) -> Callable[[Seeds], str]:
-    """Make a cell with a pooled figure's mean over seeds.
-
-    Parameters
-    ----------
-    path : str
-        As for :func:`values`.
-    digits : int
-        Decimal places.
-    sd : bool
-        Whether the SD over seeds is said; a dash for a single seed.
-
-    Returns
-    -------
-    callable
-        For a :class:`Column`.
-    """
+    """Make a cell with a pooled figure's mean over seeds, and the SD over seeds if asked for."""
 
     def cell(seeds: Seeds) -> str:
         found = values(seeds, path)
@@ -87,20 +51,7 @@ def over_seeds(path: str, digits: int = 3, *, sd: bool = False) -> Callable[[See
 
 
 def over_slices(path: str, digits: int = 3) -> Callable[[Seeds], str]:
-    """Make a cell with mean ± SD over slices with tumour, both the mean over seeds.
-
-    Parameters
-    ----------
-    path : str
-        As for :func:`values`, of a mean over slices.
-    digits : int
-        Decimal places.
-
-    Returns
-    -------
-    callable
-        For a :class:`Column`.
-    """
+    """Make a cell with mean ± SD over slices with tumour, both the mean over seeds."""
 
     def cell(seeds: Seeds) -> str:
         return f"{over_seeds(f'{path}.mean', digits)(seeds)} ± {over_seeds(f'{path}.sd', digits)(seeds)}"
@@ -109,20 +60,7 @@ def over_slices(path: str, digits: int = 3) -> Callable[[Seeds], str]:
 
 
 def over_cases(figure: str = "dice", digits: int = 3) -> Callable[[Seeds], str]:
-    """Make a cell with mean ± SD over the cases with tumour, each its mean over seeds.
-
-    Parameters
-    ----------
-    figure : str
-        Of a case's row in the record.
-    digits : int
-        Decimal places.
-
-    Returns
-    -------
-    callable
-        For a :class:`Column`.
-    """
+    """Make a cell with mean ± SD over the cases with tumour, each its mean over seeds."""
 
     def cell(seeds: Seeds) -> str:
         found = list(dice_by_case(seeds, figure).values())
@@ -131,36 +69,14 @@ def over_cases(figure: str = "dice", digits: int = 3) -> Callable[[Seeds], str]:
     return cell
 
 
-def planted(seeds: Seeds) -> str:
-    """Say how well a ball 60 HU darker than healthy liver is ranked above the liver around it.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-
-    Returns
-    -------
-    str
-        Mean over seeds; a dash where no liver had room for it.
-    """
-    found = [seed["planted_auroc"] for seed in seeds if seed["planted_auroc"] is not None]
+def inserted(seeds: Seeds) -> str:
+    """AUROC of the inserted lesion against the liver around it, mean over seeds."""
+    found = [seed["inserted_auroc"] for seed in seeds if seed["inserted_auroc"] is not None]
     return number(fmean(found), 3) if found else NONE
 
 
 def change_hu(seeds: Seeds) -> str:
-    """Say how much healthy liver is changed by the restorer, in HU.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-
-    Returns
-    -------
-    str
-        Mean over cases and seeds; a dash where nothing is restored.
-    """
+    """Change of healthy liver by the restorer in HU, mean over cases and seeds."""
     found = [case["change_healthy_hu"] for seed in seeds for case in seed["cases"] if "change_healthy_hu" in case]
     return number(fmean(found), 1) if found else NONE
 
@@ -176,39 +92,20 @@ BESIDE = (
 )
 
 
-def beside_paper(record: World, world: str, lines: Iterable[Line], head: Sequence[str], columns: Sequence[Column]) -> str:
-    """Set measured figures beside published ones, each under a head that says which it is.
-
-    Parameters
-    ----------
-    record : dict
-        What is on record of a world.
-    world : str
-        Its name.
-    lines : iterable of Line
-        Rows.
-    head : sequence of str
-        Above the published columns.
-    columns : sequence of Column
-        Measured here.
-
-    Returns
-    -------
-    str
-        A Markdown table with :data:`BESIDE` at its right; a system that is not on record has dashes.
-    """
+def beside_paper(record: Record, dataset: str, lines: Iterable[Line], head: Sequence[str], columns: Sequence[Column]) -> str:
+    """Set measured figures beside published ones, each under a head that says which it is."""
     rows = []
     for line in lines:
         seeds = record.get(line.key, [])
-        cells = [column.cell([_tidied(seed) for seed in seeds] if line.tidied else seeds) for column in columns] if seeds else []
-        around = [column.cell(seeds) for column in BESIDE] if seeds else []
-        dashes = [NONE] * (len(columns) + len(BESIDE))
-        rows.append([line.label, *(*line.paper, *[NOT_PRINTED] * len(head))[: len(head)], *([*cells, *around] or dashes)])
-    heads = [f"here ({world}): {column.head}" for column in columns]
-    return markdown_table(("system", *head, *heads, *(column.head for column in BESIDE)), rows)
+        shown = [_post_processed(seed) for seed in seeds] if line.post_processed else seeds
+        cells = [column.cell(shown) for column in columns] + [column.cell(seeds) for column in BESIDE] if seeds else []
+        paper = (*line.paper, *[NOT_PRINTED] * len(head))[: len(head)]
+        rows.append([line.label, *paper, *(cells or [NONE] * (len(columns) + len(BESIDE)))])
+    heads = [f"here ({dataset}): {column.head}" for column in columns]
+    return markdown_table(("method", *head, *heads, *(column.head for column in BESIDE)), rows)
 
 
-def _tidied(seed: dict[str, Any]) -> dict[str, Any]:
+def _post_processed(seed: dict[str, Any]) -> dict[str, Any]:
     """Put the Dice after opening and closing where that before it stands; what is taken from scores alone does not change."""
     cases = [case | {"dice": case["post_processed_dice"]} for case in seed["cases"]]
     return seed | {"cases": cases, "pooled": seed["pooled"] | seed["pooled"]["post_processed"]}

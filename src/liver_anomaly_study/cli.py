@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liver_anomaly_study.record import DATASETS
 from napari_liver_anomaly.cli.parser import _seed, run_verb
 from napari_liver_anomaly.cli.verbs import _healthy, _say
 from napari_liver_anomaly.device import CHOICES
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
-from napari_liver_anomaly.models.registry import BUDGET, WORLDS
+from napari_liver_anomaly.models.registry import BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,33 +22,36 @@ if TYPE_CHECKING:
 
 
 def run_systems(args: argparse.Namespace, job: Job) -> None:
-    """List every system with its figures."""
-    from liver_anomaly_study.listing import list_systems, table_of
+    """List every method with its figures."""
+    from liver_anomaly_study.listing import list_methods, table_of
 
-    listed = list_systems()
+    listed = list_methods()
     _say(json.dumps(listed, indent=1, ensure_ascii=False) if args.json else table_of(listed))
 
 
 def run_evidence_run(args: argparse.Namespace, job: Job) -> None:
-    """Train and measure the systems of the comparison, as far as that is not done yet."""
-    from liver_anomaly_study.comparison import Place, plan_runs, run_all
+    """Train and measure the methods of the comparison, as far as that is not done yet."""
+    from liver_anomaly_study.comparison import run_all
+    from liver_anomaly_study.runs import RunFolder, plan_runs
 
-    place = Place(args.out, args.data, tuple(map(tuple, args.fold or ())), args.device, args.threads)
-    runs = plan_runs(place, only=args.only or (), worlds=args.world, seeds=args.seeds, first=args.first_seed, budget=args.budget)
-    done = run_all(runs, place, jobs=args.jobs, job=job)
+    folder = RunFolder(args.out, args.data, tuple(map(tuple, args.fold or ())), args.device, args.threads)
+    runs = plan_runs(
+        folder, only=args.only or (), datasets=args.dataset, seeds=args.seeds, first=args.first_seed, budget=args.budget
+    )
+    done = run_all(runs, folder, jobs=args.jobs, job=job)
     _say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
 
 
 def run_evidence_export(args: argparse.Namespace, job: Job) -> None:
     """Write models of the comparison as files for the model chooser."""
-    from liver_anomaly_study.comparison import Place, Run
     from liver_anomaly_study.export import export
+    from liver_anomaly_study.runs import Run, RunFolder
 
-    place = Place(args.out, args.data, tuple(map(tuple, args.fold)))
+    folder = RunFolder(args.out, args.data, tuple(map(tuple, args.fold)))
     scans = _healthy(args, job)
     for number, key in enumerate(args.only):
         job.at("Writing models", number, len(args.only))
-        path = export(Run("patients", key, args.number, args.seed, args.budget), place, scans, args.to, about=args.about_data)
+        path = export(Run("patients", key, args.number, args.seed, args.budget), folder, scans, args.to, about=args.about_data)
         _say(f"Wrote {path.name}.")
 
 
@@ -65,26 +69,26 @@ def run_evidence_tables(args: argparse.Namespace, job: Job) -> None:
 
 
 def _subject(args: argparse.Namespace) -> Subject:
-    from liver_anomaly_study.comparison import Place
     from liver_anomaly_study.figures.subject import Subject
     from liver_anomaly_study.record import RECORD
+    from liver_anomaly_study.runs import RunFolder
 
-    return Subject(Place(args.out, args.data, ()), args.world, args.budget, args.record or RECORD)
+    return Subject(RunFolder(args.out, args.data, ()), args.dataset, args.budget, args.record or RECORD)
 
 
 def run_evidence_figures(args: argparse.Namespace, job: Job) -> None:
     """Draw the figures that need models and images, and say which were left out."""
-    from liver_anomaly_study.figures.making import PAGE, draw_pictures
+    from liver_anomaly_study.figures.figures_page import PAGE, draw_figures
 
-    for_all = args.world == "phantom"
+    for_all = args.dataset == "phantom"
     folder = args.pictures or (Path("docs/images/evidence") if for_all else args.out / "pictures")
     page = args.page or ((Path("docs/evidence") if for_all else folder) / PAGE)
-    for line in draw_pictures(_subject(args), folder, page, only=tuple(args.only or ()), job=job):
+    for line in draw_figures(_subject(args), folder, page, only=tuple(args.only or ()), job=job):
         _say(line)
 
 
 def run_evidence_long(args: argparse.Namespace, job: Job) -> None:
-    """Train one system long, measured on the way, as far as that is not on record."""
+    """Train one method for long, measured on the way, as far as that is not on record."""
     from liver_anomaly_study.long_training import run_special
 
     _say(f"On record: {run_special(args.what, _subject(args), seeds=args.seeds, job=job).name}.")
@@ -105,15 +109,17 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the study."""
     parser = argparse.ArgumentParser(prog="liver-anomaly-study", description=NOT_A_MEDICAL_DEVICE)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", help="What to do.")
-    verb = _verb(verbs, "systems", "List every system with its paper, size and figures.")
+    verb = _verb(verbs, "systems", "List every method with its paper, size and figures.")
     verb.add_argument("--json", action="store_true", help="As data, instead of a table.")
 
     verb = _verb(verbs, "run", "Train and measure what is missing; a stopped run goes on where it was.", "evidence-run")
     verb.add_argument("--data", type=Path, help="Folder of NAME_ct, NAME_liver and NAME_tumour files; without it, phantom only.")
     verb.add_argument("--fold", nargs="+", action="append", metavar="NAME", help="Cases measured together; repeat for each fold.")
-    verb.add_argument("--only", nargs="+", metavar="KEY", help="These systems; 'liver-anomaly-study systems' lists them.")
-    verb.add_argument("--world", nargs="+", choices=WORLDS, default=WORLDS, help="Patients, phantom, or both. Default both.")
-    verb.add_argument("--seeds", type=int, default=1, help="Trainings of each system on each fold. Default 1.")
+    verb.add_argument("--only", nargs="+", metavar="KEY", help="These methods; 'liver-anomaly-study systems' lists them.")
+    verb.add_argument(
+        "--dataset", "--world", nargs="+", choices=DATASETS, default=DATASETS, help="Patients, phantom, or both. Default both."
+    )
+    verb.add_argument("--seeds", type=int, default=1, help="Trainings of each method on each fold. Default 1.")
     verb.add_argument(
         "--first-seed", type=_seed, default=0, help="Seed of the first of them, where others are on record. Default 0."
     )
@@ -149,18 +155,18 @@ def make_parser() -> argparse.ArgumentParser:
         help="Page of figures. Default: docs/evidence/figures.md for the phantom, beside the pictures for patients.",
     )
     verb = _verb(
-        verbs, "long-training", "Train one system long and measure it on the way, for two of the figures.", "evidence-long"
+        verbs, "long-training", "Train one method for long and measure it on the way, for two of the figures.", "evidence-long"
     )
     _subject_flags(verb)
     verb.add_argument(
         "--what",
         choices=("segmenter", "cycles"),
         default="segmenter",
-        help="Segmenter of the two-stage system, or ASC-Net's cycles.",
+        help="Segmenter of the two-stage model, or ASC-Net's cycles.",
     )
     verb.add_argument("--seeds", type=int, default=3, help="Trainings on each fold. Default 3.")
 
-    verb = _verb(verbs, "export", "Write trained systems as models for the panel and 'segment'.", "evidence-export")
+    verb = _verb(verbs, "export", "Write models of the comparison as files for the panel and 'segment'.", "evidence-export")
     verb.add_argument("--data", type=Path, required=True, help="Folder of cases, as for 'liver-anomaly-study run'.")
     verb.add_argument(
         "--fold", nargs="+", action="append", required=True, metavar="NAME", help="The folds, as for 'liver-anomaly-study run'."
@@ -168,7 +174,7 @@ def make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--healthy", type=Path, nargs="+", required=True, help="Files made by 'prepare --keep-names', for the cards."
     )
-    verb.add_argument("--only", nargs="+", required=True, metavar="KEY", help="Which systems.")
+    verb.add_argument("--only", nargs="+", required=True, metavar="KEY", help="Which methods.")
     verb.add_argument("--number", type=int, default=1, help="The model that never saw this fold, from 1. Default 1.")
     verb.add_argument("--seed", type=_seed, default=0, help="Which training of several. Default 0.")
     verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates that they were trained for. Default {BUDGET}.")
@@ -191,6 +197,6 @@ def _subject_flags(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--data", type=Path, help="Folder of cases, as for 'liver-anomaly-study run', where OUT does not hold them prepared."
     )
-    verb.add_argument("--world", choices=WORLDS, default="phantom", help="Patients or phantom. Default phantom.")
+    verb.add_argument("--dataset", "--world", choices=DATASETS, default="phantom", help="Patients or phantom. Default phantom.")
     verb.add_argument("--budget", type=int, default=BUDGET, help=f"Updates of the trainings. Default {BUDGET}.")
     verb.add_argument("--record", type=Path, help="Folder of the record. Default: the one that comes with the program.")

@@ -1,10 +1,10 @@
-"""The list of all systems with their figures, as data and as a table for people; needs no torch."""
+"""The list of all methods with their figures, as data and as a table for people; needs no torch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from liver_anomaly_study.record import systems
+from liver_anomaly_study.record import methods
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import names, path_of
 from napari_liver_anomaly.models.card import ModelCard
@@ -13,19 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NONE = "–"
-HEAD = ("system", "status", "parameters", "size", "Dice ± SD, patients", "Dice ± SD, phantom", "installed as")
+HEAD = ("method", "status", "parameters", "size", "Dice ± SD, patients", "Dice ± SD, phantom", "installed as")
 WIDTHS = (22, 12, 11, 9, 26, 19, 15)  # with the gaps 120 columns
 NOTE = "Dice: mean over cases ± SD over cases (cases × seeds). Install a model with 'liver-anomaly install FILE'."
 
 
-def list_systems() -> list[dict[str, Any]]:
-    """List every system with its figures, and the models of it that are there.
-
-    Returns
-    -------
-    list of dict
-        As given by ``record.systems``, with ``installed`` (whether a weights file of it is there) and ``models``, the names of these files.
-    """
+def list_methods() -> list[dict[str, Any]]:
+    """List every method with its figures, and the models of it that are there."""
     found: dict[str, list[str]] = {}
     for name in names():
         try:
@@ -34,22 +28,11 @@ def list_systems() -> list[dict[str, Any]]:
             continue
         if entry is not None:
             found.setdefault(entry.key, []).append(name)
-    return [system | {"installed": system["key"] in found, "models": found.get(system["key"], [])} for system in systems()]
+    return [one | {"installed": one["key"] in found, "models": found.get(one["key"], [])} for one in methods()]
 
 
 def table_of(listed: Sequence[Mapping[str, Any]]) -> str:
-    """Make the table of systems for a terminal.
-
-    Parameters
-    ----------
-    listed : sequence of dict
-        As given by :func:`list_systems`.
-
-    Returns
-    -------
-    str
-        Two lines for each system, at most 120 columns wide.
-    """
+    """Make the table of methods for a terminal."""
     lines = [_line(HEAD)]
     for one in listed:
         status = "rule" if not one["learns"] else "trained" if one["trained"] else "not trained"
@@ -66,18 +49,7 @@ def table_of(listed: Sequence[Mapping[str, Any]]) -> str:
 
 
 def figure_of(summary: Mapping[str, Any]) -> str:
-    """Say the figure of a system in one world.
-
-    Parameters
-    ----------
-    summary : dict
-        As given by ``record.summary_of``; empty when nothing is on record.
-
-    Returns
-    -------
-    str
-        For example ``0.31 ± 0.25 (12 × 3)``: cases and seeds in brackets.
-    """
+    """Give the figure of a method on one data set, such as ``0.31 ± 0.25 (12 × 3)``: cases and seeds in brackets."""
     if summary.get("case_mean_dice") is None:
         return NONE
     spread = f" ± {summary['sd_cases']:.2f}" if summary.get("sd_cases") is not None else ""

@@ -29,24 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Special:
-    """One kind of special run.
+    """One kind of special run."""
 
-    Attributes
-    ----------
-    name : str
-        Of its file on record, after that of the world.
-    about : callable
-        Folds to what decides the run, apart from seeds.
-    train : callable
-        Trains one seed of one fold and gives what was measured, point by point.
-    sum_up : callable
-        Puts the same point of all folds together.
-    """
-
-    name: str
-    about: Callable[[list[Subject]], dict[str, Any]]
-    train: Callable[[Subject, int, Job], list[dict[str, Any]]]
-    sum_up: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    name: str  # of its file on record, after that of the data set
+    about: Callable[[list[Subject]], dict[str, Any]]  # what decides the run, apart from seeds
+    train: Callable[[Subject, int, Job], list[dict[str, Any]]]  # one seed of one fold, point by point
+    sum_up: Callable[[list[dict[str, Any]]], dict[str, Any]]  # puts the same point of all folds together
 
 
 SPECIALS = {
@@ -56,35 +44,11 @@ SPECIALS = {
 
 
 def run_special(what: str, subject: Subject, *, seeds: int = 3, job: Job | None = None) -> Path:
-    """Train and measure what is not on record yet, seed by seed.
-
-    Parameters
-    ----------
-    what : str
-        Of :data:`SPECIALS`.
-    subject : Subject
-        Whose two-stage systems, one for each fold, say what is learned from and what is measured.
-    seeds : int
-        How many trainings on each fold.
-    job : Job, optional
-        Progress and cancel; finished seeds are kept.
-
-    Returns
-    -------
-    Path
-        The file on record: what decides the run, and ``seeds`` with their points.
-
-    Raises
-    ------
-    Refusal
-        When the two-stage system of a fold is not there, or what is on record is of other settings.
-    Cancelled
-        When the job was cancelled.
-    """
+    """Train and measure what is not on record yet, seed by seed."""
     job, special = job or Job(), SPECIALS[what]
-    path = subject.record / f"{subject.world}-{special.name}.json"
+    path = subject.record / f"{subject.dataset}-{special.name}.json"
     folds = [replace(subject, fold=fold) for fold in range(1, _folds(subject) + 1)]
-    about = {"world": subject.world, "folds": len(folds), "budget": subject.budget, **special.about(folds)}
+    about = {"dataset": subject.dataset, "folds": len(folds), "budget": subject.budget, **special.about(folds)}
     found: dict[str, Any] = read_json(path) if path.exists() else {**about, "seeds": []}
     if odd := [key for key, value in about.items() if found.get(key) != value]:
         raise Refusal(
@@ -103,8 +67,8 @@ def run_special(what: str, subject: Subject, *, seeds: int = 3, job: Job | None 
 
 
 def _folds(subject: Subject) -> int:
-    """How many folds the two-stage system was measured in."""
-    path = subject.place.result(subject.run("two-stage"))
+    """How many folds the two-stage method was measured in."""
+    path = subject.folder.result(subject.run("two-stage"))
     if not path.exists():
         raise subject.lacking("two-stage")
     return int(read_json(path)["of_folds"])

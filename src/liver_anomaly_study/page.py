@@ -7,35 +7,23 @@ from typing import TYPE_CHECKING
 
 from liver_anomaly_study.charts import CHARTS, draw_charts, drawable
 from liver_anomaly_study.paper_tables import NOTHING, tables
-from liver_anomaly_study.record import seeds_of
+from liver_anomaly_study.record import DATASETS, seeds_of
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.models.registry import WORLDS
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liver_anomaly_study.cells import World
+    from liver_anomaly_study.cells import Record
 
 PAGE = "systems.md"
 IMAGES = "../images/evidence"  # from the page
 START, END = "<!-- made by liver-anomaly-study tables: {} -->", "<!-- to here -->"
 
 
-def blocks(records: Mapping[str, World]) -> dict[str, str]:
-    """Make all that stands between marks.
-
-    Parameters
-    ----------
-    records : mapping of str to dict
-        World to what is on record of it, from :func:`record.seeds_of`.
-
-    Returns
-    -------
-    dict
-        Name to Markdown; a chart without figures is a sentence and no picture.
-    """
+def blocks(records: Mapping[str, Record]) -> dict[str, str]:
+    """Make all that stands between marks."""
     there = drawable(records)
     shown = {
         name: f"![{chart.title}]({IMAGES}/{name}.svg)\n" if name in there else f"Chart: {NOTHING}"
@@ -45,27 +33,7 @@ def blocks(records: Mapping[str, World]) -> dict[str, str]:
 
 
 def renewed(text: str, made: Mapping[str, str], mark: str = START) -> str:
-    """Put new blocks in place of the old ones.
-
-    Parameters
-    ----------
-    text : str
-        The page; may be empty.
-    made : mapping of str to str
-        From :func:`blocks`.
-    mark : str
-        What stands before a block, with braces for its name.
-
-    Returns
-    -------
-    str
-        The page with every block; one that it had no place for stands at its end, under its name.
-
-    Raises
-    ------
-    Refusal
-        When a block has no end, or stands there twice.
-    """
+    """Put new blocks in place of the old ones."""
     for name, block in made.items():
         start = mark.format(name)
         new = f"{start}\n\n{block}\n{END}"
@@ -80,26 +48,8 @@ def renewed(text: str, made: Mapping[str, str], mark: str = START) -> str:
 
 
 def write_page(folder: Path, record: Path | None = None) -> list[str]:
-    """Make page and charts again, from the record alone.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds the page, or will; the charts go to ``../images/evidence`` beside it.
-    record : Path, optional
-        Folder of the record; the one that comes with the package when nothing is said.
-
-    Returns
-    -------
-    list of str
-        Names of the files written.
-
-    Raises
-    ------
-    Refusal
-        When matplotlib is not installed, or the page's marks are damaged; nothing is written then.
-    """
-    records = {world: seeds_of(world, record) for world in WORLDS}
+    """Make page and charts again, from the record alone."""
+    records = {dataset: seeds_of(dataset, record) for dataset in DATASETS}
     path = folder / PAGE
     text = renewed(path.read_text(encoding="utf-8") if path.exists() else "# The systems of the literature\n", blocks(records))
     written = draw_charts(records, folder / IMAGES)

@@ -17,20 +17,7 @@ PATIENT_OF = {"lits_014": "lits_014, lits_015", "lits_015": "lits_014, lits_015"
 
 
 def by_patient(seeds: Seeds, figure: str = "dice") -> dict[str, float]:
-    """Give a figure of every patient with tumour, mean over seeds and over the patient's scans.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-    figure : str
-        Of a case's row.
-
-    Returns
-    -------
-    dict
-        Patient to figure.
-    """
+    """Give a figure of every patient with tumour, mean over seeds and over the patient's scans."""
     found: dict[str, list[float]] = {}
     for case, value in dice_by_case(seeds, figure).items():
         found.setdefault(PATIENT_OF.get(case, case), []).append(value)
@@ -38,18 +25,7 @@ def by_patient(seeds: Seeds, figure: str = "dice") -> dict[str, float]:
 
 
 def paired(first: dict[str, float], second: dict[str, float]) -> Comparison:
-    """Compare two systems over the patients that both were measured on.
-
-    Parameters
-    ----------
-    first, second : dict
-        From :func:`by_patient`.
-
-    Returns
-    -------
-    Comparison
-        First minus second.
-    """
+    """Compare two systems over the patients that both were measured on."""
     from napari_liver_anomaly.metrics import compare
 
     both = sorted(first.keys() & second.keys())
@@ -57,18 +33,7 @@ def paired(first: dict[str, float], second: dict[str, float]) -> Comparison:
 
 
 def tested(found: Comparison) -> list[str]:
-    """Write a comparison into three cells.
-
-    Parameters
-    ----------
-    found : Comparison
-        From :func:`paired`.
-
-    Returns
-    -------
-    list of str
-        Number of patients, median difference, and p or that there are too few pairs for one.
-    """
+    """Write a comparison into three cells."""
     if not found.n:
         return [NONE] * 3
     return [str(found.n), f"{found.median_difference:+.3f}", f"{found.p:.2g}" if found.p == found.p else "too few pairs"]

@@ -19,29 +19,17 @@ NOT_PRINTED = "–"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a published table, or one of ours that belongs beside it.
-
-    Attributes
-    ----------
-    label : str
-        What it is called.
-    key : str
-        Which of our systems it is; empty where we have none.
-    paper : tuple of str
-        Its cells under the columns of the paper; empty where the paper has no such row.
-    tidied : bool
-        Whether its guess was opened and closed.
-    """
+    """One row of a published table, or one of ours that belongs beside it."""
 
     label: str
-    key: str = ""
-    paper: tuple[str, ...] = ()
-    tidied: bool = False
+    key: str = ""  # which of our methods it is; empty where we have none
+    paper: tuple[str, ...] = ()  # cells under the columns of the paper; empty where the paper has no such row
+    post_processed: bool = False  # whether the prediction was opened and closed
 
 
-CONTROLS = (
-    Line("control: darker than the liver's median", "dark-rule"),
-    Line("control: darker than its surroundings", "local-z"),
+BASELINES = (
+    Line("baseline: darker than the liver's median", "dark-rule"),
+    Line("baseline: darker than its surroundings", "local-z"),
 )
 
 P2_TABLE_1_HEAD = ("paper (LiTS, Dice)",)
@@ -50,7 +38,7 @@ P2_TABLE_1 = (
     Line("DRAEM", "draem", ("0.1475",)),
     Line("Zhang et al., layer decomposition", "layers", ("0.4078 (copied)",)),
     Line("ASC-Net", "asc-net", ("0.3224 (copied)",)),
-    Line("ASC-Net + post-processing", "asc-net", ("0.5023 (copied)",), tidied=True),
+    Line("ASC-Net + post-processing", "asc-net", ("0.5023 (copied)",), post_processed=True),
     Line("Hu et al.", "hu", ("0.5977 (copied)",)),
     Line("the paper's own: two-stage", "two-stage", ("0.5303",)),
     Line("two-stage, with our additions", "two-stage-ours"),
@@ -58,7 +46,7 @@ P2_TABLE_1 = (
     Line("denoising autoencoder", "dae"),
     Line("autoencoder, latent image", "ae-spatial"),
     Line("autoencoder, latent vector", "ae-dense"),
-    *CONTROLS,
+    *BASELINES,
 )
 
 # Two phases, pseudo anomalies, U-Net; the paper ran five of the eight cells. Its stars are left out: see the page.
@@ -96,7 +84,7 @@ P3_TABLES = (
     Line("patches by Poisson's equation (PII)", "random-shape-pii"),
     Line("pieces cut and pasted (CutPaste)", "random-shape-cutpaste"),
     Line("natural synthetic anomalies (NSA)", "random-shape-nsa"),
-    *CONTROLS,
+    *BASELINES,
 )
 
 P1_TABLE_1_HEAD = ("paper (MS-SEG, Dice, without post-processing)", "paper (MS-SEG, Dice, with)")
@@ -117,7 +105,7 @@ P1_TABLE_1 = (
     Line("VAE, restoration", "", ("0.058", "0.211 ± 0.122")),
     Line("AnoVAEGAN", "", ("0.066", "0.200 ± 0.133")),
     Line("the paper's own: ASC-Net", "asc-net", ("0.3294 ± 0.3598", "0.4820 ± 0.4784")),
-    *CONTROLS,
+    *BASELINES,
 )
 
 # Data, then Dice without and with post-processing. † An SD that no set of numbers between 0 and 1 with this mean can have.
@@ -143,16 +131,16 @@ P4_TABLE_2_HEAD = {
     "phantom": ("paper (ISLES, trained on BraTS, AUPRC)", "paper (ISLES, [DICE], oracle)"),
 }
 P4_TABLE_2 = {
-    world: (
+    dataset: (
         Line("AE, dense", "ae-dense", ae),
         Line("AE, spatial", "ae-spatial"),
         Line("VAE", "", vae),
         Line("GMVAE", "", gmvae),
         Line("f-AnoGAN", "", gan),
         Line("the paper's own: cycle translation, continuous", "cycle-continuous", cycle),
-        *CONTROLS,
+        *BASELINES,
     )
-    for world, ae, vae, gmvae, gan, cycle in (
+    for dataset, ae, vae, gmvae, gan, cycle in (
         ("patients", ("0.229", "0.378"), ("0.331", "0.440"), ("0.253", "0.408"), ("0.373", "0.453"), ("0.511", "0.544")),
         ("phantom", ("0.043", "0.112"), ("0.050", "0.117"), ("0.057", "0.116"), ("0.076", "0.164"), ("0.110", "0.178")),
     )

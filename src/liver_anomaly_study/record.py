@@ -1,4 +1,4 @@
-"""The stored figures of the comparison: one file for each system and world, with every seed pooled over its folds, that comes with the package."""
+"""The stored figures of the comparison: one file for each method and data set, with every seed pooled over its folds, that comes with the package."""
 
 from __future__ import annotations
 
@@ -6,56 +6,31 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS, WORLDS
+from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DATASETS = ("patients", "phantom")  # what methods are compared on
 RECORD = Path(__file__).parent / "record"
 DIGITS = 5  # decimal places that stored figures keep
-SAID = ("sd_cases", "sd_seeds", "cases", "seeds", "updates", "train_s", "ms_per_slice")
+SHOWN = ("sd_cases", "sd_seeds", "cases", "seeds", "steps", "train_s", "ms_per_slice")
 
 
-def seeds_of(world: str, record: Path | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Read what is on record of one world.
-
-    Parameters
-    ----------
-    world : str
-        ``patients`` or ``phantom``.
-    record : Path, optional
-        Folder written by :func:`gather`; the one that comes with the package when nothing is said.
-
-    Returns
-    -------
-    dict
-        System key to its seeds, each as made by :func:`pooled_over_folds`; a system without a run has no entry.
-    """
+def seeds_of(dataset: str, record: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Read what is on record of one data set: key of the method to its seeds, each from :func:`pooled_over_folds`."""
     folder = record or RECORD
     found = {}
     for entry in SYSTEMS:
-        file = folder / f"{world}-{entry.key}.json"
+        file = folder / f"{dataset}-{entry.key}.json"
         if file.is_file():
             found[entry.key] = json.loads(file.read_text(encoding="utf-8"))["seeds"]
     return found
 
 
 def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Put the folds of one system and seed together.
-
-    Parameters
-    ----------
-    runs : sequence of dict
-        As written by ``comparing.run_one``; every fold has other cases.
-
-    Returns
-    -------
-    dict
-        ``seed``, ``folds``, ``parameters``, ``updates``, ``train_s`` (mean of a fold), ``ms_per_slice``, ``planted_auroc``,
-        ``thresholds``, ``threads``; ``cases``, a row of plain
-        figures for each; and ``pooled``, as :func:`metrics.pool` gives it for all cases.
-    """
+    """Put the folds of one method and seed together."""
     from napari_liver_anomaly.metrics import pool
 
     rows = []
@@ -69,34 +44,20 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             **{key: case[key] for key in ("change_healthy_hu",) if key in case},
         })  # fmt: skip
     mean = {key: round(sum(run[key] for run in runs) / len(runs), 3) for key in ("train_s", "ms_per_slice")}
-    planted = [run["planted_auroc"] for run in runs if run["planted_auroc"] is not None]
-    mean["planted_auroc"] = round(sum(planted) / len(planted), 4) if planted else None
+    inserted = [run["inserted_auroc"] for run in runs if run["inserted_auroc"] is not None]
+    mean["inserted_auroc"] = round(sum(inserted) / len(inserted), 4) if inserted else None
     mean["thresholds"] = [run["threshold"] for run in runs]
-    same = {key: runs[0][key] for key in ("seed", "parameters", "updates", "threads", "version")}
+    same = {key: runs[0][key] for key in ("seed", "parameters", "steps", "threads", "version")}
     return {
-        **same, **mean, "folds": len(runs), "learned_from": [run["learned_from"] for run in runs],
+        **same, **mean, "folds": len(runs), "trained_on": [run["trained_on"] for run in runs],
         "cases": rows, "pooled": pool([case["figures"] for run in runs for case in run["cases"]]),
     }  # fmt: skip
 
 
 def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
-    """Bring finished runs into the record: every system and seed of which all folds are there.
+    """Bring finished runs into the record: every method and seed of which all folds are there.
 
-    Other seeds that are on record of the same cases and length stay; those of other cases or another length go, so that a record is one comparison.
-
-    Parameters
-    ----------
-    runs : Path
-        Folder with the files of ``comparing.run_one``.
-    record : Path
-        Folder to write to, one file for each world and system; files of systems without a run are left as they are.
-    budget : int
-        Updates of the runs that are taken; runs of other lengths are no folds of theirs. Rules, which do not learn, are always taken.
-
-    Returns
-    -------
-    list of str
-        Names of the files written.
+    Seeds on record of other cases or another length go, so that a record is one comparison.
     """
     from napari_liver_anomaly.metrics import plain
 
@@ -105,18 +66,18 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
         run = json.loads(file.read_text(encoding="utf-8"))
         if run["budget"] not in (0, budget):
             continue
-        there.setdefault((run["world"], run["key"]), {}).setdefault(run["seed"], []).append(run)
+        there.setdefault((run["dataset"], run["key"]), {}).setdefault(run["seed"], []).append(run)
     written = []
-    for (world, key), seeds in there.items():
+    for (dataset, key), seeds in there.items():
         whole = [group for _, group in sorted(seeds.items()) if len(group) == group[0]["of_folds"]]
         if not whole:
             continue
-        path = record / f"{world}-{key}.json"
+        path = record / f"{dataset}-{key}.json"
         new = [pooled_over_folds(group) for group in whole]
         old = json.loads(path.read_text(encoding="utf-8"))["seeds"] if path.is_file() else []
         known = {seed["seed"] for seed in new}
         kept = [seed for seed in old if seed["seed"] not in known and _comparable(seed, new[0])]
-        found = {"world": world, "key": key, "seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}
+        found = {"dataset": dataset, "key": key, "seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}
         with replacing(path) as beside:
             beside.write_text(json.dumps(plain(found, DIGITS), ensure_ascii=False) + "\n", encoding="utf-8")
         written.append(path.name)
@@ -125,27 +86,12 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
 
 def _comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two seeds were trained as long, on the same livers, and measured on the same."""
-    same = [
-        ({case["case"] for case in seed["cases"]}, seed["updates"], seed["folds"], seed["learned_from"]) for seed in (one, other)
-    ]
+    same = [({case["case"] for case in seed["cases"]}, seed["steps"], seed["folds"], seed["trained_on"]) for seed in (one, other)]
     return same[0] == same[1]
 
 
 def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[str, float]:
-    """Give every tumour case's Dice, mean over seeds.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-    figure : str
-        Another figure of the case's row instead, such as ``average_precision``.
-
-    Returns
-    -------
-    dict
-        Name of the case to Dice; cases without tumour have none.
-    """
+    """Dice, or another figure, of every case with tumour, mean over seeds."""
     values: dict[str, list[float]] = {}
     for seed in seeds:
         for case in seed["cases"]:
@@ -155,20 +101,7 @@ def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[
 
 
 def summary_of(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up one system in one world.
-
-    Parameters
-    ----------
-    seeds : sequence of dict
-        As in the record.
-
-    Returns
-    -------
-    dict
-        ``case_mean_dice``: mean over cases with tumour of the mean over seeds; ``sd_cases`` over cases, ``sd_seeds`` over seeds' means (None for
-        one); ``cases``, ``seeds``, ``parameters``, ``updates``; ``train_s`` and ``ms_per_slice``, medians over seeds, since a
-        machine that does other work, or a training that is paused, makes single ones long.
-    """
+    """Sum up one method on one data set; times are medians over seeds, since a machine that does other work makes single ones long."""
     from statistics import fmean, median, stdev
 
     cases = list(dice_by_case(seeds).values())
@@ -177,23 +110,15 @@ def summary_of(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "case_mean_dice": round(fmean(cases), 4) if cases else None,
         "sd_cases": round(stdev(cases), 4) if len(cases) > 1 else None,
         "sd_seeds": round(stdev(means), 4) if len(means) > 1 else None,
-        "cases": len(cases), "seeds": len(seeds), "parameters": seeds[0]["parameters"], "updates": seeds[0]["updates"],
+        "cases": len(cases), "seeds": len(seeds), "parameters": seeds[0]["parameters"], "steps": seeds[0]["steps"],
         "train_s": round(median(seed["train_s"] for seed in seeds), 1),
         "ms_per_slice": round(median(seed["ms_per_slice"] for seed in seeds), 2),
     }  # fmt: skip
 
 
-def systems() -> list[dict[str, Any]]:
-    """List every system with its state and figures.
-
-    Returns
-    -------
-    list of dict
-        In the order of :data:`SYSTEMS`: ``key``, ``title``, ``paper``, ``trained`` (whether a training, or for a rule a measurement, is on
-        record), ``learns``, ``restores``, ``parameters``, ``megabytes`` (of its weights in single precision), ``case_mean_dice`` on patients and
-        the rest of :func:`summary_of`, and ``phantom`` with the same for the phantom; None where nothing is on record.
-    """
-    patients, phantom = (seeds_of(world) for world in WORLDS)
+def methods() -> list[dict[str, Any]]:
+    """List every method with its state and its figures on patients, and on the phantom under ``phantom``."""
+    patients, phantom = (seeds_of(dataset) for dataset in DATASETS)
     listed = []
     for entry in SYSTEMS:
         here = summary_of(patients[entry.key]) if entry.key in patients else {}
@@ -203,6 +128,6 @@ def systems() -> list[dict[str, Any]]:
             "key": entry.key, "title": entry.title, "paper": entry.paper, "learns": entry.learns, "restores": entry.restores,
             "trained": bool(here or there), "parameters": parameters,
             "megabytes": None if parameters is None else round(parameters * 4 / 1e6, 2),
-            "case_mean_dice": here.get("case_mean_dice"), **{key: here.get(key) for key in SAID}, "phantom": there,
+            "case_mean_dice": here.get("case_mean_dice"), **{key: here.get(key) for key in SHOWN}, "phantom": there,
         })  # fmt: skip
     return listed

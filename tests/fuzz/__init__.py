@@ -41,26 +41,7 @@ ALIKE = 3  # escapes of one kind and place that are kept
 def fuzz(
     *, inputs: int = NO_END, seconds: float = float("inf"), seed: int = 0, jobs: int = 1, job: Job | None = None
 ) -> dict[str, Any]:
-    """Read damaged files until so many were read or so much time has passed.
-
-    Parameters
-    ----------
-    inputs : int
-        How many, at least 1.
-    seconds : float
-        How long, s; the start of a process, which loads all libraries, does not count.
-    seed : int
-        Decides every input, together with its number.
-    jobs : int
-        Processes at once, at least 1.
-    job : Job, optional
-        Progress and cancel.
-
-    Returns
-    -------
-    dict
-        Ready for JSON: inputs by kind of file, refusals by code, right results, every escape, the slowest input, memory, inputs a second, versions.
-    """
+    """Read damaged files until so many were read or so much time has passed."""
     job, start = job or Job(), time.time()
     tally = _Tally(seed, jobs)
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as folder:
@@ -80,20 +61,7 @@ def fuzz(
 
 
 def replay(records: Iterable[dict[str, Any]], folder: Path) -> list[tuple[dict[str, Any], Outcome]]:
-    """Read kept files again in this process.
-
-    Parameters
-    ----------
-    records : iterable of dict
-        As kept by :func:`keep`.
-    folder : Path
-        An empty folder.
-
-    Returns
-    -------
-    list of tuple
-        Each record with what came of it now.
-    """
+    """Read kept files again in this process."""
     from .judging import Bench
 
     bench: Bench = Bench(folder)
@@ -101,20 +69,7 @@ def replay(records: Iterable[dict[str, Any]], folder: Path) -> list[tuple[dict[s
 
 
 def keep(escapes: Iterable[dict[str, Any]], folder: str | Path) -> int:
-    """Add escapes to those that are kept as JSON in a folder, a few of each kind.
-
-    Parameters
-    ----------
-    escapes : iterable of dict
-        As in a report of :func:`fuzz`.
-    folder : path-like
-        Holds ``fuzz_escapes.json``, or will.
-
-    Returns
-    -------
-    int
-        How many were added.
-    """
+    """Add escapes to those that are kept as JSON in a folder, a few of each kind."""
     path = Path(folder) / KEPT
     kept: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     before, seen = len(kept), Counter((one["golden"].split("-")[0], one["how"], one["where"]) for one in kept)

@@ -36,35 +36,7 @@ META = (
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """One sound file, or a folder of them of which one is damaged.
-
-    Attributes
-    ----------
-    name : str
-        What it is, for records.
-    kind : str
-        Which reader it is given to: scan, mask, model, liver, healthy or report.
-    files : dict of str to bytes
-        Contents by file name.
-    target : str
-        The file that is damaged.
-    opened : str
-        What is opened: a file name, or nothing for the folder.
-    header : int
-        Bytes of the target's header.
-    text : bool
-        Whether that header is text.
-    data : tuple of int
-        Where plain voxels lie in the target; a change there changes these voxels and nothing else. Empty where there are none.
-    sealed : bool
-        Whether a checksum covers the whole target, so that damage gives the same voxels or none.
-    inner : bytes
-        What is packed in the target, to be damaged before it is packed with a right checksum; empty where nothing is.
-    pack : callable
-        Makes the target from ``inner``.
-    inner_header, inner_text, inner_data
-        The same for ``inner``.
-    """
+    """One sound file, or a folder of them of which one is damaged."""
 
     name: str
     kind: str
@@ -88,25 +60,13 @@ class Golden:
 
 
 def goldens() -> dict[str, Golden]:
-    """Make them all.
-
-    Returns
-    -------
-    dict of str to Golden
-        By name; the same bytes every time.
-    """
+    """Make them all."""
     made = [*_nifti(), *_nrrd(), *_metaimage(), *_dicom(), *_weights(), *_healthy(), _report()]
     return {golden.name: golden for golden in made}
 
 
 def scan() -> NDArray[np.int16]:
-    """Values of the scan: air around tissue that tells its place.
-
-    Returns
-    -------
-    ndarray, (x, y, z) int16
-        HU.
-    """
+    """Values of the scan: air around tissue that tells its place."""
     x, y, z = np.indices(SHAPE)
     edge = (x == 0) | (y == 0) | (x == SHAPE[0] - 1) | (y == SHAPE[1] - 1)
     return np.where(edge, -1000, 10 * z + (x + 3 * y) % 10).astype(np.int16)

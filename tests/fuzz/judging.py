@@ -60,19 +60,7 @@ class Escape(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one file.
-
-    Attributes
-    ----------
-    how : str
-        right, refused, or the name of the escape: the class of an exception, warning, logged, voxels, geometry, words, unsettled, slow, memory.
-    code : str
-        Of the refusal.
-    where : str
-        For an escape: the deepest line of this package.
-    detail : str
-        For an escape: in words.
-    """
+    """What came of one file."""
 
     how: str
     code: str = ""
@@ -86,13 +74,7 @@ class Outcome:
 
 
 class Bench:
-    """Sound files in a folder, one after another of which is damaged and read.
-
-    Parameters
-    ----------
-    folder : Path
-        Empty; best in memory.
-    """
+    """Sound files in a folder, one after another of which is damaged and read."""
 
     def __init__(self, folder: Path) -> None:
         self.goldens = goldens()
@@ -112,22 +94,7 @@ class Bench:
                 self._expected[golden.name] = None
 
     def damaged(self, golden: Golden, inside: bool, edits: list[Edit]) -> bytes:
-        """Make the damaged file.
-
-        Parameters
-        ----------
-        golden : Golden
-            The sound file.
-        inside : bool
-            Whether what is packed is damaged, and packed again with a right checksum.
-        edits : list of list
-            See :mod:`.mutations`.
-
-        Returns
-        -------
-        bytes
-            Its contents.
-        """
+        """Make the damaged file."""
         return (
             golden.pack(changed(golden.inner, edits, self.sound))
             if inside
@@ -135,18 +102,7 @@ class Bench:
         )
 
     def judged(self, golden: Golden, inside: bool, edits: list[Edit]) -> Outcome:
-        """Damage a file, read it, and judge what came of it.
-
-        Parameters
-        ----------
-        golden, inside, edits
-            As in :meth:`damaged`.
-
-        Returns
-        -------
-        Outcome
-            Right, refused or an escape; the time and memory it took are judged, too.
-        """
+        """Damage a file, read it, and judge what came of it."""
         data = self.damaged(golden, inside, edits)
         (self.folder / golden.name / golden.target).write_bytes(data)
         self.log.lines.clear()
@@ -216,13 +172,7 @@ class _Log(logging.Handler):
 
 
 def peak_mb() -> float:
-    """Tell the most memory that this process has had.
-
-    Returns
-    -------
-    float
-        MB; 0 where the system does not say.
-    """
+    """Tell the most memory that this process has had."""
     try:
         import resource
         import sys

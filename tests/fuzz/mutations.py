@@ -68,22 +68,7 @@ WORD = re.compile(rb"[A-Za-z][\w.-]*")
 
 
 def changed(data: bytes, edits: list[Edit], others: Mapping[str, bytes]) -> bytes:
-    """Do the edits.
-
-    Parameters
-    ----------
-    data : bytes
-        The sound file.
-    edits : list of list
-        As described above.
-    others : mapping of str to bytes
-        Sound files by name, for ``take``.
-
-    Returns
-    -------
-    bytes
-        The damaged file.
-    """
+    """Do the edits."""
     for verb, *rest in edits:
         if verb == "cut":
             data = data[: rest[0]]
@@ -99,28 +84,7 @@ def changed(data: bytes, edits: list[Edit], others: Mapping[str, bytes]) -> byte
 
 
 def damage(rng: random.Random, golden: Golden, data: bytes, header: int, text: bool, others: Mapping[str, bytes]) -> list[Edit]:
-    """Think of some edits.
-
-    Parameters
-    ----------
-    rng : random.Random
-        Decides everything.
-    golden : Golden
-        The file that is damaged; other files are taken to be spliced in.
-    data : bytes
-        The file, or what is packed in it.
-    header : int
-        Bytes of its header.
-    text : bool
-        Whether the header is text, whose words and numbers can be exchanged.
-    others : mapping of str to bytes
-        Sound files by name.
-
-    Returns
-    -------
-    list of list
-        One to four edits.
-    """
+    """Think of some edits."""
     edits: list[Edit] = []
     while not edits or (len(edits) < MOST_EDITS and rng.random() < 0.35):
         if rng.random() < 0.04:

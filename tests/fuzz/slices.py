@@ -11,24 +11,7 @@ PIXELS = (0x7FE0, 0x0010)
 
 
 def lines_of(syntax: str, size: tuple[int, int], place: int, frames: int = 0) -> bytes:
-    """Describe one slice, or one file of many.
-
-    Parameters
-    ----------
-    syntax : str
-        Transfer syntax UID.
-    size : tuple of int
-        Rows, columns.
-    place : int
-        Number of the slice, from 0.
-    frames : int
-        Slices in the file; 0 for an ordinary file of one.
-
-    Returns
-    -------
-    bytes
-        Lines of text.
-    """
+    """Describe one slice, or one file of many."""
     kind = ENHANCED if frames else CT_IMAGE
     rows, columns = size
     lines = [
@@ -51,20 +34,7 @@ def lines_of(syntax: str, size: tuple[int, int], place: int, frames: int = 0) ->
 
 
 def file_of(lines: bytes, pixels: bytes) -> bytes:
-    """Make a file of lines and pixels; a line that says nothing sensible becomes an element that says nothing sensible.
-
-    Parameters
-    ----------
-    lines : bytes
-        As given by :func:`lines_of`, perhaps damaged.
-    pixels : bytes
-        Stored values.
-
-    Returns
-    -------
-    bytes
-        A file with preamble.
-    """
+    """Make a file of lines and pixels; a line that says nothing sensible becomes an element that says nothing sensible."""
     syntax, meta, body = EXPLICIT, b"", b""
     for line in lines.split(b"\n"):
         word, _, rest = line.partition(b" ")

@@ -30,20 +30,7 @@ INSIDE = 0.6  # share of inputs in which what is packed is damaged, where someth
 
 
 def draw(bench: Bench, seed: int, index: int) -> tuple[Golden, bool, list[Edit]]:
-    """Decide one input; the same numbers give the same input.
-
-    Parameters
-    ----------
-    bench : Bench
-        The sound files.
-    seed, index : int
-        0 or more.
-
-    Returns
-    -------
-    tuple of Golden, bool and list
-        As :meth:`Bench.judged` takes them.
-    """
+    """Decide one input; the same numbers give the same input."""
     rng = random.Random(f"{seed}:{index}")
     golden = bench.goldens[bench.turns[index % len(bench.turns)]]
     inside = bool(golden.inner) and rng.random() < INSIDE
@@ -53,20 +40,7 @@ def draw(bench: Bench, seed: int, index: int) -> tuple[Golden, bool, list[Edit]]
 
 
 def least(bench: Bench, golden: Golden, inside: bool, edits: list[Edit], how: str) -> list[Edit]:
-    """Leave out edits without which the same escape is seen.
-
-    Parameters
-    ----------
-    bench, golden, inside, edits
-        As :meth:`Bench.judged` takes them.
-    how : str
-        The escape.
-
-    Returns
-    -------
-    list of list
-        As few edits as do it.
-    """
+    """Leave out edits without which the same escape is seen."""
     for edit in list(edits):
         fewer = [other for other in edits if other is not edit]
         if fewer and bench.judged(golden, inside, fewer).how == how:
@@ -75,20 +49,7 @@ def least(bench: Bench, golden: Golden, inside: bool, edits: list[Edit], how: st
 
 
 def record(golden: Golden, inside: bool, edits: list[Edit], outcome: Outcome) -> dict[str, Any]:
-    """Write down an escape so that it can be tried again.
-
-    Parameters
-    ----------
-    golden, inside, edits
-        As :meth:`Bench.judged` takes them.
-    outcome : Outcome
-        What came of it.
-
-    Returns
-    -------
-    dict
-        Ready for JSON.
-    """
+    """Write down an escape so that it can be tried again."""
     return {
         "golden": golden.name,
         "inside": inside,

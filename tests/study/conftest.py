@@ -35,7 +35,7 @@ def figures(hit: int, healthy: bool = False) -> dict:
     return measure_slices(score, truth, liver_mask, (4.0, 2.5, 2.5), window_px=3)
 
 
-def run(world: str, key: str, fold: int, seed: int, hits: dict[str, int], budget: int = BUDGET) -> dict:
+def run(dataset: str, key: str, fold: int, seed: int, hits: dict[str, int], budget: int = BUDGET) -> dict:
     """One run; ``hits`` are the rows of the tumour that are called in each case."""
     cases = [
         {
@@ -45,21 +45,21 @@ def run(world: str, key: str, fold: int, seed: int, hits: dict[str, int], budget
             "dice_at_half": 0.25,
         }
         | ({"change_healthy_hu": 2.0 + fold} if entry_of(key).restores else {})
-        for name in FOLDS[world][fold - 1]
+        for name in FOLDS[dataset][fold - 1]
     ]
     return {
-        "world": world, "key": key, "fold": fold, "seed": seed, "budget": budget if entry_of(key).learns else 0, "of_folds": len(FOLDS[world]),
-        "learned_from": ["a"], "parameters": 12345, "updates": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0,
-        "planted_auroc": 0.9, "threshold": 0.5, "threads": 1, "version": "0", "cases": cases,
+        "dataset": dataset, "key": key, "fold": fold, "seed": seed, "budget": budget if entry_of(key).learns else 0, "of_folds": len(FOLDS[dataset]),
+        "trained_on": ["a"], "parameters": 12345, "steps": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0,
+        "inserted_auroc": 0.9, "threshold": 0.5, "threads": 1, "version": "0", "cases": cases,
     }  # fmt: skip
 
 
-def write_folds(folder: Path, world: str, key: str, hit: int = 1, seed: int = 0, budget: int = BUDGET) -> None:
+def write_folds(folder: Path, dataset: str, key: str, hit: int = 1, seed: int = 0, budget: int = BUDGET) -> None:
     """Write all folds of a system's seed to ``runs`` in a folder; in every second case one row more is called than ``hit``."""
     (folder / "runs").mkdir(exist_ok=True)
-    for fold, names in enumerate(FOLDS[world], start=1):
-        made = run(world, key, fold, seed, {name: min(6, hit + place % 2) for place, name in enumerate(names)}, budget)
-        (folder / "runs" / f"{world}-{key}-f{fold}-s{seed}-b{made['budget']}.json").write_text(json.dumps(made))
+    for fold, names in enumerate(FOLDS[dataset], start=1):
+        made = run(dataset, key, fold, seed, {name: min(6, hit + place % 2) for place, name in enumerate(names)}, budget)
+        (folder / "runs" / f"{dataset}-{key}-f{fold}-s{seed}-b{made['budget']}.json").write_text(json.dumps(made))
 
 
 @pytest.fixture

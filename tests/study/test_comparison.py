@@ -1,4 +1,4 @@
-"""The comparison: nobody is measured by a model that saw him, what is done is not done again, and a planted ball is what it says."""
+"""The comparison: nobody is measured by a model that saw him, what is done is not done again, and a inserted ball is what it says."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from builders import healthy_slices
-from liver_anomaly_study import cases, comparison, record
-from liver_anomaly_study.cases import Liver
+from liver_anomaly_study import cases, comparison, record, runs
+from liver_anomaly_study.cases import Case
 from liver_anomaly_study.cli import main
-from liver_anomaly_study.comparison import Place, Run, plan_runs, run_all, run_one, score_liver, split
-from liver_anomaly_study.lesion_insertion import inserted_auroc, planted
-from liver_anomaly_study.rules_on_slices import rule_on_slices
+from liver_anomaly_study.comparison import run_all, run_one
+from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
+from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
+from liver_anomaly_study.scoring import rule_on_slices, score_case
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import load
@@ -24,109 +25,109 @@ from napari_liver_anomaly.models.registry import SYSTEMS, plan_of
 FOLDS = (("a", "b"), ("c",))
 
 
-def liver(name: str, *, labelled: bool = True) -> Liver:
+def case(name: str, *, labelled: bool = True) -> Case:
     """Give six slices of a made-up liver with a dark block on two of them."""
     slices = healthy_slices(6, 96)
     images, liver_mask = np.stack(slices.images), np.stack(slices.liver_masks)
     truth = np.zeros(liver_mask.shape, bool)
     truth[3:5, 40:50, 45:55] = True
     images[truth] -= 0.2
-    return Liver(name, images, liver_mask, truth, np.array([[0], [1], [2]]), (4.0, 2.5, 2.5), 300.0, labelled)
+    return Case(name, images, liver_mask, truth, np.array([[0], [1], [2]]), (4.0, 2.5, 2.5), 300.0, labelled)
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    made = [liver("a"), liver("b"), liver("c"), liver("d", labelled=False)]
+def folder(tmp_path, monkeypatch):
+    made = [case("a"), case("b"), case("c"), case("d", labelled=False)]
     monkeypatch.setattr(cases, "patients", lambda *_: made)
-    monkeypatch.setattr(comparison, "patients", lambda *_: made)
-    comparison._livers.cache_clear()
-    return Place(tmp_path, tmp_path, FOLDS, "cpu")
+    monkeypatch.setattr(runs, "patients", lambda *_: made)
+    runs._cases.cache_clear()
+    return RunFolder(tmp_path, tmp_path, FOLDS, "cpu")
 
 
-def test_every_system_is_planned_on_every_fold_before_a_second_seed_begins(place):
-    runs = plan_runs(place, worlds=["patients"], seeds=2)
-    first = [run for run in runs if run.seed == 0]
-    assert runs[: len(first)] == first and len(first) == 2 * len(SYSTEMS)
-    assert {run.key for run in runs if run.seed} == {entry.key for entry in SYSTEMS if entry.learns}
+def test_every_system_is_planned_on_every_fold_before_a_second_seed_begins(folder):
+    planned = plan_runs(folder, datasets=["patients"], seeds=2)
+    first = [run for run in planned if run.seed == 0]
+    assert planned[: len(first)] == first and len(first) == 2 * len(SYSTEMS)
+    assert {run.key for run in planned if run.seed} == {entry.key for entry in SYSTEMS if entry.learns}
     with pytest.raises(Refusal, match="no system called 'nonsense'"):
-        plan_runs(place, only=["nonsense"])
-    assert not plan_runs(replace(place, data=None), worlds=["patients"])
+        plan_runs(folder, only=["nonsense"])
+    assert not plan_runs(replace(folder, data=None), datasets=["patients"])
 
 
-def test_nobody_is_measured_by_a_model_that_saw_him(place):
+def test_nobody_is_measured_by_a_model_that_saw_him(folder):
     for fold in (1, 2):
-        learn, test = split(Run("patients", "dark-rule", fold, 0, 0), place, FRAME)
+        train, test = split(Run("patients", "dark-rule", fold, 0, 0), folder, FRAME)
         assert {one.name for one in test} == set(FOLDS[fold - 1])
-        assert {one.name for one in learn} == set("abcd") - set(FOLDS[fold - 1])
+        assert {one.name for one in train} == set("abcd") - set(FOLDS[fold - 1])
 
 
 @pytest.mark.parametrize("folds", [(("a", "a"),), (("a", "x"),), (("d",),), ()])
-def test_folds_that_cannot_be_are_refused_before_training(place, folds):
+def test_folds_that_cannot_be_are_refused_before_training(folder, folds):
     with pytest.raises(Refusal, match="named twice, or have no tumour mask"):
-        run_all([Run("patients", "dark-rule", 1, 0, 0)], replace(place, folds=folds))
+        run_all([Run("patients", "dark-rule", 1, 0, 0)], replace(folder, folds=folds))
 
 
-def test_a_run_is_done_once_and_its_weights_are_used_again(place, monkeypatch):
+def test_a_run_is_done_once_and_its_weights_are_used_again(folder, monkeypatch):
     run = Run("patients", "random-shape", 1, 0, 2)
-    assert run_all([run], place) == 1
-    stored = json.loads(place.result(run).read_text())
-    assert [case["case"] for case in stored["cases"]] == ["a", "b"] and stored["learned_from"] == ["c", "d"]
-    assert stored["parameters"] == load(place.model(run)).parameters and stored["updates"] == 2 and stored["of_folds"] == 2
-    assert not list(place.model(run).parent.glob("*unfinished*"))
-    assert run_all([run], place) == 0
+    assert run_all([run], folder) == 1
+    stored = json.loads(folder.result(run).read_text())
+    assert [one["case"] for one in stored["cases"]] == ["a", "b"] and stored["trained_on"] == ["c", "d"]
+    assert stored["parameters"] == load(folder.model(run)).parameters and stored["steps"] == 2 and stored["of_folds"] == 2
+    assert not list(folder.model(run).parent.glob("*unfinished*"))
+    assert run_all([run], folder) == 0
     monkeypatch.setattr(comparison, "healthy_slices", None)  # training again would need it
-    stored.pop("threshold")  # as an earlier version wrote it
-    place.result(run).write_text(json.dumps(stored))
-    assert run_all([run], place) == 1
-    again = json.loads(place.result(run).read_text())
+    stored.pop("inserted_auroc")  # as an earlier version wrote it
+    folder.result(run).write_text(json.dumps(stored))
+    assert run_all([run], folder) == 1
+    again = json.loads(folder.result(run).read_text())
     assert again["cases"] == stored["cases"] and 0 < again["threshold"] <= 1
 
 
-def test_other_folds_are_trained_and_measured_again(place):
-    run, other = Run("patients", "random-shape", 1, 0, 2), replace(place, folds=(("c",), ("a", "b")))
-    run_all([run], place)
-    before = load(place.model(run)).hash
+def test_other_folds_are_trained_and_measured_again(folder):
+    run, other = Run("patients", "random-shape", 1, 0, 2), replace(folder, folds=(("c",), ("a", "b")))
+    run_all([run], folder)
+    before = load(folder.model(run)).hash
     assert run_all([run], other) == 1
-    stored = json.loads(place.result(run).read_text())
-    assert [case["case"] for case in stored["cases"]] == ["c"] and stored["learned_from"] == ["a", "b", "d"]
-    assert load(place.model(run)).card["data"]["learned_from"] == ["a", "b", "d"] and load(place.model(run)).hash != before
+    stored = json.loads(folder.result(run).read_text())
+    assert [one["case"] for one in stored["cases"]] == ["c"] and stored["trained_on"] == ["a", "b", "d"]
+    assert load(folder.model(run)).card["data"]["learned_from"] == ["a", "b", "d"] and load(folder.model(run)).hash != before
     assert run_all([run], other) == 0
 
 
-def test_weights_of_another_plan_are_trained_again(place):
+def test_weights_of_another_plan_are_trained_again(folder):
     run = Run("patients", "random-shape", 2, 0, 2)
-    run_one(run, place)
-    model = load(place.model(run))
+    run_one(run, folder)
+    model = load(folder.model(run))
     model.plan = replace(model.plan, schedule=replace(model.plan.schedule, batch=3))
-    model.save(place.model(run), {})
-    run_one(run, place)
-    assert checkpoint.read_card(place.model(run))["settings"] == json.loads(json.dumps(plan_of("random-shape", 2).to_dict()))
+    model.save(folder.model(run), {})
+    run_one(run, folder)
+    assert checkpoint.read_card(folder.model(run))["settings"] == json.loads(json.dumps(plan_of("random-shape", 2).to_dict()))
 
 
-def test_runs_become_a_record_and_the_record_a_list(place, tmp_path):
-    runs = plan_runs(place, only=["dark-rule", "random-shape"], worlds=["patients"], budget=2)
-    run_all(runs[:-1], place)  # one fold of the last system is missing
-    assert record.gather(place.result(runs[0]).parent, tmp_path / "record", 2) == ["patients-dark-rule.json"]
-    run_all(runs, place)
-    record.gather(place.result(runs[0]).parent, tmp_path / "record", 2)
+def test_runs_become_a_record_and_the_record_a_list(folder, tmp_path):
+    planned = plan_runs(folder, only=["dark-rule", "random-shape"], datasets=["patients"], budget=2)
+    run_all(planned[:-1], folder)  # one fold of the last system is missing
+    assert record.gather(folder.result(planned[0]).parent, tmp_path / "record", 2) == ["patients-dark-rule.json"]
+    run_all(planned, folder)
+    record.gather(folder.result(planned[0]).parent, tmp_path / "record", 2)
     seeds = record.seeds_of("patients", tmp_path / "record")
     assert set(seeds) == {"dark-rule", "random-shape"}
     assert set(record.dice_by_case(seeds["dark-rule"])) == {"a", "b", "c"}
     whole = record.summary_of(seeds["dark-rule"])
-    by_hand = [case["figures"]["dice"] for run in runs[:2] for case in json.loads(place.result(run).read_text())["cases"]]
+    by_hand = [one["figures"]["dice"] for run in planned[:2] for one in json.loads(folder.result(run).read_text())["cases"]]
     assert whole["case_mean_dice"] == pytest.approx(np.mean(by_hand), abs=1e-4) and whole["cases"] == 3
 
 
-def test_the_rule_finds_what_is_dark(place):
-    one = liver("a")
-    score, restored = score_liver(rule_on_slices("dark-rule"), one)
+def test_the_rule_finds_what_is_dark(folder):
+    one = case("a")
+    score, restored = score_case(rule_on_slices("dark-rule"), one)
     assert restored is None and score.shape == one.images.shape and not score[~one.liver_mask].any()
     assert (score[3, 43:47, 48:52] >= 0.5).all() and (score[0] >= 0.5).sum() < 0.02 * one.liver_mask[0].sum()
 
 
-def test_the_planted_ball_is_sixty_hu_darker_and_lies_in_healthy_liver():
-    one = liver("a")
-    changed, ranked = planted(one)
+def test_the_inserted_ball_is_sixty_hu_darker_and_lies_in_healthy_liver():
+    one = case("a")
+    changed, ranked = insert_lesion(one)
     apart = (one.images - changed.images) * one.hu_per_unit
     middle = np.argwhere(changed.truth).mean(axis=0).round().astype(int)
     assert apart[tuple(middle)] == pytest.approx(60, abs=0.1) and middle[0] in (0, 1, 2)
@@ -134,12 +135,12 @@ def test_the_planted_ball_is_sixty_hu_darker_and_lies_in_healthy_liver():
     assert 0.3 * 7.24 < volume_ml < 1.1 * 7.24  # 12 mm round, cut off by the ends of a short stack
     assert not (changed.truth & (one.truth | ~one.liver_mask)).any() and not (ranked & one.truth).any()
     assert (apart[~one.liver_mask] == 0).all() and (apart >= -1e-6).all()
-    assert planted(replace(one, healthy=np.zeros((0, 1), int))) is None
+    assert insert_lesion(replace(one, healthy=np.zeros((0, 1), int))) is None
 
 
-def test_the_planted_ball_is_ranked_by_what_sees_it_and_by_no_other():
+def test_the_inserted_ball_is_ranked_by_what_sees_it_and_by_no_other():
     rng = np.random.default_rng(0)
-    livers = [liver("a"), liver("b")]
+    livers = [case("a"), case("b")]
     assert inserted_auroc(rule_on_slices("dark-rule"), livers) > 0.9
     assert inserted_auroc(lambda one: rng.random(one.images.shape).astype(np.float32), livers) == pytest.approx(0.5, abs=0.1)
     assert inserted_auroc(rule_on_slices("dark-rule"), []) is None
@@ -163,12 +164,12 @@ def test_phantoms_are_kept_and_read_back(tmp_path, monkeypatch):
     assert not made[1].truth[made[1].healthy].any()
 
 
-def test_the_command_goes_from_nothing_to_a_model_of_the_panel(place, tmp_path, monkeypatch, capsys):
+def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path, monkeypatch, capsys):
     from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
 
     out = str(tmp_path)
     rest = ["--data", out, "--fold", "a", "b", "--fold", "c", "--budget", "2", "--out", out]
-    assert main(["run", "--only", "random-shape", "--world", "patients", "--device", "cpu", *rest]) == 0
+    assert main(["run", "--only", "random-shape", "--dataset", "patients", "--device", "cpu", *rest]) == 0
     assert "Runs asked for: 2; done now: 2" in capsys.readouterr().out
     box = np.zeros((6, 24, 24), bool)
     box[:, 4:20, 4:20] = True
@@ -179,10 +180,10 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(place, tmp_path, 
     model = load(tmp_path / "models" / "random-shape.safetensors")
     assert [scan["name"] for scan in model.card["data"]["scans"]] == ["c", "d"] and model.card["system"] == "random-shape"
     assert model.card["command"].endswith("--without a b") and 0 < model.card["synthetic"]["held_out_family"]["threshold"] <= 1
-    whole = load(place.model(Run("patients", "random-shape", 1, 0, 2)))
-    sizes = [place.model(Run("patients", "random-shape", 1, 0, 2)), tmp_path / "models" / "random-shape.safetensors"]
+    whole = load(folder.model(Run("patients", "random-shape", 1, 0, 2)))
+    sizes = [folder.model(Run("patients", "random-shape", 1, 0, 2)), tmp_path / "models" / "random-shape.safetensors"]
     assert sizes[1].stat().st_size < 0.6 * sizes[0].stat().st_size
-    one = liver("a")
-    assert score_liver(model, one)[0] == pytest.approx(score_liver(whole, one)[0], abs=0.01)
+    one = case("a")
+    assert score_case(model, one)[0] == pytest.approx(score_case(whole, one)[0], abs=0.01)
     assert main(["export", *rest, *more, "--seed", "7"]) == 3
     assert "was not trained yet" in capsys.readouterr().err

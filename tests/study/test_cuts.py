@@ -21,10 +21,10 @@ def made(seed):
 
 
 def test_the_curve_is_the_dice_of_every_cut_through_the_inverted_reconstruction():
-    wholes, livers = zip(*(made(seed) for seed in range(2)), strict=True)
-    curve = dice_by_cut(counted(list(wholes), list(livers)))
-    inside = np.concatenate([one.liver_mask.ravel() for one in livers])
-    truth = np.concatenate([one.truth.ravel() for one in livers])
+    wholes, cases = zip(*(made(seed) for seed in range(2)), strict=True)
+    curve = dice_by_cut(counted(list(wholes), list(cases)))
+    inside = np.concatenate([one.liver_mask.ravel() for one in cases])
+    truth = np.concatenate([one.truth.ravel() for one in cases])
     inverted = np.rint(255 * (1 - np.concatenate([whole.ravel() for whole in wholes])))
     for cut in (0, 30, 60, 128, 220, 230, 240):
         assert np.isclose(curve[cut], dice((inverted >= cut) & inside, truth)), cut
@@ -32,9 +32,9 @@ def test_the_curve_is_the_dice_of_every_cut_through_the_inverted_reconstruction(
 
 def test_folds_of_a_cycle_are_added_up():
     folds = [{"cycle": 2, **counted([whole], [one])} for whole, one in (made(0), made(1))]
-    wholes, livers = zip(*(made(seed) for seed in range(2)), strict=True)
+    wholes, cases = zip(*(made(seed) for seed in range(2)), strict=True)
     together = sum_cycles(folds)
-    count = counted(list(wholes), list(livers))
+    count = counted(list(wholes), list(cases))
     assert together["histogram"] == count["histogram"].tolist()
     assert together["best_dice"] == dice_by_cut(count).max()
     assert (together["cycle"], together["peaks"]) == (2, 2)

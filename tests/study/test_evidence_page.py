@@ -5,22 +5,21 @@ from __future__ import annotations
 from house.source import REPOSITORY
 from liver_anomaly_study.charts import drawable, mark_of
 from liver_anomaly_study.page import IMAGES, PAGE, START, blocks, renewed
-from liver_anomaly_study.record import seeds_of
-from napari_liver_anomaly.models.registry import WORLDS
+from liver_anomaly_study.record import DATASETS, seeds_of
 
 FOLDER = REPOSITORY / "docs" / "evidence"
 AGAIN = "run 'liver-anomaly-study tables'"
 
 
 def test_the_page_is_what_the_record_says() -> None:
-    records = {world: seeds_of(world) for world in WORLDS}
+    records = {dataset: seeds_of(dataset) for dataset in DATASETS}
     text, made = (FOLDER / PAGE).read_text(encoding="utf-8"), blocks(records)
     assert not (homeless := [name for name in made if START.format(name) not in text]), homeless
     assert renewed(text, made) == text, AGAIN
 
 
 def test_the_charts_are_those_of_the_record() -> None:
-    records = {world: seeds_of(world) for world in WORLDS}
+    records = {dataset: seeds_of(dataset) for dataset in DATASETS}
     drawn = drawable(records)
     there = {path.stem: path for path in (FOLDER / IMAGES).glob("*.svg")}
     for name, chart in drawn.items():

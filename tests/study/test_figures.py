@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from liver_anomaly_study.cases import Liver
+from liver_anomaly_study.cases import Case
 from liver_anomaly_study.cli import main, make_parser
-from liver_anomaly_study.comparison import Place
-from liver_anomaly_study.figures import making, restorations, segmentations
-from liver_anomaly_study.figures.choosing import quiet_slices, same_slice
+from liver_anomaly_study.figures import figures_page, restorations, segmentations
 from liver_anomaly_study.figures.embedding import bottleneck, draw_embedding, nearest_kinds
 from liver_anomaly_study.figures.panels import MARGIN_PX, Window
+from liver_anomaly_study.figures.slice_selection import same_slice, tumour_free_slices
 from liver_anomaly_study.figures.subject import Subject
+from liver_anomaly_study.runs import RunFolder
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models.base import FRAME, Scores
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
@@ -25,7 +25,7 @@ from napari_liver_anomaly.synthesis import Blobs
 pytest.importorskip("matplotlib")
 
 
-def liver(name: str, seed: int) -> Liver:
+def case(name: str, seed: int) -> Case:
     """Ten slices, tumours on the even ones, all larger than what is shown at least."""
     rng = np.random.default_rng(seed)
     y, x = np.ogrid[:64, :64]
@@ -33,7 +33,7 @@ def liver(name: str, seed: int) -> Liver:
     truth = np.zeros_like(liver_mask)
     truth[::2, 20:28, 20 : 28 + seed] = True
     images = np.where(liver_mask, rng.normal(0.5, 0.05, liver_mask.shape) - 0.2 * truth, 0).clip(0, 1).astype(np.float32)
-    return Liver(name, images, liver_mask, truth, np.arange(10)[:, None], (4.0, 2.5, 2.5), 200.0, True)
+    return Case(name, images, liver_mask, truth, np.arange(10)[:, None], (4.0, 2.5, 2.5), 200.0, True)
 
 
 class Fake:
@@ -55,13 +55,13 @@ class Fake:
 
 @pytest.fixture
 def subject(tmp_path):
-    made = Subject(Place(tmp_path / "out", None, ()), "phantom", BUDGET, tmp_path / "record")
-    made._prepared[FRAME] = [liver("train-1", 0), liver("test-2", 1), liver("test-3", 2)]
+    made = Subject(RunFolder(tmp_path / "out", None, ()), "phantom", BUDGET, tmp_path / "record")
+    made._prepared[FRAME] = [case("train-1", 0), case("test-2", 1), case("test-3", 2)]
     (tmp_path / "out" / "models").mkdir(parents=True)
     for key, offset in (("two-stage", 0.0), ("direct", 0.0), ("cell-tp-pa", 0.1)):
         run = made.run(key)
-        made.place.model(run).touch()
-        made._systems[run] = Fake(offset)
+        made.folder.model(run).touch()
+        made._models[run] = Fake(offset)
     return made
 
 
@@ -89,7 +89,7 @@ def test_the_nearest_slice_is_one_of_another_scan():
 
 
 def test_the_narrowest_layer_is_averaged_over_the_liver_alone():
-    one = liver("a", 0)
+    one = case("a", 0)
     restorer = Restorer(RestorerSettings(width=4)).eval()
     left = np.zeros_like(one.liver_mask[0])
     left[:, :8] = True
@@ -114,19 +114,19 @@ def test_slices_from_easy_to_hard_are_those_of_livers_that_were_not_seen(subject
 
 def test_restorations_are_measured_in_hu_on_healthy_pixels_and_against_the_true_healthy_image(subject):
     _, numbers = restorations.draw_restorations(subject)
-    idle, shifted = numbers["systems"]["two-stage"], numbers["systems"]["cell-tp-pa"]
+    idle, shifted = numbers["models"]["two-stage"], numbers["models"]["cell-tp-pa"]
     assert idle == {"healthy_hu": 0.0, "inside_hu": numbers["lesion_hu"]}
     assert numbers["lesion_hu"] > 10
     assert shifted["healthy_hu"] == pytest.approx(20, abs=0.01)  # 0.1 of 200 HU
     assert shifted["inside_hu"] != idle["inside_hu"]
-    said = restorations.words_of_restorations(numbers)
+    said = restorations.caption_of_restorations(numbers)
     assert f"| autoencoder (`cell-tp-pa`) | 20.0 | {shifted['inside_hu']:.1f} |" in said
 
 
 def test_the_embedding_counts_as_many_slices_of_each_kind(subject):
     pytest.importorskip("sklearn")
     figure, numbers = draw_embedding(subject)
-    count = len(quiet_slices(subject.unseen(Fake()))) // 2
+    count = len(tumour_free_slices(subject.held_out(Fake()))) // 2
     assert numbers["slices"] == {"normal": count, "pseudo anomaly": count, "tumour": count}
     assert all(sum(row.values()) == pytest.approx(1, abs=0.01) for row in numbers["nearest"].values())
     again, same = draw_embedding(subject)
@@ -137,34 +137,34 @@ def test_the_embedding_counts_as_many_slices_of_each_kind(subject):
 
 def test_what_is_missing_is_left_out_with_the_command_that_makes_it(subject, tmp_path):
     page, only = tmp_path / "docs" / "figures.md", ("p2-figure-2", "p2-figure-3", "p4-figure-4")
-    said = making.draw_pictures(subject, tmp_path / "images", page, only=only)
+    said = figures_page.draw_figures(subject, tmp_path / "images", page, only=only)
     assert said[0] == "p2-figure-2.png"
-    assert "'liver-anomaly-study long-training --out OUT --world phantom'" in said[1]
-    assert "'liver-anomaly-study run --out OUT --world phantom --only cycle-continuous'" in said[2]
+    assert "'liver-anomaly-study long-training --out OUT --dataset phantom'" in said[1]
+    assert "'liver-anomaly-study run --out OUT --dataset phantom --only cycle-continuous'" in said[2]
     text = page.read_text(encoding="utf-8")
     assert "(../images/p2-figure-2.png)" in text
-    assert text.count(making.NOTHING) == len(making.PICTURES) - 1
+    assert text.count(figures_page.NOTHING) == len(figures_page.PAPER_FIGURES) - 1
     drawn = (tmp_path / "images" / "p2-figure-2.png").read_bytes()
     assert drawn.startswith(b"\x89PNG")
     assert len(drawn) < 150_000
-    making.draw_pictures(subject, tmp_path / "images", page, only=("p2-figure-2",))
+    figures_page.draw_figures(subject, tmp_path / "images", page, only=("p2-figure-2",))
     assert page.read_text(encoding="utf-8") == text
     assert (tmp_path / "images" / "p2-figure-2.png").read_bytes() == drawn
 
 
 def test_a_figure_that_cannot_be_drawn_again_keeps_its_place(subject, tmp_path):
     page = tmp_path / "figures.md"
-    making.draw_pictures(subject, tmp_path, page, only=("p2-figure-2",))
+    figures_page.draw_figures(subject, tmp_path, page, only=("p2-figure-2",))
     text = page.read_text(encoding="utf-8")
-    subject.place.model(subject.run("direct")).unlink()
-    assert "left out" in making.draw_pictures(subject, tmp_path, page, only=("p2-figure-2",))[0]
+    subject.folder.model(subject.run("direct")).unlink()
+    assert "left out" in figures_page.draw_figures(subject, tmp_path, page, only=("p2-figure-2",))[0]
     assert page.read_text(encoding="utf-8") == text
 
 
 def test_every_command_of_every_figure_is_understood():
-    for world in ("phantom", "patients"):
-        for name in making.PICTURES:
-            for line in making.commands(name, world):
+    for dataset in ("phantom", "patients"):
+        for name in figures_page.PAPER_FIGURES:
+            for line in figures_page.commands(name, dataset):
                 make_parser().parse_args(line.split()[1:])
 
 
@@ -172,22 +172,22 @@ def test_patients_never_go_into_a_repository(subject, tmp_path):
     (tmp_path / "repository" / ".git").mkdir(parents=True)
     docs, out = tmp_path / "repository" / "docs", tmp_path / "repository" / "out"
     with pytest.raises(Refusal, match="repository"):
-        making.require_no_repository(docs, tmp_path / "out")
+        figures_page.require_no_repository(docs, tmp_path / "out")
     with pytest.raises(Refusal, match="repository"):
-        making.require_no_repository(docs, docs / "out")
-    making.require_no_repository(out / "pictures", out)
-    making.require_no_repository(tmp_path / "elsewhere", out)
-    subject.world = "patients"
+        figures_page.require_no_repository(docs, docs / "out")
+    figures_page.require_no_repository(out / "pictures", out)
+    figures_page.require_no_repository(tmp_path / "elsewhere", out)
+    subject.dataset = "patients"
     with pytest.raises(Refusal, match="repository"):
-        making.draw_pictures(subject, docs, tmp_path / "figures.md")
+        figures_page.draw_figures(subject, docs, tmp_path / "figures.md")
     assert not docs.exists()
 
 
 def test_the_verb_keeps_patients_in_its_own_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rest = ["--world", "patients", "--record", str(tmp_path / "record"), "--only", "p4-figure-2"]
+    rest = ["--dataset", "patients", "--record", str(tmp_path / "record"), "--only", "p4-figure-2"]
     assert main(["figures", "--out", "out", *rest]) == 0
-    assert "liver-anomaly-study run --out OUT --world patients --only cycle-discrete --data DATA" in capsys.readouterr().out
+    assert "liver-anomaly-study run --out OUT --dataset patients --only cycle-discrete --data DATA" in capsys.readouterr().out
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
         str(Path("out/pictures/figures.md")), str(Path("record/patients-figures.json")),
     ]  # fmt: skip
@@ -195,17 +195,17 @@ def test_the_verb_keeps_patients_in_its_own_folder(tmp_path, monkeypatch, capsys
 
 def test_an_unknown_figure_is_refused(subject, tmp_path):
     with pytest.raises(Refusal, match="no figure called 'p9'"):
-        making.draw_pictures(subject, tmp_path, tmp_path / "figures.md", only=("p9",))
+        figures_page.draw_figures(subject, tmp_path, tmp_path / "figures.md", only=("p9",))
 
 
 def test_a_slice_is_found_where_the_liver_was_prepared_with_more_slices():
-    one = liver("a", 1)
+    one = case("a", 1)
     areas = np.r_[0, 2:9, 4, 0]  # rows of liver
     liver_mask = one.liver_mask & (np.arange(64)[:, None] < 8 + 5 * areas[:, None, None])
-    near = Liver("a", one.images, liver_mask, one.truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
+    near = Case("a", one.images, liver_mask, one.truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
     for before, after in ((1, 1), (2, 0), (0, 0)):
         wide = [(before, after), (3, 3), (0, 0)]
         images, more, truth = (np.pad(part, wide) for part in (near.images, liver_mask, one.truth))
-        other = Liver("a", images, more, truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
+        other = Case("a", images, more, truth, one.healthy, one.spacing_mm, one.hu_per_unit, True)
         assert same_slice(near, 5, other) == 5 + before
         assert same_slice(other, 5 + before, near) == 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from house.source import REPOSITORY
-from liver_anomaly_study.figures.catalogue import PICTURES
-from liver_anomaly_study.figures.making import MARK, PAGE, blocks, numbers_of
+from liver_anomaly_study.figures.catalogue import PAPER_FIGURES
+from liver_anomaly_study.figures.figures_page import MARK, PAGE, blocks, numbers_of
 from liver_anomaly_study.page import renewed
 from liver_anomaly_study.record import RECORD
 
@@ -21,10 +21,10 @@ def test_the_page_is_what_the_record_says() -> None:
     assert renewed(text, made, MARK) == text, AGAIN
 
 
-@pytest.mark.parametrize("name", list(PICTURES))
+@pytest.mark.parametrize("name", list(PAPER_FIGURES))
 def test_a_picture_on_record_is_there_and_small(name: str) -> None:
     if name not in numbers_of("phantom", RECORD):
         pytest.skip("not drawn yet")
-    path = FOLDER / IMAGES / f"{name}.{PICTURES[name].ending}"
+    path = FOLDER / IMAGES / f"{name}.{PAPER_FIGURES[name].ending}"
     assert path.exists(), AGAIN
     assert path.stat().st_size <= LARGEST

@@ -8,7 +8,7 @@ from liver_anomaly_study import listing, record
 from liver_anomaly_study.cli import main
 from napari_liver_anomaly.models.registry import SYSTEMS
 
-RUN = {"parameters": 123_456, "updates": 400, "train_s": 61.0, "ms_per_slice": 2.0}
+RUN = {"parameters": 123_456, "steps": 400, "train_s": 61.0, "ms_per_slice": 2.0}
 
 
 def run(seed, *dices):
@@ -23,7 +23,7 @@ def recorded(monkeypatch):
 
 
 def test_every_system_is_listed_with_what_is_known(recorded):
-    listed = {one["key"]: one for one in listing.list_systems()}
+    listed = {one["key"]: one for one in listing.list_methods()}
     assert list(listed) == [entry.key for entry in SYSTEMS]
     hu = listed["hu"]
     assert (hu["trained"], hu["parameters"], hu["megabytes"], hu["case_mean_dice"]) == (True, 123_456, 0.49, 0.5)
@@ -43,5 +43,5 @@ def test_the_table_fits_a_terminal(recorded, capsys):
 
 
 def test_long_names_of_models_do_not_widen_the_table(recorded):
-    listed = [one | {"models": ["a-rather-long-name-of-a-model"] * 3} for one in listing.list_systems()]
+    listed = [one | {"models": ["a-rather-long-name-of-a-model"] * 3} for one in listing.list_methods()]
     assert max(map(len, listing.table_of(listed).splitlines())) == 120

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from liver_anomaly_study import long_segmenter, long_training
-from liver_anomaly_study.cases import Liver
-from liver_anomaly_study.comparison import Place
-from liver_anomaly_study.figures.segmentations import draw_length, words_of_length
+from liver_anomaly_study.cases import Case
+from liver_anomaly_study.figures.segmentations import caption_of_length, draw_length
 from liver_anomaly_study.figures.subject import Subject
+from liver_anomaly_study.runs import RunFolder
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
@@ -21,14 +21,14 @@ from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.models.registry import build, plan_of
 
 
-def liver(name: str, seed: int) -> Liver:
+def case(name: str, seed: int) -> Case:
     rng = np.random.default_rng(seed)
     y, x = np.ogrid[:32, :32]
     liver_mask = np.repeat((((y - 16) / 14) ** 2 + ((x - 16) / 15) ** 2 < 1)[None], 6, axis=0)
     truth = np.zeros_like(liver_mask)
     truth[:3, 10:16, 10:16] = name.startswith("test")
     images = np.where(liver_mask, rng.normal(0.5, 0.04, liver_mask.shape) - 0.25 * truth, 0).clip(0, 1).astype(np.float32)
-    return Liver(name, images, liver_mask, truth, np.arange(6)[:, None], (4.0, 2.5, 2.5), 200.0, True)
+    return Case(name, images, liver_mask, truth, np.arange(6)[:, None], (4.0, 2.5, 2.5), 200.0, True)
 
 
 @pytest.fixture
@@ -40,15 +40,15 @@ def subject(tmp_path):
         segmenter=SegmenterSettings(width=4),
         schedule=replace(plan.schedule, crop_px=32, batch=4),
     )
-    system = build(plan, seed=0)
-    system.name, system.card = "phantom-two-stage", {"data": {"learned_from": ["train-1"]}}
-    made = Subject(Place(tmp_path, None, ()), "phantom", 300, tmp_path / "record")
+    model = build(plan, seed=0)
+    model.name, model.card = "phantom-two-stage", {"data": {"learned_from": ["train-1"]}}
+    made = Subject(RunFolder(tmp_path, None, ()), "phantom", 300, tmp_path / "record")
     run = made.run("two-stage")
-    for path in (made.place.model(run), made.place.result(run)):
+    for path in (made.folder.model(run), made.folder.result(run)):
         path.parent.mkdir(parents=True)
         path.write_text('{"of_folds": 1}')
-    made._systems[run] = system
-    made._prepared[system.prepare] = [liver("train-1", 1), liver("test-1", 2), liver("test-2", 3)]
+    made._models[run] = model
+    made._prepared[model.prepare] = [case("train-1", 1), case("test-1", 2), case("test-2", 3)]
     monkey = pytest.MonkeyPatch()
     monkey.setattr(long_segmenter, "points_of", lambda normal: [normal, 3 * normal])
     yield made
@@ -63,13 +63,13 @@ def test_points_begin_at_the_normal_length_and_end_at_twenty_times_it():
 
 
 def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
-    system = subject.system("two-stage")
-    before = {name: value.clone() for name, value in system.parts["restorer"].state_dict().items()}
+    model = subject.model("two-stage")
+    before = {name: value.clone() for name, value in model.parts["restorer"].state_dict().items()}
     found = long_segmenter.train_segmenter(subject, 5, Job())
     again = long_segmenter.train_segmenter(subject, 5, Job())
-    assert [point["updates"] for point in found] == [3, 9]
+    assert [point["steps"] for point in found] == [3, 9]
     assert found[0]["epochs"] == pytest.approx(3 * 4 / 6)
-    assert all(torch.equal(value, before[name]) for name, value in system.parts["restorer"].state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in model.parts["restorer"].state_dict().items())
     summed = [long_segmenter.sum_segmenter([point]) for point in found]
     assert summed == [long_segmenter.sum_segmenter([point]) for point in again]
     assert summed[0] != summed[1]
@@ -80,14 +80,14 @@ def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
 
 
 def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(subject):
-    known = subject.system("two-stage")
+    known = subject.model("two-stage")
     plan = replace(known.plan, schedule=replace(known.plan.schedule, segmenter_fall=False))
     normal = build(plan, seed=5)
-    normal.fit(long_segmenter.healthy_slices(subject.learned(known)), restorer=known.restorer)
-    data = long_segmenter.healthy_slices(subject.learned(known))
+    normal.fit(long_segmenter.healthy_slices(subject.training_cases(known)), restorer=known.restorer)
+    data = long_segmenter.healthy_slices(subject.training_cases(known))
     cut = long_segmenter.threshold_of(long_segmenter.validate_on_synthesis(normal, data, plan.schedule, seed=5))
-    alone = long_segmenter.sum_segmenter([{"updates": 3, "epochs": 2.0, "cases": [
-        long_segmenter._judged(normal, one, cut) for one in subject.unseen(known)
+    alone = long_segmenter.sum_segmenter([{"steps": 3, "epochs": 2.0, "cases": [
+        long_segmenter._measured(normal, one, cut) for one in subject.held_out(known)
     ]}])  # fmt: skip
     assert alone == long_segmenter.sum_segmenter([long_segmenter.train_segmenter(subject, 5, Job())[0]])
 
@@ -99,7 +99,7 @@ def test_finished_seeds_are_not_trained_again_and_other_settings_are_refused(sub
         trained.append(seed)
         if seed == 9:
             raise AssertionError
-        return [{"updates": 75 * point, "value": seed + point} for point in (1, 2)]
+        return [{"steps": 75 * point, "value": seed + point} for point in (1, 2)]
 
     special = long_training.Special("long-training", lambda folds: {"times": 2, "normal": [75]}, train, lambda same: same[0])
     monkeypatch.setitem(long_training.SPECIALS, "segmenter", special)
@@ -117,7 +117,7 @@ def test_finished_seeds_are_not_trained_again_and_other_settings_are_refused(sub
 
 
 def test_without_the_two_stage_system_nothing_is_trained(subject):
-    subject.place.result(subject.run("two-stage")).unlink()
+    subject.folder.result(subject.run("two-stage")).unlink()
     with pytest.raises(Refusal, match="--only two-stage"):
         long_training.run_special("segmenter", subject)
     assert not subject.record.exists()
@@ -127,7 +127,7 @@ def test_the_curve_is_summed_up_over_seeds(subject):
     pytest.importorskip("matplotlib")
     seeds = [
         {"seed": seed, "points": [
-            {"updates": 75 * point, "epochs": float(point), "auroc_maximum": 0.8 - 0.1 * seed, "dice_case_mean": 0.5 - 0.1 * point,
+            {"steps": 75 * point, "epochs": float(point), "auroc_maximum": 0.8 - 0.1 * seed, "dice_case_mean": 0.5 - 0.1 * point,
              "dice_at_half": 0.2}
             for point in (1, 2)
         ]}
@@ -136,7 +136,7 @@ def test_the_curve_is_summed_up_over_seeds(subject):
     subject.record.mkdir()
     (subject.record / "phantom-long-training.json").write_text(json.dumps({"times": 2, "normal": [75], "seeds": seeds}))
     _, numbers = draw_length(subject)
-    assert (numbers["normal"], numbers["updates"], numbers["seeds"]) == (75, 150, 2)
+    assert (numbers["normal"], numbers["steps"], numbers["seeds"]) == (75, 150, 2)
     assert numbers["auroc_maximum"]["normal"] == [0.75, 0.071]
     assert numbers["dice_case_mean"] == {
         "normal": [0.4, 0.0],
@@ -145,4 +145,4 @@ def test_the_curve_is_summed_up_over_seeds(subject):
         "highest_at": 75,
         "lowest_single": 0.3,
     }
-    assert "0.750 ± 0.071 after the normal length" in words_of_length(numbers)
+    assert "0.750 ± 0.071 after the normal length" in caption_of_length(numbers)

@@ -10,12 +10,11 @@ import pytest
 from liver_anomaly_study.charts import CHARTS, draw_charts, mark_of
 from liver_anomaly_study.cli import main
 from liver_anomaly_study.page import END, START, blocks, renewed
-from liver_anomaly_study.record import gather, seeds_of
+from liver_anomaly_study.record import DATASETS, gather, seeds_of
 from napari_liver_anomaly.cli import REFUSED
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.models.registry import WORLDS
 
-NONE = {world: {} for world in WORLDS}
+NONE = {dataset: {} for dataset in DATASETS}
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def records(put, tmp_path):
             put("patients", key, hit=hit + 1, seed=1)
     put("phantom", "two-stage", hit=3)
     gather(tmp_path / "runs", tmp_path / "record")
-    return {world: seeds_of(world, tmp_path / "record") for world in WORLDS}
+    return {dataset: seeds_of(dataset, tmp_path / "record") for dataset in DATASETS}
 
 
 def test_words_stay_and_blocks_are_made_again():

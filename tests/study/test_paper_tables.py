@@ -10,8 +10,8 @@ from scipy.stats import wilcoxon
 
 from liver_anomaly_study import published
 from liver_anomaly_study.paper_tables import tables
-from liver_anomaly_study.record import gather, seeds_of
-from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS, WORLDS
+from liver_anomaly_study.record import DATASETS, gather, seeds_of
+from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
 
@@ -28,7 +28,7 @@ def made(put_once):
     put("phantom", "draem", hit=2)
     put("phantom", "cell-pa", hit=4)
     gather(folder / "runs", folder / "record")
-    found = {world: seeds_of(world, folder / "record") for world in WORLDS}
+    found = {dataset: seeds_of(dataset, folder / "record") for dataset in DATASETS}
     return found, tables(found)
 
 
@@ -103,25 +103,25 @@ def test_post_processing_has_its_own_figures(made):
 
 
 def test_the_control_is_beaten_or_not(made):
-    better, worse = row(made[1]["control"], "cell-pa"), row(made[1]["control"], "draem")
+    better, worse = row(made[1]["rule"], "cell-pa"), row(made[1]["rule"], "draem")
     assert (better["Dice: better in"], worse["Dice: better in"]) == ("7 of 7", "0 of 7")
     assert float(better["Dice: median difference"]) > 0 > float(worse["Dice: median difference"])
 
 
 def test_every_system_has_its_lesions_and_false_ones(made):
-    found = row(made[1]["systems"], "dark-rule")
-    assert cell(found, "touched, over 20 mm") == "0 of 0"
-    assert cell(found, "touched, under 10 mm") == "0 of 0"
-    assert cell(found, "touched, 10 to 20 mm") == "8 of 8"
+    found = row(made[1]["methods"], "dark-rule")
+    assert cell(found, "detected, over 20 mm") == "0 of 0"
+    assert cell(found, "detected, under 10 mm") == "0 of 0"
+    assert cell(found, "detected, 10 to 20 mm") == "8 of 8"
     assert found["false lesions per scan"] == f"{10 / 9:.1f}"  # one each, and one more where there is no tumour
-    assert [line["system"] for line in parts(made[1]["systems"])[0]] == [
+    assert [line["method"] for line in parts(made[1]["methods"])[0]] == [
         entry.key for entry in SYSTEMS if entry.key in made[0]["patients"]
     ]
 
 
 def test_paper_and_here_are_never_one_column(made):
     """What stands under a paper's head does not depend on the record, and everything else stands there because of it."""
-    empty = tables({world: {} for world in WORLDS})
+    empty = tables({dataset: {} for dataset in DATASETS})
     for name, text in made[1].items():
         for full, bare in zip(parts(text), parts(empty[name]), strict=False):
             for one, other in zip(full, bare, strict=False):
@@ -157,7 +157,7 @@ def test_only_whole_runs_of_one_length_are_brought_in(put, tmp_path):
     (tmp_path / "runs" / f"patients-dae-f2-s1-b{BUDGET}.json").unlink()
     assert gather(tmp_path / "runs", tmp_path / "record") == ["patients-dae.json"]
     (seed,) = seeds_of("patients", tmp_path / "record")["dae"]
-    assert (seed["updates"], len(seed["cases"])) == (BUDGET, 9)
+    assert (seed["steps"], len(seed["cases"])) == (BUDGET, 9)
     assert seed["cases"][0]["dice"] == pytest.approx(dice(2), abs=1e-5)
 
 
@@ -175,4 +175,4 @@ def test_seeds_on_record_stay_beside_new_ones_of_the_same_cases_and_length(put, 
     ]
     put("patients", "dae", hit=4, seed=2, budget=50)
     gather(tmp_path / "runs", tmp_path / "record", 50)  # another length: a comparison of its own
-    assert [(seed["seed"], seed["updates"]) for seed in seeds_of("patients", tmp_path / "record")["dae"]] == [(2, 50)]
+    assert [(seed["seed"], seed["steps"]) for seed in seeds_of("patients", tmp_path / "record")["dae"]] == [(2, 50)]

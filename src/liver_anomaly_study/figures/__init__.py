@@ -1,1 +1,1 @@
-"""The figures of the papers that need models and images, drawn again on the livers of the comparison; ``making`` lists them."""
+"""The figures of the papers that need models and images, drawn again on the cases of the comparison; ``catalogue`` lists them."""

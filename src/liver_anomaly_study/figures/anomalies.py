@@ -18,27 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from liver_anomaly_study.cases import Liver
+    from liver_anomaly_study.cases import Case
     from liver_anomaly_study.figures.subject import Subject
 
 PHANTOM_SEED, TRIES = 201, 60
-SHARES = (0.02, 0.12)  # of the liver, that an anomaly on show may cover
+FRACTIONS = (0.02, 0.12)  # of the liver slice, covered by an anomaly on show
 LOW_HU, HIGH_HU = -45, 160
 
 
 def draw_recipes(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Draw every recipe on one slice of a digital abdomen.
-
-    Parameters
-    ----------
-    subject : Subject
-        Not used: no model is needed.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers: recipes, and the share of the liver that each anomaly covers.
-    """
+    """Draw every recipe on one slice of a digital abdomen."""
     sample = make_phantom(PhantomSettings(seed=PHANTOM_SEED, tumours=False))
     z = int(sample.liver.voxels.sum(axis=(1, 2)).argmax())
     liver_mask = sample.liver.voxels[z]
@@ -47,68 +36,36 @@ def draw_recipes(subject: Subject) -> tuple[Any, dict[str, Any]]:
     figure, panels = sheet(rows, columns, window, side=2.0, titled=rows)
     places = iter(panels.flat)
     show(next(places), window.of(sample.volume.voxels[z], liver_mask), LOW_HU, HIGH_HU, title="healthy")
-    shares = {}
+    fractions = {}
     for name, kind in RECIPES.items():
         for seed in range(TRIES):
             hu, mask = synthesise_slice(sample.volume, sample.liver, z, kind(), seed)
-            shares[name] = round(float(mask.sum() / liver_mask.sum()), 4)
-            if SHARES[0] <= shares[name] <= SHARES[1]:
+            fractions[name] = round(float(mask.sum() / liver_mask.sum()), 4)
+            if FRACTIONS[0] <= fractions[name] <= FRACTIONS[1]:
                 break
         axes = next(places)
         show(axes, window.of(hu, liver_mask), LOW_HU, HIGH_HU, title=name)
         outline(axes, window.of(mask, liver_mask), TRUTH)
     for axes in places:
         axes.set_visible(False)
-    return figure, {"share_of_liver": shares}
+    return figure, {"fraction_of_liver": fractions}
 
 
-def changed(recipe: Any, liver: Liver, z: int, chance: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Put an anomaly on a slice, and try again where the recipe drew none.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        A family.
-    liver : Liver
-        A liver.
-    z : int
-        Slice without tumour.
-    chance : numpy.random.Generator
-        Where all chance comes from.
-
-    Returns
-    -------
-    tuple of ndarray
-        Image (H, W) float32 and mask (H, W) bool; unchanged and empty when nothing was drawn in twenty tries.
-    """
+def changed(recipe: Any, case: Case, z: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Put an anomaly on a slice, and try again where the recipe drew none."""
     for _ in range(20):
-        drawn = recipe.draw_stack(
-            liver.images[z : z + 1], liver.liver_mask[z : z + 1], liver.hu_per_unit, chance, liver.spacing_mm
-        )
+        drawn = recipe.draw_stack(case.images[z : z + 1], case.liver_mask[z : z + 1], case.hu_per_unit, rng, case.spacing_mm)
         if drawn.mask.any():
             break
     return drawn.image[0], drawn.mask[0]
 
 
-def words_of_recipes(numbers: dict[str, Any]) -> str:
-    """Say what the panel of recipes shows.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_recipes`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
-    shares = numbers["share_of_liver"]
+def caption_of_recipes(numbers: dict[str, Any]) -> str:
+    """Say what the panel of recipes shows."""
+    fractions = numbers["fraction_of_liver"]
     return (
-        f"One healthy slice of a digital abdomen (1.5 mm pixels, {LOW_HU}…{HIGH_HU} HU) and what each of the {len(shares)} "
-        "recipes makes of it, with its "
-        "options as they come; yellow: the mask that a network learns. Of each recipe the first seed is shown whose anomaly "
-        "covers "
-        f"{SHARES[0]:.0%} to {SHARES[1]:.0%} of the liver on this slice (here {min(shares.values()):.1%} to "
-        f"{max(shares.values()):.1%})."
+        f"One healthy slice of a digital abdomen (1.5 mm pixels, {LOW_HU}…{HIGH_HU} HU) and what each of the {len(fractions)} "
+        "recipes makes of it with its default settings; yellow: the target mask for training. For each recipe, the first seed "
+        f"whose anomaly covers {FRACTIONS[0]:.0%} to {FRACTIONS[1]:.0%} of the liver on this slice is shown "
+        f"(here {min(fractions.values()):.1%} to {max(fractions.values()):.1%})."
     )

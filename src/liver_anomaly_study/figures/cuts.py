@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from liver_anomaly_study.figures.choosing import largest_slices
 from liver_anomaly_study.figures.panels import Window, bare, outline, show
+from liver_anomaly_study.figures.slice_selection import largest_slices
 from napari_liver_anomaly.models.asc_parts import peaks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from liver_anomaly_study.cases import Liver
+    from liver_anomaly_study.cases import Case
     from liver_anomaly_study.figures.subject import Subject
 
 KEY = "asc-net"
@@ -26,60 +26,25 @@ CUTS = {"fence": "fence cut $I_{fc}$", "wild": "wild cut $I_{wc}$", "reconstruct
 LEVELS = 256
 
 
-def cuts_of(system: Any, liver: Liver) -> dict[str, NDArray[np.float32]]:
-    """Give the cuts of all slices of a liver.
-
-    Parameters
-    ----------
-    system : AscNet
-        Trained.
-    liver : Liver
-        Any.
-
-    Returns
-    -------
-    dict
-        ``fence``, ``wild`` and ``reconstruction``, (n, H, W) float32.
-    """
-    parts = [system.cuts(liver.images[z : z + 8, None], liver.liver_mask[z : z + 8]) for z in range(0, len(liver.images), 8)]
+def cuts_of(model: Any, case: Case) -> dict[str, NDArray[np.float32]]:
+    """Give the cuts of all slices of a case, (n, H, W)."""
+    parts = [model.cuts(case.images[z : z + 8, None], case.liver_mask[z : z + 8]) for z in range(0, len(case.images), 8)]
     return {name: np.concatenate([part[name] for part in parts]) for name in CUTS}
 
 
 def histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Count values in the 256 steps of the paper.
-
-    Parameters
-    ----------
-    values : ndarray of float32
-        0…1.
-
-    Returns
-    -------
-    ndarray, (256,) int64
-        Counts.
-    """
+    """Count values in the 256 steps of the paper."""
     return np.bincount(np.rint(values.ravel() * (LEVELS - 1)).astype(int), minlength=LEVELS)
 
 
 def draw_cuts(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Show the cuts of three slices and the histograms of all, with the peaks of the reconstruction.
-
-    Parameters
-    ----------
-    subject : Subject
-        With ASC-Net.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers: places of the peaks of all livers together, 0 to 255, and how many each liver has.
-    """
+    """Show the cuts of three slices and the histograms of all, with the peaks of the reconstruction."""
     from matplotlib.figure import Figure
 
-    system = subject.system(KEY)
-    unseen = subject.unseen(system)
-    made = {one.name: cuts_of(system, one) for one in unseen}
-    shown = largest_slices(unseen, 3)
+    model = subject.model(KEY)
+    held_out = subject.held_out(model)
+    made = {one.name: cuts_of(model, one) for one in held_out}
+    shown = largest_slices(held_out, 3)
     window = Window.for_all([one.liver_mask[z] for one, z in shown])
     height = 1.9 * window.height / window.width * len(shown) + 0.2
     whole: Any = Figure(figsize=(7.6, height + 1.8), layout="constrained", dpi=100)
@@ -92,34 +57,26 @@ def draw_cuts(subject: Subject) -> tuple[Any, dict[str, Any]]:
         outline(axes[0], window.of(one.truth[z], one.liver_mask[z]))
         for panel, (name, words) in zip(axes[1:], CUTS.items(), strict=True):
             show(panel, window.of(made[one.name][name][z], one.liver_mask[z]), title="" if row else words)
-    numbers: dict[str, Any] = {"livers": len(unseen)}
+    numbers: dict[str, Any] = {"cases": len(held_out)}
     for panel, (name, words) in zip(below.subplots(1, len(CUTS)), CUTS.items(), strict=True):
-        values = {one.name: made[one.name][name][one.liver_mask] for one in unseen}
+        values = {one.name: made[one.name][name][one.liver_mask] for one in held_out}
         together = np.concatenate(list(values.values()))
-        lesion = np.concatenate([made[one.name][name][one.truth] for one in unseen])
+        lesion = np.concatenate([made[one.name][name][one.truth] for one in held_out])
         draw_histogram(panel, histogram(together), histogram(lesion))
         panel.set_title(words, fontsize=8, pad=2)
-        places = peaks(together)
+        found = peaks(together)
         if name == "reconstruction":
-            for place in places:
-                panel.axvline(place * (LEVELS - 1), color="tab:green", linewidth=0.8, linestyle="--")
+            for peak in found:
+                panel.axvline(peak * (LEVELS - 1), color="tab:green", linewidth=0.8, linestyle="--")
         numbers[name] = {
-            "peaks": [round(float(place) * (LEVELS - 1)) for place in places],
-            "peaks_of_livers": [len(peaks(one)) for one in values.values()],
+            "peaks": [round(float(peak) * (LEVELS - 1)) for peak in found],
+            "peaks_of_cases": [len(peaks(one)) for one in values.values()],
         }  # fmt: skip
     return whole, numbers
 
 
 def draw_histogram(axes: Any, liver: NDArray[np.int64], lesion: NDArray[np.int64] | None = None) -> None:
-    """Draw histograms, each to its own height between the end steps, which are often far higher.
-
-    Parameters
-    ----------
-    axes : Axes
-        A panel.
-    liver, lesion : ndarray, (256,) int64
-        Counts.
-    """
+    """Draw histograms, each scaled to its own maximum between the end bins, which are often far higher."""
     steps = np.arange(LEVELS)
     axes.fill_between(steps, liver / max(liver[1:-1].max(), 1), step="mid", color="0.75", label="liver")
     if lesion is not None:
@@ -128,70 +85,37 @@ def draw_histogram(axes: Any, liver: NDArray[np.int64], lesion: NDArray[np.int64
     axes.tick_params(labelsize=7)
 
 
-def words_of_cuts(numbers: dict[str, Any]) -> str:
-    """Say what the cuts show.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_cuts`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+def caption_of_cuts(numbers: dict[str, Any]) -> str:
+    """Say what the cuts show."""
     found = numbers["reconstruction"]
     places = ", ".join(map(str, found["peaks"])) or "none"
-    enough = sum(count in (3, 4) for count in found["peaks_of_livers"])
+    enough = sum(count in (3, 4) for count in found["peaks_of_cases"])
     return (
-        "Above: the slice with most tumour of three scans, what ASC-Net cuts of it, and their reconstruction. Below: "
-        "histograms in the livers of all "
-        f"{numbers['livers']} scans that it did not learn from, 0 to 255, each to its own height between the end steps; grey: liver, red: tumour, "
-        "green: peaks of the reconstruction "
+        "Above: the slice with most tumour of three scans, the two cuts that ASC-Net makes of it, and their reconstruction. Below: "
+        f"histograms in the livers of all {numbers['cases']} held-out scans, 0 to 255, each scaled to its own maximum between the "
+        "end bins; grey: liver, red: tumour, green: peaks of the reconstruction "
         f"({len(found['peaks'])}: at {places}). The paper trains until there are 3 or 4 separate peaks: {enough} of "
-        f"{numbers['livers']} livers have so many here "
-        f"({', '.join(map(str, found['peaks_of_livers']))})."
+        f"{numbers['cases']} livers have as many here ({', '.join(map(str, found['peaks_of_cases']))})."
     )
 
 
-def counted(made: list[NDArray[np.float32]], livers: list[Liver]) -> dict[str, Any]:
-    """Count what every cut through the inverted reconstruction calls.
-
-    Parameters
-    ----------
-    made : list of ndarray, (n, H, W) float32
-        Reconstructions, 0…1.
-    livers : list of Liver
-        Theirs.
-
-    Returns
-    -------
-    dict
-        ``histogram`` of the reconstruction in the livers, (256,); ``called`` and ``hit``, (256,), voxels and tumour voxels at or above each step of
-        the inverted one; ``truth``, tumour voxels. Each can be added up.
-    """
-    liver = sum((histogram(whole[one.liver_mask]) for whole, one in zip(made, livers, strict=True)), np.zeros(LEVELS, np.int64))
-    hit = sum(
-        (histogram(whole[one.liver_mask & one.truth]) for whole, one in zip(made, livers, strict=True)),
+def counted(made: list[NDArray[np.float32]], cases: list[Case]) -> dict[str, Any]:
+    """Count, in sums that can be added up, what every cut through the inverted reconstruction predicts positive."""
+    liver = sum((histogram(whole[one.liver_mask]) for whole, one in zip(made, cases, strict=True)), np.zeros(LEVELS, np.int64))
+    true_positive = sum(
+        (histogram(whole[one.liver_mask & one.truth]) for whole, one in zip(made, cases, strict=True)),
         np.zeros(LEVELS, np.int64),
     )
     # Dark in the reconstruction is bright in the inverted one.
-    return {"histogram": liver, "called": liver.cumsum()[::-1], "hit": hit.cumsum()[::-1], "truth": int(hit.sum())}
+    return {
+        "histogram": liver, "predicted_positive": liver.cumsum()[::-1],
+        "true_positive": true_positive.cumsum()[::-1], "truth": int(true_positive.sum()),
+    }  # fmt: skip
 
 
 def dice_by_cut(count: dict[str, Any]) -> NDArray[np.float64]:
-    """Pooled Dice for every cut through the inverted reconstruction.
-
-    Parameters
-    ----------
-    count : dict
-        From :func:`counted`.
-
-    Returns
-    -------
-    ndarray, (256,) float64
-        Dice when everything at or above the step is called; 0 where nothing is called, or without tumour.
-    """
-    dices: NDArray[np.float64] = 2 * np.asarray(count["hit"]) / np.maximum(np.asarray(count["called"]) + count["truth"], 1)
+    """Pooled Dice when everything at or above each step of the inverted reconstruction is predicted positive."""
+    dices: NDArray[np.float64] = (
+        2 * np.asarray(count["true_positive"]) / np.maximum(np.asarray(count["predicted_positive"]) + count["truth"], 1)
+    )
     return dices

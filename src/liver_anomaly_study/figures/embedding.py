@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liver_anomaly_study.figures.anomalies import changed
-from liver_anomaly_study.figures.choosing import quiet_slices, tumour_slices
+from liver_anomaly_study.figures.slice_selection import tumour_free_slices, tumour_slices
 from napari_liver_anomaly.errors import Refusal
 
 if TYPE_CHECKING:
@@ -25,24 +25,7 @@ MOST = 150
 
 
 def draw_embedding(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Lay out normal, tumour and pseudo-anomalous slices by what the restorer's narrowest layer says of their liver.
-
-    Parameters
-    ----------
-    subject : Subject
-        With the two-stage system.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers: slices of each kind; ``silhouette`` of two kinds at a time; ``nearest``, for each kind, how often the nearest slice of
-        another scan is of which kind.
-
-    Raises
-    ------
-    Refusal
-        When scikit-learn is not installed.
-    """
+    """Embed normal, tumour and pseudo-anomalous slices by the restorer's bottleneck features of their liver."""
     try:
         from sklearn.manifold import TSNE
         from sklearn.metrics import silhouette_score
@@ -70,48 +53,33 @@ def draw_embedding(subject: Subject) -> tuple[Any, dict[str, Any]]:
         chosen = np.isin(kinds, (one, other))
         pairs[f"{names[one]} and {names[other]}"] = round(float(silhouette_score(features[chosen], kinds[chosen])), 3)
     nearest = nearest_kinds(features, kinds, scans, len(names))
-    shares = {name: dict(zip(names, np.round(row, 3).tolist(), strict=True)) for name, row in zip(names, nearest, strict=True)}
+    fractions = {name: dict(zip(names, np.round(row, 3).tolist(), strict=True)) for name, row in zip(names, nearest, strict=True)}
     counts = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
-    return figure, {"slices": counts, "silhouette": pairs, "nearest": shares}
+    return figure, {"slices": counts, "silhouette": pairs, "nearest": fractions}
 
 
 def _features(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]:
-    """Pool the restorer's narrowest layer over the liver: features (n, C), kinds and scans (n,), as many of each kind."""
-    system = subject.system("two-stage")
-    unseen = subject.unseen(system)
-    quiet, ill = quiet_slices(unseen), tumour_slices(unseen)
-    chance = np.random.default_rng(0)
-    quiet = [quiet[place] for place in chance.permutation(len(quiet))]
-    count = min(len(quiet) // 2, len(ill), MOST)
-    ill = [ill[place] for place in chance.permutation(len(ill))[:count]]
-    number = {one.name: place for place, one in enumerate(unseen)}
+    """Pool the restorer's bottleneck over the liver: features (n, C), kinds and scans (n,), as many of each kind."""
+    model = subject.model("two-stage")
+    held_out = subject.held_out(model)
+    tumour_free, with_tumour = tumour_free_slices(held_out), tumour_slices(held_out)
+    rng = np.random.default_rng(0)
+    tumour_free = [tumour_free[number] for number in rng.permutation(len(tumour_free))]
+    count = min(len(tumour_free) // 2, len(with_tumour), MOST)
+    with_tumour = [with_tumour[number] for number in rng.permutation(len(with_tumour))[:count]]
+    scan_of = {one.name: number for number, one in enumerate(held_out)}
     found, kinds, scans = [], [], []
-    for kind, chosen in enumerate((quiet[:count], quiet[count : 2 * count], ill)):
-        for liver, z in chosen:
-            image = changed(system.plan.recipe, liver, z, chance)[0] if kind == 1 else liver.images[z]
-            found.append(bottleneck(system.restorer, image, liver.liver_mask[z]))
+    for kind, chosen in enumerate((tumour_free[:count], tumour_free[count : 2 * count], with_tumour)):
+        for case, z in chosen:
+            image = changed(model.plan.recipe, case, z, rng)[0] if kind == 1 else case.images[z]
+            found.append(bottleneck(model.restorer, image, case.liver_mask[z]))
             kinds.append(kind)
-            scans.append(number[liver.name])
+            scans.append(scan_of[case.name])
     return np.stack(found), np.array(kinds), np.array(scans)
 
 
 def bottleneck(restorer: Any, image: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Average the narrowest layer of a restorer over the liver.
-
-    Parameters
-    ----------
-    restorer : Restorer
-        A U-Net.
-    image : ndarray, (H, W) float32
-        0…1; sides divisible by 2 to the power of its depth.
-    liver_mask : ndarray, (H, W) bool
-        Not empty.
-
-    Returns
-    -------
-    ndarray, (C,) float32
-        One number for each channel.
-    """
+    """Average the bottleneck of a restorer over the liver."""
     import torch
     from torch.nn import functional
 
@@ -131,52 +99,23 @@ def bottleneck(restorer: Any, image: NDArray[np.float32], liver_mask: NDArray[np
 def nearest_kinds(
     features: NDArray[np.float32], kinds: NDArray[np.intp], scans: NDArray[np.intp], count: int
 ) -> NDArray[np.float64]:
-    """Count of which kind the nearest slice of another scan is.
-
-    Parameters
-    ----------
-    features : ndarray, (n, C)
-        One row for each slice.
-    kinds, scans : ndarray of int, (n,)
-        Of what kind and from which scan it is; two scans at least.
-    count : int
-        How many kinds there are.
-
-    Returns
-    -------
-    ndarray, (count, count)
-        For each kind (rows) the shares of kinds among the nearest; rows add to 1.
-    """
+    """Give, for each kind (rows), the fractions of kinds among the nearest slices of other scans."""
     apart = np.linalg.norm(features[:, None] - features[None], axis=2)
     apart[scans[:, None] == scans[None]] = np.inf
     found = kinds[apart.argmin(axis=1)]
     counts = np.array([np.bincount(found[kinds == kind], minlength=count) for kind in range(count)], float)
-    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares
+    fractions: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return fractions
 
 
-def words_of_embedding(numbers: dict[str, Any]) -> str:
-    """Say what the embedding shows.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_embedding`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+def caption_of_embedding(numbers: dict[str, Any]) -> str:
+    """Say what the embedding shows."""
     pairs = ", ".join(f"{name} {value:.2f}" for name, value in numbers["silhouette"].items())
     tumour = numbers["nearest"]["tumour"]
     return (
-        f"The restorer's narrowest layer, averaged over the liver, of {numbers['slices']['tumour']} slices of each kind from "
-        "scans that it did not learn "
-        "from, laid out by t-SNE (seed 0). Distances in the picture mean little; the figures are of the features themselves. "
-        f"Silhouette (1: two kinds lie apart, 0: they lie in each other): {pairs}. The nearest slice of another scan to a "
-        "slice with tumour is "
-        f"one with tumour in {tumour['tumour']:.0%}, a pseudo anomaly in {tumour['pseudo anomaly']:.0%}, normal in "
-        f"{tumour['normal']:.0%} "
-        "(by chance about a third each)."
+        f"Bottleneck features of the restorer, averaged over the liver, of {numbers['slices']['tumour']} slices of each kind from "
+        "held-out scans, embedded by t-SNE (seed 0). Distances in the plot mean little; the figures are computed on the "
+        f"features themselves. Silhouette (1: two kinds are separate, 0: they overlap): {pairs}. The nearest neighbour of a "
+        f"slice with tumour, in another scan, has a tumour in {tumour['tumour']:.0%}, a pseudo anomaly in "
+        f"{tumour['pseudo anomaly']:.0%} and neither in {tumour['normal']:.0%} of slices (about a third each by chance)."
     )

@@ -18,29 +18,12 @@ if TYPE_CHECKING:
 
 COLOURS, DPI = 200, 100
 TITLE = 0.17  # inches
-TRUTH, GUESS = "#ffd21f", "#29b6f6"
+TRUTH, PREDICTION = "#ffd21f", "#29b6f6"
 MARGIN_PX = 2
 
 
 def sheet(rows: int, columns: int, window: Window, side: float = 1.7, titled: int = 1) -> tuple[Any, Any]:
-    """Make a figure of panels without axes.
-
-    Parameters
-    ----------
-    rows, columns : int
-        How many panels.
-    window : Window
-        What each shows.
-    side : float
-        Width of one in inches.
-    titled : int
-        Rows with words above.
-
-    Returns
-    -------
-    tuple
-        Figure, and panels as an array (rows, columns).
-    """
+    """Make a figure of panels without axes."""
     from matplotlib.figure import Figure
 
     figure: Any = Figure(
@@ -54,13 +37,7 @@ def sheet(rows: int, columns: int, window: Window, side: float = 1.7, titled: in
 
 
 def bare(axes: Any) -> None:
-    """Take ticks and frame from a panel.
-
-    Parameters
-    ----------
-    axes : Axes
-        A panel.
-    """
+    """Take ticks and frame from a panel."""
     axes.set(xticks=[], yticks=[])
     for line in axes.spines.values():
         line.set_visible(False)
@@ -68,50 +45,20 @@ def bare(axes: Any) -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """A field of view of one size for several slices, so that they are shown at one scale, each centred on its liver.
-
-    Attributes
-    ----------
-    height, width : int
-        In pixels.
-    """
+    """A field of view of one size for several slices, so that they are shown at one scale, each centred on its liver."""
 
     height: int
     width: int
 
     @classmethod
     def for_all(cls, liver_masks: Iterable[NDArray[np.bool_]]) -> Window:
-        """Choose a window that holds each liver.
-
-        Parameters
-        ----------
-        liver_masks : iterable of ndarray, (H, W) bool
-            None of them empty.
-
-        Returns
-        -------
-        Window
-            With a narrow margin.
-        """
+        """Choose a window that holds each liver."""
         spans = np.array([[last - first for first, last in _box(liver_mask)] for liver_mask in liver_masks])
         height, width = spans.max(axis=0) + 2 * MARGIN_PX
         return cls(int(height), int(width))
 
     def of(self, array: NDArray[Any], liver_mask: NDArray[np.bool_]) -> NDArray[Any]:
-        """Cut a slice.
-
-        Parameters
-        ----------
-        array : ndarray, (H, W)
-            Image or mask.
-        liver_mask : ndarray, (H, W) bool
-            Where the liver is.
-
-        Returns
-        -------
-        ndarray, (height, width)
-            Background where the window goes beyond the slice.
-        """
+        """Cut a slice."""
         sizes = (self.height, self.width)
         padded = np.pad(array, [(size, size) for size in sizes])
         firsts = [(first + last) // 2 - size // 2 + size for (first, last), size in zip(_box(liver_mask), sizes, strict=True)]
@@ -125,71 +72,24 @@ def _box(liver_mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def show(axes: Any, image: NDArray[np.float32], low: float = 0, high: float = 1, colours: str = "gray", title: str = "") -> Any:
-    """Show a slice.
-
-    Parameters
-    ----------
-    axes : Axes
-        A panel.
-    image : ndarray, (H, W) float32
-        What to show.
-    low, high : float
-        Darkest and brightest value.
-    colours : str
-        Matplotlib's name of the colours.
-    title : str
-        Above it.
-
-    Returns
-    -------
-    AxesImage
-        For a colour bar.
-    """
+    """Show a slice."""
     axes.set_title(title, fontsize=8, pad=2)
     return axes.imshow(image, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
 
 
 def outline(axes: Any, mask: NDArray[np.bool_], colour: str = TRUTH) -> None:
-    """Draw round a mask.
-
-    Parameters
-    ----------
-    axes : Axes
-        A panel with an image of the same shape.
-    mask : ndarray, (H, W) bool
-        May be empty.
-    colour : str
-        Of the line.
-    """
+    """Draw round a mask."""
     if mask.any():
         axes.contour(mask.astype(float), levels=[0.5], colors=colour, linewidths=0.9)
 
 
 def left_words(axes: Any, words: str) -> None:
-    """Write beside the first panel of a row.
-
-    Parameters
-    ----------
-    axes : Axes
-        The panel.
-    words : str
-        A few.
-    """
+    """Write beside the first panel of a row."""
     axes.set_ylabel(words, fontsize=8, labelpad=2)
 
 
 def save(figure: Any, path: Path, title: str) -> None:
-    """Write a figure, the same in every byte for the same figure: charts as SVG, images as PNG of few colours.
-
-    Parameters
-    ----------
-    figure : Figure
-        Of matplotlib.
-    path : Path
-        ``.svg`` or ``.png``.
-    title : str
-        What it shows, for those who do not see it.
-    """
+    """Write a figure, the same in every byte for the same figure: charts as SVG, images as PNG of few colours."""
     import matplotlib
 
     with replacing(path) as beside:

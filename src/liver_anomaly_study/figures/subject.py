@@ -1,12 +1,14 @@
-"""What a figure is drawn from: the models of one world, and the livers that they never saw."""
+"""What a figure is drawn from: the models of one data set, and the cases that they were not trained on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from liver_anomaly_study.comparison import Run, score_liver, threshold_of
+from liver_anomaly_study.comparison import trained_on
 from liver_anomaly_study.record import RECORD
+from liver_anomaly_study.runs import Run
+from liver_anomaly_study.scoring import score_case, threshold_of
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.models import load
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from liver_anomaly_study.cases import Liver
-    from liver_anomaly_study.comparison import Place
+    from liver_anomaly_study.cases import Case
+    from liver_anomaly_study.runs import RunFolder
 
 SEEDS = 10  # at most, of a figure that compares seeds
 DATA = {"phantom": "", "patients": " --data DATA --fold NAME … --fold NAME …"}
@@ -28,213 +30,76 @@ DATA = {"phantom": "", "patients": " --data DATA --fold NAME … --fold NAME …
 
 @dataclass(eq=False)
 class Subject:
-    """Models and livers of one world.
+    """Models and cases of one data set."""
 
-    Attributes
-    ----------
-    place : Place
-        Folder that ``liver-anomaly-study run`` filled.
-    world : str
-        ``patients`` or ``phantom``.
-    budget : int
-        Updates of the trainings that are shown.
-    record : Path
-        Folder with the figures on record.
-    fold : int
-        Whose models.
-    """
-
-    place: Place
-    world: str
+    folder: RunFolder
+    dataset: str
     budget: int = BUDGET
     record: Path = RECORD
     fold: int = 1
-    _prepared: dict[Any, list[Liver]] = field(default_factory=dict)
-    _systems: dict[Run, Any] = field(default_factory=dict)
+    _prepared: dict[Any, list[Case]] = field(default_factory=dict)
+    _models: dict[Run, Any] = field(default_factory=dict)
     _scores: dict[tuple[Run, str], Any] = field(default_factory=dict)
 
     def run(self, key: str, seed: int = 0) -> Run:
-        """Name the run of a system.
+        """Name the run of a method."""
+        return Run(self.dataset, key, self.fold, seed, self.budget)
 
-        Parameters
-        ----------
-        key : str
-            The system.
-        seed : int
-            Which of its trainings.
-
-        Returns
-        -------
-        Run
-            Its model may not be there.
-        """
-        return Run(self.world, key, self.fold, seed, self.budget)
-
-    def system(self, key: str, seed: int = 0) -> Any:
-        """Load a system.
-
-        Parameters
-        ----------
-        key : str
-            Which.
-        seed : int
-            Which of its trainings.
-
-        Returns
-        -------
-        System
-            On the CPU.
-
-        Raises
-        ------
-        Refusal
-            When it is not there; says which command makes it.
-        """
+    def model(self, key: str, seed: int = 0) -> Any:
+        """Load a model, or say which command trains it."""
         run = self.run(key, seed)
-        path = self.place.model(run)
+        path = self.folder.model(run)
         if not path.exists():
             raise self.lacking(key, seed + 1)
-        if run not in self._systems:
-            self._systems[run] = load(path)
-        return self._systems[run]
+        if run not in self._models:
+            self._models[run] = load(path)
+        return self._models[run]
 
     def threshold(self, key: str, seed: int = 0) -> float:
-        """Give the threshold of the comparison, which was set without labels.
-
-        Parameters
-        ----------
-        key : str
-            The system.
-        seed : int
-            Which of its trainings.
-
-        Returns
-        -------
-        float
-            Smallest score called lesion, above 0 to 1.
-        """
-        return threshold_of(self.system(key, seed).card["synthetic"])
+        """Give the threshold of the comparison, which was set without labels."""
+        return threshold_of(self.model(key, seed).card["synthetic"])
 
     def lacking(self, key: str, seeds: int = 1) -> Refusal:
-        """Say which command trains what is not there.
-
-        Parameters
-        ----------
-        key : str
-            The system.
-        seeds : int
-            How many trainings of it are needed.
-
-        Returns
-        -------
-        Refusal
-            To be raised.
-        """
+        """Say which command trains what is not there."""
         more = (f" --seeds {seeds}" if seeds > 1 else "") + (f" --budget {self.budget}" if self.budget != BUDGET else "")
         return Refusal(
             "figure-left-out", f"The model {self.run(key, seeds - 1).name} is not in the folder.", "The figure was left out.",
-            f"Run 'liver-anomaly-study run --out OUT --world {self.world} --only {key}{more}{DATA[self.world]}' first.",
+            f"Run 'liver-anomaly-study run --out OUT --dataset {self.dataset} --only {key}{more}{DATA[self.dataset]}' first.",
         )  # fmt: skip
 
     def seeds(self, key: str) -> list[int]:
-        """List the trainings of a system that are there.
+        """List the seeds of a method that are there."""
+        return [seed for seed in range(SEEDS) if self.folder.model(self.run(key, seed)).exists()]
 
-        Parameters
-        ----------
-        key : str
-            Which.
+    def held_out(self, model: Any) -> list[Case]:
+        """Give the labelled cases that a model was not trained on, prepared as it sees them."""
+        known = set(trained_on(model.card))
+        return [one for one in self._cases(model) if one.labelled and one.name not in known]
 
-        Returns
-        -------
-        list of int
-            Seeds.
-        """
-        return [seed for seed in range(SEEDS) if self.place.model(self.run(key, seed)).exists()]
+    def training_cases(self, model: Any) -> list[Case]:
+        """Give the cases that a model was trained on, prepared as it sees them."""
+        names = set(trained_on(model.card))
+        return [one for one in self._cases(model) if one.name in names]
 
-    def unseen(self, system: Any) -> list[Liver]:
-        """Give the livers that a system did not learn from.
+    def _cases(self, model: Any) -> list[Case]:
+        if model.prepare not in self._prepared:
+            self._prepared[model.prepare] = self.folder.cases(self.dataset, model.prepare)
+        return self._prepared[model.prepare]
 
-        Parameters
-        ----------
-        system : System
-            As given by :meth:`system`.
-
-        Returns
-        -------
-        list of Liver
-            With a known truth, prepared as the system sees them.
-        """
-        learned = set(system.card["data"]["learned_from"])
-        return [one for one in self._livers(system) if one.labelled and one.name not in learned]
-
-    def learned(self, system: Any) -> list[Liver]:
-        """Give the livers that a system learned from.
-
-        Parameters
-        ----------
-        system : System
-            As given by :meth:`system`.
-
-        Returns
-        -------
-        list of Liver
-            Prepared as the system sees them.
-        """
-        names = set(system.card["data"]["learned_from"])
-        return [one for one in self._livers(system) if one.name in names]
-
-    def _livers(self, system: Any) -> list[Liver]:
-        if system.prepare not in self._prepared:
-            self._prepared[system.prepare] = self.place.livers(self.world, system.prepare)
-        return self._prepared[system.prepare]
-
-    def scored(self, key: str, liver: Liver, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Score a liver, or take what was scored before.
-
-        Parameters
-        ----------
-        key : str
-            The system.
-        liver : Liver
-            One that it did not see.
-        seed : int
-            Which of its trainings.
-
-        Returns
-        -------
-        tuple of ndarray
-            Scores (n, H, W), and healthy images or None.
-        """
-        key_ = (self.run(key, seed), liver.name)
+    def scored(self, key: str, case: Case, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Score a case, or take what was scored before."""
+        key_ = (self.run(key, seed), case.name)
         if key_ not in self._scores:
-            self._scores[key_] = score_liver(self.system(key, seed), liver)
+            self._scores[key_] = score_case(self.model(key, seed), case)
         found: tuple[NDArray[np.float32], NDArray[np.float32] | None] = self._scores[key_]
         return found
 
     def on_record(self, name: str, verb: str) -> dict[str, Any]:
-        """Read figures that a special run left in the record.
-
-        Parameters
-        ----------
-        name : str
-            Of the file, after that of the world.
-        verb : str
-            The command that makes it.
-
-        Returns
-        -------
-        dict
-            Plain data.
-
-        Raises
-        ------
-        Refusal
-            When it is not there; says which command makes it.
-        """
-        path = self.record / f"{self.world}-{name}.json"
+        """Read figures that a special run left in the record."""
+        path = self.record / f"{self.dataset}-{name}.json"
         if not path.exists():
             raise Refusal(
                 "figure-left-out", f"{path.name} is not on record.", "The figure was left out.",
-                f"Run 'liver-anomaly-study {verb} --out OUT --world {self.world}' first.",
+                f"Run 'liver-anomaly-study {verb} --out OUT --dataset {self.dataset}' first.",
             )  # fmt: skip
         return read_json(path)

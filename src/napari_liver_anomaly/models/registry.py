@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.base import System
 
 BUDGET = 700  # updates of a system in the comparison when nothing else is said
-WORLDS = ("patients", "phantom")  # what systems are compared on
 
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"
 DRAEM = "Zavrtanik, Kristan, Skočaj, ICCV 2021"

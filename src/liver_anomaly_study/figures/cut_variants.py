@@ -1,4 +1,4 @@
-"""ASC-Net trained again, trained longer, and cut elsewhere.
+"""Variants of ASC-Net: other seeds, more cycles, other cuts.
 
 References
 ----------
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from liver_anomaly_study.figures.choosing import largest_slices
 from liver_anomaly_study.figures.cuts import KEY, LEVELS, counted, cuts_of, dice_by_cut, draw_histogram
 from liver_anomaly_study.figures.panels import DPI, Window, left_words, outline, sheet, show
+from liver_anomaly_study.figures.slice_selection import largest_slices
 from napari_liver_anomaly.models.asc_net import PAPER_CUT
 from napari_liver_anomaly.models.asc_parts import peaks
 
@@ -24,44 +24,28 @@ NARROW = (200, 256)  # around the paper's cuts, 238 and 242 of 255
 
 
 def draw_again(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Show what trainings with other seeds make of the same slices.
-
-    Parameters
-    ----------
-    subject : Subject
-        With ASC-Net of two seeds and more.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers for each seed: peaks, pooled Dice at the score of 0.5, and at the best cut (an oracle).
-
-    Raises
-    ------
-    Refusal
-        When there are fewer than two seeds.
-    """
+    """Show what trainings with other seeds make of the same slices."""
     seeds = subject.seeds(KEY)
     if len(seeds) < 2:
         raise subject.lacking(KEY, 3)
-    shown = largest_slices(subject.unseen(subject.system(KEY, seeds[0])), 3)
+    shown = largest_slices(subject.held_out(subject.model(KEY, seeds[0])), 3)
     window = Window.for_all([one.liver_mask[z] for one, z in shown])
     figure, panels = sheet(len(seeds), len(shown) + 1, window, side=1.8)
     numbers: dict[str, Any] = {"seeds": []}
     for axes, seed in zip(panels, seeds, strict=True):
-        system = subject.system(KEY, seed)
-        unseen = subject.unseen(system)
-        made = [cuts_of(system, one)["reconstruction"] for one in unseen]
-        names = [one.name for one in unseen]
+        model = subject.model(KEY, seed)
+        held_out = subject.held_out(model)
+        made = [cuts_of(model, one)["reconstruction"] for one in held_out]
+        names = [one.name for one in held_out]
         for panel, (one, z) in zip(axes, shown, strict=False):
             show(panel, window.of(made[names.index(one.name)][z], one.liver_mask[z]))
             outline(panel, window.of(one.truth[z], one.liver_mask[z]))
         left_words(axes[0], f"seed {seed}")
-        values = np.concatenate([whole[one.liver_mask] for whole, one in zip(made, unseen, strict=True)])
-        count = counted(made, unseen)
+        values = np.concatenate([whole[one.liver_mask] for whole, one in zip(made, held_out, strict=True)])
+        count = counted(made, held_out)
         draw_histogram(axes[-1], count["histogram"])
         axes[-1].set_xticks([0, 127, 255])
-        cut = _cut_of(system)
+        cut = _cut_of(model)
         curve = dice_by_cut(count)
         numbers["seeds"].append({
             "seed": seed, "peaks": len(peaks(values)), "cut": round(cut), "dice": round(float(curve[round(cut)]), 3),
@@ -70,30 +54,19 @@ def draw_again(subject: Subject) -> tuple[Any, dict[str, Any]]:
     return figure, numbers
 
 
-def _cut_of(system: Any) -> float:
-    """Give a system's own cut through the inverted reconstruction, 0 to 255."""
-    return float(system.parts["scale"].cut) * (LEVELS - 1)
+def _cut_of(model: Any) -> float:
+    """Give a model's own cut through the inverted reconstruction, 0 to 255."""
+    return float(model.parts["scale"].cut) * (LEVELS - 1)
 
 
-def _cut_at(system: Any, score: float) -> float:
-    """Give the cut through the inverted reconstruction, 0 to 255, at which the system gives a score."""
-    cut = _cut_of(system)
+def _cut_at(model: Any, score: float) -> float:
+    """Give the cut through the inverted reconstruction, 0 to 255, at which the model gives a score."""
+    cut = _cut_of(model)
     return 2 * score * cut if score < 0.5 else cut + (2 * score - 1) * (LEVELS - 1 - cut)
 
 
-def words_of_again(numbers: dict[str, Any]) -> str:
-    """Say what other seeds show.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_again`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+def caption_of_again(numbers: dict[str, Any]) -> str:
+    """Say what other seeds show."""
     each = "; ".join(
         f"seed {one['seed']}: {one['peaks']} peak{'' if one['peaks'] == 1 else 's'}, Dice {one['dice']:.2f} at its own cut ({one['cut']}), "
         f"{one['best_dice']:.2f} at the best "
@@ -101,31 +74,19 @@ def words_of_again(numbers: dict[str, Any]) -> str:
         for one in numbers["seeds"]
     )
     return (
-        "Reconstructions of the same three slices by trainings that differ in their seed alone, and their histograms in all "
-        "livers that were not learned from. "
-        f"Dice is pooled over these: {each}."
+        "Reconstructions of the same three slices by trainings that differ only in their seed, and their histograms in all "
+        f"held-out livers. Dice is pooled over these: {each}."
     )
 
 
 def draw_thresholds(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Draw Dice against the cut through the inverted reconstruction.
-
-    Parameters
-    ----------
-    subject : Subject
-        With ASC-Net.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers: mean Dice over cases at 238 and 242 of 255, at the system's own cut, and at the best one.
-    """
+    """Draw Dice against the cut through the inverted reconstruction."""
     from matplotlib.figure import Figure
 
-    system = subject.system(KEY)
-    livers = [one for one in subject.unseen(system) if one.truth.any()]
-    curves = np.array([dice_by_cut(counted([cuts_of(system, one)["reconstruction"]], [one])) for one in livers])
-    mean, own, compared = curves.mean(axis=0), _cut_of(system), _cut_at(system, subject.threshold(KEY))
+    model = subject.model(KEY)
+    cases = [one for one in subject.held_out(model) if one.truth.any()]
+    curves = np.array([dice_by_cut(counted([cuts_of(model, one)["reconstruction"]], [one])) for one in cases])
+    mean, own, compared = curves.mean(axis=0), _cut_of(model), _cut_at(model, subject.threshold(KEY))
     figure: Any = Figure(figsize=(8.4, 3.4), layout="constrained")
     for axes, (low, high) in zip(figure.subplots(1, 2, sharey=True), ((0, LEVELS), NARROW), strict=True):
         axes.plot(np.arange(LEVELS), curves.T, color="0.7", linewidth=0.8)
@@ -143,46 +104,24 @@ def draw_thresholds(subject: Subject) -> tuple[Any, dict[str, Any]]:
     figure.axes[0].set_ylabel("Dice of a case")
     figure.axes[0].legend(fontsize=8)
     at = {"238": 238, "242": round(255 * PAPER_CUT), "own": round(own), "comparison": round(compared), "best": int(mean.argmax())}
-    return figure, {"cases": len(livers), "cut": at, "dice": {name: round(float(mean[cut]), 3) for name, cut in at.items()}}
+    return figure, {"cases": len(cases), "cut": at, "dice": {name: round(float(mean[cut]), 3) for name, cut in at.items()}}
 
 
-def words_of_thresholds(numbers: dict[str, Any]) -> str:
-    """Say what other cuts do.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_thresholds`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+def caption_of_thresholds(numbers: dict[str, Any]) -> str:
+    """Say what other cuts do."""
     found, at = numbers["dice"], numbers["cut"]
     return (
         f"Dice of {numbers['cases']} scans (grey) and their mean (blue) for every cut through ASC-Net's inverted "
         "reconstruction, right: near the paper's. Mean Dice "
         f"{found['238']:.3f} at 238 and {found['242']:.3f} at 242, the paper's cuts for livers; {found['own']:.3f} at "
-        f"{at['own']}, which calls one pixel in a hundred "
-        f"of healthy livers; {found['comparison']:.3f} at {at['comparison']}, the threshold of the comparison; "
+        f"{at['own']}, at which one in a hundred "
+        f"pixels of healthy livers is positive; {found['comparison']:.3f} at {at['comparison']}, the threshold of the comparison; "
         f"{found['best']:.3f} at {at['best']}, the best (oracle)."
     )
 
 
 def draw_cycles(subject: Subject) -> tuple[Any, dict[str, Any]]:
-    """Draw histograms, peaks and Dice after each cycle of a longer training.
-
-    Parameters
-    ----------
-    subject : Subject
-        With the special run on record.
-
-    Returns
-    -------
-    tuple
-        Figure, and numbers: the normal number of cycles; after each, peaks of each seed and mean of the best Dice.
-    """
+    """Draw histograms, peaks and Dice after each cycle of a longer training."""
     from matplotlib.figure import Figure
 
     found = subject.on_record("cycles", "long-training --what cycles")
@@ -208,25 +147,13 @@ def draw_cycles(subject: Subject) -> tuple[Any, dict[str, Any]]:
     }  # fmt: skip
 
 
-def words_of_cycles(numbers: dict[str, Any]) -> str:
-    """Say what longer training does.
-
-    Parameters
-    ----------
-    numbers : dict
-        From :func:`draw_cycles`.
-
-    Returns
-    -------
-    str
-        Sentences.
-    """
+def caption_of_cycles(numbers: dict[str, Any]) -> str:
+    """Say what longer training does."""
     best, normal = numbers["best_dice"], numbers["normal"]
     counts = "; ".join(", ".join(map(str, each)) for each in numbers["peaks"])
     return (
         f"ASC-Net trained for {numbers['cycles']} cycles instead of {normal} (dotted), {numbers['seeds']} seeds. Above: "
-        "histogram of the reconstruction in livers that "
-        f"were not learned from, first seed. Below: Dice at the best cut and number of peaks. Mean best Dice {best[0]:.3f} "
-        f"after one cycle, {best[normal - 1]:.3f} after "
-        f"{normal}, {best[-1]:.3f} at the end; peaks of the seeds, cycle by cycle: {counts}."
+        "histogram of the reconstruction in held-out livers, first seed. Below: Dice at the best cut and number of peaks. "
+        f"Mean best Dice {best[0]:.3f} after one cycle, {best[normal - 1]:.3f} after "
+        f"{normal}, {best[-1]:.3f} at the end; peaks of each seed, cycle by cycle: {counts}."
     )

@@ -1,0 +1,120 @@
+"""What the comparison trains and measures: one run for each method, data set, fold and seed, and the folder that holds its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from liver_anomaly_study.cases import patients, phantoms
+from liver_anomaly_study.record import DATASETS
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS, entry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from liver_anomaly_study.cases import Case
+    from napari_liver_anomaly.preprocessing import PreprocessSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training of a method and its measurement."""
+
+    dataset: str  # "patients" or "phantom"
+    key: str  # of the method
+    fold: int  # from 1: which cases are measured
+    seed: int
+    budget: int  # steps in all
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.dataset}-{self.key}-f{self.fold}-s{self.seed}-b{self.budget}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where runs find their cases and leave their files."""
+
+    out: Path
+    data: Path | None  # folder of cases; without it, phantom only
+    folds: tuple[tuple[str, ...], ...]  # names of the cases that are measured together
+    device: str = "auto"
+    threads: int = 1  # of one run
+
+    def result(self, run: Run) -> Path:
+        """Name the file of a run's figures."""
+        return self.out / "runs" / f"{run.name}.json"
+
+    def model(self, run: Run) -> Path:
+        """Name the file of a run's weights."""
+        return self.out / "models" / f"{run.name}.safetensors"
+
+    def cases(self, dataset: str, settings: PreprocessSettings) -> list[Case]:
+        """Give the cases of a data set, prepared in one way; from the files in ``out`` where they are there."""
+        cache = self.out / "cases" / f"{dataset}-{settings.neighbours}-{settings.around_mm:g}.npz"
+        return phantoms(settings, cache) if dataset == "phantom" else patients(self.data or "", settings, cache)
+
+
+def plan_runs(
+    folder: RunFolder,
+    *,
+    only: Sequence[str] = (),
+    datasets: Sequence[str] = DATASETS,
+    seeds: int = 1,
+    first: int = 0,
+    budget: int = BUDGET,
+) -> list[Run]:
+    """List what there is to do: first every method once, then more seeds; rules, which are not trained, have one."""
+    entries = [entry_of(key) for key in only] if only else list(SYSTEMS)
+    runs = []
+    for seed in range(first, first + seeds):
+        for dataset in datasets:
+            if dataset == "patients" and folder.data is None:
+                continue
+            folds = range(1, len(folder.folds) + 1) if dataset == "patients" else (1,)
+            for entry in entries:
+                if entry.learns or seed == 0:
+                    runs += [Run(dataset, entry.key, fold, seed, budget if entry.learns else 0) for fold in folds]
+    return runs
+
+
+def is_done(run: Run, folder: RunFolder) -> bool:
+    """Tell whether a run's figures are there, of this version and of these folds."""
+    path = folder.result(run)
+    if not path.exists():
+        return False
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    names = {case["case"] for case in stored["cases"]}
+    same = run.dataset != "patients" or (stored["of_folds"] == len(folder.folds) and names == set(folder.folds[run.fold - 1]))
+    return same and "inserted_auroc" in stored  # an earlier version called it otherwise
+
+
+def require_cases(cases: Sequence[Case], folder: RunFolder) -> None:
+    """Refuse folds that name a case that is not there, or one without truth, or one twice."""
+    names = [name for fold in folder.folds for name in fold]
+    known = {case.name for case in cases if case.labelled}
+    odd = sorted({name for name in names if name not in known or names.count(name) > 1})
+    if odd or not names:
+        raise Refusal(
+            "fold-names", f"These cases are named twice, or have no tumour mask in the folder: {', '.join(odd) or 'none is named'}.",
+            "The folds cannot be made.", "Name every case of the folder at most once.",
+        )  # fmt: skip
+
+
+def split(run: Run, folder: RunFolder, settings: PreprocessSettings) -> tuple[list[Case], list[Case]]:
+    """Part the cases into those to train on and those to measure."""
+    cases = _cases(folder, run.dataset, settings)
+    if run.dataset == "phantom":
+        return [one for one in cases if one.name.startswith("train")], [one for one in cases if one.name.startswith("test")]
+    held_out = set(folder.folds[run.fold - 1])
+    return [one for one in cases if one.name not in held_out], [one for one in cases if one.name in held_out]
+
+
+@lru_cache(maxsize=4)
+def _cases(folder: RunFolder, dataset: str, settings: PreprocessSettings) -> list[Case]:
+    return folder.cases(dataset, settings)
