@@ -34,7 +34,7 @@ from napari_liver_anomaly.phantom import Sample
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.preprocessing.frame import frame_of
 from napari_liver_anomaly.synthesis import RECIPES
-from napari_liver_anomaly.synthesis.apply import synthesise, synthesise_slice
+from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
 from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -154,7 +154,7 @@ def every_use(volume: Volume, mask: Mask, folder: Path) -> Iterator[tuple[str, C
     yield "of", lambda: mask.of(volume)
     yield "segment", lambda: segment(volume, mask, DarkRule(), device="cpu")
     yield "synthesise", lambda: synthesise(volume, mask, RECIPE, 1)
-    yield "synthesise a slice", lambda: synthesise_slice(volume, mask, 5, RECIPE, 1)
+    yield "synthesise a slice", lambda: Synthesis(volume, mask).slice(5, RECIPE, 1)
     yield "measure, liver", lambda: measure(sound.labels, volume, mask)
     yield "measure, lesions", lambda: measure(mask, volume, sound.liver)
     yield "result", lambda: replace(sound, liver=mask)

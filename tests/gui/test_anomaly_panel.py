@@ -11,7 +11,7 @@ from napari_liver_anomaly.gui.anomaly_panel import HEALTHY, NO_LIVER, AnomalyPan
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES
-from napari_liver_anomaly.synthesis.apply import synthesise, synthesise_slice
+from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
 
 SHAPE = (10, 96, 96)
 PREVIEW_MS = 100.0
@@ -39,7 +39,8 @@ def settle(qtbot, panel):
 
 def seed_with(sample, recipe, z):
     """A seed that does draw an anomaly on this slice."""
-    return next(seed for seed in range(50) if synthesise_slice(sample.volume, sample.liver, z, recipe, seed)[1].any())
+    synthesis = Synthesis(sample.volume, sample.liver)
+    return next(seed for seed in range(50) if synthesis.slice(z, recipe, seed)[1].any())
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -50,7 +51,7 @@ def test_the_preview_is_what_training_draws(anomalies, viewer, sample, qtbot, na
     seed = 7
     anomalies.recipe.seed.setValue(seed)
     settle(qtbot, anomalies)
-    hu, mask = synthesise_slice(sample.volume, sample.liver, 5, recipe, seed)
+    hu, mask = Synthesis(sample.volume, sample.liver).slice(5, recipe, seed)
     image, labels = viewer.layers["case preview"], viewer.layers["case preview mask"]
     assert np.array_equal(image.data[0], hu) and np.array_equal(labels.data[0], mask)
     assert image.data_to_world((0, 0, 0)) == pytest.approx((15.0, 0, 0)) and [str(u) for u in image.units] == ["millimeter"] * 3
@@ -77,7 +78,7 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
     seed = seed_with(sample, recipe, 4)
     anomalies.recipe.seed.setValue(seed)
     settle(qtbot, anomalies)
-    assert np.array_equal(image.data[0], synthesise_slice(sample.volume, sample.liver, 4, recipe, seed)[0])
+    assert np.array_equal(image.data[0], Synthesis(sample.volume, sample.liver).slice(4, recipe, seed)[0])
     anomalies.recipe.rows["nodules"].fields["p_empty"].setValue(1.0)
     settle(qtbot, anomalies)
     assert anomalies.said.text() == HEALTHY and np.array_equal(image.data[0], sample.volume.voxels[4])

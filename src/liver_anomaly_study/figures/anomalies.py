@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from liver_anomaly_study.figures.panels import TRUTH, Window, outline, sheet, show
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.synthesis import RECIPES
-from napari_liver_anomaly.synthesis.apply import synthesise_slice
+from napari_liver_anomaly.synthesis.apply import Synthesis, apply_recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,10 +36,10 @@ def draw_recipes(subject: Subject) -> tuple[Any, dict[str, Any]]:
     figure, panels = sheet(rows, columns, window, side=2.0, titled=rows)
     places = iter(panels.flat)
     show(next(places), window.of(sample.volume.voxels[z], liver_mask), LOW_HU, HIGH_HU, title="healthy")
-    fractions = {}
+    fractions, synthesis = {}, Synthesis(sample.volume, sample.liver)
     for name, kind in RECIPES.items():
         for seed in range(TRIES):
-            hu, mask = synthesise_slice(sample.volume, sample.liver, z, kind(), seed)
+            hu, mask = synthesis.slice(z, kind(), seed)
             fractions[name] = round(float(mask.sum() / liver_mask.sum()), 4)
             if FRACTIONS[0] <= fractions[name] <= FRACTIONS[1]:
                 break
@@ -54,7 +54,7 @@ def draw_recipes(subject: Subject) -> tuple[Any, dict[str, Any]]:
 def changed(recipe: Any, case: Case, z: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Put an anomaly on a slice, and try again where the recipe drew none."""
     for _ in range(20):
-        drawn = recipe.draw_stack(case.images[z : z + 1], case.liver_mask[z : z + 1], case.hu_per_unit, rng, case.spacing_mm)
+        drawn = apply_recipe(recipe, case.images[z : z + 1], case.liver_mask[z : z + 1], case.hu_per_unit, rng, case.spacing_mm)
         if drawn.mask.any():
             break
     return drawn.image[0], drawn.mask[0]

@@ -115,7 +115,7 @@ def run_segment(args: argparse.Namespace, job: Job) -> None:
 
 def run_synthesise(args: argparse.Namespace, job: Job) -> None:
     """Write a scan with synthetic anomalies, and where they are."""
-    from napari_liver_anomaly.io import write_image
+    from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
     from napari_liver_anomaly.synthesis import RECIPES
     from napari_liver_anomaly.synthesis.apply import synthesise
 
@@ -125,8 +125,10 @@ def run_synthesise(args: argparse.Namespace, job: Job) -> None:
         )
     volume, liver, _ = _read(args, job)
     anomalous, mask = synthesise(volume, liver, RECIPES[args.recipe](), args.seed, job)
-    write_image(anomalous.voxels, volume.geometry, args.out / "anomalous.nii.gz", inputs=_inputs(args))
-    write_image(mask.voxels.astype("uint8"), volume.geometry, args.out / "anomalies.nii.gz", inputs=_inputs(args))
+    images = {"anomalous": anomalous.voxels, "anomalies": mask.voxels}
+    write_together(
+        {args.out / f"{name}.nii.gz": image_writer(voxels, volume.geometry) for name, voxels in images.items()}, _inputs(args)
+    )
     _say(f"Wrote anomalous.nii.gz and anomalies.nii.gz ({mask.ml:.1f} ml of synthetic anomalies).")
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.synthesis import Recipe
+    from napari_liver_anomaly.synthesis.apply import Synthesis
     from napari_liver_anomaly.volume import Mask, Volume
 
 SOON_MS = 15
@@ -42,17 +43,19 @@ NO_LIVER = "There is no liver on this slice."
 
 @dataclass(eq=False)
 class ScanAndLiver:
-    """Scan and liver as made from their layers, kept so that a preview need not make them again."""
+    """Scan and liver as made from their layers, kept so that a preview need not make them, nor its drawing, again."""
 
     scan: LayerSnapshot
     liver: LayerSnapshot
-    made: tuple[Volume, Mask] | None = None
+    made: Synthesis | None = None
 
-    def get(self) -> tuple[Volume, Mask]:
+    def get(self) -> Synthesis:
         """Make them at the first call, in a worker."""
+        from napari_liver_anomaly.synthesis.apply import Synthesis
+
         if self.made is None:
             volume, _ = volume_of(self.scan, copy=False)
-            self.made = (volume, mask_of(self.liver, self.scan, volume, "liver mask"))
+            self.made = Synthesis(volume, mask_of(self.liver, self.scan, volume, "liver mask"))
         return self.made
 
 
@@ -233,12 +236,10 @@ class AnomalyPanel(Panel):
 
 def _one(inside: ScanAndLiver, z: int, recipe: Recipe, seed: int, job: Job) -> tuple[ScanAndLiver, SyntheticSlice, bool]:
     """Draw on one slice; in a worker."""
-    from napari_liver_anomaly.synthesis.apply import synthesise_slice
-
     job.at("Drawing", 0, 1)
-    volume, liver = inside.get()
-    hu, mask = synthesise_slice(volume, liver, z, recipe, seed)
-    return inside, SyntheticSlice(z, hu, mask), bool(liver.voxels[z].any())
+    synthesis = inside.get()
+    hu, mask = synthesis.slice(z, recipe, seed, job)
+    return inside, SyntheticSlice(z, hu, mask), bool(synthesis.liver.voxels[z].any())
 
 
 def _whole(inside: ScanAndLiver, recipe: Recipe, seed: int, job: Job) -> SyntheticScan:
@@ -250,6 +251,6 @@ def _whole(inside: ScanAndLiver, recipe: Recipe, seed: int, job: Job) -> Synthet
     liver = mask_of(inside.liver, inside.scan, volume, "liver mask")
     anomalous, mask = synthesise(volume, liver, recipe, seed, job)
     named = replace(anomalous, name=f"{inside.scan.name} anomalous")
-    now, liver_now = inside.get()
-    edited = not (np.array_equal(now.voxels, volume.voxels) and np.array_equal(liver_now.voxels, liver.voxels))
+    now = inside.get()
+    edited = not (np.array_equal(now.volume.voxels, volume.voxels) and np.array_equal(now.liver.voxels, liver.voxels))
     return SyntheticScan(inside.scan, named, replace(liver, scan=named.identity), replace(mask, scan=named.identity), edited)

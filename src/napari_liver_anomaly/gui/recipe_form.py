@@ -34,7 +34,7 @@ class RecipeForm(QWidget):
         self.about = small()
         self.seed = QSpinBox(keyboardTracking=False)
         self.seed.setRange(0, MOST)
-        self.seed.setToolTip("The same seed gives the same anomaly on the same slice, here and in training (no unit)")
+        self.seed.setToolTip("The same seed gives the same anomalies in the same scan, here and on the command line (no unit)")
         self.new = QPushButton("New one")
         self.new.setToolTip("Draw another seed")
         self.rows: dict[str, SettingsForm] = {}

@@ -7,7 +7,7 @@ Zhang, Deng, Li 2023, section 4.1 (the whole field at 256 × 256); the box of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -176,6 +176,40 @@ class Frame:
         row, column = max(self.rows[0], 0), max(self.columns[0], 0)
         whole[self.planes, row : row + bottom - top, column : column + right - left] = box[:, top:bottom, left:right]
         return whole
+
+    def place_of(self, z: int) -> tuple[int, int, float]:
+        """Tell between which slices a plane of the box lies.
+
+        Parameters
+        ----------
+        z : int
+            Canonical axial index, one of ``planes``.
+
+        Returns
+        -------
+        tuple of int, int and float
+            Two neighbouring slices, and which part of the way it is from the first to the second, 0 to below 1.
+        """
+        along = (int(np.searchsorted(self.planes, z)) + 0.5) * self.depth / len(self.planes) - 0.5
+        along = min(max(along, 0.0), self.depth - 1.0)
+        below = int(along)
+        return below, min(below + 1, self.depth - 1), along - below
+
+    def plane_to_scan(self, image: Floats) -> Floats:
+        """Bring one slice back to the scan's pixels, zero elsewhere.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) float32
+            As made by a network.
+
+        Returns
+        -------
+        ndarray, (y, x) float32
+            A plane of the scan, canonical order.
+        """
+        alone = replace(self, shape=(1, *self.shape[1:]), planes=np.zeros(1, dtype=np.intp), depth=1)
+        return np.asarray(alone.to_scan(image[None])[0])
 
     @property
     def _grid(self) -> tuple[int, int, int]:

@@ -52,6 +52,11 @@ class Slices:
     settings: PreprocessSettings
     tables: Floats | None = None
 
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance (z, y, x) of slices and pixels in mm; 3 mm stand for the scan's own planes, as in training."""
+        return (self.settings.plane_mm or 3.0, self.settings.pixel_mm, self.settings.pixel_mm)
+
     def stack(self, slices: NDArray[np.intp]) -> Floats:
         """Give slices with their neighbours, as a network takes them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
     from numpy.typing import NDArray
-
-
-DONORS = 4  # slices looked at when a recipe takes pieces of another one: the most alike in area is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +52,10 @@ class Donor:
 
     Attributes
     ----------
-    image : ndarray, (H, W) float32
-        0…1, of the same size as the slice to change.
-    liver_mask : ndarray, (H, W) bool
-        Where its organ is.
+    image : ndarray, (H, W) or (C, H, W) float32
+        0…1: a slice, or one for each of the neighbouring slices to change.
+    liver_mask : ndarray, the same shape, bool
+        Where its liver is.
     """
 
     image: NDArray[np.float32]
@@ -87,9 +84,16 @@ class Recipe(Settings):
 
     The contract, held by a test for every recipe: the healthy image is not changed in place; the mask lies inside the organ; the image is equal
     to the healthy one wherever the anomaly has no weight; values stay in 0…1; the same generator state gives the same sample; any height and width.
+
+    Attributes
+    ----------
+    in_space : bool
+        Whether its anomalies are bodies that go through neighbouring slices, of the size in mm that they have in a patient. The others are flat:
+        a slice is drawn on by itself, as their papers do.
     """
 
     __slots__ = ()
+    in_space: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
@@ -119,6 +123,7 @@ class Recipe(Settings):
         hu_per_unit: float,
         rng: Generator,
         spacing_mm: tuple[float, float, float],
+        middle: int | None = None,
     ) -> Anomalous:
         """Make one sample of neighbouring slices. A flat recipe draws the same shape on each, so that it goes through them like a column.
 
@@ -134,6 +139,8 @@ class Recipe(Settings):
             Where all chance comes from.
         spacing_mm : tuple of float
             Distance (z, y, x) of slices and pixels in mm.
+        middle : int, optional
+            The slice that every body in space meets; the one in the middle when nothing is given.
 
         Returns
         -------

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ PLANES = 16  # of the texture's grid, at least: as many as its blurs reach
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HuTumours(Recipe):
     """Handcrafted soft, dark tumours from tiny to large, as deformed ellipsoids in space (Hu et al. 2023)."""
+
+    in_space: ClassVar[bool] = True
 
     contrast_low_hu: float = setting(
         65.0, unit="HU", low=1, high=300, help="Faintest contrast; the texture halves it on average."
@@ -80,14 +82,20 @@ class HuTumours(Recipe):
         return Anomalous(made.image[0], made.mask[0])
 
     def draw_stack(
-        self, images: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator, spacing_mm: Spacing
+        self,
+        images: Field,
+        liver_mask: NDArray[np.bool_],
+        hu_per_unit: float,
+        rng: Generator,
+        spacing_mm: Spacing,
+        middle: int | None = None,
     ) -> Anomalous:
         """Make one sample of neighbouring slices, with tumours that go through them as bodies in space.
 
         Parameters
         ----------
         images : ndarray, (C, H, W) float32
-            Neighbouring healthy slices, 0…1. Every tumour is chosen to meet the middle one.
+            Neighbouring healthy slices, 0…1.
         liver_mask : ndarray, (C, H, W) bool
             Where the organ is.
         hu_per_unit : float
@@ -96,6 +104,8 @@ class HuTumours(Recipe):
             Where all chance comes from.
         spacing_mm : tuple of float
             Distance (z, y, x) of slices and pixels in mm.
+        middle : int, optional
+            The slice that one of the tumours meets; the one in the middle when nothing is given.
 
         Returns
         -------
@@ -104,13 +114,14 @@ class HuTumours(Recipe):
             where the tumour is, tissue is never brighter than it was.
         """
         nothing = Anomalous(images.copy(), np.zeros(liver_mask.shape, dtype=bool))
-        if not liver_mask[len(liver_mask) // 2].any() or rng.random() < self.p_empty:
+        middle = len(liver_mask) // 2 if middle is None else middle
+        if not liver_mask[middle].any() or rng.random() < self.p_empty:
             return nothing
         edge_mm = rng.uniform(self.edge_low_mm, self.edge_high_mm)
         beyond = int(np.ceil(3 * edge_mm / spacing_mm[0]))  # slices on both sides whose tumours shine into these
-        bodies = self._bodies(liver_mask[len(liver_mask) // 2], len(images) + 2 * beyond, rng, spacing_mm)
+        bodies = self._bodies(liver_mask[middle], len(images) + 2 * beyond, middle + beyond, rng, spacing_mm)
         mask = bodies[beyond : beyond + len(images)] & liver_mask
-        if not mask[len(mask) // 2].any():
+        if not mask[middle].any():
             return nothing
         made = images.copy()
         # Work where the tumours are, and no farther than their edges reach.
@@ -122,8 +133,10 @@ class HuTumours(Recipe):
         made[box] = np.where(drop > 0, np.minimum(healthy, np.clip(healthy - drop, 0.02, 1)), healthy)
         return Anomalous(made, mask)
 
-    def _bodies(self, liver_mask: NDArray[np.bool_], planes: int, rng: Generator, spacing_mm: Spacing) -> NDArray[np.bool_]:
-        """Draw the tumours of a liver and keep those that meet the middle plane, given its organ (H, W): again until one shows there."""
+    def _bodies(
+        self, liver_mask: NDArray[np.bool_], planes: int, middle: int, rng: Generator, spacing_mm: Spacing
+    ) -> NDArray[np.bool_]:
+        """Draw the tumours of a liver and keep those that meet a plane, given its liver (H, W): again until one shows there."""
         places = np.argwhere(_deep(liver_mask, spacing_mm))
         sizes = TYPES[rng.integers(len(TYPES))]
         for _ in range(TRIES):
@@ -133,9 +146,9 @@ class HuTumours(Recipe):
                     axes = radius * rng.uniform(0.75, 1.25, 3)
                     rise = rng.uniform(-0.5, 0.5) * self.height_mm
                     if abs(rise) < axes[0]:
-                        centre = np.array([planes // 2, *places[rng.integers(len(places))]]) * spacing_mm + [rise, 0, 0]
+                        centre = np.array([middle, *places[rng.integers(len(places))]]) * spacing_mm + [rise, 0, 0]
                         _add_body(bodies, axes, centre, rng.uniform(*wobble), rng, spacing_mm)
-            if (bodies[planes // 2] & liver_mask).any():
+            if (bodies[middle] & liver_mask).any():
                 break
         return bodies
 

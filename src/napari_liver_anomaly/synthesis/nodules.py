@@ -13,7 +13,7 @@ contrasts down to what the noise lets see.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 WAVES = 6
 LIVER = 0.5  # what preparing makes of the liver's median
 MAD_TO_SD = 1.4826
+NOISE_REACH = 8  # slices on each side that the noise is measured on: the most neighbours that a network sees
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nodules(Recipe):
     """Soft, lumpy lesions in space that replace the tissue and its vessels."""
+
+    in_space: ClassVar[bool] = True
 
     radius_low_mm: float = setting(2.5, unit="mm", low=1, high=50, help="Radius of the smallest lesions.")
     radius_high_mm: float = setting(
@@ -93,13 +96,14 @@ class Nodules(Recipe):
         hu_per_unit: float,
         rng: Generator,
         spacing_mm: tuple[float, float, float],
+        middle: int | None = None,
     ) -> Anomalous:
         """Make one sample of neighbouring slices, with lesions that go through them as bodies in space.
 
         Parameters
         ----------
         images : ndarray, (C, H, W) float32
-            Neighbouring healthy slices, 0…1. Every lesion meets the middle one.
+            Neighbouring healthy slices, 0…1.
         liver_mask : ndarray, (C, H, W) bool
             Where the organ is.
         hu_per_unit : float
@@ -108,6 +112,8 @@ class Nodules(Recipe):
             Where all chance comes from.
         spacing_mm : tuple of float
             Distance (z, y, x) of slices and pixels in mm.
+        middle : int, optional
+            The slice that every lesion meets; the one in the middle when nothing is given.
 
         Returns
         -------
@@ -115,23 +121,26 @@ class Nodules(Recipe):
             Image and mask (C, H, W).
         """
         made, mask = images.copy(), np.zeros(liver_mask.shape, dtype=bool)
-        places = np.argwhere(liver_mask[len(liver_mask) // 2])
+        middle = len(liver_mask) // 2 if middle is None else middle
+        places = np.argwhere(liver_mask[middle])
         if not len(places) or rng.random() < self.p_empty:
             return Anomalous(made, mask)
         many = rng.random() < self.p_many
-        noise = _noise_of(images, liver_mask)
+        near = slice(max(middle - NOISE_REACH, 0), middle + NOISE_REACH + 1)
+        noise = _noise_of(images[near], liver_mask[near])
         for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
             high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
             radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(high))))
-            self._add(made, mask, liver_mask, places[rng.integers(len(places))], radius, noise, hu_per_unit, rng, spacing_mm)
+            place = (middle, *places[rng.integers(len(places))])
+            self._add(made, mask, liver_mask, place, radius, noise, hu_per_unit, rng, spacing_mm)
         return Anomalous(made, mask)
 
     def _add(
-        self, made: Field, mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], place: NDArray[np.intp], radius_mm: float,
+        self, made: Field, mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], place: tuple[int, ...], radius_mm: float,
         noise: float, hu_per_unit: float, rng: Generator, spacing_mm: tuple[float, float, float],
     ) -> None:  # fmt: skip
         """Put one lesion into a stack, in place."""
-        centre_mm = np.array([rng.uniform(-0.8, 0.8) * radius_mm, 0, 0]) + np.array([len(made) // 2, *place]) * spacing_mm
+        centre_mm = np.array([rng.uniform(-0.8, 0.8) * radius_mm, 0, 0]) + np.array(place) * spacing_mm
         box = tuple(
             slice(max(int((c - 1.7 * radius_mm) / mm), 0), min(int((c + 1.7 * radius_mm) / mm) + 2, n))
             for c, mm, n in zip(centre_mm, spacing_mm, made.shape, strict=True)

@@ -21,7 +21,8 @@ from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.settings import differing
-from napari_liver_anomaly.synthesis.base import DONORS, Donor, DonorRecipe, stacked
+from napari_liver_anomaly.synthesis.apply import apply_recipe, choose_donor, sample_rng
+from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
+    from napari_liver_anomaly.synthesis.base import Recipe
     from napari_liver_anomaly.training.schedule import Schedule
 
 SAVE_EVERY_S = 60.0
@@ -93,15 +94,15 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
         epoch, place = divmod(update, per_epoch)
         order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
         chosen = np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
-    rng = np.random.default_rng([*key, 1, update])
+    rng = sample_rng(*key, update)
     healthy, anomalous, masks, liver_masks, targets = [], [], [], [], []
     for index in map(int, chosen):
         images, liver_mask = _vary(*data.stack(index), schedule, rng)
+        middle, donor = len(images) // 2, None
         if isinstance(recipe, DonorRecipe):
-            sample = _blended(recipe, images, liver_mask, data, schedule, rng)
-        else:
-            sample = recipe.draw_stack(images, liver_mask, data.hu_per_unit, rng, data.spacing_mm)
-        middle = len(images) // 2
+            other = choose_donor(data.areas, index, int(np.count_nonzero(liver_mask[middle])), rng)
+            donor = None if other is None else Donor(*_vary(*data.stack(other), schedule, rng))
+        sample = apply_recipe(recipe, images, liver_mask, data.hu_per_unit, rng, data.spacing_mm, donor=donor)
         healthy.append(images[middle])
         anomalous.append(sample.image)
         masks.append(sample.mask[middle])
@@ -114,27 +115,6 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
         torch.from_numpy(np.stack(liver_masks)),
         torch.from_numpy(np.stack(targets)),
     )
-
-
-def _blended(
-    recipe: DonorRecipe,
-    images: NDArray[np.float32],
-    liver_mask: NDArray[np.bool_],
-    data: HealthySlices,
-    schedule: Schedule,
-    rng: Generator,
-) -> Anomalous:
-    """Give a recipe pieces of another slice: of a few, the one whose liver is most alike in area, so that it lies at about the same height."""
-    areas = data.areas
-    wanted = np.count_nonzero(liver_mask[len(liver_mask) // 2])
-    others = rng.integers(len(data), size=DONORS)
-    donor_images, donor_organs = _vary(*data.stack(int(others[np.abs(areas[others] - wanted).argmin()])), schedule, rng)
-    seed = int(rng.integers(2**63))
-    drawn = []
-    for image, inside, other, other_organ in zip(images, liver_mask, donor_images, donor_organs, strict=True):
-        donor = Donor(other, other_organ).sized(image.shape)
-        drawn.append(recipe.blend(image, inside, donor, data.hu_per_unit, np.random.default_rng(seed)))
-    return stacked(drawn)
 
 
 def _vary(

@@ -322,8 +322,7 @@ def slices_of(scans: Iterable[HealthyScan], settings: PreprocessSettings) -> Hea
             "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
             "Add scans with liver masks and without tumours.",
         )  # fmt: skip
-    spacing_mm = (settings.plane_mm or 3.0, settings.pixel_mm, settings.pixel_mm)
-    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, spacing_mm)
+    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm)
 
 
 def _ill(slices: Slices, healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:
