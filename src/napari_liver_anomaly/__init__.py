@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Cancelled, Finding, Refusal
-    from napari_liver_anomaly.inference import Result, segment
+    from napari_liver_anomaly.inference import segment
     from napari_liver_anomaly.io import read, read_mask, write
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion, measure
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.models import load
     from napari_liver_anomaly.phantom import make_phantom
+    from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -31,7 +32,7 @@ _MODULES = {
     "Lesion": "lesions",
     "Mask": "volume",
     "Refusal": "errors",
-    "Result": "inference",
+    "Result": "result",
     "Volume": "volume",
     "find_liver": "liver",
     "load": "models",

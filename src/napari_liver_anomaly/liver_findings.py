@@ -47,7 +47,7 @@ def about_pieces(left_out: int) -> tuple[Finding, ...]:
     Parameters
     ----------
     left_out : int
-        As given by ``inference.cut``.
+        As given by ``segmentation.cut``.
 
     Returns
     -------

@@ -7,7 +7,7 @@ shows radiological axial, coronal and sagittal views. The grid of the source fil
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from napari_liver_anomaly.errors import ImpossibleGeometry, WrongGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
 
     Array = NDArray[np.generic]
 
@@ -196,11 +198,14 @@ class Volume:
         Where they lie.
     name : str
         What the user calls it on screen. Never written to any file.
+    findings : tuple of Finding
+        What is doubtful about it, as reading found it.
     """
 
     voxels: NDArray[np.int16]
     geometry: Geometry
     name: str = "scan"
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         _demand_shape(self.voxels, self.geometry)
@@ -228,13 +233,19 @@ class Mask:
     scan : str
         Identity of the scan it was drawn on or made for, when that is known.
     probability : ndarray, (z, y, x) uint8, or None
-        How sure a program is of each voxel, 0…255 for 0…1; None for a mask that somebody drew.
+        Probability of each voxel by the program that found the mask, 0…255 for 0…1; None for a mask that somebody drew.
+    findings : tuple of Finding
+        What is doubtful about it, as reading it or finding it told.
+    found : bool
+        Whether a program found it, and nobody corrected it since.
     """
 
     voxels: NDArray[np.bool_]
     geometry: Geometry
     scan: str | None = None
     probability: NDArray[np.uint8] | None = None
+    findings: tuple[Finding, ...] = ()
+    found: bool = False
 
     def __post_init__(self) -> None:
         _demand_shape(self.voxels, self.geometry)
@@ -280,7 +291,7 @@ class Mask:
                 "mask-scan", f"This {what} belongs to scan {self.scan[:4]}…, not to scan {volume.identity[:4]}….",
                 "Results would be mixed between two scans.", f"Use a {what} made on this very scan.",
             )  # fmt: skip
-        return Mask(self.voxels, volume.geometry, volume.identity, self.probability)
+        return replace(self, geometry=volume.geometry, scan=volume.identity)
 
 
 def _demand_shape(voxels: Array, geometry: Geometry) -> None:

@@ -396,10 +396,11 @@ def _panel_stops(desk: Desk, button: str) -> None:
 
 def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     """The long work of the library on a phantom, each ready to be started."""
-    from napari_liver_anomaly.inference import SegmentSettings, segment
+    from napari_liver_anomaly.inference import segment
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.models.two_stage import PRESETS, TwoStage
     from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+    from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.synthesis import Blobs
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.training.fit import fit_and_save

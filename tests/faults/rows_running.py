@@ -25,7 +25,7 @@ from faults.table import row
 from napari_liver_anomaly import cli, inference, storage
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
-from napari_liver_anomaly.inference import AUTO_SETTINGS, SegmentSettings, needed_bytes, segment
+from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.io.results import report, summary
 from napari_liver_anomaly.job import Job
@@ -36,6 +36,7 @@ from napari_liver_anomaly.liver_findings import about_the_edge
 from napari_liver_anomaly.models.networks.liver import LiverNet
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
@@ -575,7 +576,8 @@ LIMITED = """
 import sys
 import numpy as np
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.inference import SegmentSettings, needed_bytes, segment
+from napari_liver_anomaly.inference import needed_bytes, segment
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.volume import Geometry, Mask, Volume

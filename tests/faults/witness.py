@@ -15,9 +15,10 @@ import SimpleITK
 
 from builders import PLAIN_AFFINE, ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.inference import Result, SegmentSettings, segment
+from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.models.rules import DarkRule
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.volume import Geometry
 
 SAME_PLACE_MM = 0.01

@@ -23,8 +23,9 @@ from napari_liver_anomaly.gui import stepwise, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 from napari_liver_anomaly.gui.worker import Engine
-from napari_liver_anomaly.inference import Result, SegmentSettings, cut
 from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.result import Result
+from napari_liver_anomaly.segmentation import SegmentSettings, cut
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 

@@ -11,7 +11,7 @@ from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui import threshold_controller, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
-from napari_liver_anomaly.inference import AUTO_SETTINGS
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.thresholds import auto_threshold
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_liver_anomaly import inference
+from napari_liver_anomaly import segmentation
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer, tag_of
-from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.lesions import label_components, level_of
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask
 
 LEFT_OUT = "1 suspicious piece was left out. "
@@ -39,7 +39,7 @@ def settle(qtbot, panel):
 
 
 def expected(sample, share, **settings):
-    return inference.cut(sample.score, share, sample.volume.geometry, SegmentSettings(**settings))
+    return segmentation.cut(sample.score, share, sample.volume.geometry, SegmentSettings(**settings))
 
 
 def is_cut(panel, viewer, sample, share, **settings):

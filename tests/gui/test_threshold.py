@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from napari_liver_anomaly import inference, lesions
+from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers
-from napari_liver_anomaly.inference import Result, SegmentSettings
+from napari_liver_anomaly.result import Result
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 TICK_MS = 5.0
@@ -151,7 +152,7 @@ def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
 
 
 def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(inference, "label_components", lambda *_: 1 / 0)
+    monkeypatch.setattr(segmentation, "label_components", lambda *_: 1 / 0)
     done.threshold.slider.setValue(20)
     settle(qtbot, done)
     assert "ZeroDivisionError" in done.messages.text and not done.controller.preview.on

@@ -16,13 +16,15 @@ STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 LEVELS = {
     0: {"__init__", "errors", "messages"},
     1: {"volume", "settings", "job", "storage", "device", "memory"},
-    2: {"io", "preprocessing", "synthesis", "phantom", "metrics", "lesions", "thresholds", "liver_findings"},
-    3: {"checkpoint"},
-    4: {"models", "training", "liver", "inference", "evaluation"},
-    5: {"cli", "gui", "__main__"},
+    2: {"lesions", "thresholds", "liver_findings", "segmentation", "result"},
+    3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
+    4: {"checkpoint"},
+    5: {"models", "training", "liver"},
+    6: {"inference", "evaluation"},
+    7: {"cli", "gui", "__main__"},
 }
 LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}
-INTERFACES = 5
+INTERFACES = 7
 GENERATED = {"_version.py"}
 
 

@@ -71,7 +71,7 @@ def test_every_button_that_is_named_is_there() -> None:
     """Words in italics on the pages about the panels are what the panels say."""
     panels = "\n".join(path.read_text(encoding="utf-8") for path in (PRODUCT / "gui").glob("*.py"))
     panels += (PRODUCT / "napari.yaml").read_text(encoding="utf-8")
-    settings = importlib.import_module(f"{PACKAGE}.settings"), importlib.import_module(f"{PACKAGE}.inference").SegmentSettings
+    settings = importlib.import_module(f"{PACKAGE}.settings"), importlib.import_module(f"{PACKAGE}.segmentation").SegmentSettings
     panels += "\n".join(option.label for option in settings[0].options(settings[1]))  # rows are made from them
     pages = (REPOSITORY / "docs" / "use" / "radiologists.md").read_text(encoding="utf-8")
     pages += (REPOSITORY / "README.md").read_text(encoding="utf-8").split("## In napari")[1].split("\n## ")[0]

@@ -1,4 +1,4 @@
-"""Law 6: lesions are cut from a score in one place, ``inference.cut``, so that a run, the slider and the evaluation give the same."""
+"""Law 6: lesions are cut from a score in one place, ``segmentation.cut``, so that a run, the slider and the evaluation give the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = {"label_components", "drop_improbable"}  # of lesions.py, and half a cut
 def breaches(root: Path) -> list[str]:
     found = []
     for file in files(root):
-        if file.module in ("inference", "lesions"):
+        if file.module in ("segmentation", "lesions"):
             continue
         for node in ast.walk(file.tree):
             names: set[str] = set()
@@ -26,7 +26,7 @@ def breaches(root: Path) -> list[str]:
                 names = {alias.name for alias in node.names}
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "lesions":
                 names = {node.attr}
-            found += [file.at(node, f"{name} is half a cut: use inference.cut") for name in sorted(names & PARTS)]
+            found += [file.at(node, f"{name} is half a cut: use segmentation.cut") for name in sorted(names & PARTS)]
     return found
 
 
@@ -43,7 +43,7 @@ def test_there_is_one_way_to_cut() -> None:
 )
 def test_each_other_way_is_named(tmp_path: Path, line: str) -> None:
     tree = build(
-        tmp_path, evidence__curves=f"x = 1\n{line}\n", inference="from napari_liver_anomaly.lesions import label_components\n"
+        tmp_path, evidence__curves=f"x = 1\n{line}\n", segmentation="from napari_liver_anomaly.lesions import label_components\n"
     )
     found = breaches(tree)
     assert len(found) == 1 and found[0].startswith("evidence/curves.py:2"), found

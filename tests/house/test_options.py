@@ -175,8 +175,8 @@ def test_the_verbs_are_there() -> None:
 @pytest.mark.parametrize(
     ("verb", "module", "name", "values"),
     [
-        ("segment", "inference", "SegmentSettings", {}),
-        ("evaluate", "inference", "SegmentSettings", {}),
+        ("segment", "segmentation", "SegmentSettings", {}),
+        ("evaluate", "segmentation", "SegmentSettings", {}),
         ("train", "training.schedule", "Schedule", {}),
         ("phantom", "phantom", "PhantomSettings", {"tumours": False}),  # on the command line tumours are asked for
     ],
@@ -234,7 +234,7 @@ def test_no_panel_makes_a_field_by_hand(tmp_path: Path) -> None:
 def test_panel_rows_are_the_options(qapp: object) -> None:
     rows = importlib.import_module(f"{PACKAGE}.gui.settings_form")
     shown = [
-        importlib.import_module(f"{PACKAGE}.inference").SegmentSettings,
+        importlib.import_module(f"{PACKAGE}.segmentation").SegmentSettings,
         *importlib.import_module(f"{PACKAGE}.synthesis").RECIPES.values(),
     ]
     for cls in shown:

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, Refusal, WrongGrid
-from napari_liver_anomaly.inference import SegmentSettings, segment
+from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import label_components
 from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 

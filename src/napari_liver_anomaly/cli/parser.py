@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.cli.verbs import VERBS
 from napari_liver_anomaly.device import CHOICES
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, version
-from napari_liver_anomaly.inference import AUTO_SETTINGS
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.models import DEFAULT, PRESETS
 from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
 from napari_liver_anomaly.phantom import PhantomSettings
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.training.schedule import Schedule
 

@@ -6,14 +6,16 @@ import dataclasses
 import json
 import shlex
 import sys
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
-from napari_liver_anomaly.inference import AUTO_SETTINGS, SegmentSettings, segment
+from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.storage import replacing, require_not_an_input
 from napari_liver_anomaly.training.schedule import Schedule
@@ -59,32 +61,25 @@ def _say(words: str) -> None:
     sys.stdout.write(f"{words}\n")
 
 
-def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask, tuple[Any, ...]]:
+def _read(args: argparse.Namespace, job: Job) -> tuple[Volume, Mask]:
     """Read the scan and the liver that a verb names, or find the liver; findings go to stderr."""
     from napari_liver_anomaly.io import read, read_mask
 
     job.at("Reading the scan", 0, 1)
     volume, findings = read(args.scan, settings_from(args, ReadOptions()))
-    doubts: tuple[Any, ...] = ()
-    if args.liver:
-        liver = read_mask(args.liver, volume, "liver mask")
-    else:
-        liver, doubts = _find_liver(args, volume, job)
-    for finding in (*findings, *doubts):
+    liver = read_mask(args.liver, volume, "liver mask") if args.liver else _find_liver(args, volume, job=job)
+    for finding in (*findings, *liver.findings):
         sys.stderr.write(f"note: {finding}\n")
-    return volume, liver, (*findings, *doubts)
+    return volume, liver
 
 
-def _find_liver(args: argparse.Namespace, volume: Volume, job: Job) -> tuple[Mask, tuple[Any, ...]]:
+def _find_liver(args: argparse.Namespace, volume: Volume, *, job: Job, device: str = "auto") -> Mask:
     """Find the liver with what ``--find-with`` says."""
-    device = getattr(args, "device", "auto")
     if args.find_with == "totalsegmentator":
-        from napari_liver_anomaly.liver.totalsegmentator import find_with_totalsegmentator
-
-        return find_with_totalsegmentator(volume, device=device, job=job, unlikely=args.found_liver)
-    from napari_liver_anomaly.liver import find_liver
-
-    return find_liver(volume, device=device, job=job, unlikely=args.found_liver)
+        from napari_liver_anomaly.liver.totalsegmentator import find_with_totalsegmentator as find_liver
+    else:
+        from napari_liver_anomaly.liver import find_liver
+    return find_liver(volume, device=device, job=job, unlikely=args.found_liver)[0]
 
 
 def _inputs(args: argparse.Namespace) -> tuple[Path, ...]:
@@ -94,22 +89,19 @@ def _inputs(args: argparse.Namespace) -> tuple[Path, ...]:
 
 def run_segment(args: argparse.Namespace, job: Job) -> None:
     """Search a scan and write everything that was found."""
-    from napari_liver_anomaly.io import write
-    from napari_liver_anomaly.io.results import summary
-    from napari_liver_anomaly.models import load
+    from napari_liver_anomaly.io import read, read_mask, write
 
     settings = _segment_settings(args)
-    method = load(args.model)
-    volume, liver, findings = _read(args, job)
-    result = segment(volume, liver, method, settings, device=args.device, job=job)
-    said = {finding.code: finding for finding in findings}  # the liver's and the run's may be the same
+    job.at("Reading the scan", 0, 1)
+    volume, _ = read(args.scan, settings_from(args, ReadOptions()))
+    liver = read_mask(args.liver, volume, "liver mask") if args.liver else None
+    find = partial(_find_liver, args)
+    result = segment(volume, liver, args.model, settings, find=find, device=args.device, job=job)
     for finding in result.findings:
-        if said.setdefault(finding.code, finding) is finding:
-            sys.stderr.write(f"note: {finding}\n")
-    result = dataclasses.replace(result, findings=tuple(said.values()), liver_from="given" if args.liver else "found")
+        sys.stderr.write(f"note: {finding}\n")
     job.at("Writing", 0, 1)
     write(result, args.out, inputs=_inputs(args))
-    _say(f"{summary(result)} {result.ran_on} {result.timings_s['total']:.1f} s.")
+    _say(f"{result.summary} {result.ran_on} {result.timings_s['total']:.1f} s.")
     _say(NOT_A_MEDICAL_DEVICE)
 
 
@@ -123,7 +115,7 @@ def run_synthesise(args: argparse.Namespace, job: Job) -> None:
         raise Refusal(
             "recipe-unknown", f"There is no recipe {args.recipe!r}.", "Nothing was made.", f"Choose one of {', '.join(RECIPES)}."
         )
-    volume, liver, _ = _read(args, job)
+    volume, liver = _read(args, job)
     anomalous, mask = synthesise(volume, liver, RECIPES[args.recipe](), args.seed, job)
     images = {"anomalous": anomalous.voxels, "anomalies": mask.voxels}
     write_together(
@@ -138,8 +130,8 @@ def run_liver(args: argparse.Namespace, job: Job) -> None:
 
     job.at("Reading the scan", 0, 1)
     volume, findings = read(args.scan, settings_from(args, ReadOptions()))
-    liver, doubts = _find_liver(args, volume, job)
-    for finding in (*findings, *doubts):
+    liver = _find_liver(args, volume, device=args.device, job=job)
+    for finding in (*findings, *liver.findings):
         sys.stderr.write(f"note: {finding}\n")
     write_image(liver.voxels.astype("uint8"), volume.geometry, args.out, inputs=(args.scan,))
     _say(f"Wrote {args.out.name}: {liver.ml:,.0f} ml of liver. Check its outline before you rely on it.")

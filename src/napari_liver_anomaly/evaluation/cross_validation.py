@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.evaluate import Measured, measure_case, report, seen_in_training
-from napari_liver_anomaly.inference import AUTO_SETTINGS
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.models.two_stage import TwoStage
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.training.fit import fit_and_save
 
 if TYPE_CHECKING:

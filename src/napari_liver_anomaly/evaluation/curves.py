@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.inference import cut
 from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.metrics import THRESHOLDS, Counts, find_lesions
+from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import SegmentSettings
+    from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Mask
 
 BINS = 20

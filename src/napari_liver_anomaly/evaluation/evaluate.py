@@ -11,12 +11,13 @@ import numpy as np
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
 from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row, summarise
 from napari_liver_anomaly.evaluation.curves import curve_of
-from napari_liver_anomaly.inference import AUTO_SETTINGS, cut, segment
+from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import dice, plain
 from napari_liver_anomaly.models.rules import DarkRule
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
 from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
 from napari_liver_anomaly.volume import Mask
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import SegmentSettings
     from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Volume
 
 REDUCTIONS = {

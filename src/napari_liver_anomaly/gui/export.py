@@ -14,8 +14,8 @@ from napari_liver_anomaly import lesions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_liver_anomaly.inference import Result
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.result import Result
 
 
 class ExportButton(QWidget):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.inference import Result
     from napari_liver_anomaly.lesions import Lesion
+    from napari_liver_anomaly.result import Result
 
 RESIDUAL_HU = 60
 HEAT = ((0, 0, 0, 0), (0.35, 0.05, 0.45, 0.35), (0.85, 0.25, 0.25, 0.7), (1, 0.65, 0.1, 0.9), (1, 1, 0.6, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_liver_anomaly import inference, lesions
+from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.background import LatestTask
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers, checksum
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
-from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.result import count
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ def summary(shown: ResultLayers) -> str:
     found = shown.lesions
     if not found:
         return f"Searched {shown.result.liver.ml:,.0f} ml of liver, threshold {shown.threshold:.2f}: nothing found"
-    total_ml = math.fsum(lesion.volume_ml for lesion in found)
-    return f"{len(found)} lesion{'s' if len(found) > 1 else ''}, {total_ml:,.1f} ml in all"
+    return count(found)
 
 
 def remark(shown: ResultLayers) -> str:
@@ -160,7 +159,7 @@ def _cut(shown: ResultLayers, before: SegmentSettings, now: Any, written: int, s
         settings = replace(settings, threshold=auto_threshold(result.score, result.liver.voxels))
         if now is not None and _how(settings) == _how(before):
             return _measure(shown, settings, now, job)
-    labels, left_out = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
+    labels, left_out = segmentation.cut(result.score, result.liver.probability, result.volume.geometry, settings)
     job.at("Measuring lesions", 1, 2)
     found = lesions.measure(labels, result.volume, result.liver)
     corrected = now is not None and checksum(now) != written
@@ -178,7 +177,7 @@ def _dropped(shown: ResultLayers, settings: SegmentSettings, job: Job) -> tuple[
     """Give the score without the pieces that a cut drops; the same array when it drops none."""
     job.at("Cutting", 0, 1)
     result, level = shown.result, lesions.level_of(settings.threshold)
-    labels, _ = inference.cut(result.score, result.liver.probability, result.volume.geometry, settings)
+    labels, _ = segmentation.cut(result.score, result.liver.probability, result.volume.geometry, settings)
     dropped = result.score >= level
     dropped &= labels == 0
     if not dropped.any():

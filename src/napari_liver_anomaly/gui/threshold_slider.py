@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.style import small
-from napari_liver_anomaly.inference import AUTO_SETTINGS
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
 STEPS = 100
 SETTLE_MS = 250

@@ -34,8 +34,8 @@ from napari_liver_anomaly.gui.threshold_controller import ThresholdController, r
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
 from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
 from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, about, listed, search
-from napari_liver_anomaly.inference import SegmentSettings
 from napari_liver_anomaly.io.read_options import ASK_ALL
+from napari_liver_anomaly.segmentation import SegmentSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_liver_anomaly.inference import Result, SegmentSettings
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Mask
 
 EDITED = Finding(

@@ -80,8 +80,8 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> tuple[Volume, 
     geometry = Geometry(source.shape, source.affine, source.oriented)
     padding = air_for_padding(stored)
     notes += _settled(plausible(stored, answers.values))
-    volume = Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path))
-    return volume, (*notes, *((padding,) if padding else ()))
+    findings = (*notes, *((padding,) if padding else ()))
+    return Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path), findings), findings
 
 
 @quietly()

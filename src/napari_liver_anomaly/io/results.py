@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
 from napari_liver_anomaly.lesions import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_liver_anomaly.inference import Result
+    from napari_liver_anomaly.result import Result
 
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
-LIBRARIES = ("torch", "numpy", "nibabel")
 
 
 def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
@@ -79,15 +78,13 @@ def report(result: Result) -> dict[str, Any]:
     dict
         Ready for JSON; the scan is named by its hash alone.
     """
-    from importlib.metadata import version as installed
-
     geometry = result.volume.geometry
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
-        "summary": summary(result),
+        "summary": result.summary,
         "number_of_lesions": len(result.lesions),
         "pieces_left_out": result.left_out,
-        "tumour_ml": round(_tumour_ml(result), 3),
+        "tumour_ml": round(result.tumour_ml, 3),
         "liver_ml": round(result.liver.ml, 3),
         "liver_from": result.liver_from,
         "scan": result.volume.identity,
@@ -100,7 +97,7 @@ def report(result: Result) -> dict[str, Any]:
         "ran_on": result.ran_on,
         "timings_s": dict(result.timings_s),
         "findings": [asdict(finding) | {"level": str(finding.level)} for finding in result.findings],
-        "versions": {"napari-liver-anomaly": version()} | {name: installed(name) for name in LIBRARIES},
+        "versions": result.versions,
     }
 
 
@@ -119,30 +116,6 @@ def sides(result: Result) -> str:
     """
     doubted = UNVERIFIED & {finding.code for finding in result.findings}
     return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
-
-
-def summary(result: Result) -> str:
-    """One sentence that tells "nothing found" from "not searched".
-
-    Parameters
-    ----------
-    result : Result
-        As given by ``inference.segment``.
-
-    Returns
-    -------
-    str
-        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``; pieces that were left out are counted.
-    """
-    count = len(result.lesions)
-    found = f"{count} lesion{'s' * (count != 1)}, {_tumour_ml(result):.1f} ml in all" if count else "nothing found"
-    if pieces := result.left_out:
-        found += f"; {pieces} piece{'s' * (pieces != 1)} left out, where the found liver is unsure"
-    return f"Searched {result.liver.ml:,.0f} ml of liver, threshold {result.settings.threshold:.2f}: {found}."
-
-
-def _tumour_ml(result: Result) -> float:
-    return float(np.count_nonzero(result.labels)) * result.volume.geometry.voxel_ml
 
 
 def _write_text(text: str, path: Path) -> None:

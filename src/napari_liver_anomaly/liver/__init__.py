@@ -6,6 +6,7 @@ scan's own grid. Works on any orientation and spacing; HU are clipped to -45…1
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -97,7 +98,8 @@ def find_liver(
     if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
         found = np.zeros_like(found)  # water or noise, not tissue
     liver, findings = checked(Mask(found, volume.geometry, volume.identity, share))
-    return liver, (*findings, *likely(volume, liver, unlikely), *((ON_CPU,) if ladder.told else ()))
+    findings = (*findings, *likely(volume, liver, unlikely), *((ON_CPU,) if ladder.told else ()))
+    return replace(liver, findings=findings, found=True), findings
 
 
 def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,7 +81,8 @@ def find_with_totalsegmentator(
     job.at("Finding the liver", 1, 1)
     voxels = geometry.to_canonical(np.asarray(found.dataobj) > 0)
     liver, findings = checked(Mask(voxels.astype(bool), geometry, volume.identity))
-    return liver, (*findings, *likely(volume, liver, unlikely))
+    findings = (*findings, *likely(volume, liver, unlikely))
+    return replace(liver, findings=findings, found=True), findings
 
 
 def _api() -> Any:

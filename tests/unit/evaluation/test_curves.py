@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_liver_anomaly.evaluation.curves import curve_of
-from napari_liver_anomaly.inference import SegmentSettings
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))

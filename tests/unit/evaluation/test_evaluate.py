@@ -12,12 +12,13 @@ import pytest
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Refusal
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row, summarise
 from napari_liver_anomaly.evaluation.evaluate import evaluate, seen_in_training
-from napari_liver_anomaly.inference import AUTO_SETTINGS, segment
+from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import write_sample
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import Mean, Ranking, dice
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
 SEEDS = (1, 2, 3)
 LABEL_FREE = {"synthetic": {"held_out_family": {"threshold": 0.4}}}

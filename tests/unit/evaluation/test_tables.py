@@ -12,7 +12,7 @@ from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row
 from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.evaluation.evaluate import Measured, report
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, seeds_line
-from napari_liver_anomaly.inference import SegmentSettings
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))

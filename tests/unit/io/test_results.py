@@ -13,10 +13,11 @@ import pytest
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, NotWritten, WrongGrid
-from napari_liver_anomaly.inference import Result, SegmentSettings
 from napari_liver_anomaly.io import read_mask, write, write_sample
 from napari_liver_anomaly.lesions import label_components, measure
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.result import Result
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask, Volume
 
 NAMES = ["restored.nii.gz", "residual.nii.gz", "score.nii.gz", "tumours.nii.gz", "liver.nii.gz", "lesions.csv", "report.json"]

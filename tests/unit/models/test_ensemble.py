@@ -9,13 +9,14 @@ import pytest
 
 from napari_liver_anomaly import checkpoint, models
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.inference import SegmentSettings, needed_bytes, segment
+from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.models.two_stage import Preset, TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.segmentation import SegmentSettings
 
 TINY = Preset(
     prepare=PreprocessSettings(plane_mm=3, neighbours=1, around_mm=6),

@@ -1,0 +1,145 @@
+"""What a run found, whoever asked for it: the arrays, the lesions, how they were made, and the sentence that sums it up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed
+from typing import TYPE_CHECKING, Literal
+
+from napari_liver_anomaly.errors import WrongGrid, version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.lesions import Lesion
+    from napari_liver_anomaly.segmentation import SegmentSettings
+    from napari_liver_anomaly.volume import Mask, Volume
+
+
+LIBRARIES = ("torch", "numpy", "nibabel")
+
+
+def _versions() -> dict[str, str]:
+    """Tell which versions of this package and of the libraries that decide about the numbers are installed."""
+    return {"napari-liver-anomaly": version()} | {name: installed(name) for name in LIBRARIES}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """All that a run found, on the scan's grid in canonical order.
+
+    Attributes
+    ----------
+    volume : Volume
+        The scan.
+    liver : Mask
+        Where it was searched.
+    restored, residual : ndarray, (z, y, x) int16, or None
+        The scan as a healthy liver would look, in HU; and scan minus restored, negative where a lesion is dark, 0 outside the liver. Their sum is the
+        scan, exactly. None for a method without a restorer.
+    score : ndarray, (z, y, x) uint8
+        Anomaly score, 0…255 for 0…1; 0 outside the liver.
+    labels : ndarray, (z, y, x) uint16
+        Number of the lesion each voxel belongs to at the settings' threshold, or 0.
+    lesions : tuple of Lesion
+        The lesions, largest first.
+    settings : SegmentSettings
+        Threshold that was used, chosen or given, and smallest lesion.
+    model, model_hash : str
+        Name of the model, and SHA-256 of its weights (empty for a rule without weights).
+    device, ran_on : str
+        ``"cpu"`` or ``"cuda"``; and one sentence for the user.
+    timings_s : dict
+        Seconds for each part.
+    findings : tuple of Finding
+        What is doubtful, to be shown and stored: about the scan, then the liver, then the run, each once.
+    liver_from : str
+        ``"given"`` by the user, or ``"found"`` by the program.
+    left_out : int
+        Pieces that were left out because the found liver is unsure there.
+    versions : dict
+        Version of this package, torch, numpy and nibabel.
+    """
+
+    volume: Volume
+    liver: Mask
+    restored: NDArray[np.int16] | None
+    residual: NDArray[np.int16] | None
+    score: NDArray[np.uint8]
+    labels: NDArray[np.uint16]
+    lesions: tuple[Lesion, ...]
+    settings: SegmentSettings
+    model: str
+    model_hash: str
+    device: str
+    ran_on: str
+    timings_s: dict[str, float]
+    findings: tuple[Finding, ...] = ()
+    liver_from: Literal["given", "found"] = "given"
+    left_out: int = 0
+    versions: dict[str, str] = field(default_factory=_versions)
+
+    def __post_init__(self) -> None:
+        self.liver.of(self.volume, "liver mask")
+        for name in ("restored", "residual", "score", "labels"):
+            array = getattr(self, name)
+            if array is not None and array.shape != self.volume.voxels.shape:
+                raise WrongGrid(
+                    "shape-differs", f"A {name} image of shape {array.shape} was given for a scan of shape {self.volume.voxels.shape}.",
+                    "It belongs to another scan.", "Use what was made from this very scan.",
+                )  # fmt: skip
+
+    @property
+    def tumour_ml(self) -> float:
+        """Volume of all lesions in ml."""
+        return math.fsum(lesion.volume_ml for lesion in self.lesions)
+
+    @property
+    def summary(self) -> str:
+        """One sentence: ``"Searched 1,432 ml of liver, threshold 0.50: 2 lesions, 12.4 ml in all."``."""
+        return summary(self.liver.ml, self.settings.threshold, self.lesions, self.left_out)
+
+
+def summary(liver_ml: float, threshold: float, lesions: Sequence[Lesion], left_out: int = 0) -> str:
+    """Sum up a search in one sentence that tells "nothing found" from "not searched".
+
+    Parameters
+    ----------
+    liver_ml : float
+        Volume of the liver that was searched.
+    threshold : float
+        Smallest score that counts as tumour, 0 to 1.
+    lesions : sequence of Lesion
+        What was found.
+    left_out : int
+        Pieces that were left out because the found liver is unsure there.
+
+    Returns
+    -------
+    str
+        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``.
+    """
+    unsure = f"; {left_out} piece{'s' * (left_out != 1)} left out, where the found liver is unsure" if left_out else ""
+    return f"Searched {liver_ml:,.0f} ml of liver, threshold {threshold:.2f}: {count(lesions)}{unsure}."
+
+
+def count(lesions: Sequence[Lesion]) -> str:
+    """Say how many lesions there are, and how large they are together.
+
+    Parameters
+    ----------
+    lesions : sequence of Lesion
+        Any number.
+
+    Returns
+    -------
+    str
+        ``"3 lesions, 12.4 ml in all"`` or ``"nothing found"``.
+    """
+    total_ml = math.fsum(lesion.volume_ml for lesion in lesions)
+    return f"{len(lesions)} lesion{'s' * (len(lesions) != 1)}, {total_ml:,.1f} ml in all" if lesions else "nothing found"
