@@ -23,6 +23,7 @@ from napari_liver_anomaly.metrics.scores import window_for
 from napari_liver_anomaly.models.base import FRAME, SIDE_PX
 from napari_liver_anomaly.models.registry import build, class_of, entry_of, plan_of
 from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from liver_anomaly_study.cases import Case
     from liver_anomaly_study.runs import Run, RunFolder
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.preprocessing import PreprocessSettings
 
 
@@ -113,7 +114,7 @@ def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, 
     return {"inserted_auroc": auroc, "ms_per_slice": round(1000 * spent / max(slices, 1), 3), "cases": rows}
 
 
-def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> System:
+def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
     """Load the run's model, where it was trained with this plan on these cases, or train it and write it."""
     from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.device import choose
@@ -129,7 +130,7 @@ def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> System:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_name(f"{path.stem}.unfinished")
     slices = healthy_slices(cases)
-    training = model.fit(slices, device=choose(folder.device), state=state)
+    training = train(model, slices, device=choose(folder.device), state=state)
     card = {
         "title": entry_of(run.key).title, "system": run.key, "use": f"For research. {NOT_A_MEDICAL_DEVICE}", "training": training,
         "synthetic": validate_on_synthesis(model, slices, plan.schedule, seed=run.seed),

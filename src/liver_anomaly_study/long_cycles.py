@@ -16,7 +16,7 @@ from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.figures.cuts import LEVELS, counted, cuts_of, dice_by_cut
 from napari_liver_anomaly.models.asc_parts import peaks
 from napari_liver_anomaly.models.registry import build, plan_of
-from napari_liver_anomaly.training.loop import Stage, train_stage
+from napari_liver_anomaly.training.loop import Batches, train_stage
 
 if TYPE_CHECKING:
     from liver_anomaly_study.figures.subject import Subject
@@ -46,14 +46,11 @@ def train_cycles(subject: Subject, seed: int, job: Job) -> list[dict[str, Any]]:
     unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
     model = build(cycles_plan(subject.budget), seed=seed)
     found: list[dict[str, Any]] = []
-
-    def train(stage: Stage) -> None:
+    for stage in model.stages(Batches(data, model.plan.recipe, model.plan.schedule)):
         train_stage(stage, data, model.plan.recipe, model.plan.schedule, seed=seed, device=model.device, job=job)
         if stage.network is model.parts["cutter"]:
             made = [cuts_of(model, one)["reconstruction"] for one in unseen]
             found.append({"cycle": len(found) + 1, **counted(made, unseen)})
-
-    model.learn(train, data)
     return found
 
 

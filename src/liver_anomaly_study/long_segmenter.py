@@ -16,14 +16,14 @@ from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.scoring import HALF, score_case, threshold_of
 from napari_liver_anomaly.metrics import Counts, Ranking, slice_scores
 from napari_liver_anomaly.models.registry import build
-from napari_liver_anomaly.training.loop import Stage, train_stage
+from napari_liver_anomaly.training.loop import Batches, train_stage
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
     from liver_anomaly_study.cases import Case
     from liver_anomaly_study.figures.subject import Subject
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
 
 POINTS = 12
 TIMES = 20  # of the normal length
@@ -54,7 +54,7 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
     when = points_of(known.plan.schedule.segmenter_length(len(data)))
     found: list[dict[str, Any]] = []
 
-    def watch(step: int) -> None:
+    def measure(step: int) -> None:
         if step in when:
             network = model.parts["segmenter"].eval()
             cut = threshold_of(validate_on_synthesis(model, data, model.plan.schedule, seed=seed))
@@ -62,16 +62,14 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
             found.append({"steps": step, "epochs": step * model.plan.schedule.batch / len(data), "cases": cases})
             network.train()
 
-    def train(stage: Stage) -> None:
+    for stage in model.stages(Batches(data, model.plan.recipe, model.plan.schedule)):
         if stage.network is model.parts["segmenter"]:  # the restorer is trained already
-            long = replace(stage, updates=when[-1], fall=False, watch=watch)
+            long = replace(stage, steps=when[-1], cosine_decay=False, on_step=measure)
             train_stage(long, data, model.plan.recipe, model.plan.schedule, seed=seed, device=model.device, job=job)
-
-    model.learn(train, data)
     return found
 
 
-def _measured(model: System, case: Case, threshold: float) -> dict[str, Any]:
+def _measured(model: Model, case: Case, threshold: float) -> dict[str, Any]:
     """Overlap of a case at a threshold and at 0.5, and the scores of its slices."""
     score, _ = score_case(model, case)
     scores = slice_scores(score, case.liver_mask)

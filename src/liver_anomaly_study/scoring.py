@@ -24,14 +24,14 @@ HALF, LEAST = 0.5, 1 / 255  # the rules' own cut; the smallest cut that leaves a
 
 def score_case(model: Any, case: Case) -> Scores:
     """Score all slices of a case by a trained model, or by a rule from :func:`rule_on_slices`."""
-    if not hasattr(model, "score"):
+    if not hasattr(model, "predict"):
         return model(case), None
     scores, images = [], []
     reach = model.prepare.neighbours
     for first in range(0, len(case.images), BATCH):
         batch = np.arange(first, min(first + BATCH, len(case.images)))
         seen = np.clip(batch[:, None] + np.arange(-reach, reach + 1), 0, len(case.images) - 1)
-        found = model.score(case.images[seen], case.liver_mask[batch])
+        found = model.predict(case.images[seen], case.liver_mask[batch])
         scores.append(found.score)
         images.append(found.restored)
     return np.concatenate(scores), None if images[0] is None else np.concatenate(images)

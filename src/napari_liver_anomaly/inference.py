@@ -52,7 +52,7 @@ class SliceModel(Movable, Protocol):
     def prepare(self) -> PreprocessSettings:
         """How a scan becomes slices."""
 
-    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
+    def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
         """Score a batch of slices.
 
         Parameters
@@ -271,7 +271,7 @@ def _run(model: SliceModel, slices: Slices, ladder: Ladder, job: Job) -> tuple[N
 def _scored_batch(model: SliceModel, slices: Slices, part: NDArray[np.intp]) -> Any:
     """Score some slices; None when memory ran out. The error ends here, because it holds all that the step had made."""
     try:
-        return model.score(slices.stack(part), slices.liver_mask[part])
+        return model.predict(slices.stack(part), slices.liver_mask[part])
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise

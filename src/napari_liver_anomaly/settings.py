@@ -40,7 +40,7 @@ def setting(
     default : T
         Value when nothing is said; :data:`REQUIRED` when it must be said.
     unit : str
-        Unit as shown to the user: "mm", "HU", "px", "updates".
+        Unit as shown to the user: "mm", "HU", "px", "steps".
     low, high : float, optional
         Smallest and largest allowed value, both included.
     help : str

@@ -187,7 +187,7 @@ def test_prepare_train_and_use_a_model_of_ones_own(sample, tmp_path):
     """A few updates only: that training goes, keeps its card, and gives a model that runs."""
     packed, model = tmp_path / "healthy.npz", tmp_path / "mine.safetensors"
     assert main(["prepare", str(sample), "--out", str(packed), "--keep-names"]) == 0
-    words = ["train", "--healthy", str(packed), "--restorer-updates", "2", "--segmenter-updates", "2", "--segmenter-epochs", "0"]
+    words = ["train", "--healthy", str(packed), "--restorer-steps", "2", "--segmenter-steps", "2", "--segmenter-epochs", "0"]
     assert main([*words, "--batch", "2", "--seed", "3", "--about-data", "phantom", "--out", str(model)]) == 0
     assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
     from napari_liver_anomaly.checkpoint import read_card
@@ -197,7 +197,7 @@ def test_prepare_train_and_use_a_model_of_ones_own(sample, tmp_path):
     assert card["data"]["about"] == "phantom"
     assert card["data"]["scans"][0]["name"] == "phantom"
     assert "not a medical device" in card["use"]
-    assert (card["training"]["stage_1"]["updates"], card["training"]["stage_2"]["updates"]) == (2, 2)
+    assert (card["training"]["stage_1"]["steps"], card["training"]["stage_2"]["steps"]) == (2, 2)
     evaluation = tmp_path / "evaluation.json"
     words = ["evaluate", "--data", str(sample), "--model", str(model), "--out", str(evaluation)]
     assert main(words) == 4, "it was trained on that very scan"
@@ -219,7 +219,7 @@ def test_a_system_of_the_list_is_trained_installed_and_used_by_name(sample, tmp_
 
     card = read_card(model)
     assert (card["key"], card["system"]) == ("draem", "draem")
-    assert card["training"]["stage_1"]["updates"] == 4 and card["settings"]["schedule"]["batch"] == 2
+    assert card["training"]["stage_1"]["steps"] == 4 and card["settings"]["schedule"]["batch"] == 2
     assert "--preset draem --budget 4" in card["command"]
     assert card["synthetic"]["held_out_family"] and card["synthetic"]["restoration"]
     assert main(["install", str(model), "--as", "mine"]) == 0

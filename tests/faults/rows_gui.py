@@ -418,7 +418,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
         restorer=dataclasses.replace(small.restorer, width=4),
         segmenter=dataclasses.replace(small.segmenter, width=4),
         schedule=dataclasses.replace(
-            small.schedule, restorer_updates=2, segmenter_updates=2, segmenter_epochs=0, batch=2, crop_px=64
+            small.schedule, restorer_steps=2, segmenter_steps=2, segmenter_epochs=0, batch=2, crop_px=64
         ),
     )
     scan = pack_scan(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")

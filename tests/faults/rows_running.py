@@ -38,6 +38,7 @@ from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import options
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
             super().__init__()
             self.part, self.spoil, self.at = part, spoil, at
 
-        def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
+        def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
             first = sum(count for _, count in self.batches)
-            found = super().score(images, liver_mask)
+            found = super().predict(images, liver_mask)
             if first <= self.at < first + len(images):
                 setattr(found, self.part, self.spoil(getattr(found, self.part)))
             return found
@@ -369,7 +370,7 @@ def no_seams_and_no_edges(kit: Kit) -> None:
     deep[3:8] = core[3:8]
 
     class Identity(Grey):
-        def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
+        def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
             return SimpleNamespace(
                 score=liver_mask.astype(np.float32) * np.float32(0.6), restored=images[:, images.shape[1] // 2].copy()
             )
@@ -789,7 +790,7 @@ def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
 
     def trained(state: Path | None = None, job: Job | None = None, seed: int = 5) -> dict[str, torch.Tensor]:
         model = TwoStage(preset, seed=seed)
-        model.fit(data, state=state, job=job)
+        train(model, data, state=state, job=job)
         return {name: value.clone() for name, value in model.tensors().items()}
 
     def stopping(at: tuple[int, int]) -> Job:

@@ -167,7 +167,7 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
         _restorer_of(path, wider, [])
     assert "prepare.pixel_mm" in caught.finding.what
     with refused("ensemble", "ensemble-mixed"):
-        Ensemble([model, TwoStage(wider)]).score(torch.zeros(1, 1, 32, 32).numpy(), torch.ones(1, 32, 32).bool().numpy())
+        Ensemble([model, TwoStage(wider)]).predict(torch.zeros(1, 1, 32, 32).numpy(), torch.ones(1, 32, 32).bool().numpy())
     assert Preset.from_dict(SMALL.to_dict()) == SMALL
 
 

@@ -755,9 +755,9 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
         main(["prepare", str(named), "--out", str(out / "healthy.npz")]) == DONE
     )  # names are kept only where --keep-names says so
     short = [
-        "--restorer-updates",
+        "--restorer-steps",
         "2",
-        "--segmenter-updates",
+        "--segmenter-steps",
         "2",
         "--segmenter-epochs",
         "0",
@@ -796,7 +796,7 @@ def state_of(folder: Path, out: Path) -> None:
     from napari_liver_anomaly.training.training_set import pack_folder
 
     preset = PRESETS["compact"]
-    preset = replace(preset, schedule=replace(preset.schedule, restorer_updates=9, batch=2, crop_px=32))
+    preset = replace(preset, schedule=replace(preset.schedule, restorer_steps=9, batch=2, crop_px=32))
     job = Job()
     job.report = lambda progress: job.cancel() if progress.done >= 2 and "Training" in progress.phase else None
     with pytest.raises(Cancelled):

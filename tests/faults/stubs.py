@@ -52,7 +52,7 @@ class Grey:
         self.device = device
         return self
 
-    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
+    def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
         self.batches.append((self.device.type, len(images)))
         self.fault(images, self.device)
         middle = images[:, images.shape[1] // 2]
@@ -70,17 +70,17 @@ def fake_card(kit: Any) -> None:
 
 def tiny_preset() -> Preset:
     """A two-stage model that trains in seconds."""
+    from napari_liver_anomaly.models.config import Schedule
     from napari_liver_anomaly.models.networks.restorer import RestorerSettings
     from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
     from napari_liver_anomaly.models.two_stage import PRESETS, Preset
-    from napari_liver_anomaly.training.schedule import Schedule
 
     return Preset(
         prepare=PreprocessSettings(geometry="liver", pixel_mm=3, plane_mm=5, neighbours=1, around_mm=8, window_low_hu=-45, window_high_hu=160),
         restorer=RestorerSettings(width=4, planes=3), segmenter=SegmenterSettings(width=4, planes=3, depth=4, liver_mask=True, residual_gain=5),
         recipe=PRESETS["standard"].recipe,
         schedule=Schedule(
-            restorer_updates=3, segmenter_epochs=0, segmenter_updates=3, batch=2, learning_rate=1e-3, fall=True, segmenter_fall=True,
+            restorer_steps=3, segmenter_epochs=0, segmenter_steps=3, batch=2, learning_rate=1e-3, cosine_decay=True, segmenter_cosine_decay=True,
             crop_px=32, augment=True, segmenter_loss="overlap", by_area=True, jitter=True,
         ),
     )  # fmt: skip

@@ -72,7 +72,7 @@ def figure_of(card):
 
 
 @pytest.mark.parametrize(
-    "schedule", [{"restorer_updates": 700, "segmenter_updates": 0}, {"restorer_updates": 0, "segmenter_updates": 700}]
+    "schedule", [{"restorer_steps": 700, "segmenter_steps": 0}, {"restorer_steps": 0, "segmenter_steps": 700}]
 )
 @pytest.mark.parametrize("system", ["draem", "hu"])
 def test_a_model_of_ones_own_shows_no_figure_of_ours(system, schedule):

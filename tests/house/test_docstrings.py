@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
-FAMILIES = {"Settings", "Recipe", "System"}  # every class that derives from one of them is public
+FAMILIES = {"Settings", "Recipe", "Model"}  # every class that derives from one of them is public
 FROM_PAPERS = {"models", "synthesis", "metrics", "preprocessing"}
 PAPER = re.compile(r"\b[A-Z][\w'-]+(,? (and|et al\.?|[A-Z][\w'-]+))*,? \(?(19|20)\d\d\b|doi|\bReferences\b", re.UNICODE)
 GROUND = {"__init__.py", "base.py", "apply.py", "registry.py", "card.py", "installing.py"}  # plumbing, no method of a paper

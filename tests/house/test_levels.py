@@ -25,7 +25,6 @@ DRAWN = {
     ("result", "segmentation"),
     ("synthesis", "preprocessing"),
     ("io", "phantom"),
-    ("models", "training"),
     ("training", "models"),
     ("liver", "training"),
     ("liver", "models"),

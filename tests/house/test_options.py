@@ -177,7 +177,7 @@ def test_the_verbs_are_there() -> None:
     [
         ("segment", "segmentation", "SegmentSettings", {}),
         ("evaluate", "segmentation", "SegmentSettings", {}),
-        ("train", "training.schedule", "Schedule", {}),
+        ("train", "models.config", "Schedule", {}),
         ("phantom", "phantom", "PhantomSettings", {"tumours": False}),  # on the command line tumours are asked for
     ],
 )

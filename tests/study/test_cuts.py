@@ -45,4 +45,4 @@ def test_cycles_of_the_longer_training_are_as_long_as_normal_ones():
     cycles = normal.options.cycles_one + normal.options.cycles_two
     assert longer.options.cycles_one == normal.options.cycles_one
     assert longer.options.cycles_one + longer.options.cycles_two == CYCLES
-    assert longer.updates / CYCLES == normal.updates / cycles
+    assert longer.steps / CYCLES == normal.steps / cycles

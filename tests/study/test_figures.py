@@ -17,7 +17,7 @@ from liver_anomaly_study.figures.slice_selection import same_slice, tumour_free_
 from liver_anomaly_study.figures.subject import Subject
 from liver_anomaly_study.runs import RunFolder
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.models.base import FRAME, Scores
+from napari_liver_anomaly.models.base import FRAME, Prediction
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.registry import BUDGET
 from napari_liver_anomaly.synthesis import Blobs
@@ -48,9 +48,9 @@ class Fake:
         torch.manual_seed(0)
         self.restorer = Restorer(RestorerSettings(width=4)).eval()
 
-    def score(self, images, liver_mask):
+    def predict(self, images, liver_mask):
         middle = images[:, images.shape[1] // 2]
-        return Scores(((middle < 0.4) & liver_mask).astype(np.float32), (middle + self.offset).astype(np.float32))
+        return Prediction(((middle < 0.4) & liver_mask).astype(np.float32), (middle + self.offset).astype(np.float32))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.models.registry import build, plan_of
 
 
@@ -81,9 +82,10 @@ def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
 
 def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(subject):
     known = subject.model("two-stage")
-    plan = replace(known.plan, schedule=replace(known.plan.schedule, segmenter_fall=False))
+    plan = replace(known.plan, schedule=replace(known.plan.schedule, segmenter_cosine_decay=False))
     normal = build(plan, seed=5)
-    normal.fit(long_segmenter.healthy_slices(subject.training_cases(known)), restorer=known.restorer)
+    normal.take_restorer(known.restorer)
+    train(normal, long_segmenter.healthy_slices(subject.training_cases(known)))
     data = long_segmenter.healthy_slices(subject.training_cases(known))
     cut = long_segmenter.threshold_of(long_segmenter.validate_on_synthesis(normal, data, plan.schedule, seed=5))
     alone = long_segmenter.sum_segmenter([{"steps": 3, "epochs": 2.0, "cases": [

@@ -47,7 +47,7 @@ class Flat:
         self.device = device
         return self
 
-    def score(self, images, liver_mask):
+    def predict(self, images, liver_mask):
         self.fail(images, self.device)
         self.batches.append(len(images))
         images = images[:, images.shape[1] // 2]
@@ -150,8 +150,8 @@ def test_other_runtime_errors_are_not_taken_for_memory(scan):
 @pytest.mark.parametrize("where", ["score", "restored"])
 def test_invalid_numbers_are_never_an_empty_mask(scan, bad, where):
     class Broken(Flat):
-        def score(self, images, liver_mask):
-            found = super().score(images, liver_mask)
+        def predict(self, images, liver_mask):
+            found = super().predict(images, liver_mask)
             getattr(found, where)[0, 5, 5] = bad
             return found
 

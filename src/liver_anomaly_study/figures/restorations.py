@@ -93,7 +93,7 @@ def measured(models: dict[str, Any], held_out: list[Case], tumour_free: list[tup
 
 def restore(model: Any, image: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Give the healthy image of one slice."""
-    healthy: NDArray[np.float32] = model.score(image[None, None], liver_mask[None]).restored[0]
+    healthy: NDArray[np.float32] = model.predict(image[None, None], liver_mask[None]).restored[0]
     return healthy
 
 

@@ -19,11 +19,11 @@ from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job, Progress
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.models import DEFAULT, PRESETS
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.settings import Settings, options
-from napari_liver_anomaly.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

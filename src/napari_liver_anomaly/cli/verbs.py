@@ -14,11 +14,11 @@ from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.liver.schedule import LiverSchedule
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import Settings, options
 from napari_liver_anomaly.storage import replacing, require_not_an_input
-from napari_liver_anomaly.training.schedule import Schedule
 
 if TYPE_CHECKING:
     import argparse
@@ -195,7 +195,7 @@ def _planned(args: argparse.Namespace) -> tuple[Preset | Plan, str]:
         if args.budget:
             raise Refusal(
                 "budget-preset", f"The length of {args.preset!r} is set stage by stage.", "Nothing was trained.",
-                "Give --restorer-updates and --segmenter-updates instead of --budget.",
+                "Give --restorer-steps and --segmenter-steps instead of --budget.",
             )  # fmt: skip
         return _preset(args), ""
     plan = plan_of(args.preset, args.budget or BUDGET)

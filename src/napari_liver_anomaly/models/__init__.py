@@ -11,7 +11,7 @@ from napari_liver_anomaly.models.installing import folder, installed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.models.ensemble import Ensemble
 
 DEFAULT = "standard"
@@ -70,7 +70,7 @@ def path_of(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
-def load(name_or_path: str | Path = DEFAULT) -> System | Ensemble:
+def load(name_or_path: str | Path = DEFAULT) -> Model | Ensemble:
     """Load a trained model.
 
     Parameters
@@ -80,7 +80,7 @@ def load(name_or_path: str | Path = DEFAULT) -> System | Ensemble:
 
     Returns
     -------
-    System or Ensemble
+    Model or Ensemble
         As its card says; ready to score, on the CPU.
 
     Raises

@@ -21,20 +21,19 @@ from torch import nn
 from torch.nn import functional
 
 from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay
-from napari_liver_anomaly.models.base import SIDE_PX, Plan, System, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.base import SIDE_PX, Model, Plan, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.networks.cutting import Cutter, Discriminator
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE, Scale, healthy_values
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.training.loop import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 PAPER_CUT = 242 / 255
 # The discriminator's share of a cycle: the public code sees 2n slices in batches of 288, the generator n in batches of 64, for as many epochs.
@@ -63,7 +62,7 @@ class AscNetOptions(Settings):
     )
 
 
-class AscNet(System):
+class AscNet(Model):
     """A generator of two cuts, and the discriminator it has to convince."""
 
     key = "asc-net"
@@ -71,13 +70,7 @@ class AscNet(System):
     side_px = SIDE_PX
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``cutter``, ``discriminator`` and ``scale``.
-        """
+        """Make the networks, untrained."""
         width = self.plan.options.width
         return {"cutter": Cutter(width), "discriminator": Discriminator(width, SIDE_PX), "scale": Scale()}
 
@@ -86,33 +79,25 @@ class AscNet(System):
         """Whether a healthy image is made: the fence cut."""
         return True
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train discriminator and generator in turn, each against the other as it stands; then set the cut.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage. Each cycle gets the same share of the budget; Adam starts anew in each half of a cycle.
-        data : HealthySlices
-            For the cut.
-        """
-        options, updates = self.plan.options, self.plan.updates
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train discriminator and generator in turn, each against the other as it stands; then set the cut."""
+        options, updates = self.plan.options, self.plan.steps
         cutter, discriminator = self.parts["cutter"], self.parts["discriminator"]
         cycles = options.cycles_one + options.cycles_two
         for cycle in range(cycles):
             length = updates * (cycle + 1) // cycles - updates * cycle // cycles
             judging = round(length * JUDGING)
             discriminator.requires_grad_(True)
-            train(Stage(
+            yield Stage(
                 name=f"Cycle {cycle + 1}: training the discriminator", number=2 * cycle + 1, network=discriminator,
-                loss=self._judging if cycle < options.cycles_one else self._judging_second, updates=judging,
-                fall=self.plan.schedule.fall, adam={"lr": options.discriminator_rate},
-            ))  # fmt: skip
+                loss=self._judging if cycle < options.cycles_one else self._judging_second, steps=judging,
+                cosine_decay=self.plan.schedule.cosine_decay, adam={"lr": options.discriminator_rate},
+            )  # fmt: skip
             discriminator.requires_grad_(False).apply(_drop_on)
-            train(Stage(
+            yield Stage(
                 name=f"Cycle {cycle + 1}: training the generator", number=2 * cycle + 2, network=cutter, loss=self._cutting,
-                updates=length - judging, fall=self.plan.schedule.fall,
-            ))  # fmt: skip
+                steps=length - judging, cosine_decay=self.plan.schedule.cosine_decay,
+            )  # fmt: skip
         discriminator.eval()
         cut = PAPER_CUT
         if options.threshold == "healthy":
@@ -149,21 +134,8 @@ class AscNet(System):
         fence, _, whole = self.parts["cutter"](image)
         return ((1 - whole) * liver_mask)[:, 0], fence[:, 0]
 
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score a batch on the device.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 16.
-        liver_mask : Tensor, (B, 1, H, W)
-            1 in the liver.
-
-        Returns
-        -------
-        tuple of Tensor
-            Score (B, H, W), the inverted reconstruction stretched so that the cut lies at 0.5; and the fence cut (B, H, W), which passes for healthy.
-        """
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device."""
         inverted, fence = self._inverted(image, liver_mask)
         cut = self.parts["scale"].cut
         return torch.where(inverted < cut, 0.5 * inverted / cut, 0.5 + 0.5 * (inverted - cut) / (1 - cut)), fence
@@ -212,6 +184,6 @@ def plans(budget: int) -> dict[str, Plan]:
     Returns
     -------
     dict
-        System key to plan.
+        Model key to plan.
     """
     return {"asc-net": Plan(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from napari_liver_anomaly.models.base import SIDE_PX, Plan, schedule_for
+from napari_liver_anomaly.models.losses import summed_difference
 from napari_liver_anomaly.models.networks.baur import HALVINGS, Decoder, DenseBottleneck, Encoder, filters
-from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualSystem, Scale
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.training.loop import Stage
-from napari_liver_anomaly.training.losses import summed_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 BETAS = (0.5, 0.999)
 
@@ -42,7 +41,7 @@ class AutoencoderOptions(Settings):
     dropout: float = setting(0.1, low=0, high=0.9, help="Share of numbers left out around the middle while training.")
 
 
-class Autoencoders(ResidualSystem):
+class Autoencoders(ResidualModel):
     """An encoder, a middle and a decoder."""
 
     key = "ae"
@@ -53,53 +52,26 @@ class Autoencoders(ResidualSystem):
         self.side_px = SIDE_PX if plan.options.dense else 0
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``restorer`` and ``scale``.
-        """
+        """Make the networks, untrained."""
         options = self.plan.options
         channels = filters(options.width)[-1]
         dense = DenseBottleneck(channels, SIDE_PX // 2**HALVINGS, options.code, dropout=options.dropout)
         middle = dense if options.dense else nn.Dropout(options.dropout)
         return {"restorer": nn.Sequential(Encoder(options.width), middle, Decoder(options.width)), "scale": Scale()}
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train on healthy slices, then set the scale on them.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            For the scale.
-        """
-        train(Stage(
-            name="Training the autoencoder", number=1, network=self.parts["restorer"], updates=self.plan.updates,
-            fall=self.plan.schedule.fall, adam={"betas": BETAS}, loss=self._loss,
-        ))  # fmt: skip
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train on healthy slices, then set the scale on them."""
+        yield Stage(
+            name="Training the autoencoder", number=1, network=self.parts["restorer"], steps=self.plan.steps,
+            cosine_decay=self.plan.schedule.cosine_decay, adam={"betas": BETAS}, loss=self._loss,
+        )  # fmt: skip
         self.set_scale(data)
 
     def _loss(self, batch: Batch) -> Tensor:
         return summed_difference(self.parts["restorer"](batch.healthy), batch.healthy)
 
     def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
-        """Give the healthy image.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 16, of 64 pixels with a dense layer.
-        liver_mask : Tensor, (B, 1, H, W)
-            Not used.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W)
-            Linear, so values a little outside 0…1 occur.
-        """
+        """Give the healthy image."""
         restored: Tensor = self.parts["restorer"](image)
         return restored
 

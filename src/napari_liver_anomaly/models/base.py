@@ -1,4 +1,4 @@
-"""What every trained system of this folder is: networks, a plan of how they are trained, and the verbs fit, score, save and load."""
+"""What every trained model of this folder is: networks, a plan of how they are trained, and the verbs predict, save and load."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ import torch
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel, WrongSetting
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.storage import hash_of
 from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
-from napari_liver_anomaly.training.loop import Stage, train_stage
-from napari_liver_anomaly.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.models.stage import Stage, TrainingData
 
 LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
 SIDE_PX = 64
@@ -36,7 +34,7 @@ FRAME = PreprocessSettings(geometry="liver", pixel_mm=2.5, plane_mm=4, window_lo
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Prediction:
     """What a system says of a batch of slices.
 
     Attributes
@@ -61,9 +59,9 @@ class Plan:
     prepare: PreprocessSettings = FRAME
 
     @property
-    def updates(self) -> int:
-        """Updates in all: what a system gets that trains in one stage."""
-        return self.schedule.restorer_updates + self.schedule.segmenter_updates
+    def steps(self) -> int:
+        """Steps in all: what a model gets that trains in one stage."""
+        return self.schedule.restorer_steps + self.schedule.segmenter_steps
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a model's card.
@@ -96,8 +94,8 @@ def schedule_for(budget: int, **changes: Any) -> Schedule:
         Batches of 8 squares of 64 pixels, step size falling from 1e-3.
     """
     first = budget * 7 // 10
-    same = {"batch": 8, "learning_rate": 1e-3, "fall": True, "segmenter_fall": True, "crop_px": SIDE_PX}
-    return Schedule(**{**same, "restorer_updates": first, "segmenter_updates": budget - first, **changes})
+    same = {"batch": 8, "learning_rate": 1e-3, "cosine_decay": True, "segmenter_cosine_decay": True, "crop_px": SIDE_PX}
+    return Schedule(**{**same, "restorer_steps": first, "segmenter_steps": budget - first, **changes})
 
 
 def pseudo_anomalies() -> NoiseStretch:
@@ -112,7 +110,7 @@ def pseudo_anomalies() -> NoiseStretch:
     return NoiseStretch(sigma_px=15 * scale, round_px=2 * round(9 * scale / 2) + 1)
 
 
-class System(ABC):
+class Model(ABC):
     """A trained system.
 
     Parameters
@@ -155,19 +153,22 @@ class System(ABC):
         """
 
     @abstractmethod
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train the networks, stage after stage.
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Say how the networks are trained, stage after stage; what stands after the last stage is done when all are trained.
 
         Parameters
         ----------
-        train : callable
-            Runs a :class:`Stage` to its end.
-        data : HealthySlices
-            What is learned from; for what is measured after training, such as a cut.
+        data : TrainingData
+            What is trained on; for the length of an epoch, and for what is measured before or after training, such as a cut.
+
+        Yields
+        ------
+        Stage
+            Each is trained to its end before the next one is asked for.
         """
 
     @abstractmethod
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device.
 
         Parameters
@@ -223,7 +224,7 @@ class System(ABC):
 
         Returns
         -------
-        System
+        Model
             This system.
         """
         for network in self.networks.values():
@@ -231,48 +232,8 @@ class System(ABC):
         self.device = device
         return self
 
-    def fit(
-        self, data: HealthySlices, *, device: torch.device | None = None, state: Path | None = None, job: Job | None = None
-    ) -> dict[str, Any]:
-        """Train on healthy slices.
-
-        Parameters
-        ----------
-        data : HealthySlices
-            Slices without anomalies, made with this system's :attr:`prepare`.
-        device : torch.device, optional
-            Where to compute; the CPU when nothing is said.
-        state : Path, optional
-            Start of the names of files, one for each stage, that keep an unfinished training.
-        job : Job, optional
-            Progress and cancel.
-
-        Returns
-        -------
-        dict
-            For each stage: updates, first and last loss, seconds; and the number of slices.
-
-        Raises
-        ------
-        InvalidNumbers
-            When a loss is no longer a number.
-        Cancelled
-            When the job was cancelled; with ``state``, what was done is kept.
-        """
-        figures: dict[str, Any] = {"slices": len(data)}
-        self.to(device or torch.device("cpu"))
-
-        def train(stage: Stage) -> None:
-            kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
-            figures[f"stage_{stage.number}"] = train_stage(
-                stage, data, self.plan.recipe, self.plan.schedule, seed=self.seed, device=self.device, state=kept, job=job
-            )
-
-        self.learn(train, data)
-        return figures
-
     @torch.inference_mode()
-    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Scores:
+    def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Prediction:
         """Score a batch of slices.
 
         Parameters
@@ -284,7 +245,7 @@ class System(ABC):
 
         Returns
         -------
-        Scores
+        Prediction
             On the CPU. A slice's score does not depend on the others in the batch.
         """
         height, width = images.shape[2:]
@@ -300,14 +261,14 @@ class System(ABC):
         for row in rows:
             for column in columns:
                 part = (slice(row, row + self.side_px), slice(column, column + self.side_px)) if self.side_px else ()
-                score, restored = self.judge(x[(..., *part)], inside[(..., *part)])
+                score, restored = self.predict_batch(x[(..., *part)], inside[(..., *part)])
                 restores = restored is not None
                 for total, one in zip(sums, (score, restored, torch.ones_like(score)), strict=True):
                     if one is not None:
                         total[(..., *part)] += one.float()
         score, healthy = (total / sums[2] for total in sums[:2])
         cut = (score.clamp(0, 1) * inside[:, 0])[:, :height, :width].cpu().numpy()
-        return Scores(cut.astype(np.float32), healthy[:, :height, :width].cpu().numpy() if restores else None)
+        return Prediction(cut.astype(np.float32), healthy[:, :height, :width].cpu().numpy() if restores else None)
 
     def _padded(self, size: int) -> int:
         """Pixels a side is filled up to: a multiple of 32, or at least the side that the networks see."""
@@ -354,7 +315,7 @@ class System(ABC):
 
         Returns
         -------
-        System
+        Model
             Ready to score.
 
         Raises
@@ -385,7 +346,7 @@ class System(ABC):
 
         Returns
         -------
-        System
+        Model
             Ready to score.
 
         Raises

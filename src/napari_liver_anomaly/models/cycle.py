@@ -26,19 +26,18 @@ from torch.nn import functional
 from napari_liver_anomaly.models.base import Plan, schedule_for
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.networks.translator import PatchCritic, Translator
-from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualSystem, Scale, healthy_values
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale, healthy_values
+from napari_liver_anomaly.models.stage import Adversary, Stage
 from napari_liver_anomaly.models.tissues import NAMES, Mixture, smoothed
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.training.loop import Adversary, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 DEPTH = 4
 ADAM = {"betas": (0.5, 0.999)}  # of the generator and its critic
@@ -53,20 +52,14 @@ class CycleOptions(Settings):
     l1_weight: float = setting(10.0, low=0, high=1000, help="Weight of the mean absolute difference beside the critic's word.")
 
 
-class Cycle(ResidualSystem):
+class Cycle(ResidualModel):
     """A segmenter of tissues and a generator of images."""
 
     key = "cycle"
     options_class = CycleOptions
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``segmenter``, ``translator``, ``critic``, ``mixture`` and ``scale``.
-        """
+        """Make the networks, untrained."""
         width, classes = self.plan.options.width, len(NAMES)
         segmenter = Segmenter(SegmenterSettings(width=width, depth=DEPTH, restoration=False))
         segmenter.head = nn.Conv2d(width, classes, 3, padding=1)
@@ -75,27 +68,19 @@ class Cycle(ResidualSystem):
             "mixture": Mixture(), "scale": Scale(),
         }  # fmt: skip
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Fit the tissues; train the segmenter to name them, and the generator to draw slices from them; then set the scale.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            For the tissues and the scale.
-        """
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Fit the tissues; train the segmenter to name them, and the generator to draw slices from them; then set the scale."""
         schedule = self.plan.schedule
         self.parts["mixture"].fit(healthy_values(self, data, lambda image, liver_mask: smoothed(image, liver_mask)[:, 0]))
-        train(Stage(
+        yield Stage(
             name="Training the segmenter of tissues", number=1, network=self.parts["segmenter"], loss=self._naming,
-            updates=schedule.restorer_updates, fall=schedule.fall,
-        ))  # fmt: skip
-        train(Stage(
+            steps=schedule.restorer_steps, cosine_decay=schedule.cosine_decay,
+        )  # fmt: skip
+        yield Stage(
             name="Training the generator", number=2, network=self.parts["translator"], loss=self._drawing, adam=ADAM,
-            updates=schedule.segmenter_updates, fall=schedule.segmenter_fall,
-            rival=Adversary(network=self.parts["critic"], loss=self._criticising, adam=ADAM),
-        ))  # fmt: skip
+            steps=schedule.segmenter_steps, cosine_decay=schedule.segmenter_cosine_decay,
+            adversary=Adversary(network=self.parts["critic"], loss=self._criticising, adam=ADAM),
+        )  # fmt: skip
         self.set_scale(data)
 
     def _naming(self, batch: Batch) -> Tensor:
@@ -144,20 +129,7 @@ class Cycle(ResidualSystem):
         return self._of_kind(torch.softmax(self.parts["segmenter"](None, image).float(), dim=1))
 
     def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
-        """Give the healthy image: what can be drawn from the tissue maps.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 16.
-        liver_mask : Tensor, (B, 1, H, W)
-            Not used.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W)
-            The healthy image, 0…1.
-        """
+        """Give the healthy image: what can be drawn from the tissue maps."""
         drawn: Tensor = self.parts["translator"](self.maps(image))
         return drawn
 
@@ -195,10 +167,10 @@ def plans(budget: int) -> dict[str, Plan]:
     Returns
     -------
     dict
-        System key to plan.
+        Model key to plan.
     """
     naming = budget * 2 // 3
-    schedule = schedule_for(budget, restorer_updates=naming, segmenter_updates=budget - naming)
+    schedule = schedule_for(budget, restorer_steps=naming, segmenter_steps=budget - naming)
     return {
         f"cycle-{kind}": Plan(options=CycleOptions(discrete=kind == "discrete"), recipe=HEALTHY_ALONE, schedule=schedule)
         for kind in ("continuous", "discrete")

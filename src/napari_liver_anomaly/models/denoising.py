@@ -16,19 +16,18 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.models.base import Plan, schedule_for
+from napari_liver_anomaly.models.losses import masked_square
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
-from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualSystem, Scale
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.training.loop import Stage
-from napari_liver_anomaly.training.losses import masked_square
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 WINDOW = 5  # pixels of the square in which the liver is eroded and the residual's median taken
 INSIDE = 0.95  # share of that square that must be liver
@@ -45,36 +44,22 @@ class DenoisingOptions(Settings):
     )
 
 
-class Denoising(ResidualSystem):
+class Denoising(ResidualModel):
     """The two-stage system's restorer, trained on noise instead of anomalies."""
 
     key = "dae"
     options_class = DenoisingOptions
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``restorer`` and ``scale``.
-        """
+        """Make the networks, untrained."""
         return {"restorer": Restorer(RestorerSettings(width=self.plan.options.width)), "scale": Scale()}
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train on healthy slices under noise, then set the scale on them.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            For the scale.
-        """
-        train(Stage(
-            name="Training the denoiser", number=1, network=self.parts["restorer"], updates=self.plan.updates,
-            fall=self.plan.schedule.fall, adam={"amsgrad": True, "weight_decay": 1e-5}, loss=self._loss,
-        ))  # fmt: skip
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train on healthy slices under noise, then set the scale on them."""
+        yield Stage(
+            name="Training the denoiser", number=1, network=self.parts["restorer"], steps=self.plan.steps,
+            cosine_decay=self.plan.schedule.cosine_decay, adam={"amsgrad": True, "weight_decay": 1e-5}, loss=self._loss,
+        )  # fmt: skip
         self.set_scale(data)
 
     def _loss(self, batch: Batch) -> Tensor:
@@ -84,35 +69,11 @@ class Denoising(ResidualSystem):
         return masked_square(self.parts["restorer"](noisy), batch.healthy, liver_mask)
 
     def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
-        """Give the healthy image.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 8.
-        liver_mask : Tensor, (B, 1, H, W)
-            1 in the liver.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W)
-            Outside the liver, where nothing was learned, the image itself.
-        """
+        """Give the healthy image."""
         return torch.where(liver_mask > 0, self.parts["restorer"](image).float(), image)
 
     def residual(self, image: Tensor, restored: Tensor, liver_mask: Tensor) -> Tensor:
-        """Measure how far the image is from its restoration: the median of 5 × 5 absolute differences, those at the liver's rim taken as 0.
-
-        Parameters
-        ----------
-        image, restored, liver_mask : Tensor, (B, 1, H, W)
-            Image, healthy image, and 1 in the liver.
-
-        Returns
-        -------
-        Tensor, (B, H, W)
-            0 or more, in image units; 0 outside the liver.
-        """
+        """Measure how far the image is from its restoration: the median of 5 × 5 absolute differences, those at the liver's rim taken as 0."""
         inner = (functional.avg_pool2d(liver_mask, WINDOW, stride=1, padding=WINDOW // 2) > INSIDE) & (liver_mask > 0)
         around = functional.unfold((image - restored).abs() * inner, WINDOW, padding=WINDOW // 2)
         return around.median(dim=1).values.view(-1, *image.shape[2:]) * liver_mask[:, 0]

@@ -15,22 +15,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_liver_anomaly.models.base import Plan, System, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.base import Model, Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.losses import focal_loss
 from napari_liver_anomaly.models.networks.autoencoder import Autoencoder
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.synthesis import Perlin
-from napari_liver_anomaly.training.loop import Stage
-from napari_liver_anomaly.training.losses import focal_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,20 +45,14 @@ class DraemOptions(Settings):
     skips: bool = setting(False, help="Restorer with skip connections (U-Net) instead of an autoencoder.")
 
 
-class Draem(System):
+class Draem(Model):
     """A restorer and a segmenter that sees image and restoration."""
 
     key = "draem"
     options_class = DraemOptions
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``restorer`` and ``segmenter``.
-        """
+        """Make the networks, untrained."""
         width = self.plan.options.width
         restorer = Restorer(RestorerSettings(width=width)) if self.plan.options.skips else Autoencoder(width)
         return {"restorer": restorer, "segmenter": Segmenter(SegmenterSettings(width=width))}
@@ -69,34 +62,26 @@ class Draem(System):
         """Whether a healthy image is made."""
         return True
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train both networks at once, or one after the other.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            Not used.
-        """
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train both networks at once, or one after the other."""
         restorer, segmenter = self.parts["restorer"], self.parts["segmenter"]
         schedule = self.plan.schedule
         if not self.plan.options.two_phases:
             both = nn.ModuleDict(self.parts)
-            train(Stage(
-                name="Training both networks", number=1, network=both, updates=self.plan.updates, fall=schedule.fall,
+            yield Stage(
+                name="Training both networks", number=1, network=both, steps=self.plan.steps, cosine_decay=schedule.cosine_decay,
                 loss=lambda batch: self._restoring(batch) + self._segmenting(batch),
-            ))  # fmt: skip
+            )  # fmt: skip
             return
-        train(Stage(
-            name="Training the restorer", number=1, network=restorer, updates=schedule.restorer_updates, fall=schedule.fall,
+        yield Stage(
+            name="Training the restorer", number=1, network=restorer, steps=schedule.restorer_steps, cosine_decay=schedule.cosine_decay,
             loss=self._restoring,
-        ))  # fmt: skip
+        )  # fmt: skip
         restorer.requires_grad_(False)
-        train(Stage(
-            name="Training the segmenter", number=2, network=segmenter, updates=schedule.segmenter_updates,
-            fall=schedule.segmenter_fall, loss=self._segmenting,
-        ))  # fmt: skip
+        yield Stage(
+            name="Training the segmenter", number=2, network=segmenter, steps=schedule.segmenter_steps,
+            cosine_decay=schedule.segmenter_cosine_decay, loss=self._segmenting,
+        )  # fmt: skip
 
     def _restoring(self, batch: Batch) -> Tensor:
         """L1 for the U-Net trained alone, as in the paper; mean square and structural similarity otherwise, as in DRAEM."""
@@ -114,21 +99,8 @@ class Draem(System):
         restored = self.parts["restorer"](batch.anomalous)
         return focal_loss(self.parts["segmenter"](restored, batch.anomalous), batch.mask)
 
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score a batch on the device.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 32.
-        liver_mask : Tensor, (B, 1, H, W)
-            Not used.
-
-        Returns
-        -------
-        tuple of Tensor
-            Score and healthy image (B, H, W).
-        """
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device."""
         restored = self.parts["restorer"](image)
         return torch.softmax(self.parts["segmenter"](restored, image).float(), dim=1)[:, 1], restored[:, 0]
 
@@ -144,7 +116,7 @@ def plans(budget: int) -> dict[str, Plan]:
     Returns
     -------
     dict
-        System key to plan: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
+        Model key to plan: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
     """
     pseudo, cells = pseudo_anomalies(), {}
     for phases in (False, True):

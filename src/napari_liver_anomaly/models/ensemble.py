@@ -18,8 +18,8 @@ import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.models.base import Scores, narrowed, widened
-from napari_liver_anomaly.models.two_stage import TwoStage, score_together
+from napari_liver_anomaly.models.base import Prediction, narrowed, widened
+from napari_liver_anomaly.models.two_stage import TwoStage, predict_together
 from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Ensemble:
             member.to(device)
         return self
 
-    def score(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Scores:
+    def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Prediction:
         """Score a batch of slices.
 
         Parameters
@@ -150,7 +150,7 @@ class Ensemble:
 
         Returns
         -------
-        Scores
+        Prediction
             Means over members and mirror images.
 
         Raises
@@ -163,15 +163,17 @@ class Ensemble:
                 "ensemble-mixed", "These models do not see a scan in the same way.", "One batch of slices cannot be right for all.",
                 "Search a whole scan with them.",
             )  # fmt: skip
-        found = score_together(self.members, images, liver_mask, self.scorers)
+        found = predict_together(self.members, images, liver_mask, self.scorers)
         if self.mirror:
             flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(liver_mask[..., ::-1])
-            turned = score_together(self.members, flipped, mirrored, self.scorers)
-            found += [Scores(one.score[..., ::-1], None if one.restored is None else one.restored[..., ::-1]) for one in turned]
+            turned = predict_together(self.members, flipped, mirrored, self.scorers)
+            found += [
+                Prediction(one.score[..., ::-1], None if one.restored is None else one.restored[..., ::-1]) for one in turned
+            ]
         restored = [one.restored for one in found if one.restored is not None]
         places = [place for place in range(len(found)) if place % len(self.members) < len(self.scorers)]
         score = np.asarray(np.mean([found[place].score for place in places], axis=0, dtype=np.float32))
-        return Scores(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
+        return Prediction(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
     def save(self, path: str | Path, card: dict[str, Any]) -> str:
         """Write all weights that are used, in half precision, and their card.

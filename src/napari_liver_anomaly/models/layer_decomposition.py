@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
-from napari_liver_anomaly.models.base import Plan, System, schedule_for
+from napari_liver_anomaly.models.base import Model, Plan, schedule_for
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.synthesis.layers import Layers
-from napari_liver_anomaly.training.loop import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.loop import Batch
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 DEPTH = 3  # halvings: blocks of 1, 2, 4 and 8 times the width, 64 to 512 filters in the paper
 WEIGHT_DECAY = 3e-5  # of the public code
@@ -55,20 +54,14 @@ def plans(budget: int) -> dict[str, Plan]:
     return {"layers": Plan(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
 
 
-class LayerDecomposition(System):
+class LayerDecomposition(Model):
     """A U-Net with three outputs, trained in one stage (Zhang, Xie, Huang et al. 2021)."""
 
     key: ClassVar[str] = "layers"
     options_class: ClassVar[type[Settings]] = LayersOptions
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the network, untrained.
-
-        Returns
-        -------
-        dict
-            ``decomposer``: the U-Net of the segmenter, with a linear output for each layer and for the shape.
-        """
+        """Make the network, untrained."""
         width = self.plan.options.width
         settings = SegmenterSettings(width=width, planes=self.prepare.planes, depth=DEPTH, restoration=False)
         network = Segmenter(settings)
@@ -80,38 +73,15 @@ class LayerDecomposition(System):
         """Whether a healthy image is made: yes, the healthy layer."""
         return True
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train the network in one stage.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a :class:`Stage` to its end.
-        data : HealthySlices
-            Not used here: nothing is measured after training.
-        """
-        train(
-            Stage(
-                name="Training to take layers apart", number=1, network=self.parts["decomposer"], loss=self._loss,
-                updates=self.plan.updates, fall=self.plan.schedule.fall, adam={"weight_decay": WEIGHT_DECAY},
-            )
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train the network in one stage."""
+        yield Stage(
+            name="Training to take layers apart", number=1, network=self.parts["decomposer"], loss=self._loss,
+            steps=self.plan.steps, cosine_decay=self.plan.schedule.cosine_decay, adam={"weight_decay": WEIGHT_DECAY},
         )  # fmt: skip
 
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Take a batch on the device apart.
-
-        Parameters
-        ----------
-        image : Tensor, (B, C, H, W)
-            0…1; H and W divisible by 8.
-        liver_mask : Tensor, (B, 1, H, W)
-            Not used: the network sees the image alone.
-
-        Returns
-        -------
-        tuple of Tensor
-            Probability of the shape and healthy layer, both (B, H, W).
-        """
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take a batch on the device apart."""
         healthy, _, shape = self.parts["decomposer"](None, image).float().unbind(dim=1)
         return shape.sigmoid(), healthy
 

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_liver_anomaly.models.base import Plan, System, schedule_for
+from napari_liver_anomaly.models.base import Model, Plan, schedule_for
+from napari_liver_anomaly.models.losses import combined_loss
 from napari_liver_anomaly.models.networks.unet import UNet
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
 from napari_liver_anomaly.synthesis import FPI, NSA, PII, Circles, CutPaste, Paintbrush, Squares
-from napari_liver_anomaly.training.loop import Stage
-from napari_liver_anomaly.training.losses import combined_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.models.stage import Batch, TrainingData
     from napari_liver_anomaly.synthesis import Recipe
-    from napari_liver_anomaly.training.loop import Batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,55 +40,28 @@ class RandomShapeOptions(Settings):
     dice_share: float = setting(0.5, low=0, high=1, help="Weight of soft Dice in the loss; the rest is cross-entropy.")
 
 
-class RandomShape(System):
+class RandomShape(Model):
     """A U-Net that sees the image and says where it is anomalous."""
 
     key = "random-shape"
     options_class = RandomShapeOptions
 
     def build(self) -> dict[str, nn.Module]:
-        """Make the network, untrained.
-
-        Returns
-        -------
-        dict
-            ``segmenter``.
-        """
+        """Make the network, untrained."""
         return {"segmenter": UNet(self.plan.options.width)}
 
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train on the recipe's anomalies.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            Not used.
-        """
-        train(Stage(
-            name="Training the segmenter", number=1, network=self.parts["segmenter"], updates=self.plan.updates,
-            fall=self.plan.schedule.fall, loss=self._loss,
-        ))  # fmt: skip
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train on the recipe's anomalies."""
+        yield Stage(
+            name="Training the segmenter", number=1, network=self.parts["segmenter"], steps=self.plan.steps,
+            cosine_decay=self.plan.schedule.cosine_decay, loss=self._loss,
+        )  # fmt: skip
 
     def _loss(self, batch: Batch) -> Tensor:
         return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.plan.options.dice_share)
 
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score a batch on the device.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W multiples of 16.
-        liver_mask : Tensor, (B, 1, H, W)
-            Not used.
-
-        Returns
-        -------
-        tuple
-            Score (B, H, W), and None: nothing is restored.
-        """
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device."""
         return torch.softmax(self.parts["segmenter"](image).float(), dim=1)[:, 1], None
 
 

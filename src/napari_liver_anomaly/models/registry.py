@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.errors import Refusal, UnfitModel
 
 if TYPE_CHECKING:
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
 
 BUDGET = 700  # updates of a system in the comparison when nothing else is said
 
@@ -155,21 +155,8 @@ def plan_of(key: str, budget: int) -> Any:
     return import_module(f"napari_liver_anomaly.models.{entry_of(key).module}").plans(budget)[key]
 
 
-def build(plan: Any, seed: int = 0) -> System:
-    """Build the untrained system of a plan.
-
-    Parameters
-    ----------
-    plan : Plan or Preset
-        As given by :func:`plan_of`, or a preset of the two-stage system.
-    seed : int
-        Decides the first weights and every batch.
-
-    Returns
-    -------
-    System
-        Untrained.
-    """
+def build(plan: Any, seed: int = 0) -> Model:
+    """Build the untrained system of a plan."""
     from napari_liver_anomaly.models.base import Plan
 
     if not isinstance(plan, Plan):
@@ -178,7 +165,7 @@ def build(plan: Any, seed: int = 0) -> System:
     return next(kind for kind in kinds if kind.options_class is type(plan.options))(plan, seed)
 
 
-def class_of(key: str) -> type[System]:
+def class_of(key: str) -> type[Model]:
     """Find the class of a system by what a card calls it.
 
     Parameters
@@ -188,7 +175,7 @@ def class_of(key: str) -> type[System]:
 
     Returns
     -------
-    type of System
+    type of Model
         With ``load`` and ``rebuilt``.
 
     Raises
@@ -204,8 +191,8 @@ def class_of(key: str) -> type[System]:
     return next(kind for kind in _kinds(f"napari_liver_anomaly.models.{MODULES[key]}") if kind.key == key)
 
 
-def _kinds(module: str) -> list[type[System]]:
+def _kinds(module: str) -> list[type[Model]]:
     """List the systems of a file."""
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
 
-    return [kind for kind in vars(import_module(module)).values() if isinstance(kind, type) and issubclass(kind, System)]
+    return [kind for kind in vars(import_module(module)).values() if isinstance(kind, type) and issubclass(kind, Model)]

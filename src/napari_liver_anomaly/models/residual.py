@@ -16,9 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_liver_anomaly.models.base import System
+from napari_liver_anomaly.models.base import Model
 from napari_liver_anomaly.synthesis import NoiseStretch
-from napari_liver_anomaly.training.loop import make_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.models.stage import TrainingData
+
 
 HEALTHY_SHARE = 0.99
 BATCHES = 12
@@ -42,7 +42,7 @@ class Scale(nn.Module):
         self.register_buffer("cut", torch.ones(()))
 
 
-class ResidualSystem(System):
+class ResidualModel(Model):
     """A restorer whose residual is the score."""
 
     @abstractmethod
@@ -83,7 +83,7 @@ class ResidualSystem(System):
         """Whether a healthy image is made."""
         return True
 
-    def set_scale(self, data: HealthySlices) -> None:
+    def set_scale(self, data: TrainingData) -> None:
         """Set the scale so that one healthy liver pixel in a hundred scores above 0.5. No label is needed.
 
         Parameters
@@ -96,32 +96,19 @@ class ResidualSystem(System):
         )
         self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_SHARE)), 1e-6))
 
-    def judge(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Score a batch on the device.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1.
-        liver_mask : Tensor, (B, 1, H, W)
-            1 in the liver.
-
-        Returns
-        -------
-        tuple of Tensor
-            Score (B, H, W), 0.5 at the scale, and healthy image (B, H, W).
-        """
+    def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score a batch on the device."""
         restored = self.restore(image, liver_mask)
         return 0.5 * self.residual(image, restored, liver_mask) / self.parts["scale"].cut, restored[:, 0]
 
 
 @torch.inference_mode()
-def healthy_values(system: System, data: HealthySlices, measure: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
+def healthy_values(model: Model, data: TrainingData, measure: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
     """Measure the pixels of some healthy livers.
 
     Parameters
     ----------
-    system : System
+    system : Model
         Whose plan and seed say how slices are drawn.
     data : HealthySlices
         Slices without anomalies.
@@ -134,7 +121,7 @@ def healthy_values(system: System, data: HealthySlices, measure: Callable[[Tenso
         The values in the livers.
     """
     found: list[Tensor] = []
-    for update in range(BATCHES):
-        batch = make_batch(data, system.plan.recipe, system.plan.schedule, (system.seed, STAGE), update).to(system.device)
+    for step in range(BATCHES):
+        batch = data.batch(model.seed, STAGE, step).to(model.device)
         found.append(measure(batch.healthy, batch.liver_mask[:, None].float())[batch.liver_mask].float().cpu())
     return np.asarray(torch.cat(found).numpy(), dtype=np.float32)

@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from napari_liver_anomaly.models.base import FRAME, LAYERS, Scores, System, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.base import FRAME, LAYERS, Model, Prediction, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.config import Schedule
+from napari_liver_anomaly.models.losses import focal_loss, overlap_loss, restoration_loss
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
+from napari_liver_anomaly.models.stage import Batch, Stage
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, HuTumours, Nodules, NoiseStretchPaper, Recipe
-from napari_liver_anomaly.training.loop import Batch, Stage
-from napari_liver_anomaly.training.losses import focal_loss, overlap_loss, restoration_loss
-from napari_liver_anomaly.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.models.stage import TrainingData
 
 KEY = "two-stage"
 
@@ -103,11 +101,11 @@ PRESETS: dict[str, Preset] = {
         segmenter=SegmenterSettings(width=16, planes=5, depth=4, liver_mask=True, residual_gain=5),
         recipe=Nodules(),
         schedule=Schedule(
-            restorer_updates=500,
-            segmenter_updates=700,
+            restorer_steps=500,
+            segmenter_steps=700,
             learning_rate=1e-3,
-            fall=True,
-            segmenter_fall=True,
+            cosine_decay=True,
+            segmenter_cosine_decay=True,
             segmenter_loss="overlap",
             anomaly_weight=4,
             crop_px=96,
@@ -123,10 +121,10 @@ PRESETS: dict[str, Preset] = {
         segmenter=SegmenterSettings(width=16, residual_gain=5),
         recipe=Blobs(),
         schedule=Schedule(
-            restorer_updates=2000,
-            segmenter_updates=300,
+            restorer_steps=2000,
+            segmenter_steps=300,
             learning_rate=1e-3,
-            fall=True,
+            cosine_decay=True,
             anomaly_weight=4,
             crop_px=96,
             augment=True,
@@ -138,7 +136,7 @@ PRESETS: dict[str, Preset] = {
 PRESETS["direct"] = replace(
     PRESETS["standard"],
     segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
-    schedule=replace(PRESETS["standard"].schedule, segmenter_updates=2400),
+    schedule=replace(PRESETS["standard"].schedule, segmenter_steps=2400),
 )
 
 
@@ -158,7 +156,7 @@ def plans(budget: int) -> dict[str, Preset]:
     near = replace(FRAME, neighbours=2, around_mm=8)
     seeing = SegmenterSettings(width=8, planes=5, depth=4, liver_mask=True, residual_gain=5)
     alone = replace(seeing, restoration=False, residual_gain=0.0)
-    short, whole = schedule_for(budget), schedule_for(budget, restorer_updates=0, segmenter_updates=budget)
+    short, whole = schedule_for(budget), schedule_for(budget, restorer_steps=0, segmenter_steps=budget)
     ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
     return {
         "two-stage": Preset(
@@ -174,7 +172,7 @@ def plans(budget: int) -> dict[str, Preset]:
     }  # fmt: skip
 
 
-class TwoStage(System):
+class TwoStage(Model):
     """A restorer and a segmenter.
 
     Parameters
@@ -214,13 +212,7 @@ class TwoStage(System):
         return cast("Segmenter", self.parts["segmenter"])
 
     def build(self) -> dict[str, torch.nn.Module]:
-        """Make the networks, untrained.
-
-        Returns
-        -------
-        dict
-            ``restorer`` and ``segmenter``.
-        """
+        """Make the networks, untrained."""
         return {"restorer": Restorer(self.plan.restorer), "segmenter": Segmenter(self.plan.segmenter)}
 
     @property
@@ -239,62 +231,25 @@ class TwoStage(System):
         planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
         return 4 * (4 * planes + LAYERS * max(widths))
 
-    def fit(
-        self,
-        data: HealthySlices,
-        *,
-        restorer: Restorer | None = None,
-        device: torch.device | None = None,
-        state: Path | None = None,
-        job: Job | None = None,
-    ) -> dict[str, Any]:
-        """Train the restorer; freeze it; train the segmenter briefly.
+    def take_restorer(self, trained: Restorer) -> None:
+        """Take the weights of a restorer of the same settings that is trained already: only the segmenter is trained then."""
+        self.restorer.load_state_dict(trained.state_dict())
+        self._given = True
 
-        Parameters
-        ----------
-        data : HealthySlices
-            Slices without anomalies, made with this model's :attr:`prepare`.
-        restorer : Restorer, optional
-            One that is trained already, of the same settings and slices: only the segmenter is trained then.
-        device : torch.device, optional
-            Where to compute; the CPU when nothing is said.
-        state : Path, optional
-            Start of the names of two files that keep an unfinished training.
-        job : Job, optional
-            Progress and cancel.
-
-        Returns
-        -------
-        dict
-            For each stage: updates, first and last loss, seconds; and the number of slices.
-        """
-        if restorer is not None:
-            self.restorer.load_state_dict(restorer.state_dict())
-        self._given = restorer is not None
-        return super().fit(data, device=device, state=state, job=job)
-
-    def learn(self, train: Callable[[Stage], None], data: HealthySlices) -> None:
-        """Train the restorer, if there is to be one and none was given; freeze it; train the segmenter.
-
-        Parameters
-        ----------
-        train : callable
-            Runs a stage.
-        data : HealthySlices
-            For the length of an epoch.
-        """
+    def stages(self, data: TrainingData) -> Iterator[Stage]:
+        """Train the restorer, if there is to be one and none was given; freeze it; train the segmenter."""
         schedule = self.preset.schedule
         if self.has_restorer and not self._given:
             self.restorer.requires_grad_(True)
-            train(Stage(
+            yield Stage(
                 name="Training the restorer", number=1, network=self.restorer, loss=self._restoration_loss,
-                updates=schedule.restorer_length(len(data)), fall=schedule.fall,
-            ))  # fmt: skip
+                steps=schedule.restorer_length(len(data)), cosine_decay=schedule.cosine_decay,
+            )  # fmt: skip
         self.restorer.requires_grad_(False)
-        train(Stage(
+        yield Stage(
             name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
-            updates=schedule.segmenter_length(len(data)), fall=schedule.segmenter_fall,
-        ))  # fmt: skip
+            steps=schedule.segmenter_length(len(data)), cosine_decay=schedule.segmenter_cosine_decay,
+        )  # fmt: skip
 
     def _restoration_loss(self, batch: Batch) -> torch.Tensor:
         return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.preset.schedule.anomaly_weight)
@@ -307,21 +262,8 @@ class TwoStage(System):
             return overlap_loss(logits, batch.mask, batch.liver_mask)
         return focal_loss(logits, batch.mask)
 
-    def judge(self, image: torch.Tensor, liver_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Score a batch on the device.
-
-        Parameters
-        ----------
-        image : Tensor, (B, C, H, W)
-            0…1; H and W multiples of 32.
-        liver_mask : Tensor, (B, 1, H, W)
-            1 in the liver.
-
-        Returns
-        -------
-        tuple of Tensor
-            Score (B, H, W) and the healthy image (B, H, W) or None.
-        """
+    def predict_batch(self, image: torch.Tensor, liver_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Score a batch on the device."""
         healthy = self.restorer(image) if self.has_restorer else None
         share = torch.softmax(self.segmenter(healthy, image, liver_mask).float(), dim=1)[:, 1]
         return share, None if healthy is None else healthy[:, 0]
@@ -344,12 +286,12 @@ class TwoStage(System):
 
 
 @torch.inference_mode()
-def score_together(
+def predict_together(
     models: Sequence[TwoStage],
     images: NDArray[np.float32],
     liver_mask: NDArray[np.bool_],
     scorers: Sequence[TwoStage] | None = None,
-) -> list[Scores]:
+) -> list[Prediction]:
     """Score one batch with several models that see a scan in the same way; a restorer that they share runs once.
 
     Parameters
@@ -365,7 +307,7 @@ def score_together(
 
     Returns
     -------
-    list of Scores
+    list of Prediction
         One for each model.
     """
     height, width = images.shape[2:]
@@ -385,5 +327,5 @@ def score_together(
             share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
             score = share.cpu().numpy()[:, :height, :width] * liver_mask
         image = None if healthy is None else healthy[:, 0, :height, :width].float().cpu().numpy()
-        found.append(Scores(score.astype(np.float32), image))
+        found.append(Prediction(score.astype(np.float32), image))
     return found

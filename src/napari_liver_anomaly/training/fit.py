@@ -11,15 +11,19 @@ from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, versio
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.settings import differing
+from napari_liver_anomaly.training.loop import Batches, train_stage
 from napari_liver_anomaly.training.training_set import slices_of
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.models.base import Plan, System
+    from napari_liver_anomaly.models.base import Model, Plan
     from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.preprocessing import HealthySlices
     from napari_liver_anomaly.training.training_set import HealthyScan
 
 CHOSEN = (
@@ -27,6 +31,54 @@ CHOSEN = (
     "(weak supervision, as in ASC-Net), never thresholds, lengths or checkpoints. A strict protocol would use the scans without tumour label only."
 )
 STRICT = "No plane was left out by a tumour label: every liver plane of these scans was used."
+
+
+def train(
+    model: Model,
+    slices: HealthySlices,
+    *,
+    device: torch.device | None = None,
+    state: Path | None = None,
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train a model on healthy slices, stage after stage.
+
+    Parameters
+    ----------
+    model : Model
+        Untrained; it is changed.
+    slices : HealthySlices
+        Slices without anomalies, made with the model's ``prepare``.
+    device : torch.device, optional
+        Where to compute; the CPU when nothing is said.
+    state : Path, optional
+        Start of the names of files, one for each stage, that keep an unfinished training.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        For each stage: steps, first and last loss, seconds; and the number of slices.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a loss is no longer a number.
+    Cancelled
+        When the job was cancelled; with ``state``, what was done is kept.
+    """
+    import torch
+
+    recipe, schedule = model.plan.recipe, model.plan.schedule
+    figures: dict[str, Any] = {"slices": len(slices)}
+    model.to(device or torch.device("cpu"))
+    for stage in model.stages(Batches(slices, recipe, schedule)):
+        kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
+        figures[f"stage_{stage.number}"] = train_stage(
+            stage, slices, recipe, schedule, seed=model.seed, device=model.device, state=kept, job=job
+        )
+    return figures
 
 
 def fit_and_save(
@@ -76,7 +128,7 @@ def fit_and_save(
     Returns
     -------
     dict
-        What :meth:`System.fit` says of the training.
+        What :func:`train` says of the training.
 
     Raises
     ------
@@ -91,8 +143,9 @@ def fit_and_save(
     states = path.with_name(f"{path.stem}.unfinished")
     slices = slices_of(scans, plan.prepare)
     taken = _restorer_of(restorer, plan, scans) if restorer is not None else None
-    shared: dict[str, Any] = {"restorer": taken.restorer} if taken else {}
-    figures = model.fit(slices, **shared, device=where, state=states, job=job)
+    if taken and isinstance(model, TwoStage):
+        model.take_restorer(taken.restorer)
+    figures = train(model, slices, device=where, state=states, job=job)
     if taken:
         figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
     card = card_of(
@@ -108,7 +161,7 @@ def fit_and_save(
 
 
 def card_of(
-    model: System,
+    model: Model,
     scans: Sequence[HealthyScan],
     *,
     training: dict[str, Any],
@@ -123,12 +176,12 @@ def card_of(
 
     Parameters
     ----------
-    model : System
+    model : Model
         Trained.
     scans : sequence of HealthyScan
         What it learned from.
     training : dict
-        What :meth:`System.fit` says of the training.
+        What :func:`train` says of the training.
     synthetic : dict
         What ``validate_on_synthesis`` says of it.
     system : str
@@ -145,7 +198,7 @@ def card_of(
     Returns
     -------
     dict
-        The card, but for what :meth:`System.save` adds.
+        The card, but for what :meth:`Model.save` adds.
     """
     import numpy
     import torch

@@ -20,6 +20,7 @@ from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.models.stage import Adversary, Batch, Stage
 from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.synthesis.apply import apply_recipe, choose_donor, sample_rng
 from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
@@ -32,37 +33,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from napari_liver_anomaly.models.config import Schedule
     from napari_liver_anomaly.preprocessing import HealthySlices
     from napari_liver_anomaly.synthesis.base import Recipe
-    from napari_liver_anomaly.training.schedule import Schedule
 
 SAVE_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Healthy slices (B, 1, H, W), what was made of them and their neighbours (B, C, H, W), where, where the liver is, and how much (B, H, W)."""
-
-    healthy: Tensor
-    anomalous: Tensor
-    mask: Tensor
-    liver_mask: Tensor
-    target: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """Move all to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            Where to.
-
-        Returns
-        -------
-        Batch
-            The same on that device.
-        """
-        return Batch(*(part.to(device) for part in (self.healthy, self.anomalous, self.mask, self.liver_mask, self.target)))
 
 
 def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tuple[int, int], update: int) -> Batch:
@@ -199,60 +174,20 @@ def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any
     return np.pad(piece, room)
 
 
-@dataclass(eq=False, kw_only=True)
-class Adversary:
-    """A network that is trained against another one: at every update it moves first.
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """The batches of a training, each from its key alone: healthy slices, what is drawn on them, and how they are varied."""
 
-    Attributes
-    ----------
-    network : nn.Module
-        What is trained.
-    loss : callable
-        Batch on the device to a loss.
-    adam : mapping
-        What Adam is told beside the step size.
-    """
+    slices: HealthySlices
+    recipe: Recipe
+    schedule: Schedule
 
-    network: nn.Module
-    loss: Callable[[Batch], Tensor]
-    adam: Mapping[str, Any] = field(default_factory=dict)
+    def __len__(self) -> int:
+        return len(self.slices)
 
-
-@dataclass(eq=False, kw_only=True)
-class Stage:
-    """One network's training: what is trained, how long, and what an update loses.
-
-    Attributes
-    ----------
-    name : str
-        Shown while it runs.
-    number : int
-        Part of the key of every batch.
-    network : nn.Module
-        What is trained.
-    loss : callable
-        Batch on the device to a loss.
-    updates : int
-        How many.
-    fall : bool
-        Whether the step size falls along a cosine.
-    adam : mapping
-        What Adam is told beside the step size, for example ``{"betas": (0.5, 0.999)}``.
-    rival : Adversary, optional
-        A second network that is trained against the first.
-    watch : callable, optional
-        Called after each update with how many are done, to measure on the way; it leaves the network in training mode.
-    """
-
-    name: str
-    number: int
-    network: nn.Module
-    loss: Callable[[Batch], Tensor]
-    updates: int
-    fall: bool = False
-    adam: Mapping[str, Any] = field(default_factory=dict)
-    rival: Adversary | None = None
-    watch: Callable[[int], None] | None = None
+    def batch(self, seed: int, stage: int, step: int) -> Batch:
+        """Make the batch of one step."""
+        return make_batch(self.slices, self.recipe, self.schedule, (seed, stage), step)
 
 
 @contextmanager
@@ -305,7 +240,7 @@ def train_stage(
     Returns
     -------
     dict
-        ``updates``, ``first_loss`` and ``last_loss`` (means over up to 50 updates), ``seconds``, ``bf16``.
+        ``steps``, ``first_loss`` and ``last_loss`` (means over up to 50 steps), ``seconds``, ``bf16``.
 
     Raises
     ------
@@ -317,19 +252,19 @@ def train_stage(
         When the job was cancelled; the state is saved first.
     """
     job = job or Job()
-    players = [_player("rival-", stage.rival, schedule, device)] if stage.rival is not None else []
+    players = [_player("adversary-", stage.adversary, schedule, device)] if stage.adversary is not None else []
     players.append(_player("", stage, schedule, device))
     unfinished = _Unfinished(state, _key(stage, data, recipe, schedule, seed), players)
     done, losses = unfinished.resume(), unfinished.losses
     half, saved = has_bf16(device), time.monotonic()
-    for update in range(done, stage.updates):
+    for update in range(done, stage.steps):
         if job.cancelled:
             unfinished.keep(update)
-        job.at(f"{stage.name} · loss {np.mean(losses[-50:]):.4f}" if losses else stage.name, update, stage.updates)
-        if stage.fall:
+        job.at(f"{stage.name} · loss {np.mean(losses[-50:]):.4f}" if losses else stage.name, update, stage.steps)
+        if stage.cosine_decay:
             for player in players:
                 for group in player.adam.param_groups:
-                    group["lr"] = player.rate * 0.5 * (1 + np.cos(np.pi * update / stage.updates))
+                    group["lr"] = player.rate * 0.5 * (1 + np.cos(np.pi * update / stage.steps))
         batch = make_batch(data, recipe, schedule, (seed, stage.number), update).to(device)
         torch.manual_seed(_chance(seed, stage.number, update))  # of dropout and drawn codes: a resumed training repeats them, too
         for player in players:
@@ -344,18 +279,18 @@ def train_stage(
                 "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",
                 "Train again with a smaller learning rate.",
             )  # fmt: skip
-        if stage.watch is not None:
-            stage.watch(update + 1)
+        if stage.on_step is not None:
+            stage.on_step(update + 1)
         if time.monotonic() - saved > SAVE_EVERY_S:
             unfinished.keep(update + 1)
             saved = time.monotonic()
     for player in players:
         player.network.eval()
-    job.at(stage.name, stage.updates, stage.updates)
-    if done < stage.updates:
-        unfinished.keep(stage.updates)
+    job.at(stage.name, stage.steps, stage.steps)
+    if done < stage.steps:
+        unfinished.keep(stage.steps)
     return {
-        "updates": stage.updates, "first_loss": float(np.mean(losses[:50])) if losses else None,
+        "steps": stage.steps, "first_loss": float(np.mean(losses[:50])) if losses else None,
         "last_loss": float(np.mean(losses[-50:])) if losses else None, "seconds": round(unfinished.seconds, 1), "bf16": half,
     }  # fmt: skip
 
@@ -389,7 +324,7 @@ def _key(stage: Stage, data: HealthySlices, recipe: Recipe, schedule: Schedule, 
         slices.update(np.ascontiguousarray(image).tobytes() + np.ascontiguousarray(liver_mask).tobytes())
     slices.update(repr(data.stacks).encode())
     return {
-        "stage": stage.number, "updates": stage.updates, "fall": stage.fall, "seed": seed, "slices": slices.hexdigest(),
+        "stage": stage.number, "steps": stage.steps, "cosine_decay": stage.cosine_decay, "seed": seed, "slices": slices.hexdigest(),
         "recipe": [type(recipe).__name__, recipe.to_dict()], "schedule": schedule.to_dict(),
     }  # fmt: skip
 

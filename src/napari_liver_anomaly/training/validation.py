@@ -17,9 +17,9 @@ from napari_liver_anomaly.thresholds import healthy_threshold
 from napari_liver_anomaly.training.loop import make_batch
 
 if TYPE_CHECKING:
+    from napari_liver_anomaly.models.config import Schedule
     from napari_liver_anomaly.preprocessing import HealthySlices
     from napari_liver_anomaly.synthesis import Recipe
-    from napari_liver_anomaly.training.schedule import Schedule
 
 BATCHES = 24
 STAGE = 77  # no stage of a training, so these batches are never those that were trained on
@@ -33,7 +33,7 @@ def validate_on_synthesis(
 
     Parameters
     ----------
-    model : System or Ensemble
+    model : Model or Ensemble
         Trained.
     data : HealthySlices
         Slices without anomalies.
@@ -57,7 +57,7 @@ def validate_on_synthesis(
     for update in range(BATCHES):
         batch = make_batch(data, recipe, schedule, (seed, STAGE), update)
         liver_mask, mask, healthy = batch.liver_mask.numpy(), batch.mask.numpy(), batch.healthy.numpy()[:, 0]
-        found = model.score(batch.anomalous.numpy(), liver_mask)
+        found = model.predict(batch.anomalous.numpy(), liver_mask)
         grey = np.rint(found.score * 255).astype(np.uint8)
         ranking = ranking + Ranking.of(grey, mask, liver_mask)
         still = np.asarray(~mask.any(axis=(1, 2)))

@@ -34,7 +34,7 @@ def preset():
         restorer=dataclasses.replace(whole.restorer, width=4),
         segmenter=dataclasses.replace(whole.segmenter, width=4),
         schedule=dataclasses.replace(
-            whole.schedule, restorer_updates=2, segmenter_epochs=0, segmenter_updates=2, batch=2, crop_px=64
+            whole.schedule, restorer_steps=2, segmenter_epochs=0, segmenter_steps=2, batch=2, crop_px=64
         ),
     )
 

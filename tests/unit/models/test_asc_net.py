@@ -13,7 +13,8 @@ from napari_liver_anomaly.models.asc_net import AscNet, AscNetOptions, plans
 from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay, peaks
 from napari_liver_anomaly.models.base import SIDE_PX, Plan, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE
-from napari_liver_anomaly.training.loop import make_batch, train_stage
+from napari_liver_anomaly.training.fit import train
+from napari_liver_anomaly.training.loop import Batches, make_batch, train_stage
 
 PLAN = Plan(
     options=AscNetOptions(width=4, cycles_one=1, cycles_two=1, discriminator_rate=1e-3),
@@ -25,7 +26,7 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def trained():
     model, data = AscNet(PLAN), healthy_slices(side=SIDE_PX)
-    return model, data, model.fit(data)
+    return model, data, train(model, data)
 
 
 def test_the_discriminator_is_asked_for_one_and_minus_one():
@@ -70,16 +71,13 @@ def test_the_generator_learns_from_the_discriminator_that_was_trained(trained):
 
 
 def test_each_half_of_a_cycle_trains_one_network_and_leaves_the_other():
-    model, data, seen = AscNet(PLAN), healthy_slices(4, SIDE_PX), []
-
-    def train(stage):
+    model, data, seen = AscNet(PLAN), Batches(healthy_slices(4, SIDE_PX), PLAN.recipe, PLAN.schedule), []
+    for stage in model.stages(data):
         frozen = [name for name in ("cutter", "discriminator") if not next(model.parts[name].parameters()).requires_grad]
-        seen.append((stage.number, stage.network, stage.updates, frozen, stage.loss))
-
-    model.learn(train, data)
+        seen.append((stage.number, stage.network, stage.steps, frozen, stage.loss))
     cutter, discriminator = model.parts["cutter"], model.parts["discriminator"]
     assert [(number, network) for number, network, *_ in seen] == list(enumerate([discriminator, cutter] * 2, 1))
-    assert sum(updates for _, _, updates, _, _ in seen) == PLAN.updates
+    assert sum(steps for _, _, steps, _, _ in seen) == PLAN.steps
     assert [frozen for *_, frozen, _ in seen] == [[], ["discriminator"]] * 2
     assert [loss.__name__ for *_, loss in seen] == ["_judging", "_cutting", "_judging_second", "_cutting"]
 
@@ -99,14 +97,13 @@ def test_the_second_stage_counts_cuts_of_the_reference_set_as_true(trained, monk
 
 def test_the_discriminator_tells_reference_slices_from_cuts_as_the_generator_meets_it():
     """Its batch normalisation at rest and its dropout going on; with dropout at rest, too, both sides come close to false."""
-    data, schedule = healthy_slices(side=SIDE_PX), replace(PLAN.schedule, restorer_updates=240, segmenter_updates=0)
+    data, schedule = healthy_slices(side=SIDE_PX), replace(PLAN.schedule, restorer_steps=240, segmenter_steps=0)
     options = replace(PLAN.options, cycles_two=0, discriminator_rate=5e-5)
     model, said = AscNet(replace(PLAN, schedule=schedule, options=options)), []
-
-    def train(stage):
+    for stage in model.stages(Batches(data, PLAN.recipe, schedule)):
         if stage.number == 1:
             train_stage(stage, data, PLAN.recipe, schedule, seed=0, device=model.device)
-            return
+            continue
         modes = {type(part): part.training for part in model.parts["discriminator"].modules()}
         assert modes[torch.nn.Dropout]
         assert not modes[torch.nn.BatchNorm2d]
@@ -114,8 +111,6 @@ def test_the_discriminator_tells_reference_slices_from_cuts_as_the_generator_mee
         torch.manual_seed(0)
         with torch.no_grad():
             said.extend(model.parts["discriminator"](one) for one in (batch.healthy, model.parts["cutter"](batch.anomalous)[0]))
-
-    model.learn(train, data)
     true, false = said
     assert float(true.min() - false.max()) > 0
     assert float(true.mean() - false.mean()) > 0.4
@@ -136,7 +131,7 @@ def test_half_a_score_is_the_cut_set_on_healthy_livers(trained):
     images, liver_mask = np.stack(data.images)[:, None], np.stack(data.liver_masks)
     inverted, score = (
         1 - model.cuts(images, liver_mask)["reconstruction"][liver_mask],
-        model.score(images, liver_mask).score[liver_mask],
+        model.predict(images, liver_mask).score[liver_mask],
     )
     cut = float(model.parts["scale"].cut)
     # Where batches are the very slices, the share above the cut is the one asked for.
@@ -149,7 +144,7 @@ def test_half_a_score_is_the_cut_set_on_healthy_livers(trained):
 def test_the_papers_threshold():
     plan = replace(PLAN, options=replace(PLAN.options, threshold="paper"))
     model = AscNet(plan)
-    model.learn(lambda stage: None, healthy_slices(4, SIDE_PX))
+    list(model.stages(Batches(healthy_slices(4, SIDE_PX), plan.recipe, plan.schedule)))
     assert float(model.parts["scale"].cut) == pytest.approx(242 / 255)
 
 
@@ -163,7 +158,7 @@ def test_cuts_of_any_size(trained):
     assert all(one.shape == liver_mask.shape and not one[~liver_mask].any() for one in cuts.values())
     small = model.cuts(images[..., :60], liver_mask[..., :60])["fence"]
     np.testing.assert_allclose(
-        small, model.score(images[..., :60], liver_mask[..., :60]).restored * liver_mask[..., :60], atol=1e-5
+        small, model.predict(images[..., :60], liver_mask[..., :60]).restored * liver_mask[..., :60], atol=1e-5
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from builders import healthy_slices
 from napari_liver_anomaly.models.autoencoders import Autoencoders, plans
 from napari_liver_anomaly.models.base import SIDE_PX
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import make_batch
 
 
@@ -25,16 +26,16 @@ def made(key: str, budget: int = 80, **options) -> Autoencoders:
 @pytest.mark.parametrize("key", ["ae-spatial", "ae-dense"])
 def test_a_dark_spot_is_scored_above_healthy_liver(key):
     model, data = made(key, 200), healthy_slices()
-    model.fit(data)
+    train(model, data)
     image, liver_mask = data.images[0].copy(), data.liver_masks[0]
     spot = np.zeros_like(liver_mask)
     spot[28:36, 22:30] = True
     image[spot] = np.clip(image[spot] - 0.3, 0.02, 1)
-    score = model.score(image[None, None], liver_mask[None]).score[0]
+    score = model.predict(image[None, None], liver_mask[None]).score[0]
     inner = liver_mask & ~spot
     inner[:10] = inner[-10:] = False
     assert np.median(score[spot]) > 1.5 * np.quantile(score[inner], 0.9)
-    healthy = model.score(data.images[1][None, None], data.liver_masks[1][None]).score[0]
+    healthy = model.predict(data.images[1][None, None], data.liver_masks[1][None]).score[0]
     assert np.mean(healthy[data.liver_masks[1]] > 0.5) < 0.05  # the scale lets about one healthy pixel in a hundred pass
 
 

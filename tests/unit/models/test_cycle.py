@@ -14,13 +14,14 @@ from napari_liver_anomaly.models.cycle import Cycle, CycleOptions, plans
 from napari_liver_anomaly.models.residual import HEALTHY_ALONE
 from napari_liver_anomaly.models.tissues import Mixture, smoothed
 from napari_liver_anomaly.preprocessing import HealthySlices
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.fit import train
+from napari_liver_anomaly.training.loop import Batches, make_batch
 
 SIDE = 48
 PLAN = Plan(
     options=CycleOptions(width=4),
     recipe=HEALTHY_ALONE,
-    schedule=replace(schedule_for(110, restorer_updates=80, segmenter_updates=30), batch=4, learning_rate=3e-3, crop_px=SIDE),
+    schedule=replace(schedule_for(110, restorer_steps=80, segmenter_steps=30), batch=4, learning_rate=3e-3, crop_px=SIDE),
 )
 HARD = replace(PLAN, options=replace(PLAN.options, discrete=True))
 
@@ -43,7 +44,7 @@ def slices(count: int = 8) -> HealthySlices:
 @pytest.fixture(scope="module")
 def trained():
     model, data = Cycle(PLAN), slices()
-    return model, data, model.fit(data)
+    return model, data, train(model, data)
 
 
 def batch_of(data, update=0):
@@ -153,16 +154,11 @@ def test_the_critic_was_trained_and_the_generator_left_the_segmenter_alone(train
     assert any(
         not torch.equal(a, b) for a, b in zip(model.parts["critic"].parameters(), fresh.parts["critic"].parameters(), strict=True)
     )
-    seen = {}
-
-    def train(stage):
-        seen[stage.number] = stage
-
-    fresh.learn(train, data)
-    assert seen[1].rival is None
+    seen = {stage.number: stage for stage in fresh.stages(Batches(data, PLAN.recipe, PLAN.schedule))}
+    assert seen[1].adversary is None
     assert (seen[1].network, seen[2].network) == (fresh.parts["segmenter"], fresh.parts["translator"])
-    assert seen[2].rival.network is fresh.parts["critic"]
-    assert seen[2].adam["betas"] == seen[2].rival.adam["betas"] == (0.5, 0.999)
+    assert seen[2].adversary.network is fresh.parts["critic"]
+    assert seen[2].adam["betas"] == seen[2].adversary.adam["betas"] == (0.5, 0.999)
 
 
 def test_posteriors_of_tissues(trained):
@@ -176,4 +172,4 @@ def test_posteriors_of_tissues(trained):
 def test_soft_maps_are_proposed_and_hard_ones_the_baseline():
     made = plans(100)
     assert {key: plan.options.discrete for key, plan in made.items()} == {"cycle-continuous": False, "cycle-discrete": True}
-    assert {(plan.schedule.restorer_updates, plan.options.l1_weight) for plan in made.values()} == {(66, 10)}
+    assert {(plan.schedule.restorer_steps, plan.options.l1_weight) for plan in made.values()} == {(66, 10)}

@@ -10,6 +10,7 @@ import torch
 
 from builders import healthy_slices
 from napari_liver_anomaly.models.denoising import Denoising, coarse_noise, plans
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import make_batch
 
 
@@ -67,7 +68,7 @@ def test_noise_lies_in_the_liver_alone_and_no_anomaly_is_seen(batch):
 
 def test_a_trained_denoiser_takes_noise_away(batch):
     model = made()
-    model.fit(healthy_slices())
+    train(model, healthy_slices())
     liver_mask = batch.liver_mask[:, None]
     torch.manual_seed(5)
     noisy = batch.healthy + 0.2 * coarse_noise(batch.healthy.shape, 8) * liver_mask

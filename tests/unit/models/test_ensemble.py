@@ -35,11 +35,11 @@ def batch():
 def test_the_mean_of_members_and_mirror_images(batch):
     images, liver_mask = batch
     members = [TwoStage(TINY, seed=seed) for seed in range(2)]
-    plain = Ensemble(members, mirror=False).score(images, liver_mask)
-    np.testing.assert_allclose(plain.score, np.mean([m.score(images, liver_mask).score for m in members], axis=0), atol=1e-6)
-    assert np.ptp([m.score(images, liver_mask).score for m in members], axis=0).max() > 1e-3, "the members are the same"
-    both = Ensemble(members).score(images, liver_mask)
-    turned = Ensemble(members).score(images[..., ::-1], liver_mask[..., ::-1])
+    plain = Ensemble(members, mirror=False).predict(images, liver_mask)
+    np.testing.assert_allclose(plain.score, np.mean([m.predict(images, liver_mask).score for m in members], axis=0), atol=1e-6)
+    assert np.ptp([m.predict(images, liver_mask).score for m in members], axis=0).max() > 1e-3, "the members are the same"
+    both = Ensemble(members).predict(images, liver_mask)
+    turned = Ensemble(members).predict(images[..., ::-1], liver_mask[..., ::-1])
     np.testing.assert_allclose(both.score, turned.score[..., ::-1], atol=1e-5)
     np.testing.assert_allclose(both.restored, turned.restored[..., ::-1], atol=1e-5)
     assert not both.score[~liver_mask].any()
@@ -54,9 +54,9 @@ def test_save_and_load_agree_to_a_grey_level(batch, tmp_path):
     assert (again.hash, again.name, again.mirror, again.card["title"]) == (digest, "both", True, "two")
     assert [m.seed for m in again.members] == [0, 1]
     assert again.parameters == made.parameters
-    np.testing.assert_allclose(again.score(images, liver_mask).score, made.score(images, liver_mask).score, atol=1 / 255)
+    np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)
     assert np.array_equal(
-        again.score(images, liver_mask).score, models.load(tmp_path / "both.safetensors").score(images, liver_mask).score
+        again.predict(images, liver_mask).score, models.load(tmp_path / "both.safetensors").predict(images, liver_mask).score
     )
 
 
@@ -64,12 +64,12 @@ def test_a_model_without_restorer(batch):
     images, liver_mask = batch
     model = TwoStage(DIRECT)
     assert not model.has_restorer
-    assert model.score(images, liver_mask).restored is None
+    assert model.predict(images, liver_mask).restored is None
     assert not any(name.startswith("restorer") for name in model.tensors())
-    assert Ensemble([model]).score(images, liver_mask).restored is None
+    assert Ensemble([model]).predict(images, liver_mask).restored is None
     mixed = Ensemble([model, TwoStage(TINY)])
     assert mixed.has_restorer
-    assert mixed.score(images, liver_mask).restored.shape == liver_mask.shape
+    assert mixed.predict(images, liver_mask).restored.shape == liver_mask.shape
 
 
 def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tmp_path):
@@ -78,7 +78,7 @@ def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tm
     both = Ensemble([*fine, TwoStage(coarse, seed=5), TwoStage(TINY, seed=7)], mirror=False, shown=1)
     assert [len(scale.members) for scale in both.scales] == [3, 1] and len(both.scales[0].scorers) == 2
     with pytest.raises(UnfitModel, match="same way"):
-        both.score(*batch)
+        both.predict(*batch)
     with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([])
     sample = make_phantom(PhantomSettings(size_px=64, slices=24))
@@ -150,20 +150,20 @@ def test_a_shared_restorer_is_kept_and_run_once(batch, tmp_path, monkeypatch):
     images, liver_mask = batch
     members = [TwoStage(TINY, seed=seed) for seed in range(3)]
     members[1].restorer.load_state_dict(members[0].restorer.state_dict())
-    alone = [member.score(images, liver_mask).score for member in members]
+    alone = [member.predict(images, liver_mask).score for member in members]
     made = Ensemble(members, mirror=False)
-    np.testing.assert_allclose(made.score(images, liver_mask).score, np.mean(alone, axis=0), atol=1e-6)
+    np.testing.assert_allclose(made.predict(images, liver_mask).score, np.mean(alone, axis=0), atol=1e-6)
     own = sum(p.numel() for p in members[0].restorer.parameters())
     assert made.parameters == sum(m.parameters for m in members) - own
     made.save(tmp_path / "x.safetensors", {})
     again = models.load(tmp_path / "x.safetensors")
     assert [entry["restorer_of"] for entry in again.card["members"]] == [0, 0, 2]
     assert again.members[1].restorer is again.members[0].restorer is not again.members[2].restorer
-    np.testing.assert_allclose(again.score(images, liver_mask).score, made.score(images, liver_mask).score, atol=1 / 255)
+    np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)
     calls = []
     forward = type(members[0].restorer).forward
     monkeypatch.setattr(type(members[0].restorer), "forward", lambda self, x: calls.append(1) or forward(self, x))
-    again.score(images, liver_mask)
+    again.predict(images, liver_mask)
     assert len(calls) == 2
 
 
@@ -172,13 +172,13 @@ def test_members_that_are_only_shown_have_no_say_in_the_score(batch, tmp_path):
     direct, two_stage = TwoStage(DIRECT, seed=3), TwoStage(TINY, seed=4)
     made = Ensemble([direct, two_stage], mirror=True, shown=1)
     alone = Ensemble([direct], mirror=True)
-    np.testing.assert_allclose(made.score(images, liver_mask).score, alone.score(images, liver_mask).score, atol=1e-6)
+    np.testing.assert_allclose(made.predict(images, liver_mask).score, alone.predict(images, liver_mask).score, atol=1e-6)
     np.testing.assert_allclose(
-        made.score(images, liver_mask).restored, Ensemble([two_stage]).score(images, liver_mask).restored, atol=1e-6
+        made.predict(images, liver_mask).restored, Ensemble([two_stage]).predict(images, liver_mask).restored, atol=1e-6
     )
     made.save(tmp_path / "x.safetensors", {})
     again = models.load(tmp_path / "x.safetensors")
     assert [m.seed for m in again.scorers] == [3]
-    np.testing.assert_allclose(again.score(images, liver_mask).score, made.score(images, liver_mask).score, atol=1 / 255)
+    np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)
     with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([direct], shown=1)

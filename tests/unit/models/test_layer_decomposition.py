@@ -11,12 +11,13 @@ from napari_liver_anomaly.models.base import Plan, schedule_for
 from napari_liver_anomaly.models.layer_decomposition import LayerDecomposition, LayersOptions, decomposition_loss, plans
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Layers
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import Batch, make_batch
 
 RECIPE = Layers(opacity_low=0.7, factor_high=0.5, radius_low=0.15, p_empty=0.1)
 
 
-def plan(updates: int) -> Plan:
+def plan(steps: int) -> Plan:
     schedule = schedule_for(updates, batch=4, crop_px=64, learning_rate=2e-3)
     return Plan(options=LayersOptions(width=8), recipe=RECIPE, schedule=schedule)
 
@@ -39,12 +40,12 @@ def tiny_slices() -> HealthySlices:
 @pytest.fixture(scope="module")
 def trained():
     data, model = tiny_slices(), LayerDecomposition(plan(120), seed=0)
-    return model, data, model.fit(data)
+    return model, data, train(model, data)
 
 
 def test_loss_falls(trained):
     _, _, figures = trained
-    assert figures["stage_1"]["updates"] == 120
+    assert figures["stage_1"]["steps"] == 120
     assert figures["stage_1"]["last_loss"] < 0.6 * figures["stage_1"]["first_loss"]
 
 
@@ -56,7 +57,7 @@ def test_held_out_anomalies_are_found_and_undone(trained):
     for update in range(6):
         batch = make_batch(data, RECIPE, model.plan.schedule, (77, 9), update)
         liver_mask, mask, healthy = batch.liver_mask.numpy(), batch.mask.numpy(), batch.healthy[:, 0].numpy()
-        found = model.score(batch.anomalous.numpy(), liver_mask)
+        found = model.predict(batch.anomalous.numpy(), liver_mask)
         truth.append(mask[liver_mask])
         score.append(found.score[liver_mask])
         before.append(np.abs(batch.anomalous[:, 0].numpy() - healthy)[mask])
@@ -70,7 +71,7 @@ def test_scores_are_finite_zero_outside_the_organ_and_any_size_works(trained):
     image = np.random.default_rng(0).random((2, 1, 41, 67)).astype(np.float32)
     liver_mask = np.zeros((2, 41, 67), dtype=bool)
     liver_mask[:, 5:30, 5:50] = True
-    found = model.score(image, liver_mask)
+    found = model.predict(image, liver_mask)
     assert found.score.shape == found.restored.shape == liver_mask.shape
     assert not found.score[~liver_mask].any()
     assert np.isfinite(found.restored).all()
@@ -81,7 +82,7 @@ def test_scores_are_finite_zero_outside_the_organ_and_any_size_works(trained):
 def test_a_slice_does_not_depend_on_its_batch(trained):
     model, data, _ = trained
     images, liver_mask = np.stack(data.images[:5])[:, None], np.stack(data.liver_masks[:5])
-    together, alone = model.score(images, liver_mask), model.score(images[2:3], liver_mask[2:3])
+    together, alone = model.predict(images, liver_mask), model.predict(images[2:3], liver_mask[2:3])
     np.testing.assert_allclose(together.score[2], alone.score[0], atol=1e-5)
     np.testing.assert_allclose(together.restored[2], alone.restored[0], atol=1e-5)
 
@@ -93,8 +94,8 @@ def test_save_and_load_give_the_same_bits(trained, tmp_path):
     images, liver_mask = np.stack(data.images[:3])[:, None], np.stack(data.liver_masks[:3])
     for name, value in model.tensors().items():
         assert torch.equal(value, first.tensors()[name]), name
-    assert np.array_equal(first.score(images, liver_mask).score, second.score(images, liver_mask).score)
-    np.testing.assert_allclose(model.score(images, liver_mask).score, first.score(images, liver_mask).score, atol=1e-5)
+    assert np.array_equal(first.predict(images, liver_mask).score, second.predict(images, liver_mask).score)
+    np.testing.assert_allclose(model.predict(images, liver_mask).score, first.predict(images, liver_mask).score, atol=1e-5)
     assert (first.hash, first.name, first.plan) == (digest, "tiny", model.plan)
 
 
@@ -110,7 +111,7 @@ def test_same_seed_same_weights_and_another_seed_others():
     made = []
     for seed in (5, 5, 6):
         model = LayerDecomposition(plan(3), seed=seed)
-        model.fit(tiny_slices())
+        train(model, tiny_slices())
         made.append(model.tensors())
     assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
     assert not all(torch.equal(value, made[2][name]) for name, value in made[0].items())
@@ -146,6 +147,6 @@ def test_each_term_of_the_loss_counts():
 
 def test_the_plan_splits_nothing_and_survives_its_card():
     (planned,) = plans(400).values()
-    assert planned.updates == 400
+    assert planned.steps == 400
     assert LayerDecomposition.plan_from(planned.to_dict()) == planned
     assert LayerDecomposition(planned).parameters < 200_000

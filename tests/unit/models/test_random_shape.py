@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from builders import healthy_slices
+from napari_liver_anomaly.models.losses import combined_loss
 from napari_liver_anomaly.models.random_shape import RandomShape, plans
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import make_batch
-from napari_liver_anomaly.training.losses import combined_loss
 
 
 def made(key: str, budget: int = 50) -> RandomShape:
@@ -23,13 +24,13 @@ def test_held_out_shapes_are_found():
     from sklearn.metrics import roc_auc_score
 
     model, data = made("random-shape"), healthy_slices()
-    model.fit(data)
+    train(model, data)
     truth, score = [], []
     for update in range(6):
         batch = make_batch(data, model.plan.recipe, model.plan.schedule, (77, 9), update)
         liver_mask = batch.liver_mask.numpy()
         truth.append(batch.mask.numpy()[liver_mask])
-        score.append(model.score(batch.anomalous.numpy(), liver_mask).score[liver_mask])
+        score.append(model.predict(batch.anomalous.numpy(), liver_mask).score[liver_mask])
     assert roc_auc_score(np.concatenate(truth), np.concatenate(score)) > 0.85
 
 

@@ -18,11 +18,12 @@ from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.base import SIDE_PX
 from napari_liver_anomaly.models.registry import MODULES, SYSTEMS, class_of, entry_of, plan_of
+from napari_liver_anomaly.training.fit import train
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_liver_anomaly.models.base import System
+    from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.preprocessing import HealthySlices
 
 KEYS = [
@@ -47,7 +48,7 @@ SIZES = [(41, 67), (120, 100)]
 class Trained:
     """A system after a few updates, what it learned from, and the losses of each stage."""
 
-    system: System
+    system: Model
     data: HealthySlices
     figures: dict[str, Any]
     losses: dict[str, list[float]]
@@ -56,11 +57,11 @@ class Trained:
         return np.stack(self.data.images[:4])[:, None], np.stack(self.data.liver_masks[:4])
 
 
-def kind_of(file: str) -> type[System]:
+def kind_of(file: str) -> type[Model]:
     return class_of(next(key for key, module in MODULES.items() if module == file))
 
 
-def untrained(key: str) -> System:
+def untrained(key: str) -> Model:
     """The system as it is in the comparison, but for few filters, small batches, and small slices where it can see them."""
     plan, kind = plan_of(key, BUDGET), kind_of(entry_of(key).module)
     plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4, **SHORT.get(key, {})))
@@ -75,7 +76,7 @@ def state_of(folder: Path) -> dict[str, list[float]]:
 @pytest.fixture(scope="module", params=KEYS)
 def trained(request, tmp_path_factory) -> Trained:
     folder, data, system = tmp_path_factory.mktemp(request.param), healthy_slices(), untrained(request.param)
-    figures = system.fit(data, state=folder / "state")
+    figures = train(system, data, state=folder / "state")
     return Trained(system, data, figures, state_of(folder))
 
 
@@ -84,7 +85,7 @@ def test_every_loss_falls(trained):
     for stage, losses in trained.losses.items():
         third = max(1, len(losses) // 3)
         assert np.mean(losses[-third:]) < np.mean(losses[:third]), stage
-    assert sum(figures["updates"] for name, figures in trained.figures.items() if name != "slices") == BUDGET
+    assert sum(figures["steps"] for name, figures in trained.figures.items() if name != "slices") == BUDGET
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -92,7 +93,7 @@ def test_a_map_of_any_size_is_a_score_in_the_liver_and_nothing_outside(trained, 
     image = np.random.default_rng(0).random((2, 1, *size)).astype(np.float32)
     liver_mask = np.zeros((2, *size), dtype=bool)
     liver_mask[:, 5:-6, 5:-8] = True
-    found = trained.system.score(image * liver_mask[:, None], liver_mask)
+    found = trained.system.predict(image * liver_mask[:, None], liver_mask)
     assert found.score.shape == liver_mask.shape
     assert found.score.dtype == np.float32
     assert np.isfinite(found.score).all()
@@ -106,13 +107,13 @@ def test_a_map_of_any_size_is_a_score_in_the_liver_and_nothing_outside(trained, 
 
 
 def test_the_same_slice_gets_the_same_bits(trained):
-    first, second = trained.system.score(*trained.slices()), trained.system.score(*trained.slices())
+    first, second = trained.system.predict(*trained.slices()), trained.system.predict(*trained.slices())
     assert np.array_equal(first.score, second.score)
 
 
 def test_a_slice_does_not_depend_on_its_batch(trained):
     images, liver_mask = trained.slices()
-    together, alone = trained.system.score(images, liver_mask), trained.system.score(images[2:3], liver_mask[2:3])
+    together, alone = trained.system.predict(images, liver_mask), trained.system.predict(images[2:3], liver_mask[2:3])
     np.testing.assert_allclose(together.score[2], alone.score[0], atol=1e-5)
     if together.restored is not None:
         np.testing.assert_allclose(together.restored[2], alone.restored[0], atol=1e-5)
@@ -124,7 +125,7 @@ def test_saved_and_loaded_it_says_the_same(trained, tmp_path):
     for name, value in trained.system.tensors().items():
         assert torch.equal(value, again.tensors()[name]), name
     assert (again.plan, again.seed, again.hash) == (trained.system.plan, trained.system.seed, digest)
-    assert np.array_equal(trained.system.score(*trained.slices()).score, again.score(*trained.slices()).score)
+    assert np.array_equal(trained.system.predict(*trained.slices()).score, again.predict(*trained.slices()).score)
 
 
 def test_a_training_that_was_stopped_ends_in_the_same_bits(trained, tmp_path, request):
@@ -140,11 +141,11 @@ def test_a_training_that_was_stopped_ends_in_the_same_bits(trained, tmp_path, re
 
     job.report = stop
     with pytest.raises(Cancelled):
-        untrained(key).fit(trained.data, state=tmp_path / "state", job=job)
+        train(untrained(key), trained.data, state=tmp_path / "state", job=job)
     assert sum(map(len, state_of(tmp_path).values())) == STOP_AT
     torch.manual_seed(12345)  # chance of another process
     again = untrained(key)
-    again.fit(trained.data, state=tmp_path / "state")
+    train(again, trained.data, state=tmp_path / "state")
     for name, value in trained.system.tensors().items():
         assert torch.equal(value, again.tensors()[name]), name
 
@@ -155,6 +156,6 @@ def test_plans_are_those_of_the_list_and_survive_storage(file):
     assert set(import_module(f"napari_liver_anomaly.models.{file}").plans(1000)) == {entry.key for entry in entries}
     for entry in entries:
         plan = plan_of(entry.key, 1000)
-        assert (plan.updates, plan.schedule.crop_px, plan.schedule.learning_rate) == (1000, SIDE_PX, 1e-3)
+        assert (plan.steps, plan.schedule.crop_px, plan.schedule.learning_rate) == (1000, SIDE_PX, 1e-3)
         assert kind.plan_from(json.loads(json.dumps(plan.to_dict()))) == plan
         assert kind(plan).has_restorer is entry.restores

@@ -10,20 +10,21 @@ import torch
 
 from napari_liver_anomaly import checkpoint, models
 from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 from napari_liver_anomaly.synthesis import Blobs
+from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import make_batch
-from napari_liver_anomaly.training.schedule import Schedule
 
 TINY = Preset(
     prepare=PreprocessSettings(geometry="liver", pixel_mm=3, intensity="robust"),
     restorer=RestorerSettings(width=8, depth=2),
     segmenter=SegmenterSettings(width=4, residual_gain=5),
     recipe=Blobs(scale=0.6, dark_low_hu=60, p_dark=1, p_empty=0.2),
-    schedule=Schedule(restorer_updates=150, segmenter_updates=70, learning_rate=3e-3, batch=4, anomaly_weight=4, fall=True),
+    schedule=Schedule(restorer_steps=150, segmenter_steps=70, learning_rate=3e-3, batch=4, anomaly_weight=4, cosine_decay=True),
 )
 HELD_OUT = (77, 9)
 
@@ -54,7 +55,7 @@ def trained():
         return segmentation_loss(batch)
 
     model._segmentation_loss = remember
-    figures = model.fit(data)
+    figures = train(model, data)
     model._segmentation_loss = segmentation_loss
     return model, data, figures, frozen["first"]
 
@@ -82,7 +83,7 @@ def test_segmenter_finds_held_out_anomalies(trained):
     truth, score = [], []
     for batch in held_out(data):
         liver_mask = (batch.healthy[:, 0] > 0).numpy()
-        found = model.score(batch.anomalous.numpy(), liver_mask).score
+        found = model.predict(batch.anomalous.numpy(), liver_mask).score
         truth.append(batch.mask.numpy()[liver_mask])
         score.append(found[liver_mask])
     assert roc_auc_score(np.concatenate(truth), np.concatenate(score)) > 0.9
@@ -98,8 +99,8 @@ def test_restorer_is_frozen_bit_for_bit_in_stage_two(trained):
 def test_a_slice_does_not_depend_on_its_batch(trained):
     model, data, _, _ = trained
     images, liver_mask = np.stack(data.images[:5]), np.stack(data.liver_masks[:5])
-    together = model.score(images[:, None], liver_mask)
-    alone = model.score(images[2:3, None], liver_mask[2:3])
+    together = model.predict(images[:, None], liver_mask)
+    alone = model.predict(images[2:3, None], liver_mask[2:3])
     np.testing.assert_allclose(together.score[2], alone.score[0], atol=1e-5)
     np.testing.assert_allclose(together.restored[2], alone.restored[0], atol=1e-5)
 
@@ -124,7 +125,7 @@ def test_scores_are_zero_outside_the_organ_and_any_size_works(trained):
     image = np.random.default_rng(0).random((2, 41, 67)).astype(np.float32)
     liver_mask = np.zeros(image.shape, dtype=bool)
     liver_mask[:, 5:30, 5:50] = True
-    found = model.score(image[:, None], liver_mask)
+    found = model.predict(image[:, None], liver_mask)
     assert found.score.shape == found.restored.shape == image.shape
     assert not found.score[~liver_mask].any()
     assert found.score.max() <= 1
@@ -138,22 +139,22 @@ def test_save_and_load_give_the_same_bits(trained, tmp_path):
     for tensor, value in model.segmenter.state_dict().items():
         assert torch.equal(value, again.segmenter.state_dict()[tensor])
     first, second = (
-        again.score(images[:, None], liver_mask),
-        models.load(tmp_path / "tiny.safetensors").score(images[:, None], liver_mask),
+        again.predict(images[:, None], liver_mask),
+        models.load(tmp_path / "tiny.safetensors").predict(images[:, None], liver_mask),
     )
     assert np.array_equal(first.score, second.score)
     # The trained model still holds its tensors in the memory layout of training, which adds in another order.
-    np.testing.assert_allclose(model.score(images[:, None], liver_mask).score, first.score, atol=1e-5)
+    np.testing.assert_allclose(model.predict(images[:, None], liver_mask).score, first.score, atol=1e-5)
     assert (again.hash, again.name, again.preset) == (digest, "tiny", TINY)
     assert again.card["training"]["slices"] == 16
 
 
 def test_same_seed_same_weights():
-    short = dataclasses.replace(TINY, schedule=Schedule(restorer_updates=3, segmenter_updates=3, batch=4))
+    short = dataclasses.replace(TINY, schedule=Schedule(restorer_steps=3, segmenter_steps=3, batch=4))
     made = []
     for _ in range(2):
         model = TwoStage(short, seed=5)
-        model.fit(tiny_slices())
+        train(model, tiny_slices())
         made.append(model)
     for name, value in made[0].segmenter.state_dict().items():
         assert torch.equal(value, made[1].segmenter.state_dict()[name]), name

@@ -15,7 +15,7 @@ from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules
 from napari_liver_anomaly.synthesis.apply import FLAT, IN_SPACE, STAGE, Synthesis, choose_donor, synthesise
 from napari_liver_anomaly.synthesis.base import DonorRecipe
 from napari_liver_anomaly.training.loop import make_batch
-from napari_liver_anomaly.training.schedule import Schedule
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.training.training_set import pack_scan, slices_of
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 

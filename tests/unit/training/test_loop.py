@@ -10,12 +10,12 @@ import torch
 
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import RECIPES, Blobs
 from napari_liver_anomaly.synthesis.base import DonorRecipe
 from napari_liver_anomaly.training.loop import Stage, make_batch, train_stage
-from napari_liver_anomaly.training.schedule import Schedule
 
 CPU = torch.device("cpu")
 RECIPE = Blobs(scale=0.5)
@@ -30,14 +30,14 @@ def data():
     return HealthySlices(images, [liver_mask] * 10, 300)
 
 
-def stage(updates=12, seed=0, **other):
+def stage(steps=12, seed=0, **other):
     torch.manual_seed(seed)
     network = Restorer(RestorerSettings(width=4, depth=2))
     return Stage(
         name="test",
         number=1,
         network=network,
-        updates=updates,
+        steps=steps,
         loss=lambda b: (network(b.anomalous) - b.healthy).abs().mean(),
         **other,
     )
@@ -90,7 +90,7 @@ def test_turning_draws_no_dark_rim(data):
 def test_training_lowers_the_loss(data):
     made = stage(40)
     figures = train_stage(made, data, RECIPE, Schedule(batch=4, learning_rate=3e-3, crop_px=32), seed=0, device=CPU)
-    assert figures["updates"] == 40
+    assert figures["steps"] == 40
     assert not made.network.training
     before = float(np.mean([stage().loss(make_batch(data, RECIPE, SCHEDULE, (9, 9), k)).item() for k in range(4)]))
     after = float(np.mean([made.loss(make_batch(data, RECIPE, SCHEDULE, (9, 9), k)).item() for k in range(4)]))
@@ -99,7 +99,7 @@ def test_training_lowers_the_loss(data):
 
 @pytest.mark.parametrize("stop_at", [1, 7])
 def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
-    whole = stage(fall=True)
+    whole = stage(cosine_decay=True)
     train_stage(whole, data, RECIPE, SCHEDULE, seed=3, device=CPU)
     state, job = tmp_path / "state.safetensors", Job()
 
@@ -108,10 +108,10 @@ def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
             job.cancel()
 
     job.report = stop
-    first = stage(fall=True)
+    first = stage(cosine_decay=True)
     with pytest.raises(Cancelled):
         train_stage(first, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state, job=job)
-    second = stage(seed=99, fall=True)
+    second = stage(seed=99, cosine_decay=True)
     train_stage(second, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(second)[name]), name
@@ -187,7 +187,7 @@ def test_stacks_are_varied_together_and_black_stays_black():
 
 def test_a_stage_that_is_watched_ends_in_the_same_weights(data):
     seen = []
-    alone, watched = stage(4), stage(4, watch=seen.append)
+    alone, watched = stage(4), stage(4, on_step=seen.append)
     for one in (alone, watched):
         train_stage(one, data, RECIPE, SCHEDULE, seed=3, device=CPU)
     assert seen == [1, 2, 3, 4]

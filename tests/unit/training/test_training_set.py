@@ -80,7 +80,7 @@ def test_a_machine_that_only_trains_needs_no_reader_of_medical_files():
         "scan = pack_scan(np.full((3, 60, 60), 100, np.int16), liver, None, (2.0, 1.0, 1.0), scan='a')\n"
         "import dataclasses, tempfile, pathlib\n"
         "preset = PRESETS['compact']\n"
-        "short = dataclasses.replace(preset.schedule, restorer_updates=1, segmenter_updates=1, segmenter_epochs=0, batch=1)\n"
+        "short = dataclasses.replace(preset.schedule, restorer_steps=1, segmenter_steps=1, segmenter_epochs=0, batch=1)\n"
         "fit_and_save([scan], dataclasses.replace(preset, schedule=short), pathlib.Path(tempfile.mkdtemp()) / 'm.safetensors')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

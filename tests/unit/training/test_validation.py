@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.training import validation
-from napari_liver_anomaly.training.schedule import Schedule
 
 SCHEDULE = Schedule(batch=4)
 RECIPE = Blobs(scale=0.5, p_empty=0.4, dark_low_hu=60, p_dark=1)
@@ -29,7 +29,7 @@ def data(monkeypatch):
 class Darkness:
     """Scores how dark a pixel is, and restores to the liver's median."""
 
-    def score(self, images, liver_mask):
+    def predict(self, images, liver_mask):
         middle = images[:, images.shape[1] // 2]
         return SimpleNamespace(
             score=(np.clip((0.5 - middle) * 4, 0, 1) * liver_mask).astype(np.float32), restored=np.where(liver_mask, 0.5, 0)
@@ -50,7 +50,7 @@ def test_thresholds_and_restoration(data):
 
 def test_a_model_that_does_not_restore(data):
     class Rule(Darkness):
-        def score(self, images, liver_mask):
-            return SimpleNamespace(score=super().score(images, liver_mask).score, restored=None)
+        def predict(self, images, liver_mask):
+            return SimpleNamespace(score=super().predict(images, liver_mask).score, restored=None)
 
     assert "restoration" not in validation.validate_on_synthesis(Rule(), data, SCHEDULE, recipe=RECIPE)

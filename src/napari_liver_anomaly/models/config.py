@@ -15,19 +15,19 @@ class Schedule(Settings):
     restorer_epochs: int = setting(
         200, unit="epochs", low=0, high=10000, help="Passes over the healthy slices to train the restorer."
     )
-    restorer_updates: int = setting(
-        0, unit="updates", low=0, high=10**7, help="Above 0: updates of the restorer, instead of epochs."
+    restorer_steps: int = setting(
+        0, unit="steps", low=0, high=10**7, help="Above 0: steps of the restorer, instead of epochs.", was="restorer_updates"
     )
     segmenter_epochs: int = setting(
         1, unit="epochs", low=0, high=10000, help="Passes to train the segmenter with the restorer frozen."
     )
-    segmenter_updates: int = setting(
-        200, unit="updates", low=0, high=10**7, help="The segmenter gets at least this many updates."
+    segmenter_steps: int = setting(
+        200, unit="steps", low=0, high=10**7, help="The segmenter gets at least this many steps.", was="segmenter_updates"
     )
-    batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one update.")
+    batch: int = setting(8, unit="slices", low=1, high=1024, help="Slices in one step.")
     learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
-    fall: bool = setting(False, help="Let the restorer's step size fall to nothing along a cosine.")
-    segmenter_fall: bool = setting(False, help="The same for the segmenter.")
+    cosine_decay: bool = setting(False, help="Let the restorer's step size decay to nothing along a cosine.", was="fall")
+    segmenter_cosine_decay: bool = setting(False, help="The same for the segmenter.", was="segmenter_fall")
     segmenter_loss: Literal["focal", "overlap"] = setting(
         "focal", help="Loss of the segmenter: focal as in the paper, or cross-entropy with soft Dice."
     )
@@ -43,7 +43,7 @@ class Schedule(Settings):
     )
 
     def restorer_length(self, slices: int) -> int:
-        """Count the updates of stage 1.
+        """Count the steps of stage 1.
 
         Parameters
         ----------
@@ -53,12 +53,12 @@ class Schedule(Settings):
         Returns
         -------
         int
-            Updates.
+            Steps.
         """
-        return self.restorer_updates or self.restorer_epochs * -(-slices // self.batch)
+        return self.restorer_steps or self.restorer_epochs * -(-slices // self.batch)
 
     def segmenter_length(self, slices: int) -> int:
-        """Count the updates of stage 2: the epochs, and never fewer than the least number of updates.
+        """Count the steps of stage 2: the epochs, and never fewer than the least number of steps.
 
         Parameters
         ----------
@@ -68,6 +68,6 @@ class Schedule(Settings):
         Returns
         -------
         int
-            Updates.
+            Steps.
         """
-        return max(self.segmenter_updates, self.segmenter_epochs * -(-slices // self.batch))
+        return max(self.segmenter_steps, self.segmenter_epochs * -(-slices // self.batch))

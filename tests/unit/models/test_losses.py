@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_liver_anomaly.training.losses import (
+from napari_liver_anomaly.models.losses import (
     combined_loss,
     focal_loss,
     masked_square,
