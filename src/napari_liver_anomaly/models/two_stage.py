@@ -232,7 +232,13 @@ class TwoStage(Model):
         return 4 * (4 * planes + LAYERS * max(widths))
 
     def take_restorer(self, trained: Restorer) -> None:
-        """Take the weights of a restorer of the same settings that is trained already: only the segmenter is trained then."""
+        """Take the weights of a restorer that is trained already: only the segmenter is trained then.
+
+        Parameters
+        ----------
+        trained : Restorer
+            Of the same settings.
+        """
         self.restorer.load_state_dict(trained.state_dict())
         self._given = True
 

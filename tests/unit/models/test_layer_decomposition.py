@@ -18,7 +18,7 @@ RECIPE = Layers(opacity_low=0.7, factor_high=0.5, radius_low=0.15, p_empty=0.1)
 
 
 def plan(steps: int) -> Plan:
-    schedule = schedule_for(updates, batch=4, crop_px=64, learning_rate=2e-3)
+    schedule = schedule_for(steps, batch=4, crop_px=64, learning_rate=2e-3)
     return Plan(options=LayersOptions(width=8), recipe=RECIPE, schedule=schedule)
 
 
