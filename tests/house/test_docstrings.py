@@ -24,7 +24,16 @@ Definition = Function | ast.ClassDef
 FAMILIES = {"Settings", "Recipe", "Model"}  # every class that derives from one of them is public
 FROM_PAPERS = {"models", "synthesis", "metrics", "preprocessing"}
 PAPER = re.compile(r"\b[A-Z][\w'-]+(,? (and|et al\.?|[A-Z][\w'-]+))*,? \(?(19|20)\d\d\b|doi|\bReferences\b", re.UNICODE)
-GROUND = {"__init__.py", "base.py", "apply.py", "registry.py", "card.py", "config.py", "stage.py", "installing.py"}  # plumbing, no method of a paper
+GROUND = {
+    "__init__.py",
+    "base.py",
+    "apply.py",
+    "registry.py",
+    "card.py",
+    "config.py",
+    "stage.py",
+    "installing.py",
+}  # plumbing, no method of a paper
 SHAPE = re.compile(r"\(.+\)|shape")
 
 

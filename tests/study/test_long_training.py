@@ -18,8 +18,8 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.models.registry import build, plan_of
+from napari_liver_anomaly.training.fit import train
 
 
 def case(name: str, seed: int) -> Case:

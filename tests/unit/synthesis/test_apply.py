@@ -9,13 +9,13 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.io import read, read_mask, write_image
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.two_stage import PRESETS
 from napari_liver_anomaly.preprocessing import prepare
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules
 from napari_liver_anomaly.synthesis.apply import FLAT, IN_SPACE, STAGE, Synthesis, choose_donor, synthesise
 from napari_liver_anomaly.synthesis.base import DonorRecipe
 from napari_liver_anomaly.training.loop import make_batch
-from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.training.training_set import pack_scan, slices_of
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
