@@ -121,20 +121,25 @@ def require_matplotlib() -> None:
 def draw_charts(records: Mapping[str, Record], folder: Path) -> list[str]:
     """Draw every chart for which there is anything on record."""
     require_matplotlib()
-    import matplotlib
     from matplotlib.figure import Figure
 
     written = []
     for name, chart in drawable(records).items():
         datasets = {dataset: drawn for dataset, record in records.items() if (drawn := _drawn(chart, record))}
-        with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}), replacing(folder / f"{name}.svg") as beside:
-            figure = Figure(figsize=(6 * len(datasets), 3.6 * chart.rows), layout="constrained")
-            panels = figure.subplots(chart.rows, len(datasets), squeeze=False)
-            for column, (dataset, record) in enumerate(datasets.items()):
-                panels[0][column].set_title(dataset)
-                chart.draw(list(panels[:, column]), record)
-            figure.savefig(
-                beside, format="svg", metadata={"Date": None, "Title": chart.title, "Description": mark_of(chart, records)}
-            )
+        figure = Figure(figsize=(6 * len(datasets), 3.6 * chart.rows), layout="constrained")
+        panels = figure.subplots(chart.rows, len(datasets), squeeze=False)
+        for column, (dataset, record) in enumerate(datasets.items()):
+            panels[0][column].set_title(dataset)
+            chart.draw(list(panels[:, column]), record)
+        save_svg(figure, folder / f"{name}.svg", chart.title, mark_of(chart, records))
         written.append(f"{name}.svg")
     return written
+
+
+def save_svg(figure: Any, path: Path, title: str, description: str = "") -> None:
+    """Write a figure as SVG, the same in every byte for the same figure and matplotlib."""
+    import matplotlib
+
+    about = {"Date": None, "Title": title} | ({"Description": description} if description else {})
+    with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}), replacing(path) as beside:
+        figure.savefig(beside, format="svg", metadata=about)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liver_anomaly_study.cases import healthy_slices
-from liver_anomaly_study.figures.cuts import LEVELS, counted, cuts_of, dice_by_cut
-from napari_liver_anomaly.models.asc_parts import peaks
+from liver_anomaly_study.figures.cuts import LEVELS, counted, cuts_of, dice_by_cut, peaks
 from napari_liver_anomaly.models.registry import build, plan_of
 from napari_liver_anomaly.training.loop import Batches, train_stage
 

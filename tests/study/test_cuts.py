@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from liver_anomaly_study.figures.cuts import counted, dice_by_cut
+from liver_anomaly_study.figures.cuts import counted, dice_by_cut, peaks
 from liver_anomaly_study.long_cycles import CYCLES, cycles_plan, sum_cycles
 from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.models.registry import plan_of
@@ -46,3 +46,11 @@ def test_cycles_of_the_longer_training_are_as_long_as_normal_ones():
     assert longer.options.cycles_one == normal.options.cycles_one
     assert longer.options.cycles_one + longer.options.cycles_two == CYCLES
     assert longer.steps / CYCLES == normal.steps / cycles
+
+
+def test_peaks_of_a_histogram():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(centre, 0.02, count) for centre, count in ((0.2, 500), (0.5, 5000), (0.8, 800))]
+    values = np.clip(np.concatenate([*parts, np.zeros(300), np.ones(300)]), 0, 1).astype(np.float32)
+    np.testing.assert_allclose(peaks(values), [0, 0.2, 0.5, 0.8, 1], atol=0.02)
+    assert peaks(np.zeros(0, np.float32)).size == 0

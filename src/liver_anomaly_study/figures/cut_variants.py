@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from liver_anomaly_study.figures.cuts import KEY, LEVELS, counted, cuts_of, dice_by_cut, draw_histogram
+from liver_anomaly_study.figures.cuts import KEY, LEVELS, counted, cuts_of, dice_by_cut, draw_histogram, peaks
 from liver_anomaly_study.figures.panels import DPI, Window, left_words, outline, sheet, show
 from liver_anomaly_study.figures.slice_selection import largest_slices
 from napari_liver_anomaly.models.asc_net import PAPER_CUT
-from napari_liver_anomaly.models.asc_parts import peaks
 
 if TYPE_CHECKING:
     from liver_anomaly_study.figures.subject import Subject

@@ -13,7 +13,6 @@ import numpy as np
 
 from liver_anomaly_study.figures.panels import Window, bare, outline, show
 from liver_anomaly_study.figures.slice_selection import largest_slices
-from napari_liver_anomaly.models.asc_parts import peaks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +34,21 @@ def cuts_of(model: Any, case: Case) -> dict[str, NDArray[np.float32]]:
 def histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """Count values in the 256 steps of the paper."""
     return np.bincount(np.rint(values.ravel() * (LEVELS - 1)).astype(int), minlength=LEVELS)
+
+
+def peaks(reconstruction: NDArray[np.float32], sigma: float = 2.0, prominence: float = 0.01) -> NDArray[np.float64]:
+    """Find the peaks, 0…1, of the histogram of a reconstruction: the paper trains until there are 3 or 4.
+
+    ``sigma`` smooths it, in bins; a peak rises above the valleys beside it by ``prominence``, a fraction of the highest.
+    """
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
+
+    reach = int(np.ceil(4 * sigma)) + 1  # beyond both ends the histogram falls to nothing, so that these can be peaks
+    smooth = gaussian_filter1d(np.pad(histogram(reconstruction).astype(float), reach), sigma, mode="constant")
+    found, _ = find_peaks(smooth, prominence=max(prominence * smooth.max(), 1e-9))
+    peak: NDArray[np.float64] = np.clip((found - reach) / (LEVELS - 1), 0, 1)
+    return peak
 
 
 def draw_cuts(subject: Subject) -> tuple[Any, dict[str, Any]]:

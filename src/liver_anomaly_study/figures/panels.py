@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from liver_anomaly_study.charts import save_svg
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -90,17 +91,13 @@ def left_words(axes: Any, words: str) -> None:
 
 def save(figure: Any, path: Path, title: str) -> None:
     """Write a figure, the same in every byte for the same figure: charts as SVG, images as PNG of few colours."""
-    import matplotlib
+    if path.suffix == ".svg":
+        save_svg(figure, path, title)
+        return
+    from PIL import Image
 
-    with replacing(path) as beside:
-        if path.suffix == ".svg":
-            with matplotlib.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
-                figure.savefig(beside, format="svg", metadata={"Date": None, "Title": title})
-            return
-        from PIL import Image
-
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-        with Image.open(drawn) as image:
-            few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    with Image.open(drawn) as image, replacing(path) as beside:
+        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(beside, format="png", optimize=True)

@@ -1,6 +1,6 @@
-"""What ASC-Net is made of beside its networks: three losses and the peaks of a histogram.
+"""The three losses of ASC-Net.
 
-Its opening and closing of what is found is no part of the system: ``metrics.postprocessing`` does it for any.
+Its post-processing, an opening and a closing, is no part of the model: ``metrics.postprocessing`` does it for any.
 
 References
 ----------
@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
 DECAY = 2e-4  # of the squared convolution weights, as in the public code
-LEVELS = 256  # of the paper's images
 
 
 def discriminator_loss(false: Tensor, true: Tensor) -> Tensor:
@@ -71,31 +68,3 @@ def kernel_decay(network: nn.Module) -> Tensor:
     """
     kernels = (part.weight for part in network.modules() if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)))
     return DECAY * torch.stack([kernel.float().square().sum() for kernel in kernels]).sum()
-
-
-def peaks(reconstruction: NDArray[np.float32], sigma: float = 2.0, prominence: float = 0.01) -> NDArray[np.float64]:
-    """Find the peaks of the histogram: the paper trains until there are 3 or 4, and calls what lies under the leftmost a dark lesion.
-
-    Parameters
-    ----------
-    reconstruction : ndarray of float32
-        Values 0…1 of the pixels that count, of any shape.
-    sigma : float
-        Smoothing of the histogram, in steps of 1/255.
-    prominence : float
-        How far a peak has to rise above the valleys beside it, as a share of the highest.
-
-    Returns
-    -------
-    ndarray of float64
-        Their places, 0…1, from left to right; none for no pixels.
-    """
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import find_peaks
-
-    counts = np.bincount(np.rint(reconstruction.ravel() * (LEVELS - 1)).astype(int), minlength=LEVELS).astype(float)
-    reach = int(np.ceil(4 * sigma)) + 1  # beyond both ends the histogram falls to nothing, so that these can be peaks
-    smooth = gaussian_filter1d(np.pad(counts, reach), sigma, mode="constant")
-    found, _ = find_peaks(smooth, prominence=max(prominence * smooth.max(), 1e-9))
-    places: NDArray[np.float64] = np.clip((found - reach) / (LEVELS - 1), 0, 1)
-    return places

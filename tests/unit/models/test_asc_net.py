@@ -10,7 +10,7 @@ import torch
 
 from builders import healthy_slices
 from napari_liver_anomaly.models.asc_net import AscNet, AscNetOptions, plans
-from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay, peaks
+from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay
 from napari_liver_anomaly.models.base import SIDE_PX, Plan, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE
 from napari_liver_anomaly.training.fit import train
@@ -160,14 +160,6 @@ def test_cuts_of_any_size(trained):
     np.testing.assert_allclose(
         small, model.predict(images[..., :60], liver_mask[..., :60]).restored * liver_mask[..., :60], atol=1e-5
     )
-
-
-def test_peaks_of_a_histogram():
-    rng = np.random.default_rng(0)
-    parts = [rng.normal(centre, 0.02, count) for centre, count in ((0.2, 500), (0.5, 5000), (0.8, 800))]
-    values = np.clip(np.concatenate([*parts, np.zeros(300), np.ones(300)]), 0, 1).astype(np.float32)
-    np.testing.assert_allclose(peaks(values), [0, 0.2, 0.5, 0.8, 1], atol=0.02)
-    assert peaks(np.zeros(0, np.float32)).size == 0
 
 
 def test_the_papers_size_and_cycles():
