@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_liver_anomaly.errors import Refusal
 
 if TYPE_CHECKING:
     import torch
 
-CHOICES = ("auto", "cpu", "cuda")
+Device = Literal["auto", "cpu", "cuda"]
+CHOICES: tuple[str, ...] = get_args(Device)
 
 
 def choose(device: str = "auto") -> torch.device:

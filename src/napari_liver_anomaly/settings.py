@@ -29,6 +29,7 @@ def setting(
     high: float | None = None,
     help: str,  # noqa: A002
     was: str = "",
+    choices: tuple[str, ...] = (),
     word: str = "",
     positional: bool = False,
     either: str = "",
@@ -47,6 +48,8 @@ def setting(
         One sentence.
     was : str
         Former name of the field, under which stored settings and command lines of earlier versions have it.
+    choices : tuple of str
+        Allowed words that only a list of the program knows; those of a ``Literal`` are known from its type.
     word : str
         What stands for the value in the help of the command line; the last part of the name when nothing is said.
     positional : bool
@@ -59,10 +62,8 @@ def setting(
     T
         A dataclass field, typed as its default.
     """
-    terminal = {"word": word, "positional": positional, "either": either}
-    field: T = dataclasses.field(
-        default=default, metadata={"unit": unit, "low": low, "high": high, "help": help, "was": was, **terminal}
-    )
+    said = {"unit": unit, "low": low, "high": high, "help": help, "was": was, "choices": choices}
+    field: T = dataclasses.field(default=default, metadata=said | {"word": word, "positional": positional, "either": either})
     return field
 
 
@@ -130,7 +131,8 @@ class Option:
             return " or ".join(self.choices)
         if self.kind in (int, float):
             bounds = [f"{word} {bound:g}" for word, bound in (("from", self.low), ("to", self.high)) if bound is not None]
-            return " ".join(["a whole number" if self.kind is int else "a number", *bounds, self.unit]).strip()
+            bounds = [f"of {self.low:g} or more"] if self.low is not None and self.high is None else bounds
+            return " ".join(["a number", *bounds, self.unit]).strip()
         return self.kind.__name__
 
     def check(self, value: Any) -> None:
@@ -183,7 +185,7 @@ def options(settings: Any) -> tuple[Option, ...]:
     for field in dataclasses.fields(cls):
         if "help" in field.metadata:
             default = field.default if isinstance(settings, type) else getattr(settings, field.name)
-            found.append(Option(name=field.name, default=default, **_shape(hints[field.name]), **field.metadata))
+            found.append(Option(name=field.name, default=default, **{**field.metadata, **_shape(hints[field.name])}))
     return tuple(found)
 
 
@@ -194,8 +196,9 @@ def _shape(hint: Any) -> dict[str, Any]:
         hint, optional = next(one for one in get_args(hint) if one is not NoneType), True
     while get_origin(hint) is tuple:
         hint, depth = get_args(hint)[0], depth + 1
-    choices = tuple(str(choice) for choice in get_args(hint)) if get_origin(hint) is Literal else ()
-    return {"kind": str if choices else hint, "choices": choices, "depth": depth, "optional": optional}
+    if get_origin(hint) is Literal:
+        return {"kind": str, "choices": tuple(map(str, get_args(hint))), "depth": depth, "optional": optional}
+    return {"kind": hint, "depth": depth, "optional": optional}
 
 
 _hints: Callable[[type], dict[str, Any]] = cache(get_type_hints)  # types of the fields, worked out once for each class

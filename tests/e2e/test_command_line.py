@@ -163,9 +163,15 @@ def test_wrong_usage_exits_with_2(words, capsys):
     assert stop.value.code == 2
 
 
-def test_out_of_range_is_refused(sample, tmp_path, capsys):
-    words = ["segment", f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--out", str(tmp_path / "o")]
-    assert "threshold" in refuse([*words, "--threshold", "7"], capsys, tmp_path / "o")
+def test_out_of_range_is_wrong_usage(tmp_path, capsys):
+    """It is told before any work: the scan need not even be there."""
+    with pytest.raises(SystemExit) as stop:
+        main(["segment", "none.nii.gz", "--out", str(tmp_path / "o"), "--threshold", "7"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("liver-anomaly segment: argument --threshold: '7' cannot be used. Give a number from 0 to 1.")
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "o").exists()
 
 
 def test_synthesise_changes_only_the_liver(sample, tmp_path):

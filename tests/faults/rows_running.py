@@ -331,14 +331,14 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     code, out, err, there = run("interrupted")
     assert (code, out, there) == (130, "", False) and "stopped; no result was written" in err
     method[0] = Grey()
-    show = cli.parser._Bar.show
+    show = cli.program._Bar.show
 
     def stop(self: Any, progress: Any) -> None:
         if progress.phase == "Searching the liver":
             raise Cancelled("Stopped.")
         show(self, progress)
 
-    kit.patch.setattr(cli.parser._Bar, "show", stop)
+    kit.patch.setattr(cli.program._Bar, "show", stop)
     code, out, err, there = run("cancelled")
     assert (code, out, there) == (130, "", False) and "stopped; no result was written" in err
     job = Job()

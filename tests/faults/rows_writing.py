@@ -377,7 +377,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     ]
     full = replace(result, restored=volume.voxels, residual=np.zeros_like(volume.voxels))
     sample = Sample(volume, result.liver, result.liver)
-    from napari_liver_anomaly.cli.verbs import _write_json
+    from napari_liver_anomaly.cli.verb import write_json
 
     made: dict[str, tuple[list[Path], Callable[[], Any]]] = {
         "image": ([folder / "i" / "image.nii.gz"], lambda: write_image(volume.voxels, volume.geometry, folder / "i" / "image.nii.gz")),
@@ -388,7 +388,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
         "state": ([folder / "t" / "state.safetensors"], lambda: unfinished.keep(3)),
         "healthy": ([folder / "h" / "healthy.npz"], lambda: write_healthy(many, folder / "h" / "healthy.npz")),
-        "json": ([folder / "j" / "report.json"], lambda: _write_json({"numbers": list(range(9000))}, folder / "j" / "report.json")),
+        "json": ([folder / "j" / "report.json"], lambda: write_json({"numbers": list(range(9000))}, folder / "j" / "report.json")),
     }  # fmt: skip
     for paths, _ in made.values():
         for path in paths:
@@ -551,7 +551,7 @@ def an_input_is_never_written_over(kit: Kit) -> None:
         ["cross-validate", "--healthy", healthy, "--data", folder, "--fold", "a", "--models", kit.folder, "--out", healthy],
         ["cross-validate-liver", "--data", folder, "--fold", "a", "--models", kit.folder, "--out", scan],
     ]  # fmt: skip
-    kit.patch.setattr("napari_liver_anomaly.cli.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
+    kit.patch.setattr("napari_liver_anomaly.cli.scan.ScanVerb.find_liver", lambda verb, volume, **rest: organ_of(volume))
     for words in verbs:
         assert main([str(word) for word in words]) == REFUSED, words
         assert "is one of the files that were read" in kit.output.readouterr().err, words
@@ -727,7 +727,7 @@ def use(path: Path, out: Path, said: list[str], kit: Kit) -> None:
         assert main(["synthesise", str(path), "--liver", str(mask), "--recipe", recipe, "--out", str(out / recipe)]) == DONE
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule(threshold_hu=5))
     assert main(["segment", str(path), "--liver", str(mask), "--device", "cpu", "--out", str(out / "segment")]) == DONE
-    kit.patch.setattr("napari_liver_anomaly.cli.verbs._find_liver", lambda args, volume, job: (organ_of(volume), ()))
+    kit.patch.setattr("napari_liver_anomaly.cli.scan.ScanVerb.find_liver", lambda verb, volume, **rest: organ_of(volume))
     assert main(["liver", str(path), "--out", str(out / "liver.nii.gz")]) == DONE
     kit.patch.undo()
 

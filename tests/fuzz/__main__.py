@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_liver_anomaly.cli.parser import _seed, run_verb
-from napari_liver_anomaly.cli.verbs import _say, _write_json
+from napari_liver_anomaly.cli.parser import Parser
+from napari_liver_anomaly.cli.program import run_parser, set_verb
+from napari_liver_anomaly.cli.verb import Verb, say, write_json
+from napari_liver_anomaly.settings import setting
 
 from . import NO_END, fuzz, keep
 
@@ -16,31 +18,36 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 
-def run_fuzz(args: argparse.Namespace, job: Job) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FuzzVerb(Verb):
     """Damage files of every kind, and hold that reading refuses them or reads them rightly."""
-    seconds = 60 * args.minutes if args.minutes else float("inf") if args.inputs else 60.0
-    found = fuzz(inputs=args.inputs or NO_END, seconds=seconds, seed=args.seed, jobs=args.jobs, job=job)
-    if args.keep:
-        keep(found["escaped"], args.keep)
-    if args.out:
-        _write_json(found, args.out)
-    _say(
-        f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes."
-    )
+
+    minutes: float = setting(0.0, low=0, help="How long; a minute when neither this nor --inputs is said.")
+    inputs: int = setting(0, low=0, help="How many files; as many as the time allows when nothing is said.")
+    seed: int = setting(0, low=0, help="Decides every random choice.")
+    jobs: int = setting(1, low=1, help="Processes at once.")
+    keep: Path | None = setting(None, word="DIR", help="Folder in which escapes are kept, to be tried again.")
+    out: Path | None = setting(None, help="JSON file to write.")
+
+    def run(self, job: Job) -> None:
+        """Damage files until the time or the number is reached, and say what came of it."""
+        seconds = 60 * self.minutes if self.minutes else float("inf") if self.inputs else 60.0
+        found = fuzz(inputs=self.inputs or NO_END, seconds=seconds, seed=self.seed, jobs=self.jobs, job=job)
+        if self.keep:
+            keep(found["escaped"], self.keep)
+        if self.out:
+            write_json(found, self.out)
+        say(
+            f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes."
+        )
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Make the parser of the fuzzer."""
-    verb = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    verb.set_defaults(run=run_fuzz)
-    verb.add_argument("--minutes", type=float, default=0.0, help="How long; a minute when neither this nor --inputs is said.")
-    verb.add_argument("--inputs", type=int, default=0, help="How many files; as many as the time allows when nothing is said.")
-    verb.add_argument("--seed", type=_seed, default=0, help="Decides every random choice. Default 0.")
-    verb.add_argument("--jobs", type=int, default=1, help="Processes at once. Default 1.")
-    verb.add_argument("--keep", type=Path, metavar="DIR", help="Folder in which escapes are kept, to be tried again.")
-    verb.add_argument("--out", type=Path, help="JSON file to write.")
-    return verb
+    parser = Parser(prog="python -m tests.fuzz", description=__doc__)
+    set_verb(parser, FuzzVerb)
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(run_verb(make_parser()))
+    sys.exit(run_parser(make_parser(), sys.argv[1:]))

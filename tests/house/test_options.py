@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import dataclasses
 import importlib
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_type_hints
 
-import pytest
-
-from house.source import INTERFACES, PACKAGE, PRODUCT, build, files, told
+from fuzz.__main__ import FuzzVerb
+from house.source import INTERFACES, PACKAGE, PRODUCT, STUDY, build, files, told
+from napari_liver_anomaly.cli.parser import inner_of
+from napari_liver_anomaly.cli.verb import Verb
 from napari_liver_anomaly.settings import Option, Settings, options, setting
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAME_WORD = {"--seed"}  # each verb that draws has one, and each settles its own default
 UNITS = {"_px": "px", "_mm": "mm", "_hu": "HU", "_ml": "ml", "_mm3": "mm3", "_s": "s"}
@@ -31,6 +29,8 @@ def settings_classes() -> list[type[Settings]]:
     while left:
         cls = left.pop()
         left += cls.__subclasses__()
+        if issubclass(cls, Verb):
+            continue  # a verb has its own law below
         if getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls and cls.__module__.startswith(PACKAGE):
             found.append(cls)  # a class with slots is made twice; the one that its module keeps is the one
     return sorted(
@@ -131,78 +131,109 @@ def test_each_mistake_is_named() -> None:
     assert "frozen" in breaches(Loose)[0]
 
 
-# The command line.
+# The command lines.
+
+KINDS = (bool, str, int, float, Path)
 
 
-def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Parsers of a command line by their verb."""
-    return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+def programs() -> dict[str, dict[str, type[Verb]]]:
+    """The verbs of each program, as classes."""
+    places = {module: importlib.import_module(module).VERBS for module in (f"{PACKAGE}.cli", "liver_anomaly_study.cli")}
+    return {
+        module: {name: getattr(importlib.import_module(place.partition(":")[0]), place.partition(":")[2]) for name, place in verbs.items()}
+        for module, verbs in places.items()
+    }  # fmt: skip
 
 
-def flag_breaches(verb: str, parser: argparse.ArgumentParser, wanted: tuple[Option, ...]) -> list[str]:
-    """Options that a verb lacks or says otherwise than the settings class does."""
-    flags: dict[str, Any] = {string: action for action in parser._actions for string in action.option_strings}
+def verbs() -> list[tuple[str, type[Verb]]]:
+    """Every verb there is, by its name."""
+    return [*[pair for found in programs().values() for pair in found.items()], ("fuzz", FuzzVerb)]
+
+
+def verb_breaches(name: str, verb: type[Verb]) -> list[str]:
+    """What a verb leaves unsaid or says wrongly."""
     found = []
-    for option in wanted:
-        action = flags.get(option.flag)
-        if action is None:
-            found.append(f"{verb} lacks {option.flag}")
-            continue
-        if action.default is not None and action.default is not argparse.SUPPRESS and action.default != option.default:
-            found.append(f"{verb} {option.flag}: default {action.default!r}, settings say {option.default!r}")
-        if option.choices and tuple(action.choices or ()) != option.choices:
-            found.append(f"{verb} {option.flag}: choices {action.choices}, settings say {option.choices}")
-        if option.help.rstrip(".") not in (action.help or ""):
-            found.append(f"{verb} {option.flag}: help differs from the settings' sentence")
-    return found
+    parameters = verb.__dataclass_params__  # type: ignore[attr-defined]
+    if not (parameters.frozen and all(field.kw_only for field in dataclasses.fields(verb))):  # type: ignore[arg-type]
+        found.append(f"{name}: not a frozen keyword-only dataclass")
+    if not (verb.__doc__ or "").splitlines()[0].endswith("."):
+        found.append(f"{name}: the first line of its docstring is no sentence")
+    for option in options(verb):
+        if not (option.help[:1].isupper() and option.help.endswith(".")):
+            found.append(f"{name} {option.flag}: help must be a sentence, from a capital to a full stop")
+        if option.kind not in KINDS:
+            found.append(f"{name} {option.flag}: a command line cannot take {option.kind}")
+        if option.kind in (int, float) and option.low is None:
+            found.append(f"{name} {option.flag}: a number needs its smallest value")
+    return found + [f"{name}.{one.name}: neither an option nor settings" for one in inner_of(verb) if not _is_settings(one.base)]
 
 
-def test_a_flag_that_differs_is_named() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--side", default=2.0, help="Side.")
-    assert flag_breaches("segment", parser, options(Loose)) == ["segment --side: default 2.0, settings say 1.0"]
-    assert flag_breaches("segment", argparse.ArgumentParser(), options(Loose)) == ["segment lacks --side"]
+def _is_settings(base: object) -> bool:
+    return isinstance(base, Settings) or (isinstance(base, type) and issubclass(base, Settings))
 
 
-def command_line() -> dict[str, argparse.ArgumentParser]:
-    return subcommands(importlib.import_module(f"{PACKAGE}.cli").make_parser())
+def test_every_verb_says_all() -> None:
+    assert len(verbs()) > 20
+    assert not (found := [breach for name, verb in verbs() for breach in verb_breaches(name, verb)]), told(found)
 
 
-def test_the_verbs_are_there() -> None:
-    assert set(command_line()) >= {"segment", "synthesise", "train", "prepare", "evaluate", "phantom", "demo", "info"}
+@dataclass(frozen=True, kw_only=True)
+class BrokenVerb(Verb):
+    """no sentence"""
+
+    number: int = setting(0, help="Number.")
+    folder: list[str] | None = setting(None, help="cannot be taken.")
+    loose: int = 3
 
 
-@pytest.mark.parametrize(
-    ("verb", "module", "name", "values"),
-    [
-        ("segment", "segmentation", "SegmentSettings", {}),
-        ("evaluate", "segmentation", "SegmentSettings", {}),
-        ("train", "models.config", "Schedule", {}),
-        ("phantom", "phantom", "PhantomSettings", {"tumours": False}),  # on the command line tumours are asked for
-    ],
-)
-def test_a_verb_offers_the_settings_of_what_it_does(verb: str, module: str, name: str, values: dict[str, Any]) -> None:
-    settings = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)(**values)
-    assert not (found := flag_breaches(verb, command_line()[verb], options(settings))), told(found)
+def test_each_mistake_of_a_verb_is_named() -> None:
+    found = verb_breaches("broken", BrokenVerb)
+    sentences = ("no sentence", "smallest value", "capital to a full stop", "cannot take", "neither an option nor settings")
+    assert [sum(sentence in breach for breach in found) for sentence in sentences] == [1] * 5, found
 
 
-def test_every_flag_has_help_and_no_flag_repeats_an_option_with_another_meaning() -> None:
-    """A flag whose name is an option's name must be that option: same help and choices; a verb may start from another value."""
+def test_flags_are_made_from_the_settings_of_what_a_verb_does() -> None:
+    inner = {
+        name: {type(one.base) if isinstance(one.base, Settings) else one.base for one in inner_of(verb)} for name, verb in verbs()
+    }
+    assert {cls.__name__ for cls in inner["segment"]} == {"ReadOptions", "SegmentSettings"}
+    assert {cls.__name__ for cls in inner["evaluate"]} == {"SegmentSettings"}
+    assert {cls.__name__ for cls in inner["phantom"]} == {"PhantomSettings"}
+    assert inner["train"] == inner["cross-validate"] != set()
+
+
+def test_an_option_means_the_same_in_every_verb() -> None:
+    """A flag whose name is that of a setting is that setting."""
     known: dict[str, list[Option]] = {}
     for cls in settings_classes():
         for option in options(cls):
             known.setdefault(option.flag, []).append(option)
-    found = []
-    for verb, parser in command_line().items():
-        for action in parser._actions:
-            if not action.help:
-                found.append(f"{verb} {action.dest}: no help")
-            for flag in set(action.option_strings) - SAME_WORD:
-                same = [replace(option, default=action.default) for option in known.get(flag, [])]
-                meanings = [flag_breaches(verb, parser, (option,)) for option in same]
-                if meanings and all(meanings):
-                    found += meanings[0]
+    found = [
+        f"{name} {option.flag} is not the setting of that name"
+        for name, verb in verbs()
+        for option in options(verb)
+        if option.flag in known.keys() - SAME_WORD
+        and not any((one.help, one.choices) == (option.help, option.choices) for one in known[option.flag])
+    ]
     assert not found, told(found)
+
+
+def flags_by_hand(root: Path) -> list[str]:
+    """Flags that are not made from a field."""
+    return [
+        file.at(node, "a flag made by hand; make it a field of the verb")
+        for file in files(root)
+        if file.path.name != "parser.py"
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
+        and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == "--version")
+    ]  # fmt: skip
+
+
+def test_no_flag_is_made_by_hand(tmp_path: Path) -> None:
+    assert not (found := flags_by_hand(PRODUCT) + flags_by_hand(STUDY)), told(found)
+    broken = build(tmp_path, cli__segment="parser.add_argument('--mine')\n", cli__program="p.add_argument('--version')\n")
+    assert flags_by_hand(broken) == ["cli/segment.py:1: a flag made by hand; make it a field of the verb"]
 
 
 # The panels.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadOptions(Settings):
-    """ReadOptions to what reading a scan and finding its liver can ask; each question is asked while its field has the value it begins with."""
+    """Answers to what reading a scan and finding its liver can ask; each question is asked while its field has its default value."""
 
     series: int = setting(0, low=0, high=100000, help="Number of the DICOM series to read, when a folder holds several; 0 asks.")
     acquisition: int = setting(

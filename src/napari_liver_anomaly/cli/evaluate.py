@@ -1,0 +1,95 @@
+"""The verbs that measure a model, and make tables of what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_liver_anomaly.cli.segment import cutting
+from napari_liver_anomaly.cli.verb import Verb, changes_of, say, write_json
+from napari_liver_anomaly.device import Device
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.models import DEFAULT
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS
+from napari_liver_anomaly.settings import REQUIRED, setting
+from napari_liver_anomaly.storage import replacing, require_not_an_input
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.job import Job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateVerb(Verb):
+    """Measure a model on scans with tumour masks, beside a rule without learning."""
+
+    data: Path = setting(REQUIRED, help="Folder of NAME_ct, NAME_liver and NAME_tumour files.")
+    model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
+    device: Device = setting("auto", help="Where to compute.")
+    find_liver: bool = setting(False, help="Measure in the liver that the program finds, too.")
+    seen: Literal["ask", "mark"] = setting("ask", help="Whether scans of the model's own training are measured.")
+    cutting: dict[str, Any] = changes_of(AUTO_SETTINGS)
+    out: Path = setting(REQUIRED, help="JSON file to write.")
+
+    def run(self, job: Job) -> None:
+        """Measure a model on a folder of cases."""
+        from napari_liver_anomaly.evaluation.evaluate import evaluate
+        from napari_liver_anomaly.liver import find_liver
+        from napari_liver_anomaly.models import load
+
+        require_not_an_input(self.out, (self.data, self.model))
+        # Whatever is found is measured: a question would count as nothing found.
+        find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")[0]) if self.find_liver else None
+        found = evaluate(
+            self.data, load(self.model), cutting(self.cutting), find=find, seen=self.seen, device=self.device, job=job
+        )
+        write_json(found, self.out)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TablesVerb(Verb):
+    """Make tables and curves from a stored evaluation."""
+
+    report: Path = setting(REQUIRED, positional=True, help="JSON made by 'evaluate' or 'cross-validate'.")
+    cases: tuple[str, ...] = setting((), word="METHOD", help="Methods compared scan by scan; curves are those of the first.")
+    curves: Path | None = setting(None, help="Picture of FROC, size and calibration curves (.svg or .png); needs matplotlib.")
+    out: Path = setting(REQUIRED, help="Markdown file to write.")
+
+    def run(self, job: Job) -> None:
+        """Make tables and curves from stored measurements."""
+        from napari_liver_anomaly.evaluation.tables import case_table, draw_curves, method_table, read_report, seeds_line
+
+        job.at("Making tables", 0, 1)
+        for path in (self.out, self.curves):
+            if path:
+                require_not_an_input(path, (self.report,))
+        report = read_report(self.report)
+        chosen = self.cases or tuple(report["summary"])[:1]
+        self.require_methods(report, chosen)
+        parts = [method_table(report), seeds_line(report), case_table(report, chosen)]
+        with replacing(self.out) as beside:
+            beside.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+        say(f"Wrote {self.out.name}.")
+        if self.curves:
+            draw_curves(report, chosen[0], self.curves)
+            say(f"Wrote {self.curves.name}.")
+
+    def require_methods(self, report: dict[str, Any], chosen: tuple[str, ...]) -> None:
+        """Refuse methods that the report does not hold, and curves that cannot be drawn."""
+        if unknown := [name for name in chosen if name not in report["summary"]]:
+            raise Refusal(
+                "method-unknown", f"{self.report.name} holds no method called {', '.join(unknown)}.", "No table was made.",
+                f"Choose of {', '.join(report['summary'])}.",
+            )  # fmt: skip
+        if self.curves and find_spec("matplotlib") is None:
+            raise Refusal(
+                "matplotlib-missing", "matplotlib is not installed.", "Curves cannot be drawn; tables can be made without it.",
+                "Install napari-liver-anomaly[study], or leave --curves out.",
+            )  # fmt: skip
+        if self.curves and not any("curve" in case["methods"][chosen[0]] for case in report["cases"]):
+            raise Refusal(
+                "curves-missing", f"{self.report.name} holds no curves of {chosen[0]}.",
+                "They are kept for models and ensembles, not for rules and single seeds.",
+                "Name another method first in --cases, or leave --curves out.",
+            )  # fmt: skip

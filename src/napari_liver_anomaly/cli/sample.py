@@ -1,0 +1,67 @@
+"""The verbs of the built-in sample: write it as files, or open it in napari."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_liver_anomaly.cli.verb import Verb, say
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.phantom import PhantomSettings
+from napari_liver_anomaly.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.job import Job
+
+HEALTHY = PhantomSettings(tumours=False)  # on the command line tumours are asked for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhantomVerb(Verb):
+    """Write the built-in sample scan with its masks."""
+
+    out: Path = setting(REQUIRED, help="Folder to write to.")
+    phantom: PhantomSettings = HEALTHY
+
+    def run(self, job: Job) -> None:
+        """Write the built-in sample."""
+        from napari_liver_anomaly.io import write_sample
+        from napari_liver_anomaly.phantom import make_phantom
+
+        job.at("Building the phantom", 0, 1)
+        for path in write_sample(make_phantom(self.phantom), self.out, "phantom"):
+            say(f"Wrote {path.name}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoVerb(Verb):
+    """Open napari on the built-in sample and search it."""
+
+    screenshot: Path | None = setting(None, help="Write a picture and close, instead of staying open.")
+
+    def run(self, job: Job) -> None:
+        """Open napari on the built-in sample."""
+        if not _installed("napari"):
+            raise Refusal(
+                "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",
+                "Install napari-liver-anomaly[app].",
+            )  # fmt: skip
+        from napari_liver_anomaly.gui.demo import demo
+
+        try:
+            demo(self.screenshot)
+        except ImportError as error:
+            raise Refusal(
+                "napari-incomplete", "napari or its window toolkit (Qt) is not complete.",
+                "The viewer cannot be opened; the command line works without it.", "Install napari-liver-anomaly[app] again.",
+            ) from error  # fmt: skip
+
+
+def _installed(name: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return find_spec(name) is not None
+    except ImportError:
+        return False

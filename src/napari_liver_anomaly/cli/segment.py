@@ -1,0 +1,49 @@
+"""The verb that searches a scan for tumours."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.cli.scan import LiverScanVerb
+from napari_liver_anomaly.cli.verb import changes_of, say, show
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.models import DEFAULT
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
+from napari_liver_anomaly.settings import REQUIRED, setting
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.job import Job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentVerb(LiverScanVerb):
+    """Search a scan for tumours and write what was found."""
+
+    out: Path = setting(REQUIRED, help="Folder for the results.")
+    model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
+    cutting: dict[str, Any] = changes_of(AUTO_SETTINGS)
+
+    def run(self, job: Job) -> None:
+        """Search a scan and write everything that was found."""
+        from napari_liver_anomaly.inference import segment
+        from napari_liver_anomaly.io import write
+
+        volume = self.read(job)
+        result = segment(
+            volume, self.given_liver(volume), self.model, cutting(self.cutting),
+            find=self.find_liver, device=self.device, job=job,
+        )  # fmt: skip
+        show(result.findings)
+        job.at("Writing", 0, 1)
+        write(result, self.out, inputs=self.inputs)
+        say(f"{result.summary} {result.ran_on} {result.timings_s['total']:.1f} s.")
+        say(NOT_A_MEDICAL_DEVICE)
+
+
+def cutting(given: dict[str, Any]) -> SegmentSettings:
+    """How tumours are cut from the score: by the scan's own threshold, until one is given."""
+    by_hand = {"auto_threshold": False} if "threshold" in given else {}
+    return dataclasses.replace(AUTO_SETTINGS, **by_hand | given)

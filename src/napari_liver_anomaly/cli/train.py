@@ -1,0 +1,160 @@
+"""The verbs that make a model: pack healthy livers, train on them, and put several models together."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_liver_anomaly.cli.parser import command_of
+from napari_liver_anomaly.cli.verb import Verb, changes_of, say
+from napari_liver_anomaly.device import Device
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.models import PRESETS
+from napari_liver_anomaly.models.config import Schedule
+from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
+from napari_liver_anomaly.settings import REQUIRED, setting
+from napari_liver_anomaly.storage import require_not_an_input
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.models.base import Plan
+    from napari_liver_anomaly.models.two_stage import Preset
+
+METHODS = tuple(entry.key for entry in SYSTEMS if entry.learns and entry.key not in PRESETS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareVerb(Verb):
+    """Pack healthy livers into one small file to train from."""
+
+    folders: tuple[Path, ...] = setting(
+        REQUIRED, positional=True, help="Folders of NAME_ct, NAME_liver and, where known, NAME_tumour files."
+    )
+    out: Path = setting(REQUIRED, help="File to write, ends in .npz.")
+    keep_names: bool = setting(False, help="Keep the names of the cases (never use it with patients' names).")
+
+    def run(self, job: Job) -> None:
+        """Pack folders of cases into one training file."""
+        from napari_liver_anomaly.training.training_set import pack_folder, write_healthy
+
+        require_not_an_input(self.out, self.folders)
+        scans = [scan for folder in self.folders for scan in pack_folder(folder, keep_names=self.keep_names, job=job)]
+        write_healthy(scans, self.out)
+        say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingVerb(Verb):
+    """A verb that trains models on healthy livers."""
+
+    healthy: tuple[Path, ...] = setting(REQUIRED, help="Files made by 'prepare', or folders of cases.")
+    preset: str = setting("standard", choices=PRESETS, word="NAME", help=f"What the model is: {', '.join(PRESETS)}.")
+    seed: int = setting(0, low=0, help="Decides every random choice.")
+    device: Device = setting("auto", help="Where to compute.")
+    title: str = setting("", word="TEXT", help="One line for lists of models, kept in the model's card.")
+    about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the model's card.")
+    schedule: dict[str, Any] = changes_of(Schedule)
+
+    def configured(self) -> Preset:
+        """Give the preset that ``--preset`` names, changed by the flags of the schedule."""
+        from napari_liver_anomaly.models.two_stage import PRESETS
+
+        preset = PRESETS[self.preset]
+        return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, **self.schedule))
+
+
+def healthy_scans(paths: tuple[Path, ...], job: Job) -> list[Any]:
+    """Read packed files, and pack folders, of healthy livers."""
+    from napari_liver_anomaly.training.training_set import pack_folder, read_healthy
+
+    return [scan for path in paths for scan in (pack_folder(path, job=job) if path.is_dir() else read_healthy(path))]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainVerb(TrainingVerb):
+    """Train a model on healthy livers."""
+
+    preset: str = setting(
+        "standard", choices=(*PRESETS, *METHODS), word="NAME",
+        help=f"What the model is: {', '.join(PRESETS)}; or a system of 'liver-anomaly-study systems'.",
+    )  # fmt: skip
+    budget: int | None = setting(
+        None, low=4, word="STEPS",
+        help=f"Steps in all, for a system of 'liver-anomaly-study systems'; not for presets with a length of their own. Default {BUDGET}.",
+    )  # fmt: skip
+    restorer: Path | None = setting(
+        None, word="FILE", help="Take the restorer of this model, of the same preset and scans; train the segmenter."
+    )
+    without: tuple[str, ...] = setting((), word="NAME", help="Cases to leave out, by name or identity.")
+    metrics: Path | None = setting(None, help="JSON of an evaluation, whose summary is kept in the model's card.")
+    out: Path = setting(REQUIRED, help="File to write, ends in .safetensors.")
+
+    def run(self, job: Job) -> None:
+        """Train a model and write its weights with a card."""
+        from napari_liver_anomaly.evaluation.tables import read_json
+        from napari_liver_anomaly.training.fit import fit_and_save
+
+        require_not_an_input(self.out, [path for path in (*self.healthy, self.restorer, self.metrics) if path])
+        plan, system = self.planned()
+        scans = healthy_scans(self.healthy, job)
+        left_out = set(self.without)
+        if unknown := left_out - {word for scan in scans for word in (scan.name, scan.scan)}:
+            raise Refusal(
+                "case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without."
+            )
+        scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
+        figures = fit_and_save(
+            scans, plan, self.out, system=system, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
+            about=self.about_data, command=self.command(), metrics=read_json(self.metrics) if self.metrics else None, job=job,
+        )  # fmt: skip
+        say(f"Wrote {self.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")
+
+    def planned(self) -> tuple[Preset | Plan, str]:
+        """Give the preset or the plan of a system, and the system's key; a name of both is the preset until ``--budget`` is said."""
+        from napari_liver_anomaly.models.registry import plan_of
+
+        if self.preset in PRESETS and not (self.budget and any(entry.key == self.preset for entry in SYSTEMS)):
+            if self.budget:
+                raise Refusal(
+                    "budget-preset", f"The length of {self.preset!r} is set stage by stage.", "Nothing was trained.",
+                    "Give --restorer-steps and --segmenter-steps instead of --budget.",
+                )  # fmt: skip
+            return self.configured(), ""
+        plan = plan_of(self.preset, self.budget or BUDGET)
+        return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, **self.schedule)), self.preset
+
+    def command(self) -> str:
+        """Say how the model can be trained again; folders and files of scans get numbers, for their names may be those of patients."""
+        numbered = tuple(f"HEALTHY{number}" for number in range(1, len(self.healthy) + 1))
+        left_out = ("device", "title", "about_data", "metrics")
+        return command_of(("liver-anomaly", "train"), self, leave_out=left_out, healthy=numbered)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CombineVerb(Verb):
+    """Put several trained models into one file: an ensemble."""
+
+    models: tuple[Path, ...] = setting(
+        REQUIRED, positional=True, help="Files made by 'train' with one preset, other seeds or other scans."
+    )
+    title: str = setting("", word="TEXT", help="One line for lists of models, kept in the model's card.")
+    about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the model's card.")
+    restore_with: tuple[Path, ...] = setting((), word="FILE", help="Models that only restore, for the eye; they do not score.")
+    mirror: bool = setting(False, help="Score every slice mirrored, too: a little better, twice as slow.")
+    metrics: Path | None = setting(None, help="JSON of an evaluation, whose summary is kept in the model's card.")
+    out: Path = setting(REQUIRED, help="File to write, ends in .safetensors.")
+
+    def run(self, job: Job) -> None:
+        """Put several trained models into one file."""
+        from napari_liver_anomaly.evaluation.tables import read_report
+        from napari_liver_anomaly.models import combine
+
+        require_not_an_input(self.out, [path for path in (*self.models, *self.restore_with, self.metrics) if path])
+        job.at("Putting models together", 0, 1)
+        combine(
+            self.models, self.out, shown=self.restore_with, title=self.title, about=self.about_data, mirror=self.mirror,
+            metrics=read_report(self.metrics) if self.metrics else None,
+        )  # fmt: skip
+        say(f"Wrote {self.out.name} with {len(self.models) + len(self.restore_with)} models.")
