@@ -18,8 +18,7 @@ from napari_liver_anomaly.io import ENDINGS, read
 if TYPE_CHECKING:
     from faults.table import Kit
 
-SECONDS = 20
-LEAST = 100  # inputs, also on a machine that does many other things
+INPUTS = 500  # some five seconds, where nothing else runs
 ESCAPES = Path(__file__).parents[1] / "fuzz" / "fuzz_escapes.json"
 STARTS = (
     b"",
@@ -52,7 +51,6 @@ def random_bytes(kit: Kit) -> None:
         raise AssertionError(f"random bytes became {volume.geometry}")
 
     refused()
-    report = fuzz(seconds=SECONDS, seed=60)
-    assert not report["escaped"], report["escaped"][:3]
-    assert report["inputs"] > LEAST, report
-    assert report["slowest_input_s"] < 10, report
+    report = fuzz(inputs=INPUTS, seed=60)
+    assert not report["escaped"], report["escaped"][:3]  # one that hangs is an escape, too
+    assert report["inputs"] == INPUTS, report

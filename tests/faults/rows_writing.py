@@ -595,7 +595,9 @@ for kills in range(1, 201):
         while True:
             n += 1
             write(n)
-    time.sleep(rng.uniform(0.001, 0.05))
+    while not any(name.startswith(".writing-") for name in os.listdir(folder)):
+        time.sleep(0.001)  # until it has begun, however slow this machine is
+    time.sleep(rng.uniform(0, 0.03))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     left = [name for name in os.listdir(folder) if name.startswith(".writing-")]
