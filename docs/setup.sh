@@ -2,21 +2,26 @@
 # Everything from a fresh copy to a running program, in one command:
 #
 #   bash docs/setup.sh demo      install, then search the built-in sample scan in napari (a picture where there is no screen)
-#   bash docs/setup.sh test      install with the test tools, then run the tests (more words go to pytest)
+#   bash docs/setup.sh test      install with the test tools, then run the tests (more words go to pytest; -n 0 for one process)
 #   bash docs/setup.sh install   install with the test tools, and nothing else
 #
 # It installs system packages only where apt-get is there and some are missing, and all Python packages into the folder .venv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+case "$(uname)" in
+    MINGW* | MSYS* | CYGWIN*) bin=.venv/Scripts ;;
+    *) bin=.venv/bin ;;
+esac
+
 say() { printf '\n== %s\n' "$*"; }
 
-has_screen() { [ "$(uname)" = Darwin ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
+has_screen() { [ "$(uname)" != Linux ] || [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
 
 # A Python of at least 3.11 that can make a virtual environment.
 find_python() {
     local name
-    for name in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+    for name in "${PYTHON:-}" python3 python3.13 python3.12 python3.11 python; do
         if [ -n "$name" ] && "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$name"
             return
@@ -60,7 +65,7 @@ system_packages() {
 }
 
 environment() {
-    if [ ! -x .venv/bin/python ]; then
+    if [ ! -x "$bin/python" ]; then
         local python
         python=$(find_python)
         if [ -z "$python" ]; then
@@ -71,11 +76,11 @@ environment() {
         "$python" -m venv .venv
     fi
     say "Installing Python packages into .venv (PyTorch and napari are large; the first time takes minutes)"
-    .venv/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+    "$bin/python" -m pip install --quiet --upgrade "pip>=25.1"
     if [ "$1" = demo ]; then
-        .venv/bin/python -m pip install --quiet ".[app]"
+        "$bin/python" -m pip install --quiet ".[app]"
     else
-        .venv/bin/python -m pip install --quiet -e ".[app]" --group test
+        "$bin/python" -m pip install --quiet -e ".[app]" --group test
     fi
 }
 
@@ -91,14 +96,14 @@ case "$verb" in
     demo)
         if has_screen; then
             say "Opening napari with the built-in sample"
-            .venv/bin/liver-anomaly demo "$@"
+            "$bin/liver-anomaly" demo "$@"
         else
             say "There is no screen here: napari draws in memory, and the picture goes to demo.png"
-            xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/liver-anomaly demo --screenshot demo.png "$@"
+            xvfb-run -a -s "-screen 0 1600x1000x24" "$bin/liver-anomaly" demo --screenshot demo.png "$@"
         fi
         ;;
     test)
-        say "Running the tests"
-        .venv/bin/python -m pytest "$@"
+        say "Running the tests, in two processes"
+        "$bin/python" -m pytest -n 2 --dist loadscope "$@"
         ;;
 esac

@@ -66,6 +66,14 @@ def test_what_does_not_belong_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_the_licence_of_the_weights_names_every_model() -> None:
+    weights = PRODUCT / "weights"
+    said = (weights / "LICENSE.md").read_text(encoding="utf-8")
+    names = {path.relative_to(weights).with_suffix("").as_posix() for path in weights.rglob("*.safetensors")}
+    assert len(names) > 5
+    assert not (lost := sorted(name for name in names if f"`{name}`" not in said)), lost
+
+
 def test_both_manifests_are_one() -> None:
     """The one at the top is a link; a checkout without links must not carry another text."""
     top, packaged = REPOSITORY / "napari.yaml", PRODUCT / "napari.yaml"
@@ -113,7 +121,14 @@ def test_the_wheel_carries_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert {name.split("/")[0].split("-")[0] for name in names} == {"napari_liver_anomaly", "liver_anomaly_study"}
     assert "napari_liver_anomaly/napari.yaml" in names
     assert [name for name in names if name.endswith("entry_points.txt")]
-    assert [name for name in names if name.endswith("licenses/LICENSE")]
+    licences = sorted(name.partition("licenses/")[2] for name in names if "/licenses/" in name)
+    assert licences == ["LICENSE", "src/napari_liver_anomaly/weights/LICENSE.md"]
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    said = zipfile.ZipFile(wheel).read(metadata).decode("utf-8")
+    assert "License-Expression: BSD-3-Clause AND LicenseRef-liver-anomaly-weights" in said
+    assert {line.split(",")[0].removeprefix("Project-URL: ") for line in said.splitlines() if line.startswith("Project-URL: ")} == {
+        "Homepage", "Documentation", "Source", "Issues", "Changelog",
+    }  # fmt: skip
     wanted = {
         f"napari_liver_anomaly/{path.relative_to(PRODUCT).as_posix()}"
         for path in PRODUCT.rglob("*")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 PARSERS = {"liver-anomaly": f"{PACKAGE}.cli", "liver-anomaly-study": "liver_anomaly_study.cli"}
+ADDRESS = "napari-liver-anomaly/napari-liver-anomaly"
+PICTURES = f"https://raw.githubusercontent.com/{ADDRESS}/main/"
+OURS = re.compile(rf"{re.escape(PICTURES)}|https://github\.com/{ADDRESS}/(blob|tree)/main/")
 NAPARIS_OWN = {"Choose reader", "Remember this choice", "Liver Anomaly"}
 
 
@@ -58,13 +61,26 @@ def test_every_example_in_python_names_what_there_is() -> None:
                 assert node.attr in package.__all__, node.attr
 
 
+def lost_links(page: Path, text: str) -> list[str]:
+    """Links of a page to files that are not there: beside it, or in the repository by its public address."""
+    targets = [(target, OURS.sub("", target)) for target in re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)#\s]+)", text, re.MULTILINE)]
+    here = {target: page.parent / target for target, _ in targets if not re.match(r"[a-z]+:", target)}
+    here |= {target: REPOSITORY / rest for target, rest in targets if rest != target}
+    return [f"{page.relative_to(REPOSITORY)}: {target}" for target, path in here.items() if not path.exists()]
+
+
 def test_every_link_leads_somewhere() -> None:
-    found = []
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
-            if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists():
-                found.append(f"{page.relative_to(REPOSITORY)}: {target}")
+    found = [link for page in PAGES for link in lost_links(page, page.read_text(encoding="utf-8"))]
     assert not found, told(found)
+    text = f"[a](gone.md) ![b]({PICTURES}docs/gone.png) [c](https://example.org/gone) [d](docs/index.md#x)\n[e]: lost.md"
+    assert lost_links(PAGES[0], text) == ["README.md: gone.md", "README.md: lost.md", f"README.md: {PICTURES}docs/gone.png"]
+
+
+def test_the_readme_shows_its_pictures_wherever_it_is_read() -> None:
+    """A package index shows the README without the files beside it."""
+    text = PAGES[0].read_text(encoding="utf-8")
+    assert not re.findall(r"\]\((?!https://)[^)]*\)", text), "every link of the README is absolute"
+    assert all(target.startswith(PICTURES) for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text))
 
 
 def test_every_button_that_is_named_is_there() -> None:
