@@ -15,7 +15,6 @@ if find_spec("napari") is not None:
         make_sample,
         method,
         panel,
-        patience,
         run,
         sample,
         settle,

@@ -172,7 +172,8 @@ def test_an_empty_liver_is_said_in_words(anomalies, viewer, qtbot):
     assert anomalies.messages.text.startswith("The liver mask is empty.")
 
 
-def test_the_preview_is_there_at_once(anomalies, qtbot, figure, patience):
+@pytest.mark.benchmark
+def test_the_preview_is_there_at_once(anomalies, qtbot, figure):
     times_ms = []
     for seed in range(100, 108):
         began = time.perf_counter()
@@ -180,7 +181,7 @@ def test_the_preview_is_there_at_once(anomalies, qtbot, figure, patience):
             anomalies.recipe.seed.setValue(seed)
         times_ms.append(1000 * (time.perf_counter() - began))
     figure("preview_ms", float(np.median(times_ms)))
-    assert np.median(times_ms) <= PREVIEW_MS * patience, f"a preview took {np.median(times_ms):.0f} ms"
+    assert np.median(times_ms) <= PREVIEW_MS, f"a preview took {np.median(times_ms):.0f} ms"
 
 
 def test_the_panel_can_go_while_it_draws(viewer, sample, qtbot):

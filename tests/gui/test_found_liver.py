@@ -129,9 +129,13 @@ def test_a_loaded_liver_is_never_overwritten(make_panel, viewer, sample, finder,
 
 def test_without_a_liver_segment_finds_it_first(panel, viewer, sample, method, finder, run):
     finder.findings = method.findings = (EDGE,)  # both may say so; it is told once
+    told = {"Finding the liver": threading.Event(), "Searching the liver": threading.Event()}
     phases = []
-    panel.segmenting.progressed.connect(lambda progress, _: phases.append(progress.phase))
-    finder.at_step = method.at_step = lambda *_: threading.Event().wait(0.15)
+    panel.segmenting.progressed.connect(
+        lambda progress, _: phases.append(progress.phase) or (progress.phase in told and told[progress.phase].set())
+    )
+    finder.at_step = lambda: told["Finding the liver"].wait(60)
+    method.at_step = lambda _: told["Searching the liver"].wait(60)
     run(panel)
     assert names(viewer) == ["case", "case liver", *RESULTS]
     assert phases.index("Finding the liver") < phases.index("Searching the liver")

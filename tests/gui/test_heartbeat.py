@@ -1,4 +1,4 @@
-"""The window answers during a run: a timer of 50 ms is never late by more than 0.3 s."""
+"""Benchmark: the window answers during a run, a timer of 50 ms is never late by more than 0.3 s. ``pytest -m benchmark tests/gui``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
-BEAT_MS, LATE_S = 50, 0.3
+BEAT_MS, LATE_S, STOP_S = 50, 0.3, 1.3
 
 
 class Heart:
@@ -49,8 +49,9 @@ def one_layer_s(viewer, data):
     return spent_s
 
 
+@pytest.mark.benchmark
 @pytest.mark.parametrize("ending", ["result", "cancel"])
-def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, figure, patience):
+def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sample, method, qtbot, ending, figure):
     sample = make_sample((40, 256, 256), (3.0, 1.4, 1.4))
     method.sample, method.at_step, method.step_s = sample, busy, 0
     method.steps = 20 if ending == "result" else 2000
@@ -59,7 +60,7 @@ def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sa
     add(viewer, scan_layer(sample.volume))
     add(viewer, liver_layer(sample.liver, sample.volume))
     qtbot.wait(200)
-    limit_s = max(LATE_S * patience, 2 * one_layer_s(viewer, sample.score) if ending == "result" else 0)
+    limit_s = max(LATE_S, 2 * one_layer_s(viewer, sample.score) if ending == "result" else 0)
     heart, began = Heart(), time.perf_counter()
     if ending == "cancel":
         QTimer.singleShot(300, panel.runbar.button.click)
@@ -72,4 +73,4 @@ def test_the_window_answers_during_a_run(make_napari_viewer, make_panel, make_sa
     assert len(heart.late_s) >= 5
     assert max(heart.late_s) <= limit_s, f"the window was silent for {max(heart.late_s):.2f} s"
     if ending == "cancel":
-        assert ran_s < 1.3 * patience and len(viewer.layers) == 2
+        assert ran_s < STOP_S and len(viewer.layers) == 2

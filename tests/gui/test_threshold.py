@@ -183,7 +183,8 @@ def large_result():
     )  # fmt: skip
 
 
-def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure, patience):
+@pytest.mark.benchmark
+def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure):
     """In a real window, with nothing but the score to draw."""
     result, viewer = large_result(), make_napari_viewer(show=True)
     panel = make_panel(viewer)
@@ -202,6 +203,6 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure,
     median_ms = statistics.median(ticks_ms)
     figure("tick_ms", median_ms)
     assert panel.controller.preview.on
-    assert median_ms <= TICK_MS * patience, f"a tick took {median_ms:.1f} ms"
+    assert median_ms <= TICK_MS, f"a tick took {median_ms:.1f} ms"
     panel.threshold.slider.setSliderDown(False)
     panel.controller.follow(None)

@@ -310,13 +310,13 @@ def test_a_panel_can_go_while_its_viewer_stays(panel, viewer, run, qtbot):
     qtbot.wait(50)
 
 
-def test_a_panel_that_goes_during_the_run_stops_it(panel, viewer, method, qtbot, patience):
+def test_a_panel_that_goes_during_the_run_stops_it(panel, viewer, method, qtbot):
     at = threading.Event()
-    method.steps, method.step_s, method.at_step = 500, 0.01, lambda step: at.set()
+    method.steps, method.step_s, method.at_step = 100_000, 0.01, lambda step: at.set()
     panel.segment()
     at.wait(30)
     panel.deleteLater()
-    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "liver-anomaly"], timeout=int(1000 * patience))
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name == "liver-anomaly"], timeout=60_000)
     assert names(viewer) == ["case", "case liver"]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOK_MS = 20  # how often the box is looked into
-SHOW_S = 0.1  # progress is shown at most this often
+SHOW_S = 0.1  # progress within a phase is shown at most this often
 STOP_S = 1.0  # how long the end of the program waits for work that was told to stop
 
 _one_at_a_time = Lock()  # the runs that fill memory or processor: one at a time in the whole program
@@ -57,7 +57,7 @@ class Task(QObject):
         self._job: Job | None = None
         self._box: SimpleQueue[Progress | Outcome] = SimpleQueue()
         self._time_left = TimeLeft()
-        self._shown_s = 0.0
+        self._shown_s, self._phase = 0.0, ""
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self._look)
 
@@ -75,7 +75,8 @@ class Task(QObject):
         """Begin, unless this run or, for a run that must be alone, any other is in progress."""
         if self.busy or (self._alone and not _one_at_a_time.acquire(blocking=False)):
             return False
-        self._box, self._time_left, self._shown_s = SimpleQueue(), TimeLeft(), 0.0
+        self._box, self._time_left = SimpleQueue(), TimeLeft()
+        self._shown_s, self._phase = 0.0, ""
         job = self._job = Job(report=partial(_report, weakref.ref(self), self._box))
         _stop_at_quit()
         # A daemon, so that work which does not listen cannot keep the program from ending.
@@ -106,8 +107,9 @@ class Task(QObject):
             self._end(outcome)
         elif progress is not None:
             left_s = self._time_left.left_s(progress)
-            if time.monotonic() - self._shown_s >= SHOW_S or progress.done == progress.total:
-                self._shown_s = time.monotonic()
+            now = time.monotonic()
+            if progress.phase != self._phase or now - self._shown_s >= SHOW_S or progress.done == progress.total:
+                self._shown_s, self._phase = now, progress.phase
                 self.progressed.emit(progress, left_s)
 
     def _end(self, outcome: Outcome) -> None:
