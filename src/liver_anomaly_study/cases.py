@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from liver_anomaly_study.messages import make_refusal
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
@@ -132,8 +133,5 @@ def healthy_slices(cases: Iterable[Case]) -> HealthySlices:
         liver_masks.extend(one.liver_mask)
         spacing_mm, hu_per_unit = one.spacing_mm, one.hu_per_unit
     if not stacks:
-        raise Refusal(
-            "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
-            "Add scans without tumours.",
-        )  # fmt: skip
+        raise make_refusal("healthy-none")
     return HealthySlices(images, liver_masks, hu_per_unit, stacks, spacing_mm)

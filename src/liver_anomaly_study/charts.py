@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.published import P2_TABLE_2
 from liver_anomaly_study.record import dice_by_case
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -112,10 +112,7 @@ def mark_of(chart: Chart, records: Mapping[str, Record]) -> str:
 def require_matplotlib() -> None:
     """Refuse to go on without matplotlib."""
     if find_spec("matplotlib") is None:
-        raise Refusal(
-            "matplotlib-missing", "matplotlib is not installed.", "Charts cannot be drawn, and nothing was written.",
-            "Install napari-liver-anomaly[study].",
-        )  # fmt: skip
+        raise make_refusal("matplotlib-missing")
 
 
 def draw_charts(records: Mapping[str, Record], folder: Path) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.runs import split
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.registry import entry_of
 from napari_liver_anomaly.training.fit import card_of
@@ -21,19 +21,13 @@ if TYPE_CHECKING:
 def export(run: Run, folder: RunFolder, scans: Sequence[HealthyScan], to: Path, *, about: str = "") -> Path:
     """Write a model of the comparison as a file of its own, in half precision."""
     if not folder.model(run).exists():
-        raise Refusal(
-            "run-missing", f"{entry_of(run.key).title} was not trained yet.", "There is no model to write.",
-            "Run 'liver-anomaly-study run' first.",
-        )  # fmt: skip
+        raise make_refusal("run-missing", method=entry_of(run.key).title)
     model: Any = load(folder.model(run))
     train, test = split(run, folder, model.prepare)
     names = [one.name for one in train]
     packed = {scan.name: scan for scan in scans}
     if lost := sorted(set(names) - set(packed)):
-        raise Refusal(
-            "case-unknown", f"No case is called {', '.join(lost)}.", "The card could not say what the model learned from.",
-            "Pack the scans with 'liver-anomaly prepare --keep-names'.",
-        )  # fmt: skip
+        raise make_refusal("case-names-missing", cases=", ".join(lost))
     words = ["liver-anomaly", "train", "--healthy", "HEALTHY", "--preset", run.key, "--budget", str(run.budget)]
     words += ["--seed", str(run.seed), "--without", *(one.name for one in test)]
     card = card_of(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from liver_anomaly_study.long_cycles import about_cycles, sum_cycles, train_cycles
 from liver_anomaly_study.long_segmenter import about_segmenter, sum_segmenter, train_segmenter
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import DIGITS
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import plain
@@ -51,10 +51,7 @@ def run_special(what: str, subject: Subject, *, seeds: int = 3, job: Job | None 
     about = {"dataset": subject.dataset, "folds": len(folds), "budget": subject.budget, **special.about(folds)}
     found: dict[str, Any] = read_json(path) if path.exists() else {**about, "seeds": []}
     if odd := [key for key, value in about.items() if found.get(key) != value]:
-        raise Refusal(
-            "state-other", f"The run on record in {path.name} has other settings: {', '.join(odd)}.", "Going on would mix two runs.",
-            "Remove that file, or give the settings it was begun with.",
-        )  # fmt: skip
+        raise make_refusal("record-other", file=path.name, settings=", ".join(odd))
     done = {one["seed"] for one in found["seeds"]}
     for seed in (seed for seed in range(seeds) if seed not in done):
         by_fold = [special.train(one, seed, job) for one in folds]

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from liver_anomaly_study.charts import CHARTS, draw_charts, drawable
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.paper_tables import NOTHING, tables
 from liver_anomaly_study.record import DATASETS, seeds_of
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def renewed(text: str, made: Mapping[str, str], mark: str = START) -> str:
         new = f"{start}\n\n{block}\n{END}"
         places = re.findall(rf"{re.escape(start)}(?:(?!<!--).)*{END}", text, re.DOTALL)
         if len(places) != text.count(start) or len(places) > 1:
-            raise Refusal(
-                "page-damaged", f"The marks around {name} in the page are not a pair.", "Page and charts were left as they were.",
-                f"Let each mark that names a block be followed by one {END}, or remove the page.",
-            )  # fmt: skip
+            raise make_refusal("page-damaged", block=name, mark=END)
         text = text.replace(places[0], new) if places else f"{text}\n## {name}\n\n{new}\n"
     return text
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from liver_anomaly_study.cases import patients, phantoms
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import DATASETS
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS, entry_of
 
 if TYPE_CHECKING:
@@ -100,10 +100,7 @@ def require_cases(cases: Sequence[Case], folder: RunFolder) -> None:
     known = {case.name for case in cases if case.labelled}
     odd = sorted({name for name in names if name not in known or names.count(name) > 1})
     if odd or not names:
-        raise Refusal(
-            "fold-names", f"These cases are named twice, or have no tumour mask in the folder: {', '.join(odd) or 'none is named'}.",
-            "The folds cannot be made.", "Name every case of the folder at most once.",
-        )  # fmt: skip
+        raise make_refusal("fold-names", cases=", ".join(odd) or "none is named")
 
 
 def split(run: Run, folder: RunFolder, settings: PreprocessSettings) -> tuple[list[Case], list[Case]]:

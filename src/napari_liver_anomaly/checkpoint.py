@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import OutOfMemory, UnfitModel, UnreadableFile
+from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.storage import hash_of, memory_budget, opened, replacing
 
@@ -136,10 +137,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     try:
         size = os.path.getsize(path)
         if 2 * size > memory_budget():
-            raise OutOfMemory(
-                "model-too-large", f"{path.name} needs more memory than is free.", "Reading it could stop the computer.",
-                "Close other programs, or use a smaller model.",
-            )  # fmt: skip
+            raise make_refusal("model-too-large", file=path.name)
         tensors: dict[str, Tensor] = load(path.read_bytes())
     except (
         SafetensorError,
@@ -169,19 +167,13 @@ def _header(path: Path) -> bytes:
             length = int.from_bytes(start[:8], "little")
             plain = start[8:] == b"{"  # a length may begin with the same bytes as a pickle
             if path.suffix.lower() in PROGRAM_ENDINGS or (not plain and _may_be_program(start)):
-                raise UnfitModel(
-                    "model-program", f"{path.name} is a file type that can run programs.", "It is refused, whatever it holds.",
-                    "Use weights in .safetensors format.",
-                )  # fmt: skip
+                raise make_refusal("model-program", file=path.name)
             if not plain or size > LARGEST_BYTES or not 2 <= length <= min(size - 8, LARGEST_HEADER):
                 raise _damaged(path)
             stream.seek(8)
             return stream.read(length)
     except UnreadableFile:
-        raise UnfitModel(
-            "model-missing", f"No weights were found at {path.name}.", "There is no such model.",
-            "Give the name of a model ('liver-anomaly info' lists them) or a .safetensors file.",
-        ) from None  # fmt: skip
+        raise make_refusal("model-missing", file=path.name) from None
 
 
 def _may_be_program(start: bytes) -> bool:
@@ -196,18 +188,12 @@ def _card(path: Path) -> dict[str, Any]:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         raise _damaged(path) from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise UnfitModel(
-            "model-format", f"{path.name} was written for another version of this program.",
-            "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
-        )  # fmt: skip
+        raise make_refusal("model-format", file=path.name)
     seal = card.get(SEAL, {})
     if not isinstance(seal, dict) or not isinstance(settings := seal.get("settings", {}), dict):
         raise _damaged(path)
     if odd := differing({name: card.get(name) for name in settings}, settings):
-        raise UnfitModel(
-            "model-edited", f"The card of {path.name} was changed after it was written: {', '.join(odd[:8])}.",
-            "The weights were trained with other settings and would give wrong results.", "Fetch or train the model again.",
-        )  # fmt: skip
+        raise make_refusal("model-edited", file=path.name, settings=", ".join(odd[:8]))
     return card
 
 
@@ -223,8 +209,5 @@ def _checksum(card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path) -> UnfitModel:
-    return UnfitModel(
-        "model-damaged", f"{path.name} holds damaged weights, or none of ours.", "A model made from it would give wrong results.",
-        "Fetch or train it again.",
-    )  # fmt: skip
+def _damaged(path: Path) -> Refusal:
+    return make_refusal("model-damaged", file=path.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     import torch
@@ -34,14 +34,10 @@ def choose(device: str = "auto") -> torch.device:
     import torch
 
     if device not in CHOICES:
-        raise Refusal(
-            "device-unknown", f"{device!r} is not a device.", "Nothing was run.", f"Choose one of {', '.join(CHOICES)}."
-        )
+        raise make_refusal("device-unknown", device=device, choices=", ".join(CHOICES))
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
-        raise Refusal(
-            "device-no-cuda", "No usable graphics card (CUDA) was found.", "Nothing was run.", "Choose 'auto' or 'cpu'."
-        )  # fmt: skip
+        raise make_refusal("device-no-cuda")
     return torch.device("cuda" if there and device != "cpu" else "cpu")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,10 +83,13 @@ def level_of(threshold: float) -> int:
         When the threshold lies outside 0 to 1.
     """
     if not 0 <= threshold <= 1:
-        raise WrongSetting(
-            "setting-range", f"threshold cannot be {threshold!r}.", "It is the smallest score called tumour.",
-            "Give a number from 0 to 1.",
-        )  # fmt: skip
+        raise make_refusal(
+            "setting-range",
+            name="threshold",
+            value=repr(threshold),
+            help="It is the smallest score called tumour.",
+            allowed="a number from 0 to 1",
+        )
     return max(1, math.ceil(255 * threshold - 1e-6))
 
 
@@ -140,10 +143,7 @@ def label_components(
     convincing[np.unique(pieces[score[box] >= level_of(min_peak_score)])] = True
     kept = np.flatnonzero(large & convincing)
     if kept.size > MOST:
-        raise Refusal(
-            "too-many-lesions", f"More than {MOST:,} separate spots were found.", "They are noise rather than lesions.",
-            "Raise the threshold or the smallest lesion volume.",
-        )  # fmt: skip
+        raise make_refusal("too-many-lesions", most=MOST)
     numbers = np.zeros(count + 1, np.uint16)
     numbers[kept[np.argsort(-voxels[kept], kind="stable")]] = np.arange(1, kept.size + 1)
     labels[box] = numbers[pieces]
@@ -222,10 +222,7 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
     if not isinstance(labels, np.ndarray):
         labels = labels.of(volume, "tumour mask").voxels.astype(np.uint8)
     if labels.shape != volume.geometry.shape:
-        raise WrongGrid(
-            "shape-differs", f"Lesions of shape {labels.shape} were given for a scan of shape {volume.geometry.shape}.",
-            "They cannot be measured.", "Use the lesions found on this very scan.",
-        )  # fmt: skip
+        raise make_refusal("shape-differs", what="An image of lesions", shape=labels.shape, wanted=volume.geometry.shape)
     box = box_of(liver.voxels)
     rest = volume.voxels[box][liver.voxels[box] & (labels[box] == 0)] if box is not None else np.empty(0)
     liver_hu = float(np.median(rest)) if rest.size else math.nan

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, InvalidNumbers, Level
+from napari_liver_anomaly.messages import make_finding, make_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.volume import Mask
 
 SLACK = 1e-3  # a probability computed in half precision may lie so far outside 0…1
@@ -34,10 +35,7 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
     if not any(face.any() for face in faces):
         return ()
     return (
-        Finding(
-            level=Level.NOTE, code="liver-at-edge", what="The liver touches the edge of the scan.",
-            meaning="Part of it may be missing; volumes are lower limits.", action="Use a scan of the whole liver if there is one.",
-        ),
+        make_finding("liver-at-edge"),
     )  # fmt: skip
 
 
@@ -58,11 +56,7 @@ def about_pieces(left_out: int) -> tuple[Finding, ...]:
         return ()
     what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
     return (
-        Finding(
-            level=Level.NOTE, code="pieces-left-out", what=f"{what} left out.",
-            meaning="The found liver is unsure there: it is more likely gallbladder, bowel or fat than tumour.",
-            action="Look at the score, or give a liver mask.",
-        ),
+        make_finding("pieces-left-out", pieces=what),
     )  # fmt: skip
 
 
@@ -85,7 +79,4 @@ def require_probabilities(array: NDArray[np.floating], *, probability: bool = Fa
     if not wrong and probability and array.size:
         wrong = bool(array.min() < -SLACK or array.max() > 1 + SLACK)
     if wrong:
-        raise InvalidNumbers(
-            "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known about tumours in this scan.",
-            "Run again on the CPU, or with another model.",
-        )  # fmt: skip
+        raise make_refusal("score-invalid")

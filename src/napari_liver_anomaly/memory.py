@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_liver_anomaly.errors import OutOfMemory
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.storage import free_memory, size_words
 
 if TYPE_CHECKING:
     import torch
+
+    from napari_liver_anomaly.errors import Refusal
 
 WORDS = ("out of memory", "can't allocate", "not enough memory", "alloc_failed", "unable to allocate", "bad_alloc")
 
@@ -122,7 +124,7 @@ def require_memory(needed: int) -> None:
         raise too_little(needed)
 
 
-def too_little(needed: int) -> OutOfMemory:
+def too_little(needed: int) -> Refusal:
     """Make the refusal for want of memory.
 
     Parameters
@@ -139,7 +141,4 @@ def too_little(needed: int) -> OutOfMemory:
     short = f"needs {size_words(needed)}, {size_words(free)} are free"
     if needed <= free:  # it was tried, and the system knows of a limit that we do not
         short = f"needs about {size_words(needed)}, which the system did not give" if needed else "the smallest step did not fit"
-    return OutOfMemory(
-        "memory-out", f"Not enough memory: {short}.", "No result was made, and nothing was changed.",
-        "Close other programs, cut the scan to the liver, or use a smaller model.",
-    )  # fmt: skip
+    return make_refusal("memory-out", short=short)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Literal
 
-from napari_liver_anomaly.errors import WrongGrid, version
+from napari_liver_anomaly.errors import version
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,7 @@ class Result:
         for name in ("restored", "residual", "score", "labels"):
             array = getattr(self, name)
             if array is not None and array.shape != self.volume.voxels.shape:
-                raise WrongGrid(
-                    "shape-differs", f"A {name} image of shape {array.shape} was given for a scan of shape {self.volume.voxels.shape}.",
-                    "It belongs to another scan.", "Use what was made from this very scan.",
-                )  # fmt: skip
+                raise make_refusal("shape-differs", what=f"A {name} image", shape=array.shape, wanted=self.volume.voxels.shape)
 
     @property
     def tumour_ml(self) -> float:

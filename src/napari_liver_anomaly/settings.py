@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from napari_liver_anomaly.errors import WrongSetting
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,9 +149,7 @@ class Option:
             With what may be given instead.
         """
         if not (self.optional and value is None) and not _fits(self, value, self.depth):
-            raise WrongSetting(
-                "setting-range", f"{self.name} cannot be {reprlib.repr(value)}.", self.help, f"Give {self.allowed}.",
-            )  # fmt: skip
+            raise make_refusal("setting-range", name=self.name, value=reprlib.repr(value), help=self.help, allowed=self.allowed)
 
 
 def _fits(option: Option, value: Any, depth: int) -> bool:
@@ -254,10 +252,7 @@ class Settings:
         values = {now.get(name, name): value for name, value in values.items()}
         if set(values) != set(fields):
             odd = repr(sorted(set(values) ^ set(fields))[:6])[1:-1]
-            raise WrongSetting(
-                "settings-names", f"The settings of {cls.__name__} do not fit this version: {odd}.",
-                "They were written by another version of this program.", "Use the version that wrote them, or train again.",
-            )  # fmt: skip
+            raise make_refusal("settings-names", settings=cls.__name__, odd=odd)
         made = {}
         for name, value in values.items():
             hint = hints[name]
@@ -297,7 +292,4 @@ def _demand_order(there: dict[str, Option]) -> None:
     for name, low in there.items():
         high = there.get(name.replace("_low", "_high"), low)
         if "_low" in name and low.default > high.default:
-            raise WrongSetting(
-                "setting-range", f"{low.label} cannot be {low.default:g} while {high.label} is {high.default:g}.",
-                "Nothing lies between the two.", "Make the first smaller or the second larger.",
-            )  # fmt: skip
+            raise make_refusal("setting-order", low=low.label, least=low.default, high=high.label, most=high.default)

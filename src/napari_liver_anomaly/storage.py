@@ -11,10 +11,12 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from napari_liver_anomaly.errors import NotWritten, OutOfMemory, UnreadableFile
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from napari_liver_anomaly.errors import Refusal
 
 MAX_AXIS = 4096
 MAX_VOXELS = 2**30
@@ -71,10 +73,7 @@ def require_not_an_input(path: str | Path, inputs: Iterable[str | Path]) -> None
         same = os.path.samefile(path, other) if path.exists() and other.exists() else path.resolve() == other.resolve()
         within = path.exists() and path.suffix not in OUR_OWN and other.is_dir() and path.resolve().parent == other.resolve()
         if same or within:
-            raise NotWritten(
-                "would-overwrite-input", "The file to be written is one of the files that were read.",
-                "Nothing was written; the input is untouched.", "Choose another name or folder.",
-            )  # fmt: skip
+            raise make_refusal("would-overwrite-input")
 
 
 @contextmanager
@@ -136,12 +135,9 @@ def replacing_all(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
         _put(made, places)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise NotWritten(
-            "not-written",
-            f"{f'{places[0].name} was' if len(places) == 1 else 'The files were'} not written: {reason}.",
-            "Earlier files of that name are untouched.",
-            "Choose another folder or make room.",
-        ) from None  # fmt: skip - the system's own words quote the path
+        raise make_refusal(
+            "not-written", files=f"{places[0].name} was" if len(places) == 1 else "The files were", reason=reason
+        ) from None  # the system's own words quote the path
     finally:
         for beside in made:
             beside.unlink(missing_ok=True)
@@ -230,16 +226,10 @@ def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
     """
     counts = [int(size) for size in sizes]
     if min(counts) < 1 or max(counts) > MAX_AXIS or prod(counts) > MAX_VOXELS:
-        raise UnreadableFile(
-            "sizes-impossible", f"The header claims {' × '.join(str(n) for n in counts)} voxels.",
-            "No CT has that size: the file is damaged or not a scan.", "Export the scan again from its source.",
-        )  # fmt: skip
+        raise make_refusal("sizes-impossible", sizes=" × ".join(str(n) for n in counts))
     needed, budget = prod(counts) * item_bytes, memory_budget()
     if needed > budget:
-        raise OutOfMemory(
-            "scan-too-large", f"The scan needs {size_words(needed)} of memory; {size_words(budget)} can be given to it.",
-            "Reading it could stop the computer.", "Close other programs, or cut the scan to the liver.",
-        )  # fmt: skip
+        raise make_refusal("scan-too-large", needed=size_words(needed), budget=size_words(budget))
     return needed
 
 
@@ -289,10 +279,8 @@ class BoundedReader:
             while len(taken) < count and (piece := self._piece(min(PIECE, count - len(taken)))):
                 taken += piece
         if len(taken) < count:
-            raise UnreadableFile(
-                "file-truncated", f"The file ends early: {size_words(len(taken) if count <= most else most)} of {size_words(count)} are there.",
-                "Part of the scan is missing.", "Copy or export it again.",
-            )  # fmt: skip
+            there = size_words(len(taken) if count <= most else most)
+            raise make_refusal("file-truncated", how=f"{there} of {size_words(count)} are there")
         return taken
 
     def skip(self, count: int) -> None:
@@ -320,10 +308,7 @@ class BoundedReader:
             When bytes are left over, or the checksum is wrong or missing.
         """
         if self._piece(1):
-            raise UnreadableFile(
-                "file-longer", "The file holds more data than its header says.",
-                "Header and voxels do not belong together.", "Copy or export it again.",
-            )  # fmt: skip
+            raise make_refusal("file-longer")
 
     def _piece(self, most: int) -> bytes:
         """Up to ``most`` unpacked bytes; empty at the end of sound data."""
@@ -346,10 +331,7 @@ class BoundedReader:
             if piece:
                 return piece
             if at_end and not self._inflate.eof:
-                raise UnreadableFile(
-                    "file-truncated", "The packed file ends early.",
-                    "Part of the scan is missing.", "Copy or export it again.",
-                )  # fmt: skip
+                raise make_refusal("file-truncated", how="its packed data stop in the middle")
 
     def _next_member(self) -> bool:
         """Go on to the next member of a gzip file; False at the end. Zeros may pad the end, anything else is damage."""
@@ -411,20 +393,12 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     """
     try:
         if not Path(path).is_file():
-            raise UnreadableFile(
-                "file-missing", "There is no such file, or it is not an ordinary one.",
-                "Nothing was read.", "Check the name, and that the disk or network share is there.",
-            )  # fmt: skip
+            raise make_refusal("file-missing")
         with open(path, "rb") as stream:
             yield stream
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UnreadableFile(
-            "file-unreadable",
-            f"The file could not be read: {reason}.",
-            "Nothing was read.",
-            "Check that you may read it, and that the disk or network share is there.",
-        ) from None  # fmt: skip - the system's own words quote the path
+        raise make_refusal("file-unreadable", reason=reason) from None  # the system's own words quote the path
 
 
 def size_words(count: int) -> str:
@@ -446,11 +420,8 @@ def size_words(count: int) -> str:
     return f"{count} bytes"
 
 
-def _damaged() -> UnreadableFile:
-    return UnreadableFile(
-        "file-damaged", "The file is damaged: its checksum or packing is wrong.",
-        "Some voxels would be false.", "Copy or export it again.",
-    )  # fmt: skip
+def _damaged() -> Refusal:
+    return make_refusal("file-damaged", reason="its checksum or packing is wrong")
 
 
 def _free_memory() -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import ImpossibleGeometry, WrongGrid
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +50,7 @@ class Geometry:
         object.__setattr__(self, "source_affine", affine)
         object.__setattr__(self, "source_shape", tuple(int(n) for n in self.source_shape))
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise ImpossibleGeometry(
-                "geometry-singular", "The position matrix of this scan is not usable.",
-                "Sizes and positions would be meaningless.", "Export the scan again from its source.",
-            )  # fmt: skip
+            raise make_refusal("geometry-singular")
 
     @cached_property
     def _turn(self) -> NDArray[np.float64]:
@@ -180,10 +177,7 @@ class Geometry:
     @staticmethod
     def _demand(found: tuple[int, ...], wanted: tuple[int, int, int]) -> None:
         if tuple(found) != wanted:
-            raise WrongGrid(
-                "shape-differs", f"An array of shape {tuple(found)} was given for a grid of shape {wanted}.",
-                "It cannot be placed in the patient.", "Use an array made from this very scan.",
-            )  # fmt: skip
+            raise make_refusal("shape-differs", what="An array", shape=tuple(found), wanted=wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,15 +276,9 @@ class Mask:
             When the grids differ (both are named), or when the mask was made for another scan.
         """
         if not self.geometry.same_grid(volume.geometry):
-            raise WrongGrid(
-                "mask-grid", f"The {what} ({self.geometry}) and the scan ({volume.geometry}) are not on the same grid.",
-                "The mask would lie beside the organ.", f"Use a {what} made on this very scan.",
-            )  # fmt: skip
+            raise make_refusal("mask-grid", what=what, mask=self.geometry, scan=volume.geometry)
         if self.scan is not None and self.scan != volume.identity:
-            raise WrongGrid(
-                "mask-scan", f"This {what} belongs to scan {self.scan[:4]}…, not to scan {volume.identity[:4]}….",
-                "Results would be mixed between two scans.", f"Use a {what} made on this very scan.",
-            )  # fmt: skip
+            raise make_refusal("mask-scan", what=what, own=self.scan[:4], other=volume.identity[:4])
         return replace(self, geometry=volume.geometry, scan=volume.identity)
 
 

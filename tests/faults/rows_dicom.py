@@ -255,7 +255,7 @@ def a_tilted_gantry_is_named(kit: Kit) -> None:
         told = doubt_of(folder)
         assert (told.level, told.code) == (Level.REFUSE, "slices-tilted"), angle
         assert f"tilted by {angle:.3g}°" in told.what
-        assert f"the last lies {sideways:.1f} mm aside" in told.what
+        assert f"shifted sideways by {sideways:.1f} mm" in told.what
         assert [answer.flag for answer in told.answers] == ["--tilt straighten"]
         volume, notes = read(folder, STRAIGHTEN)
         assert farthest(volume) < 0.2, angle
@@ -493,7 +493,7 @@ def a_missing_decoder_is_named(kit: Kit) -> None:
         told = doubt_of(folder)
         assert (told.level, told.code) == (Level.REFUSE, "codec-missing"), syntax
         assert f"compressed as {name}, and its decoder is not installed" in told.what
-        assert told.action == f"Install it with: python -m pip install {packages}"
+        assert told.action == f"Install it with 'python -m pip install {packages}'."
         (one,) = series_in(folder)
         assert not one.readable, syntax
         assert one.thumbnail() is None

@@ -63,7 +63,7 @@ def test_nobody_is_measured_by_a_model_that_saw_him(folder):
 
 @pytest.mark.parametrize("folds", [(("a", "a"),), (("a", "x"),), (("d",),), ()])
 def test_folds_that_cannot_be_are_refused_before_training(folder, folds):
-    with pytest.raises(Refusal, match="named twice, or have no tumour mask"):
+    with pytest.raises(Refusal, match="named twice, or are not in the folder"):
         run_all([Run("patients", "dark-rule", 1, 0, 0)], replace(folder, folds=folds))
 
 
@@ -186,4 +186,4 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     one = case("a")
     assert score_case(model, one)[0] == pytest.approx(score_case(whole, one)[0], abs=0.01)
     assert main(["export", *rest, *more, "--seed", "7"]) == 3
-    assert "was not trained yet" in capsys.readouterr().err
+    assert "has not been trained yet" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from napari_liver_anomaly.messages import CATALOGUE, make_finding, make_refusal,
 
 
 def test_a_refusal_has_the_class_and_the_sentences_of_its_code() -> None:
-    refusal = make_refusal("file-truncated", found="1 kB", expected="2 kB")
+    refusal = make_refusal("file-truncated", how="1 kB of 2 kB are there")
     assert type(refusal) is UnreadableFile
     assert str(refusal) == "The file ends early: 1 kB of 2 kB are there. Part of the scan is missing. Copy or export it again."
     assert type(make_refusal("model-too-large", file="a.safetensors")) is OutOfMemory
@@ -32,13 +32,13 @@ def test_a_finding_can_be_refused_later() -> None:
 
 
 def test_a_refusal_arrives_from_another_process_as_it_was() -> None:
-    refusal = make_refusal("file-truncated", found="1 kB", expected="2 kB")
+    refusal = make_refusal("file-truncated", how="1 kB of 2 kB are there")
     arrived = pickle.loads(pickle.dumps(refusal))  # noqa: S301 - our own bytes
     assert type(arrived) is UnreadableFile
     assert arrived.finding == refusal.finding
 
 
-@pytest.mark.parametrize(("code", "fields"), [("no-such-code", {}), ("file-truncated", {"found": "1 kB"})])
+@pytest.mark.parametrize(("code", "fields"), [("no-such-code", {}), ("file-truncated", {"why": "1 kB"})])
 def test_an_unknown_code_and_a_missing_field_are_mistakes_of_ours(code: str, fields: dict[str, str]) -> None:
     with pytest.raises(KeyError):
         make_finding(code, **fields)

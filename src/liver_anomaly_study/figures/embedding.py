@@ -13,7 +13,7 @@ import numpy as np
 
 from liver_anomaly_study.figures.anomalies import changed
 from liver_anomaly_study.figures.slice_selection import tumour_free_slices, tumour_slices
-from napari_liver_anomaly.errors import Refusal
+from liver_anomaly_study.messages import make_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +31,7 @@ def draw_embedding(subject: Subject) -> tuple[Any, dict[str, Any]]:
         from sklearn.metrics import silhouette_score
         from sklearn.preprocessing import StandardScaler
     except ModuleNotFoundError:
-        raise Refusal(
-            "figure-left-out", "scikit-learn is not installed.", "The figure was left out.",
-            "Install napari-liver-anomaly[study].",
-        ) from None  # fmt: skip
+        raise make_refusal("scikit-learn-missing") from None
     from matplotlib.figure import Figure
 
     features, kinds, scans = _features(subject)

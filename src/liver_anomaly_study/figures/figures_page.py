@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from liver_anomaly_study.charts import require_matplotlib
 from liver_anomaly_study.figures.catalogue import PAPER_FIGURES, commands
 from liver_anomaly_study.figures.panels import save
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.page import renewed
 from liver_anomaly_study.record import DIGITS
 from napari_liver_anomaly.errors import Refusal
@@ -32,11 +33,7 @@ def require_no_repository(folder: Path, out: Path) -> None:
     where = folder.resolve()
     inside = any((parent / ".git").exists() for parent in (where, *where.parents))
     if inside and out.resolve() not in (where, *where.parents):
-        raise Refusal(
-            "patients-in-repository", "The folder for pictures lies in a git repository.",
-            "What patients look like could be published with it; nothing was drawn.",
-            "Leave --pictures out, so that they go to the folder of --out, or name a folder outside.",
-        )  # fmt: skip
+        raise make_refusal("patients-in-repository")
 
 
 def draw_figures(subject: Subject, folder: Path, page: Path, *, only: tuple[str, ...] = (), job: Job | None = None) -> list[str]:
@@ -44,10 +41,7 @@ def draw_figures(subject: Subject, folder: Path, page: Path, *, only: tuple[str,
     job = job or Job()
     require_matplotlib()
     if unknown := [name for name in only if name not in PAPER_FIGURES]:
-        raise Refusal(
-            "figure-unknown", f"There is no figure called {unknown[0][:40]!r}.", "Nothing was drawn.",
-            f"Choose of {', '.join(PAPER_FIGURES)}.",
-        )  # fmt: skip
+        raise make_refusal("figure-unknown", figure=unknown[0][:40], choices=", ".join(PAPER_FIGURES))
     if subject.dataset == "patients":
         require_no_repository(folder, subject.folder.out)
     chosen = only or tuple(PAPER_FIGURES)
@@ -58,7 +52,7 @@ def draw_figures(subject: Subject, folder: Path, page: Path, *, only: tuple[str,
         try:
             figure, found = paper_figure.draw(subject)
         except Refusal as refusal:
-            if refusal.finding.code != "figure-left-out":
+            if refusal.finding.code not in ("figure-left-out", "scikit-learn-missing"):
                 raise
             report.append(f"{name}: {refusal.finding}")
             continue

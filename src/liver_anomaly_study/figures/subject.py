@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from liver_anomaly_study.comparison import trained_on
+from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import RECORD
 from liver_anomaly_study.runs import Run
 from liver_anomaly_study.scoring import score_case, threshold_of
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.registry import BUDGET
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from liver_anomaly_study.cases import Case
     from liver_anomaly_study.runs import RunFolder
+    from napari_liver_anomaly.errors import Refusal
 
 SEEDS = 10  # at most, of a figure that compares seeds
 DATA = {"phantom": "", "patients": " --data DATA --fold NAME … --fold NAME …"}
@@ -62,10 +63,11 @@ class Subject:
     def lacking(self, key: str, seeds: int = 1) -> Refusal:
         """Say which command trains what is not there."""
         more = (f" --seeds {seeds}" if seeds > 1 else "") + (f" --budget {self.budget}" if self.budget != BUDGET else "")
-        return Refusal(
-            "figure-left-out", f"The model {self.run(key, seeds - 1).name} is not in the folder.", "The figure was left out.",
-            f"Run 'liver-anomaly-study run --out OUT --dataset {self.dataset} --only {key}{more}{DATA[self.dataset]}' first.",
-        )  # fmt: skip
+        return make_refusal(
+            "figure-left-out",
+            missing=self.run(key, seeds - 1).name,
+            command=f"liver-anomaly-study run --out OUT --dataset {self.dataset} --only {key}{more}{DATA[self.dataset]}",
+        )
 
     def seeds(self, key: str) -> list[int]:
         """List the seeds of a method that are there."""
@@ -98,8 +100,7 @@ class Subject:
         """Read figures that a special run left in the record."""
         path = self.record / f"{self.dataset}-{name}.json"
         if not path.exists():
-            raise Refusal(
-                "figure-left-out", f"{path.name} is not on record.", "The figure was left out.",
-                f"Run 'liver-anomaly-study {verb} --out OUT --dataset {self.dataset}' first.",
-            )  # fmt: skip
+            raise make_refusal(
+                "figure-left-out", missing=path.name, command=f"liver-anomaly-study {verb} --out OUT --dataset {self.dataset}"
+            )
         return read_json(path)

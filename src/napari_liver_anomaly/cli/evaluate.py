@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_liver_anomaly.cli.segment import cutting
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say, write_json
 from napari_liver_anomaly.device import Device
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models import DEFAULT
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.settings import REQUIRED, setting
@@ -78,18 +78,10 @@ class TablesVerb(Verb):
     def require_methods(self, report: dict[str, Any], chosen: tuple[str, ...]) -> None:
         """Refuse methods that the report does not hold, and curves that cannot be drawn."""
         if unknown := [name for name in chosen if name not in report["summary"]]:
-            raise Refusal(
-                "method-unknown", f"{self.report.name} holds no method called {', '.join(unknown)}.", "No table was made.",
-                f"Choose of {', '.join(report['summary'])}.",
-            )  # fmt: skip
+            raise make_refusal(
+                "method-unknown", file=self.report.name, methods=", ".join(unknown), choices=", ".join(report["summary"])
+            )
         if self.curves and find_spec("matplotlib") is None:
-            raise Refusal(
-                "matplotlib-missing", "matplotlib is not installed.", "Curves cannot be drawn; tables can be made without it.",
-                "Install napari-liver-anomaly[study], or leave --curves out.",
-            )  # fmt: skip
+            raise make_refusal("matplotlib-missing")
         if self.curves and not any("curve" in case["methods"][chosen[0]] for case in report["cases"]):
-            raise Refusal(
-                "curves-missing", f"{self.report.name} holds no curves of {chosen[0]}.",
-                "They are kept for models and ensembles, not for rules and single seeds.",
-                "Name another method first in --cases, or leave --curves out.",
-            )  # fmt: skip
+            raise make_refusal("curves-missing", file=self.report.name, method=chosen[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.cli.verb import Verb, say
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.phantom import PhantomSettings
 from napari_liver_anomaly.settings import REQUIRED, setting
 
@@ -44,19 +44,13 @@ class DemoVerb(Verb):
     def run(self, job: Job) -> None:
         """Open napari on the built-in sample."""
         if not _installed("napari"):
-            raise Refusal(
-                "napari-missing", "napari is not installed.", "The viewer cannot be opened; the command line works without it.",
-                "Install napari-liver-anomaly[app].",
-            )  # fmt: skip
+            raise make_refusal("napari-missing")
         from napari_liver_anomaly.gui.demo import demo
 
         try:
             demo(self.screenshot)
         except ImportError as error:
-            raise Refusal(
-                "napari-incomplete", "napari or its window toolkit (Qt) is not complete.",
-                "The viewer cannot be opened; the command line works without it.", "Install napari-liver-anomaly[app] again.",
-            ) from error  # fmt: skip
+            raise make_refusal("napari-incomplete") from error
 
 
 def _installed(name: str) -> bool:

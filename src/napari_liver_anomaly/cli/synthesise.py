@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.cli.scan import LiverScanVerb
 from napari_liver_anomaly.cli.verb import say, show
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ class SynthesiseVerb(LiverScanVerb):
         from napari_liver_anomaly.synthesis.apply import synthesise
 
         if self.recipe not in RECIPES:
-            raise Refusal(
-                "recipe-unknown", f"There is no recipe {self.recipe!r}.", "Nothing was made.",
-                f"Choose one of {', '.join(RECIPES)}.",
-            )  # fmt: skip
+            raise make_refusal("recipe-unknown", recipe=self.recipe, choices=", ".join(RECIPES))
         volume = self.read(job)
         liver = self.given_liver(volume) or self.find_liver(volume, device=self.device, job=job)
         show((*volume.findings, *liver.findings))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.cli.parser import command_of
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say
 from napari_liver_anomaly.device import Device
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models import PRESETS
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
@@ -101,9 +101,7 @@ class TrainVerb(TrainingVerb):
         scans = healthy_scans(self.healthy, job)
         left_out = set(self.without)
         if unknown := left_out - {word for scan in scans for word in (scan.name, scan.scan)}:
-            raise Refusal(
-                "case-unknown", f"No case is called {', '.join(sorted(unknown))}.", "Nothing was trained.", "Check --without."
-            )
+            raise make_refusal("case-unknown", cases=", ".join(sorted(unknown)), option="--without")
         scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
         figures = fit_and_save(
             scans, plan, self.out, system=system, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
@@ -117,10 +115,7 @@ class TrainVerb(TrainingVerb):
 
         if self.preset in PRESETS and not (self.budget and any(entry.key == self.preset for entry in SYSTEMS)):
             if self.budget:
-                raise Refusal(
-                    "budget-preset", f"The length of {self.preset!r} is set stage by stage.", "Nothing was trained.",
-                    "Give --restorer-steps and --segmenter-steps instead of --budget.",
-                )  # fmt: skip
+                raise make_refusal("budget-preset", preset=self.preset)
             return self.configured(), ""
         plan = plan_of(self.preset, self.budget or BUDGET)
         return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, **self.schedule)), self.preset

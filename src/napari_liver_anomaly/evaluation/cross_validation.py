@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.checkpoint import read_card
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.evaluate import Measured, measure_case, report, seen_in_training
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.models.two_stage import TwoStage
@@ -141,15 +141,10 @@ def cross_validate(
                 left_out.append({"case": name, "why": found})
                 continue
             if found.seen or seen_in_training(name, found.scan, others_seen[name]):
-                raise Refusal(
-                    "fold-leaks", f"{name} was in the training set of its own fold.", "Its figures would be too good.",
-                    "Check the names of the folds.",
-                )  # fmt: skip
+                raise make_refusal("fold-leaks", case=name)
             measured.append(found)
     if not measured:
-        raise Refusal(
-            "no-truth", "No case of these folds has a readable tumour mask.", "Nothing was measured.", "Add tumour masks."
-        )
+        raise make_refusal("no-truth")
     return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
 
 
@@ -186,8 +181,5 @@ def _cases_of(folder: str | Path, folds: Sequence[Sequence[str]]) -> dict[str, C
     names = [name for fold in folds for name in fold]
     odd = sorted({name for name in names if name not in there or names.count(name) > 1})
     if odd:
-        raise Refusal(
-            "fold-names", f"These cases are named twice, or are not in the folder: {', '.join(odd)}.",
-            "The folds cannot be made.", "Name every case of the folder at most once.",
-        )  # fmt: skip
+        raise make_refusal("fold-names", cases=", ".join(odd))
     return {name: there[name] for name in names}

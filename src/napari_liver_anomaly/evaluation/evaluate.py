@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Question, Refusal, UnfitModel, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Refusal, version
 from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row, summarise
 from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice, plain
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
@@ -132,10 +133,7 @@ def evaluate(
         else:
             left_out.append({"case": case.name, "why": found})
     if not measured:
-        raise Refusal(
-            "no-truth", "No case in this folder has a readable scan, liver mask and tumour mask.", "Nothing was measured.",
-            "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
-        )  # fmt: skip
+        raise make_refusal("no-truth")
     return report(measured, left_out, learned=hasattr(model, "card")) | {
         "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
         "settings": settings.to_dict(),
@@ -160,22 +158,17 @@ def require_threshold(model: Any) -> None:
     about = model.card.get("synthetic") or []
     members = about if isinstance(about, list) else [about]
     if not members or not all(_is_threshold((member or {}).get("held_out_family", {}).get("threshold")) for member in members):
-        raise UnfitModel(
-            "card-threshold", "The model's card names no threshold that was set without tumour labels.",
-            "A threshold that was chosen by the truth gives figures that are too good.", "Train the model again, or use another.",
-        )  # fmt: skip
+        raise make_refusal("card-threshold")
 
 
 def _is_threshold(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _seen(case: str) -> Question:
-    return Question(
-        "split-leaks", f"The model was trained on the scan of {case}.", "Its figures would be too good.",
-        "Leave out the scans it was trained on, or have them marked and counted apart.",
-        (Answer(words="Measure them, mark them, and count them apart", option="seen", value="mark"),),
-    )  # fmt: skip
+def _seen(case: str) -> Refusal:
+    return make_refusal(
+        "split-leaks", Answer(words="Measure them, mark them, and count them apart", option="seen", value="mark"), case=case
+    )
 
 
 def measure_case(

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import froc
 from napari_liver_anomaly.storage import opened
 
@@ -82,10 +83,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
 
 
 def _unreadable() -> Refusal:
-    return Refusal(
-        "report-unreadable", "This is not a readable evaluation.", "Nothing was made from it.",
-        "Give a JSON file made by 'evaluate' or 'cross-validate'.",
-    )  # fmt: skip
+    return make_refusal("report-unreadable")
 
 
 def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, words: dict[str, str] | None = None) -> str:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,7 @@ SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 def demo(screenshot: str | Path | None = None) -> None:
     """Open napari on the sample and search it."""
     if sys.platform == "linux" and not any(map(os.environ.get, SCREENS)):  # Qt would end the program
-        raise Refusal(
-            "screen-missing", "There is no screen.", "The viewer cannot be opened; the command line works without it.",
-            "Run it where a window can open.",
-        )  # fmt: skip
+        raise make_refusal("screen-missing")
     import napari
 
     viewer, panel = open_window()
@@ -38,7 +35,7 @@ def demo(screenshot: str | Path | None = None) -> None:
     try:
         wait_until(lambda: panel.controller.shown is not None or bool(panel.messages.text))
         if panel.controller.shown is None:
-            raise Refusal("demo-failed", "The sample could not be searched.", panel.messages.text, "Run 'liver-anomaly info'.")
+            raise make_refusal("demo-failed", reason=panel.messages.text)
         show_largest(panel)
         wait_until(lambda: not panel.controller.busy, at_least_s=1.0)
         viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
@@ -80,8 +77,6 @@ def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: flo
     began_s = time.monotonic()
     while not (done() and time.monotonic() - began_s >= at_least_s):
         if time.monotonic() - began_s > at_most_s:
-            raise Refusal(
-                "demo-slow", "The sample takes too long.", "Nothing was shown.", "Use a quicker machine, or a graphics card."
-            )
+            raise make_refusal("demo-slow")
         QApplication.processEvents()
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from napari_liver_anomaly.gui.layer_snapshot import volume_of
 from napari_liver_anomaly.gui.layers import KEY, Role, Tag, add, free_name, liver_layer, remember, tag_of
 from napari_liver_anomaly.gui.preload import preload_torch
 from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.volume import Mask, Volume
 
-AUTOMATIC = Finding(
-    level=Level.NOTE, code="liver-automatic", what="The liver was found automatically.",
-    meaning="Only what lies inside its outline is searched.", action="Check the outline, and correct it by hand where it is wrong.",
-)  # fmt: skip
+AUTOMATIC = make_finding("liver-automatic")
 
 _sums: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()  # livers that we found, and the checksum of what we wrote
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import Level, Refusal, WrongGrid
+from napari_liver_anomaly.errors import Level, Refusal
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,10 +67,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     tag = attributes.get("metadata", {}).get(KEY)
     geometry = tag.geometry if isinstance(tag, Tag) else _geometry_below(np.shape(data), attributes)
     if geometry is None or geometry.shape != np.shape(data):
-        raise WrongGrid(
-            "labels-without-scan", "This layer does not lie on a scan that was opened with this plugin.",
-            "Where its voxels are in the patient is not known.", "Open the scan with the Load button, and draw on it.",
-        )  # fmt: skip
+        raise make_refusal("labels-without-scan")
     write(np.asarray(data), geometry, path, inputs_of(napari.current_viewer()))
     return [path]
 

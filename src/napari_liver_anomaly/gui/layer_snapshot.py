@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, ImpossibleGeometry, Level, Refusal, WrongGrid
 from napari_liver_anomaly.gui.layers import AXES, Tag, tag_of
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +59,7 @@ class LayerSnapshot:
 def snapshot_of(layer: Layer) -> LayerSnapshot:
     """Take from a layer what work on another thread needs."""
     if layer.ndim != 3 or getattr(layer, "rgb", False) or getattr(layer, "multiscale", False):
-        raise WrongGrid(
-            "layer-not-3d", f"'{layer.name}' is not a plain stack of slices.",
-            "A liver is searched in one three-dimensional CT scan.",
-            "Choose a layer of three dimensions, without colours or resolution levels.",
-        )  # fmt: skip
+        raise make_refusal("layer-not-3d", layer=layer.name)
     first = np.array(layer.data_to_world((0, 0, 0)))
     matrix = np.eye(4)
     matrix[:3, 3] = first
@@ -80,16 +78,10 @@ def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tu
     geometry = snapshot.geometry
     data = np.asarray(snapshot.data)
     if data.dtype.kind not in "iuf" or data.size == 0 or not np.isfinite(data).all():
-        raise Refusal(
-            "layer-values", f"'{snapshot.name}' holds values that are not numbers of a CT.", "They cannot be Hounsfield units.",
-            "Choose a CT scan, or open its file with the Load button.",
-        )  # fmt: skip
+        raise make_refusal("layer-values", layer=snapshot.name)
     low, high = float(data.min()), float(data.max())
     if low < -32768 or high > 32767:
-        raise Refusal(
-            "layer-range", f"'{snapshot.name}' holds values from {low:g} to {high:g}.", "They cannot be Hounsfield units.",
-            "Choose a CT scan, or open its file with the Load button.",
-        )  # fmt: skip
+        raise make_refusal("layer-range", layer=snapshot.name, low=low, high=high)
     voxels = np.rint(data).astype(np.int16) if data.dtype.kind == "f" else data.astype(np.int16)
     return Volume(geometry.to_canonical(voxels), geometry, snapshot.name), _doubts(snapshot, low, high)
 
@@ -100,10 +92,7 @@ def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: 
     shape, wanted = tuple(snapshot.data.shape), tuple(scan.data.shape)
     corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in wanted), 1]]).T
     if shape != wanted or not (ours or np.allclose(snapshot.matrix @ corners, scan.matrix @ corners, atol=0.01)):
-        raise WrongGrid(
-            "mask-grid", f"The {what} '{snapshot.name}' and the scan '{scan.name}' are not on the same grid.",
-            "The mask would lie beside the organ.", f"Use a {what} drawn on this very scan.",
-        )  # fmt: skip
+        raise make_refusal("mask-grid", what=what, mask=f"'{snapshot.name}'", scan=f"'{scan.name}'")
     voxels = np.asarray(snapshot.data) > 0
     voxels = voxels if scan.own or ours else volume.geometry.to_canonical(voxels)
     owner = snapshot.tag.scan if snapshot.tag is not None and snapshot.tag.scan else None
@@ -118,10 +107,7 @@ def _assumed(snapshot: LayerSnapshot) -> Geometry:
     matrix = np.diag([*snapshot.mm, 1.0]) @ snapshot.matrix
     steps = matrix[:3, :3]
     if np.abs(steps - np.diag(np.diag(steps))).max() > 1e-4 * np.abs(steps).max():
-        raise ImpossibleGeometry(
-            "layer-turned", f"The layer '{snapshot.name}' is turned or sheared.", "How it lies in the patient is not known.",
-            "Open the file with the Load button of this panel.",
-        )  # fmt: skip
+        raise make_refusal("layer-turned", layer=snapshot.name)
     affine = np.eye(4)
     affine[:3] = -matrix[2::-1]
     return Geometry(snapshot.data.shape, affine)
@@ -129,15 +115,8 @@ def _assumed(snapshot: LayerSnapshot) -> Geometry:
 
 def _doubts(snapshot: LayerSnapshot, low: float, high: float) -> tuple[Finding, ...]:
     """Say what is not known of a layer that another reader made."""
-    orientation = Finding(
-        level=Level.NOTE, code="layer-orientation", what="The scan was not opened by this plugin.",
-        meaning="Left and right are not verified, and voxel sizes are those of the layer.",
-        action="Open the file with the Load button to be sure.",
-    )  # fmt: skip
-    units = Finding(
-        level=Level.ASK, code="layer-not-hu", what=f"The scan holds values from {low:g} to {high:g}.",
-        meaning="They do not look like Hounsfield units of a CT.", action="Go on only if you know that they are.",
-    )  # fmt: skip
+    orientation = make_finding("layer-orientation")
+    units = make_finding("layer-not-hu", low=low, high=high)
     return (orientation, units) if low > -200 or high < 100 else (orientation,)
 
 

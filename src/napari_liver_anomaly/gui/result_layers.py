@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, free_name, outlined, tag_of
 from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,10 +172,7 @@ class ResultLayers:
         self.painted()
 
 
-BY_HAND = Finding(
-    level=Level.NOTE, code="corrected-by-hand", what="The lesions were corrected by hand.",
-    meaning="They are no longer only what the model and the threshold gave.", action="Say so when you report them.",
-)  # fmt: skip
+BY_HAND = make_finding("corrected-by-hand")
 
 
 def find(viewer: Any, role: Role, scan: str) -> Layer | None:

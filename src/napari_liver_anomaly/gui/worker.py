@@ -13,6 +13,7 @@ from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, mask_of, volu
 from napari_liver_anomaly.gui.preload import preload_torch
 from napari_liver_anomaly.gui.result_layers import checksum
 from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Mask
 
-EDITED = Finding(
-    level=Level.NOTE, code="scan-edited", what="The scan or its liver was changed during the run.",
-    meaning="The result is that of the scan as it was when the run began.", action="Run again to use the scan as it is now.",
-)  # fmt: skip
+EDITED = make_finding("scan-edited")
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TUMOUR_WORDS = ("tumour", "tumor")
@@ -57,10 +57,7 @@ def find_cases(folder: str | Path) -> tuple[Case, ...]:
         if liver:
             found.append(Case(name, path, liver, _first(folder, name, TUMOUR_WORDS)))
     if not found:
-        raise Refusal(
-            "no-cases", "No scan with a liver mask was found in that folder.", "There is nothing to work on.",
-            "Name the files NAME_ct.nii.gz, NAME_liver.nii.gz and NAME_tumour.nii.gz.",
-        )  # fmt: skip
+        raise make_refusal("no-cases")
     return tuple(found)
 
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Answer, Level, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.errors import Answer, Level, Refusal
 from napari_liver_anomaly.io.dicom_slices import Slice, headers_of
 from napari_liver_anomaly.io.pixel_meaning import pictured
 from napari_liver_anomaly.io.pixels import hounsfield, undecodable
-from napari_liver_anomaly.io.read_findings import found, note, refuse
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.series import phase_of, series_of
-from napari_liver_anomaly.io.source import Source
+from napari_liver_anomaly.io.source import Source, found
 from napari_liver_anomaly.io.splitting import Part, parts_of
 from napari_liver_anomaly.io.stack import stack
+from napari_liver_anomaly.messages import make_finding, make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,19 +143,13 @@ def _found(path: Path) -> Found:
         headers = [one for one in headers if one.series == chosen.series]
     slices = [one for one in headers if one.is_slice]
     if not slices or (chosen is not None and not chosen.is_slice):
-        raise UnreadableFile(
-            "no-ct", f"There is no CT scan here, only {_kinds(headers)}.",
-            "Other pictures have no Hounsfield units.", "Choose the CT series.",
-        )  # fmt: skip
+        raise make_refusal("no-ct", kinds=_kinds(headers))
     parts = parts_of(slices)
     if chosen is not None:
         own = {part.group for part in parts if any(os.path.samefile(one.path, path) for one in part.slices)}
         parts = tuple(part for part in parts if not own or part.group in own)
     aside = [one for one in headers if not one.is_slice and one.frame == 0]
-    left_out = note(
-        "images-left-out", f"Images of another kind were left out: {_kinds(aside)}.",
-        "They are no slices of this scan.",
-    )  # fmt: skip
+    left_out = make_finding("images-left-out", kinds=_kinds(aside))
     rest = _left_out(others) if chosen is None and others else None
     return Found(parts=parts, notes=found(left_out if aside else None, rest))
 
@@ -166,11 +160,12 @@ def _chosen(parts: Sequence[Part], answers: ReadOptions) -> tuple[Part, tuple[Fi
     if answers.series > len(parts) or (not answers.series and len(groups) > 1):
         listed = _listed(parts)
         missing = f"There is no series {answers.series} here. " if answers.series else ""
-        raise Question(
-            "several-series", f"{missing}This folder holds {len(parts)} CT series.",
-            "Which one is meant is not known.", "Choose one.",
-            tuple(Answer(words=f"Series {one.number}: {one}", option="series", value=one.number) for one in listed[:MOST_LISTED]),
-        )  # fmt: skip
+        raise make_refusal(
+            "several-series",
+            *(Answer(words=f"Series {one.number}: {one}", option="series", value=one.number) for one in listed[:MOST_LISTED]),
+            missing=missing,
+            count=len(parts),
+        )
     part = parts[max(0, answers.series - 1)]
     phases = [one for one in parts if one.group == part.group]
     if answers.acquisition or (len(phases) > 1 and not answers.series):
@@ -179,22 +174,22 @@ def _chosen(parts: Sequence[Part], answers: ReadOptions) -> tuple[Part, tuple[Fi
         part = phases[answers.acquisition - 1]
     if len(parts) == 1:
         return part, ()
-    what = f"Acquisition {part.phase} of {len(phases)}" if len(groups) == 1 else f"Series {parts.index(part) + 1} of {len(parts)}"
-    code = "acquisition-chosen" if len(groups) == 1 else "series-chosen"
-    return part, (note(code, f"{what} is shown ({_count(part)}).", "You chose it; the others were left out."),)
+    if len(groups) == 1:
+        return part, (make_finding("acquisition-chosen", number=part.phase, count=len(phases), slices=_count(part)),)
+    return part, (make_finding("series-chosen", number=parts.index(part) + 1, count=len(parts), slices=_count(part)),)
 
 
 def _count(part: Part) -> str:
     return "1 slice" if len(part.slices) == 1 else f"{len(part.slices)} slices"
 
 
-def _acquisitions(phases: Sequence[Part]) -> Question:
+def _acquisitions(phases: Sequence[Part]) -> Refusal:
     words = [f"Acquisition {part.phase}: {_count(part)}" + (f", {phase_of(part)}" if phase_of(part) else "") for part in phases]
-    return Question(
-        "slices-repeated", f"The same place was taken {len(phases)} times in this series ({'; '.join(words[:4]).lower()}).",
-        "It may hold phases of contrast, and which one is meant is not known.", "Choose one.",
-        tuple(Answer(words=told, option="acquisition", value=part.phase) for told, part in zip(words, phases, strict=True)),
-    )  # fmt: skip
+    return make_refusal(
+        "slices-repeated",
+        *(Answer(words=told, option="acquisition", value=part.phase) for told, part in zip(words, phases, strict=True)),
+        how="; ".join(words[:4]).lower(),
+    )
 
 
 def _listed(parts: Sequence[Part]) -> tuple[Series, ...]:
@@ -222,18 +217,13 @@ def _doubts(part: Part, ordered: Sequence[Slice], answers: ReadOptions) -> tuple
 def _clash(part: Part) -> Finding | None:
     if not part.clashes:
         return None
-    return refuse(
-        "slices-clash", f"Files of this series bear the same identity and differ in content: {part.clashes + 1} of them.",
-        "Which of them belongs to the scan is not known.", "Copy or export the series again into an empty folder.",
-    )  # fmt: skip
+    return make_finding("slices-clash", count=part.clashes + 1)
 
 
 def _copies(part: Part) -> tuple[Finding, ...]:
     if not part.copies:
         return ()
-    return found(note(
-        "copies-left-out", f"Exact copies of files were left out: {part.copies}.", "Every slice is read once.",
-    ))  # fmt: skip
+    return found(make_finding("copies-left-out", count=part.copies))
 
 
 def _dicom_files(folder: Path) -> tuple[list[Path], int]:
@@ -242,26 +232,17 @@ def _dicom_files(folder: Path) -> tuple[list[Path], int]:
         with os.scandir(folder) as listing:
             entries = list(islice(listing, MOST_ENTRIES + 1))
     except OSError as error:
-        raise UnreadableFile(
-            "folder-unreadable",
-            f"The folder cannot be read: {error.strerror or type(error).__name__}.",
-            "Nothing was read.",
-            "Check that you may read it, and that the disk or network share is there.",
-        ) from None  # fmt: skip - the system's own words quote the path
+        raise make_refusal(
+            "folder-unreadable", reason=error.strerror or type(error).__name__
+        ) from None  # the system's own words quote the path
     if len(entries) > MOST_ENTRIES:
-        raise UnreadableFile(
-            "folder-too-full", f"The folder holds more than {MOST_ENTRIES} files.",
-            "A series has far fewer.", "Put the series into a folder of its own.",
-        )  # fmt: skip
+        raise make_refusal("folder-too-full", most=MOST_ENTRIES)
     loud = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in QUIET]
     candidates = sorted(Path(entry.path) for entry in loud if not entry.is_dir(follow_symlinks=False))
     home = folder.resolve()
     files = [path for path in candidates if _is_slice(path, home)]
     if not files:
-        raise UnreadableFile(
-            "no-dicom", "There is no DICOM file in this folder.",
-            "Nothing was read.", "Choose the folder in which the slices themselves lie.",
-        )  # fmt: skip
+        raise make_refusal("no-dicom")
     return files, len(candidates) - len(files)
 
 
@@ -289,7 +270,4 @@ def _kind(one: Slice) -> str:
 
 
 def _left_out(others: int) -> Finding:
-    return note(
-        "files-left-out", f"Other files in the folder were left out: {others}.",
-        "Only ordinary DICOM files in the folder itself are read.",
-    )  # fmt: skip
+    return make_finding("files-left-out", files=others)

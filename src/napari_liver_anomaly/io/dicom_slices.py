@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from napari_liver_anomaly.errors import UnreadableFile
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_liver_anomaly.errors import Refusal
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = {CT_IMAGE, CT_IMAGE + ".1", CT_IMAGE + ".2"}  # single-frame, enhanced, converted
@@ -195,12 +197,7 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
                 raise EOFError  # cut off before it says again that it is a slice: without it the scan would have a gap
             return found
     except DAMAGE:
-        raise UnreadableFile(
-            "dicom-damaged",
-            "A DICOM file is damaged: its header cannot be read.",
-            "A slice of the scan may be missing.",
-            "Copy or export the series again.",
-        ) from None  # fmt: skip - pydicom's own words quote the header, names included
+        raise make_refusal("dicom-damaged") from None  # pydicom's own words quote the header, names included
 
 
 def _frames(fields: Any) -> list[Any]:
@@ -305,8 +302,5 @@ def _numbers(fields: Any, name: str, count: int) -> Numbers | None:
     return tuple(float(value) for value in values)
 
 
-def _deflated() -> UnreadableFile:
-    return UnreadableFile(
-        "dicom-deflated", "These DICOM files are deflated: header and picture are packed together.",
-        "They can unpack to any size and are not read.", "Export the series uncompressed.",
-    )  # fmt: skip
+def _deflated() -> Refusal:
+    return make_refusal("dicom-deflated")

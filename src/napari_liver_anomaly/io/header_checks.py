@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer
-from napari_liver_anomaly.io.read_findings import ask, found, note, refuse
+from napari_liver_anomaly.io.source import found
 from napari_liver_anomaly.io.straightening import STRAIGHTEN
+from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,21 +61,19 @@ def _spacing(affine: Affine) -> Finding | None:
         sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     if np.isfinite(affine).all() and (sizes >= SMALLEST_MM).all() and (sizes <= LARGEST_MM).all():
         return None
-    told = " × ".join(f"{size:.4g}" for size in sizes)
-    return refuse(
-        "spacing-impossible", f"The file says that a voxel is {told} mm large.",
-        "That is no CT; sizes and volumes would be meaningless.", "Export the scan again from its source.",
-    )  # fmt: skip
+    return impossible(sizes)
+
+
+def impossible(sizes_mm: NDArray[np.float64]) -> Finding:
+    """Refuse voxels that no CT has."""
+    return make_finding("spacing-impossible", size=" × ".join(f"{size:.4g}" for size in sizes_mm))
 
 
 def _singular(affine: Affine) -> Finding | None:
     axes = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     if abs(np.linalg.det(axes)) > 1e-3:
         return None
-    return refuse(
-        "geometry-singular", "The position matrix of this scan is not usable.",
-        "Sizes and positions would be meaningless.", "Export the scan again from its source.",
-    )  # fmt: skip
+    return make_finding("geometry-singular")
 
 
 def sheared(affine: Affine, shape: tuple[int, int, int]) -> Finding | None:
@@ -98,19 +97,13 @@ def sheared(affine: Affine, shape: tuple[int, int, int]) -> Finding | None:
     if drift.max() <= 0.5:
         return None
     angle = np.degrees(np.arcsin(min(1.0, cosines.max())))
-    return refuse(
-        "geometry-sheared", f"The axes of this scan are {angle:.2g}° away from right angles.",
-        "The stack is tilted; shapes would be skewed.", "Have it straightened, or choose an untilted one.", STRAIGHTEN,
-    )  # fmt: skip
+    return make_finding("geometry-sheared", STRAIGHTEN, angle=angle)
 
 
 def _flat(shape: tuple[int, int, int]) -> Finding | None:
     if min(shape) >= 2:
         return None
-    return refuse(
-        "single-slice", "This is a single slice, not a scan.",
-        "Volumes need at least two slices.", "Choose the whole series.",
-    )  # fmt: skip
+    return make_finding("single-slice")
 
 
 def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
@@ -132,14 +125,12 @@ def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
     if count == 1:
         return None
     if 1 <= chosen <= count:
-        return note(
-            "volume-chosen", f"Volume {chosen} of {count} in this file is shown.", "You chose it; the others were left out."
-        )
-    return ask(
-        "many-volumes", f"This file holds {count} volumes (phases, time points or channels).",
-        "Which one is meant is not known.", "Choose one, or export it as a file of its own.",
+        return make_finding("volume-chosen", number=chosen, count=count)
+    return make_finding(
+        "many-volumes",
         *(Answer(words=f"Volume {n}", option="volume", value=n) for n in range(1, min(count, MOST_LISTED) + 1)),
-    )  # fmt: skip
+        count=count,
+    )
 
 
 def unknown_orientation(answer: str) -> Finding:
@@ -156,15 +147,10 @@ def unknown_orientation(answer: str) -> Finding:
         A question, or a note that marks every result.
     """
     if answer == "unverified":
-        return note(
-            "orientation-unverified", "Left and right are unverified: the file does not say how the patient lies.",
-            "Sides could be swapped.", "Do not rely on left and right in any result.",
-        )  # fmt: skip
-    return ask(
-        "orientation-unknown", "Left and right are unknown: this file does not say how the patient lies.",
-        "Programs guess differently; sides could be swapped.", "Export the scan again with its orientation.",
-        Answer(words="Go on; mark sides as unverified", option="orientation", value="unverified"),
-    )  # fmt: skip
+        return make_finding("orientation-unverified")
+    return make_finding(
+        "orientation-unknown", Answer(words="Go on; mark sides as unverified", option="orientation", value="unverified")
+    )
 
 
 def position_chosen(name: str) -> Finding:
@@ -180,7 +166,7 @@ def position_chosen(name: str) -> Finding:
     Finding
         A note.
     """
-    return note("position-chosen", f"Two positions in this file disagree; the {name} is used.", "You chose it.")
+    return make_finding("position-chosen", position=name)
 
 
 def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) -> Finding | None:
@@ -205,24 +191,13 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
         return None
     one, other = _axes_of(first), _axes_of(second)
     if one != other:
-        return ask(
-            "orientation-disagrees", f"Two positions in this file disagree: its axes run {one}, or {other}.",
-            "Left and right may be swapped.",
-            "Choose one, or export the scan again.", *POSITIONS,
-        )  # fmt: skip
+        return make_finding("orientation-disagrees", *POSITIONS, how=f"its axes run {one}, or {other}")
     sizes = [np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) for affine in (first, second)]
     if (np.abs(sizes[0] - sizes[1]) > SIZES_DIFFER * sizes[0]).any():
         return sizes_disagree(sizes[0], sizes[1])
     if (turned := _turned(first / [*sizes[0], 1], second / [*sizes[1], 1])) > TURNED_DEG:
-        return ask(
-            "orientation-disagrees", f"Two positions in this file disagree: they are turned by {turned:.2g}°.",
-            "One of them is wrong.",
-            "Choose one, or export the scan again.", *POSITIONS,
-        )  # fmt: skip
-    return note(
-        "positions-differ", f"Two positions in this file lie up to {apart:.1f} mm apart (sform and qform).",
-        "Sides agree; the sform is used.",
-    )  # fmt: skip
+        return make_finding("orientation-disagrees", *POSITIONS, how=f"they are turned by {turned:.2g}°")
+    return make_finding("positions-differ", apart=apart)
 
 
 def sizes_disagree(
@@ -245,10 +220,7 @@ def sizes_disagree(
     if (np.abs(first - second) <= SIZES_DIFFER * np.abs(first)).all():
         return None
     told = [" × ".join(f"{size:.4g}" for size in sizes) for sizes in (first, second)]
-    return ask(
-        "spacing-disagrees", f"The file names two voxel sizes: {told[0]} mm and {told[1]} mm.",
-        "Volumes would differ between programs.", "Choose one, or export the scan again from its source.", *answers,
-    )  # fmt: skip
+    return make_finding("spacing-disagrees", *answers, first=told[0], second=told[1])
 
 
 def unit(name: str | None) -> tuple[float, Finding | None]:
@@ -267,20 +239,11 @@ def unit(name: str | None) -> tuple[float, Finding | None]:
     if name == "mm":
         return 1.0, None
     if name is None:
-        return 1.0, note(
-            "units-unknown", "The file does not name its unit of length.",
-            "Millimetres are assumed.", "Compare the voxel size with the scan's protocol.",
-        )  # fmt: skip
+        return 1.0, make_finding("units-unknown")
     if name in PER_MM:
         long = {"m": "metres", "cm": "centimetres", "um": "micrometres"}[name]
-        return PER_MM[name], note(
-            "units-converted", f"The file gives positions in {long}.",
-            "They were converted to millimetres.", "Compare the voxel size with the scan's protocol.",
-        )  # fmt: skip
-    return 1.0, refuse(
-        "units-strange", "The file's unit of length is none we know.",
-        "Sizes would be meaningless.", "Export the scan again in millimetres.",
-    )  # fmt: skip
+        return PER_MM[name], make_finding("units-converted", unit=long)
+    return 1.0, make_finding("units-strange")
 
 
 def _turned(first: Affine, second: Affine) -> float:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Answer, InvalidNumbers
-from napari_liver_anomaly.io.read_findings import ask, note
+from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.messages import make_finding, make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,10 +63,7 @@ def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
             hounsfield = np.rint(part * slope + intercept)
         low, high = min(low, float(hounsfield.min())), max(high, float(hounsfield.max()))
         if low < LOWEST or high > HIGHEST:
-            raise InvalidNumbers(
-                "values-range", f"Values reach {low if low < LOWEST else high:.6g}, far outside the range of Hounsfield units.",
-                "They are no CT values, or their scaling is wrong.", "Export the scan again from its source.",
-            )  # fmt: skip
+            raise make_refusal("values-range", value=low if low < LOWEST else high)
         result[..., index] = hounsfield
     return result
 
@@ -98,11 +95,7 @@ def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
         with np.errstate(over="ignore"):
             labels = part * slope + intercept
         if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
-            raise InvalidNumbers(
-                "mask-fractions", "The mask holds numbers that are not whole.",
-                "It is a map of probabilities or was interpolated; where its edge lies is not known.",
-                "Save it as whole labels (0 and 1).",
-            )  # fmt: skip
+            raise make_refusal("mask-fractions")
         result[..., index] = labels > 0
     return result
 
@@ -125,10 +118,7 @@ def air_for_padding(hounsfield: Voxels) -> Finding | None:
     below = hounsfield < BELOW_AIR_HU
     share = 100 * np.count_nonzero(below) / below.size
     hounsfield[below] = AIR_HU
-    return note(
-        "padding", f"{share:.2g} % of the voxels lie far below air: padding of the scanner.",
-        "They are treated as air.",
-    )  # fmt: skip
+    return make_finding("padding", percent=share)
 
 
 def plausible(hounsfield: Voxels, answer: str = "ask") -> tuple[Finding, ...]:
@@ -171,10 +161,7 @@ def _one_organ(sample: Voxels, low: int) -> bool:
 def _unlike(low: int, high: int) -> Finding:
     mask = low >= 0 and high < FEW_VALUES
     meaning = "It may be a mask." if mask else "It may be another kind of picture, or a CT whose values were changed."
-    return ask(
-        "values-not-hu", f"Values from {low} to {high} do not look like the Hounsfield units of a CT.",
-        meaning, "Choose the original CT.", TAKE_AS_HOUNSFIELD,
-    )  # fmt: skip
+    return make_finding("values-not-hu", TAKE_AS_HOUNSFIELD, low=low, high=high, meaning=meaning)
 
 
 def taken_as_hounsfield() -> Finding:
@@ -185,22 +172,13 @@ def taken_as_hounsfield() -> Finding:
     Finding
         A note.
     """
-    return note(
-        "values-taken-as-hu", "The values do not look like Hounsfield units, and are taken for such.",
-        "You chose it; results may mean nothing.", "Compare with the original CT.",
-    )  # fmt: skip
+    return make_finding("values-taken-as-hu")
 
 
 def _clipped(low: int, high: int, piled: bool) -> Finding:
     if piled:
-        return note(
-            "values-clipped", f"Values end at {low} and {high} HU: they were clipped.",
-            "Nothing can be told about tissue outside that range.", "Use the original CT if you can.",
-        )  # fmt: skip
-    return note(
-        "no-air", f"Values run from {low} to {high} HU: there is no air.",
-        "The scan was cropped to the body or the liver, or clipped.", "Use the original CT if you can.",
-    )  # fmt: skip
+        return make_finding("values-clipped", low=low, high=high)
+    return make_finding("no-air", low=low, high=high)
 
 
 def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:
@@ -215,7 +193,4 @@ def _demand_finite(stored: Array) -> None:
     counts = [int(np.count_nonzero(~np.isfinite(stored[..., k]))) for k in range(stored.shape[-1])]
     if total := sum(counts):
         first = next(k for k, count in enumerate(counts) if count) + 1
-        raise InvalidNumbers(
-            "voxels-not-numbers", f"{total} voxels hold no number (NaN or infinity), the first in slice {first}.",
-            "The scan is damaged or was processed wrongly.", "Use the original CT.",
-        )  # fmt: skip
+        raise make_refusal("voxels-not-numbers", count=total, first=first)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from napari_liver_anomaly.errors import UnreadableFile
 from napari_liver_anomaly.io import header_checks
-from napari_liver_anomaly.io.read_findings import found
 from napari_liver_anomaly.io.read_options import ASK_ALL
-from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, affine_of, array_from
+from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, affine_of, array_from, found
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.storage import BoundedReader, opened, voxel_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.errors import Finding, Refusal
     from napari_liver_anomaly.io.read_options import ReadOptions
 
     Packing = Literal["none", "gzip", "zlib"]
@@ -278,29 +277,17 @@ def _beside(path: Path, name: str) -> Path:
     other = path.parent / name
     plain = name not in ("", ".", "..", "LIST") and not set(name) & set('/\\:*?"<>|%\0')
     if not plain or not os.path.isfile(other) or other.resolve().parent != path.parent.resolve():
-        raise UnreadableFile(
-            "data-elsewhere", "The voxels of this file lie in a second file that is not beside it.",
-            "Nothing was read.", "Put both files into one folder, or save the scan as a single file.",
-        )  # fmt: skip
+        raise make_refusal("data-elsewhere")
     return other
 
 
-def _many_values(count: int) -> UnreadableFile:
-    return UnreadableFile(
-        "colour", f"Every voxel of this file holds {count} values, as a colour picture does.",
-        "Colours are not Hounsfield units.", "Choose the CT itself, or save each channel as a file of its own.",
-    )  # fmt: skip
+def _many_values(count: int) -> Refusal:
+    return make_refusal("colour", count=count)
 
 
-def _not(kind: str) -> UnreadableFile:
-    return UnreadableFile(
-        "file-damaged", f"This is not a sound {kind} file, whatever its name says.",
-        "Nothing was read.", "Copy or export it again.",
-    )  # fmt: skip
+def _not(kind: str) -> Refusal:
+    return make_refusal("file-damaged", reason=f"it is not a sound {kind} file, whatever its name says")
 
 
 def _unusual(kind: str) -> NoReturn:
-    raise UnreadableFile(
-        "file-unusual", f"This {kind} file stores its voxels in a way that is not read here.",
-        "Nothing was read.", "Save the scan as .nii.gz, or as a plain or gzip-packed file.",
-    )  # fmt: skip
+    raise make_refusal("file-unusual", kind=kind)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Level, UnreadableFile
+from napari_liver_anomaly.errors import Level, Refusal
 from napari_liver_anomaly.io import header_checks
-from napari_liver_anomaly.io.read_findings import found, refuse
 from napari_liver_anomaly.io.read_options import ASK_ALL
-from napari_liver_anomaly.io.source import Source, array_from
+from napari_liver_anomaly.io.source import Source, array_from, found
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.storage import unpacking, voxel_bytes
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_EXTENSION = 2**24
 UNITS: dict[int, str | None] = {0: None, 1: "m", 2: "mm", 3: "um"}
 KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
-COLOURS = {128, 2304}
+COLOURS = {128: 3, 2304: 4}  # values a voxel: RGB, RGBA
 
 
 def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
@@ -97,10 +97,7 @@ def _parsed(block: bytes, size: int, order: str) -> Any:
     header = (Nifti1Header if size == 348 else Nifti2Header)(block, endianness=order, check=False)
     magic = header["magic"].item().rstrip(b"\0")[:3]
     if magic in (b"ni1", b"ni2"):
-        raise UnreadableFile(
-            "nifti-pair", "This header has its voxels in a second file (.img).",
-            "Pairs of files are easily mixed up and are not read.", "Save the scan as one .nii or .nii.gz file.",
-        )  # fmt: skip
+        raise make_refusal("nifti-pair")
     if magic != (b"n+1" if size == 348 else b"n+2"):
         raise _not_nifti()
     return header
@@ -109,15 +106,9 @@ def _parsed(block: bytes, size: int, order: str) -> Any:
 def _kind(header: Any) -> int:
     code = int(header["datatype"])
     if code in COLOURS:
-        raise UnreadableFile(
-            "colour", "This file holds a colour picture.",
-            "Colours are not Hounsfield units.", "Choose the CT itself, not a picture of it.",
-        )  # fmt: skip
+        raise make_refusal("colour", count=COLOURS[code])
     if code not in KINDS or int(header["bitpix"]) != 8 * np.dtype(KINDS[code]).itemsize:
-        raise UnreadableFile(
-            "values-kind", "The voxels are stored as a kind of number that no CT has.",
-            "They cannot be Hounsfield units.", "Save the scan as 16-bit integers.",
-        )  # fmt: skip
+        raise make_refusal("values-kind")
     return code
 
 
@@ -137,10 +128,7 @@ def _offset(header: Any, size: int) -> int:
     """Place of the first voxel in the file."""
     offset = float(header["vox_offset"])
     if not (size + 4 <= offset <= MOST_EXTENSION) or offset != int(offset):
-        raise UnreadableFile(
-            "file-damaged", "The header does not say where the voxels begin.",
-            "They cannot be found.", "Copy or export the file again.",
-        )  # fmt: skip
+        raise make_refusal("file-damaged", reason="its header does not say where the voxels begin")
     return int(offset)
 
 
@@ -150,10 +138,7 @@ def _scaling(header: Any) -> tuple[float, float]:
     if slope == 0 or np.isnan(slope):
         return 1.0, 0.0
     if not np.isfinite([slope, intercept]).all():
-        raise UnreadableFile(
-            "rescale-invalid", "The scaling of the voxel values is not a number.",
-            "Hounsfield units cannot be worked out.", "Export the scan again from its source.",
-        )  # fmt: skip
+        raise make_refusal("rescale-invalid")
     return slope, intercept
 
 
@@ -166,7 +151,7 @@ def _position(header: Any, shape: tuple[int, int, int], answers: ReadOptions) ->
     qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
     claimed = header_checks.geometry(np.diag([*sizes_mm, 1.0]), shape)
     if claimed or not (sizes_mm > 0).all():
-        return np.diag([*sizes_mm, 1.0]), [unit_doubt, *(claimed or [_negative()])]
+        return np.diag([*sizes_mm, 1.0]), [unit_doubt, *(claimed or [header_checks.impossible(sizes_mm)])]
     if sform is not None:
         doubts: list[Finding | None] = [unit_doubt, *header_checks.geometry(sform, shape)]
         if len(doubts) == 1 and qform is not None:
@@ -209,15 +194,5 @@ def _qform(header: Any) -> Affine:
     return affine
 
 
-def _negative() -> Finding:
-    return refuse(
-        "spacing-impossible", "The file says that a voxel has a negative size.",
-        "Left and right, or head and feet, may be swapped.", "Export the scan again from its source.",
-    )  # fmt: skip
-
-
-def _not_nifti() -> UnreadableFile:
-    return UnreadableFile(
-        "not-nifti", "This is not a NIfTI file, whatever its name says, or its header is damaged.",
-        "Nothing was read.", "Copy or export it again.",
-    )  # fmt: skip
+def _not_nifti() -> Refusal:
+    return make_refusal("not-nifti")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.storage import replacing_all, require_not_an_input
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def write_image(array: Array, geometry: Geometry, path: str | Path, inputs: Iter
     """
     path = Path(path)
     if not path.name.endswith(ENDINGS):
-        raise NotWritten(
-            "ending-unknown", f"{path.name} does not end in .nii.gz or .nii.", "Nothing was written.", "Choose another name.",
-        )  # fmt: skip
+        raise make_refusal("ending-unknown", file=path.name)
     return write_together({path: image_writer(array, geometry)}, inputs)[0]
 
 
@@ -91,10 +89,7 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
     whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
     low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
     if not whole or low < limits.min or high > limits.max:
-        raise InvalidNumbers(
-            "labels-not-whole", "These labels are not whole numbers of ordinary size.", "They would not arrive as they are.",
-            "Export a layer of labels.",
-        )  # fmt: skip
+        raise make_refusal("labels-not-whole")
     kind = next(k for k in ("uint8", "uint16", "int32") if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
     return write_image(labels.astype(kind), geometry, path, inputs)
 
@@ -125,10 +120,7 @@ def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
     if array.dtype.name not in KINDS:
         raise TypeError(f"Images are written as {', '.join(KINDS)}, not as {array.dtype}.")
     if array.shape != geometry.shape:
-        raise WrongGrid(
-            "shape-differs", f"An image of shape {array.shape} was given for a grid of shape {geometry.shape}.",
-            "It would lie beside the scan.", "Write it with the scan it was made from.",
-        )  # fmt: skip
+        raise make_refusal("shape-differs", what="An image", shape=array.shape, wanted=geometry.shape)
 
     def write(path: Path) -> None:
         from nibabel.nifti1 import Nifti1Image

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from napari_liver_anomaly.errors import InvalidNumbers, UnreadableFile
 from napari_liver_anomaly.io.dicom_slices import DAMAGE
 from napari_liver_anomaly.io.hounsfield import HIGHEST, LOWEST
-from napari_liver_anomaly.io.read_findings import refuse
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import voxel_bytes
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.errors import Finding, Refusal
     from napari_liver_anomaly.io.dicom_slices import Slice
 
     Array = NDArray[np.generic]
@@ -77,10 +76,7 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
         for index, one in enumerate(slices):
             stored = _plain(one, index + 1, blocks) if one.syntax in PLAIN else next(unpacked, None)
             if stored is None or stored.shape != (one.rows, one.columns):
-                raise UnreadableFile(
-                    "slice-damaged", f"Slice {index + 1} could not be decoded: its file is damaged or ends early.",
-                    "Part of the scan would be missing.", "Copy or export the series again.",
-                )  # fmt: skip
+                raise make_refusal("slice-damaged", number=index + 1)
             _demand_sound(stored, one, index + 1)
             result[index] = _rescaled(stored, one)
     return result.transpose(2, 1, 0)
@@ -128,14 +124,8 @@ def undecodable(syntax: str) -> Finding | None:
         return None
     for name, packages, numbers in CODECS:
         if syntax in numbers:
-            return refuse(
-                "codec-missing", f"These slices are compressed as {name}, and its decoder is not installed.",
-                "Nothing was read.", f"Install it with: python -m pip install {packages}",
-            )  # fmt: skip
-    return refuse(
-        "codec-unknown", "These slices are compressed in a way that is not read here.",
-        "Nothing was read.", "Export the series uncompressed.",
-    )  # fmt: skip
+            return make_finding("codec-missing", codec=name, packages=packages)
+    return make_finding("codec-unknown")
 
 
 def decoder_is_there(syntax: str) -> bool:
@@ -201,11 +191,8 @@ def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
     return stream.tell(), int(struct.unpack(f"{order}I", length)[0])
 
 
-def _outside_bits(one: Slice, number: int) -> UnreadableFile:
-    return UnreadableFile(
-        "slice-bits", f"Slice {number} holds values outside its declared {one.bits_stored} bits.",
-        "Its decoder or header is wrong, and Hounsfield units would be false.", "Export the series again from its source.",
-    )  # fmt: skip
+def _outside_bits(one: Slice, number: int) -> Refusal:
+    return make_refusal("slice-bits", number=number, bits=one.bits_stored)
 
 
 def _demand_sound(stored: Array, one: Slice, number: int) -> None:
@@ -215,19 +202,13 @@ def _demand_sound(stored: Array, one: Slice, number: int) -> None:
     if lowest < low or highest > high or stored.dtype.itemsize * 8 < one.bits_stored:
         raise _outside_bits(one, number)
     if lowest == highest and one.syntax not in PLAIN:
-        raise UnreadableFile(
-            "slice-constant", f"Slice {number} was decoded to a single value.",
-            "Its decoder or file is broken.", "Export the series uncompressed.",
-        )  # fmt: skip
+        raise make_refusal("slice-constant", number=number)
 
 
 def _rescaled(stored: Array, one: Slice) -> NDArray[np.float64]:
     values = np.rint(stored.astype(np.float64) * (one.slope or 1.0) + (one.intercept or 0.0))
     if values.min() < LOWEST or values.max() > HIGHEST:
-        raise InvalidNumbers(
-            "values-range", "Values reach far outside the range of Hounsfield units.",
-            "They are no CT values, or their scaling is wrong.", "Export the series again from its source.",
-        )  # fmt: skip
+        raise make_refusal("values-range", value=values.min() if values.min() < LOWEST else values.max())
     return values
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import ImpossibleGeometry, InvalidNumbers, Level, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.errors import Level, Question, Refusal
 from napari_liver_anomaly.io.quiet import quietly
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
+from napari_liver_anomaly.messages import make_refusal, refuse
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ PREAMBLE = 128
 LOOKED_AT = 200  # entries of a folder that can_read opens at most
 
 # Kind of refusal by the first word of a finding's code.
-KINDS: dict[str, type[Refusal]] = {
-    **dict.fromkeys(("geometry", "orientation", "spacing", "slices", "units"), ImpossibleGeometry),
-    "values": InvalidNumbers,
-}
 
 
 @quietly()
@@ -119,24 +116,19 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
 
     path = Path(path)
     if os.path.isdir(path) or _kind_of(path) == "dicom":
-        raise UnreadableFile(
-            "mask-dicom", f"A {what} is not read from DICOM.", "Nothing was read.", "Save it as .nii.gz, .nrrd or .mha.",
-        )  # fmt: skip
+        raise make_refusal("mask-dicom", what=what)
     # A mask of a scan without orientation has none, either.
     source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"))
     try:
         _settled(source.findings)
     except Question as question:
         finding = question.finding  # these questions have no answer for a mask
-        raise UnreadableFile(f"mask-{finding.code}", f"The {what} leaves a question open. {finding.what}", finding.meaning,
-                             "Save it again on the scan's own grid.") from None  # fmt: skip
+        raise make_refusal("mask-question", what=what, question=finding.what, meaning=finding.meaning) from None
     geometry = Geometry(source.shape, source.affine, source.oriented)
     voxels = geometry.to_canonical(to_mask(source.load(), source.slope, source.intercept))
     mask = Mask(voxels.astype(np.bool_, copy=False), geometry).of(volume, what)
     if not may_be_empty and not voxels.any():
-        raise UnreadableFile(
-            "mask-empty", f"The {what} is empty.", "There is nothing to work in.", f"Choose another file, or draw the {what}.",
-        )  # fmt: skip
+        raise make_refusal("mask-empty", what=what)
     return mask
 
 
@@ -228,17 +220,11 @@ def _source(path: Path, answers: ReadOptions) -> Source:
         from napari_liver_anomaly.io.dicom import open_dicom
 
         return open_dicom(path, answers)
-    raise UnreadableFile(
-        "file-kind", "Files of this kind are not read.", "Nothing was opened.",
-        "Choose a .nii, .nii.gz, .nrrd or .mha file, or a folder of DICOM files.",
-    )  # fmt: skip
+    raise make_refusal("file-kind")
 
 
-def _missing() -> UnreadableFile:
-    return UnreadableFile(
-        "file-missing", "There is no such file or folder.",
-        "Nothing was read.", "Check the name, and that the disk or network share is there.",
-    )  # fmt: skip
+def _missing() -> Refusal:
+    return make_refusal("file-missing")
 
 
 def _kind_of(path: Path) -> str:
@@ -266,7 +252,5 @@ def _settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     findings = tuple(findings)
     grave = [finding for level in (Level.REFUSE, Level.ASK) for finding in findings if finding.level == level]
     if grave:
-        first = grave[0]
-        kind = Question if first.level == Level.ASK else KINDS.get(first.code.partition("-")[0], UnreadableFile)
-        raise kind(first.code, first.what, first.meaning, first.action, first.answers)
+        raise refuse(grave[0])
     return findings

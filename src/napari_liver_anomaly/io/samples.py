@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_liver_anomaly.errors import NotWritten
 from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.phantom import Sample
@@ -37,7 +37,7 @@ def write_sample(sample: Sample, folder: str | Path, name: str) -> tuple[Path, .
         When a mask does not belong to the scan.
     """
     if not name or name != Path(name).name or name.startswith("."):
-        raise NotWritten("name-unfit", f"{name!r} cannot begin a file name.", "Nothing was written.", "Use letters and digits.")
+        raise make_refusal("name-unfit", name=name)
     volume = sample.volume
     parts = {
         "ct": volume.voxels,

@@ -105,3 +105,8 @@ def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLi
     reader.skip((volumes - chosen) * count)
     reader.finish()
     return np.frombuffer(taken, stored).reshape(shape, order="F")
+
+
+def found(*checked: Finding | None) -> tuple[Finding, ...]:
+    """Keep those findings that are there."""
+    return tuple(finding for finding in checked if finding is not None)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import ImpossibleGeometry
 from napari_liver_anomaly.io import header_checks
-from napari_liver_anomaly.io.read_findings import ask, found, note, refuse
 from napari_liver_anomaly.io.read_options import ASK_ALL
-from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of
+from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of, found
 from napari_liver_anomaly.io.straightening import FILL, STRAIGHTEN, filled, straight, told_filled, told_straight
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import MAX_AXIS
 
 if TYPE_CHECKING:
@@ -129,16 +128,10 @@ def _demand_placed(slices: Sequence[Slice]) -> None:
     for one in slices:
         numbers = [one.position_mm, one.orientation, one.spacing_mm]
         if not all(part is not None and np.isfinite(part).all() for part in numbers):
-            raise ImpossibleGeometry(
-                "slices-unplaced", "A slice does not say where it lies, or how large its voxels are.",
-                "The scan cannot be put together.", "Export the series again from its source.",
-            )  # fmt: skip
+            raise make_refusal("slices-unplaced")
         rows, columns = np.array(one.orientation).reshape(2, 3)
         if abs(np.linalg.norm(rows) - 1) > 1e-3 or abs(np.linalg.norm(columns) - 1) > 1e-3 or abs(rows @ columns) > 1e-3:
-            raise ImpossibleGeometry(
-                "slices-skewed", "The rows and columns of a slice are not at right angles.",
-                "Shapes would be skewed.", "Export the series again from its source.",
-            )  # fmt: skip
+            raise make_refusal("slices-skewed")
 
 
 def _agreed(slices: Sequence[Slice]) -> tuple[float, ...]:
@@ -161,21 +154,14 @@ def _demand_alike(ordered: Sequence[Slice]) -> None:
             what = "direction"
         else:
             continue
-        raise ImpossibleGeometry(
-            "slices-mixed", f"The {what} changes within the series, first in slice {number} of {len(ordered)}.",
-            "These slices are not one stack.", "Export the wanted stack as a series of its own.",
-        )  # fmt: skip
+        raise make_refusal("slices-mixed", what=what, number=number, count=len(ordered))
 
 
 def _repeated(ordered: Sequence[Slice], heights: Points) -> Finding | None:
     same = int(np.count_nonzero(np.diff(heights) < SAME_PLACE_MM))
     if not same:
         return None
-    return ask(
-        "slices-repeated", f"{same} positions of this series are taken twice ({len(ordered)} slices in all).",
-        "It may hold two phases of contrast, which nothing in it tells apart.",
-        "Export the one phase you want as a series of its own.",
-    )  # fmt: skip
+    return make_finding("slices-repeated", how=f"{same} of them twice, {len(ordered)} slices in all")
 
 
 def _tilted(points: Points, normal: Points, voxel_mm: float) -> Finding | None:
@@ -183,12 +169,7 @@ def _tilted(points: Points, normal: Points, voxel_mm: float) -> Finding | None:
     sideways = float(np.linalg.norm(way - (way @ normal) * normal))
     if sideways <= 0.5 * voxel_mm:
         return None
-    return refuse(
-        "slices-tilted",
-        f"The slices are tilted by {_angle(points, normal):.3g}° (gantry tilt); the last lies {sideways:.1f} mm aside.",
-        "Stacked straight, shapes and positions would be wrong.",
-        "Have the scan straightened, or choose an untilted one.", STRAIGHTEN,
-    )  # fmt: skip
+    return make_finding("slices-tilted", STRAIGHTEN, angle=_angle(points, normal), sideways=sideways)
 
 
 def _angle(points: Points, normal: Points) -> float:
@@ -215,11 +196,15 @@ def _missing(heights: Points, lost: Sequence[int]) -> Finding | None:
     usual = float(np.quantile(gaps, 0.5, method="lower"))
     many = f"{sum(lost)} slices are" if sum(lost) > 1 else "A slice is"
     few = max(lost) <= MOST_FILLED
-    action = "Copy or export the whole series again" + (", or have the gap filled." if few else ".")
-    return refuse("slices-missing",
-        f"{many} missing: a gap of {gaps[widest]:.1f} mm after slice {widest + 1} (usual {usual:.1f} mm).",
-        "Sizes and volumes would be wrong.", action, *((FILL,) if few else ()),
-    )  # fmt: skip
+    return make_finding(
+        "slices-missing",
+        *((FILL,) if few else ()),
+        slices=many,
+        gap=gaps[widest],
+        number=widest + 1,
+        usual=usual,
+        remedy=", or have the gap filled" if few else "",
+    )
 
 
 def _completed(points: Points, lost: Sequence[int]) -> Points:
@@ -238,18 +223,11 @@ def _uneven(points: Points) -> Finding | None:
     worst = int(np.argmax(off))
     if off[worst] <= min(OFF_LINE_MM, OFF_LINE_SHARE * float(np.linalg.norm(step))):
         return None
-    return refuse(
-        "slices-uneven",
-        f"The slices are unevenly spaced: slice {worst + 1} lies {off[worst]:.2f} mm from its place.",
-        "Sizes and volumes would be wrong.", "Export the series again with even spacing, or have it straightened.", STRAIGHTEN,
-    )  # fmt: skip
+    return make_finding("slices-uneven", STRAIGHTEN, number=worst + 1, off=off[worst])
 
 
 def _thickness(ordered: Sequence[Slice], step: float) -> Finding | None:
     thickness = ordered[0].thickness_mm
     if thickness is None or not np.isfinite(thickness) or abs(thickness - step) <= THICKNESS_DIFFERS * step:
         return None
-    return note(
-        "thickness-differs", f"Slices are {step:.3g} mm apart and {thickness:.3g} mm thick.",
-        "Sizes are measured with the distance.",
-    )  # fmt: skip
+    return make_finding("thickness-differs", step=step, thickness=thickness)

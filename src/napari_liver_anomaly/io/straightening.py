@@ -13,8 +13,8 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Answer
 from napari_liver_anomaly.io.hounsfield import AIR_HU, BELOW_AIR_HU, to_hounsfield
-from napari_liver_anomaly.io.read_findings import note
 from napari_liver_anomaly.io.source import Source, affine_of
+from napari_liver_anomaly.messages import make_finding
 from napari_liver_anomaly.storage import MAX_AXIS, voxel_bytes
 
 if TYPE_CHECKING:
@@ -182,13 +182,7 @@ def told_straight(plan: Plan, angle: float, widest_mm: float) -> Finding:
     """
     moved = float((plan.aside * np.sqrt((plan.affine[:3, :2] ** 2).sum(axis=0))).max())
     apart = float(np.sqrt((plan.affine[:3, 2] ** 2).sum()))
-    return note(
-        "stack-straightened",
-        f"The stack was straightened: tilt {angle:.3g}°, slices moved by up to {moved:.1f} mm, now {apart:.3g} mm apart "
-        f"(before: up to {widest_mm:.3g} mm).",
-        "You chose it; values between slices are interpolated, and results lie on the new grid.",
-        "Compare small findings with the original slices.",
-    )  # fmt: skip
+    return make_finding("stack-straightened", angle=angle, moved=moved, apart=apart, widest=widest_mm)
 
 
 def told_filled(lost: Sequence[int]) -> Finding:
@@ -206,10 +200,7 @@ def told_filled(lost: Sequence[int]) -> Finding:
     """
     places = [f"{n} after slice {k}" for k, n in enumerate(lost, start=1) if n]
     more = f", and in {len(places) - MOST_LISTED} more places" if len(places) > MOST_LISTED else ""
-    return note(
-        "slices-filled", f"Missing slices were filled in from their neighbours: {', '.join(places[:MOST_LISTED])}{more}.",
-        "You chose it; what lies there is not known.", "Do not rely on findings in these slices.",
-    )  # fmt: skip
+    return make_finding("slices-filled", places=", ".join(places[:MOST_LISTED]), more=more)
 
 
 def unsheared(source: Source) -> Source:

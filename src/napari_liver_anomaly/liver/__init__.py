@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver_findings import about_the_edge
 from napari_liver_anomaly.memory import Ladder, ran_out
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.volume import Volume
 
@@ -29,10 +30,7 @@ __all__ = ["find_liver", "packaged_weights"]
 
 WHOLE_ML = 100.0
 PART_ML = 10.0
-ON_CPU = Finding(
-    level=Level.NOTE, code="liver-on-cpu", what="The liver was found on the CPU (GPU memory full).", meaning="It took longer.",
-    action="Nothing needs to be done.",
-)  # fmt: skip
+ON_CPU = make_finding("liver-on-cpu")
 LARGEST_ML = 8000.0
 SMOOTHEST_HU, GRAINIEST_HU = 1.0, 80.0  # standard deviation in the window from -45 to 160 HU
 
@@ -136,9 +134,5 @@ def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
     """
     findings = about_the_edge(liver)
     if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
-        raise Refusal(
-            "liver-not-found", "No liver was found in this scan.",
-            "It may show another part of the body, lie otherwise than its file says, or be no CT in Hounsfield units.",
-            "Check the scan, or give a liver mask.",
-        )  # fmt: skip
+        raise make_refusal("liver-not-found")
     return liver, findings

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
-from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
 from napari_liver_anomaly.liver.samples import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.networks.liver import LiverNet, LiverNetSettings
 
 if TYPE_CHECKING:
@@ -115,10 +115,7 @@ class Finder:
         """
         card = read_card(path)
         if card.get("key") != KEY:
-            raise UnfitModel(
-                "model-kind", "These weights are not a liver finder.", "The liver cannot be found with them.",
-                "Give a file made by 'liver-anomaly train-liver'.",
-            )  # fmt: skip
+            raise make_refusal("model-kind")
         tensors = read_tensors(path)
         try:
             sizes = [LiverNetSettings.from_dict(card["networks"][name]) for name in ("coarse", "fine")]
@@ -136,10 +133,7 @@ class Finder:
                     raise TypeError(name)  # not the kind that save writes
                 net.load_state_dict(part)
         except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise UnfitModel(
-                "model-shape", "These liver weights do not fit their own card.", "The liver cannot be found with them.",
-                "Fetch or train them again.",
-            ) from error  # fmt: skip
+            raise make_refusal("model-shape") from error
         return made
 
     def find(self, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Answer, Finding, Level, Question
+from napari_liver_anomaly.errors import Answer
 from napari_liver_anomaly.liver.grid import BRIGHTEST_HU, DARKEST_HU, resample
+from napari_liver_anomaly.messages import make_finding, make_refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.volume import Mask, Volume
 
     Bools = NDArray[np.bool_]
 
-CODE = "liver-unlikely"
 SMALLEST_ML, LARGEST_ML = 300.0, 4000.0
 DARKEST, BRIGHTEST = 10.0, 200.0  # median HU: water is 0, and the liver of a magnetic resonance scan is anything
 MOST_UNEVEN_HU = 30.0  # robust standard deviation of means over 6 mm; livers, tumours included, have 6 to 17
@@ -56,15 +57,11 @@ def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> t
     reasons = oddities(volume, liver)
     if not reasons:
         return ()
-    what = f"What was found is unlike a liver: {', and '.join(reasons)}."
-    meaning = "The scan may show another part of the body, or lie otherwise than its file says."
+    words = ", and ".join(reasons)
     if unlikely == "accept":
-        action = "Check its outline and the sides before you rely on the result."
-        return (Finding(level=Level.NOTE, code=CODE, what=what, meaning=meaning, action=action),)
-    raise Question(
-        CODE, what, meaning, "Give a liver mask, or go on if you know that it is the liver.",
-        (Answer(words="Take it for the liver", option="found_liver", value="accept"),),
-    )  # fmt: skip
+        return (make_finding("liver-unlikely-accepted", reasons=words),)
+    accept = Answer(words="Take it for the liver", option="found_liver", value="accept")
+    raise make_refusal("liver-unlikely", accept, reasons=words)
 
 
 def oddities(volume: Volume, liver: Mask) -> list[str]:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_liver_anomaly.device import choose
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import checked
 from napari_liver_anomaly.liver.likely import likely
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.errors import Finding, Refusal
     from napari_liver_anomaly.volume import Volume
 
 INSTALL = 'pip install "napari-liver-anomaly[totalsegmentator]"'
@@ -88,10 +88,7 @@ def find_with_totalsegmentator(
 def _api() -> Any:
     """TotalSegmentator's door, or a refusal that says what is missing."""
     if find_spec("totalsegmentator") is None:
-        raise Refusal(
-            "totalsegmentator-missing", "TotalSegmentator is not installed.", "The liver cannot be found with it.",
-            f"Install it with {INSTALL}, or use '--find-with own'.",
-        )  # fmt: skip
+        raise make_refusal("totalsegmentator-missing", command=INSTALL)
     folder = Path(import_module("totalsegmentator.config").get_weights_dir())
     if not all(any(folder.glob(pattern)) for pattern in FAST.values()):
         raise _no_weights()
@@ -99,11 +96,7 @@ def _api() -> Any:
 
 
 def _no_weights() -> Refusal:
-    return Refusal(
-        "totalsegmentator-weights", "TotalSegmentator's weights are not on this computer.",
-        "The liver cannot be found with it, and this program fetches nothing from the network.",
-        "Fetch them yourself with 'totalseg_download_weights -t total_fast', or use '--find-with own'.",
-    )  # fmt: skip
+    return make_refusal("totalsegmentator-weights")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import find_liver
 from napari_liver_anomaly.liver.schedule import LiverSchedule
 from napari_liver_anomaly.liver.training import PHANTOM_SEEDS, lessons_from, train_finder
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice
 
 if TYPE_CHECKING:
@@ -82,10 +83,10 @@ def train_liver(
     """
     job = job or Job()
     cases = {case.name: case for case in find_cases(folder)}
-    _demand_names(list(without), cases, "Check --without.")
+    _demand_names(list(without), cases, "--without")
     kept = [case for name, case in cases.items() if name not in without]
     if not kept:
-        raise Refusal("no-cases", "No case is left to learn from.", "Nothing was trained.", "Leave fewer out.")
+        raise make_refusal("no-cases-left")
     return _train(lessons_from(kept, job), path, schedule or LiverSchedule(), seed, about, command, metrics, job, start)
 
 
@@ -169,7 +170,7 @@ def cross_validate_liver(
     job, schedule = job or Job(), schedule or LiverSchedule()
     cases = {case.name: case for case in find_cases(folder)}
     named = [name for fold in folds for name in fold]
-    _demand_names(named, cases, "Name every case of the folder at most once.")
+    _demand_names(named, cases, "--fold")
     measured: list[dict[str, Any]] = []
     trained: list[dict[str, Any]] = []
     for number, names in enumerate(folds, start=1):
@@ -239,10 +240,8 @@ def _is_trained(path: Path, cases: Sequence[Case], schedule: LiverSchedule, seed
     return bool(learned == ([case.name for case in cases], list(PHANTOM_SEEDS), seed, schedule.to_dict()))
 
 
-def _demand_names(names: Sequence[str], cases: dict[str, Case], action: str) -> None:
+def _demand_names(names: Sequence[str], cases: dict[str, Case], option: str) -> None:
     """Refuse names that are unknown or stand twice."""
     odd = sorted({name for name in names if name not in cases or names.count(name) > 1})
     if odd:
-        raise Refusal(
-            "case-unknown", f"These cases are named twice, or are not in the folder: {', '.join(odd)}.", "Nothing was trained.", action,
-        )  # fmt: skip
+        raise make_refusal("case-unknown", cases=", ".join(odd), option=option)

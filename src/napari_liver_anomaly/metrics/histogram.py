@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import InvalidNumbers
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +89,7 @@ def require_usable(score: NDArray[np.generic]) -> None:
     if score.dtype == np.float16:
         raise TypeError("Scores in float16 tie and overflow; give float32 or uint8.")
     if np.issubdtype(score.dtype, np.inexact) and not np.isfinite(score).all():
-        raise InvalidNumbers(
-            "score-not-finite", "Some scores are not numbers.", "No ranking can be made of them.",
-            "Check the model that made them.",
-        )  # fmt: skip
+        raise make_refusal("score-not-finite")
 
 
 def bounds(lesion: Numbers, other: Numbers) -> dict[str, tuple[float, float]]:

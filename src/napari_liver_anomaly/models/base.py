@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from napari_liver_anomaly import checkpoint
-from napari_liver_anomaly.errors import UnfitModel, WrongSetting
+from napari_liver_anomaly.errors import WrongSetting
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.settings import Settings
@@ -361,10 +362,7 @@ class Model(ABC):
             with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
                 planned = cls(plan)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, WrongSetting) as error:
-            raise UnfitModel(
-                "model-card", f"The card of {file} does not describe a model of this version.",
-                "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
-            ) from error  # fmt: skip
+            raise make_refusal("model-card", file=file) from error
         wanted = {
             name: (value.shape, value.dtype)
             for name, value in planned.tensors().items()
@@ -373,10 +371,7 @@ class Model(ABC):
         there = {name: (value.shape, value.dtype) for name, value in tensors.items()}
         odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
-            raise UnfitModel(
-                "model-tensors", f"{len(odd)} tensors of {file} do not fit its card, first {odd[0][:60]!r}.",
-                "The weights belong to another network.", "Fetch or train the model again.",
-            )  # fmt: skip
+            raise make_refusal("model-tensors", count=len(odd), file=file, first=odd[0][:60])
         model = cls(plan, seed=seed)
         for part, network in model.networks.items():
             if part == without:

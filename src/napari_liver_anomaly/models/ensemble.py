@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly import checkpoint
-from napari_liver_anomaly.errors import UnfitModel
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.base import Prediction, narrowed, widened
 from napari_liver_anomaly.models.two_stage import TwoStage, predict_together
 from napari_liver_anomaly.storage import hash_of
@@ -65,10 +65,7 @@ class Ensemble:
 
     def __init__(self, members: Sequence[TwoStage], *, mirror: bool = True, shown: int = 0) -> None:
         if shown not in range(len(members)):
-            raise UnfitModel(
-                "ensemble-empty", "No model is left that scores.", "No tumour could be found with it.",
-                "Give at least one model that is not for restoration only.",
-            )  # fmt: skip
+            raise make_refusal("ensemble-empty")
         self.members = tuple(members)
         # Seeds of a segmenter usually share their restorer: it is then kept and run once.
         for place, member in enumerate(self.members):
@@ -159,10 +156,7 @@ class Ensemble:
             When the members see a scan at several scales: each of the :attr:`scales` scores its own slices.
         """
         if any(member.prepare != self.prepare for member in self.members):
-            raise UnfitModel(
-                "ensemble-mixed", "These models do not see a scan in the same way.", "One batch of slices cannot be right for all.",
-                "Search a whole scan with them.",
-            )  # fmt: skip
+            raise make_refusal("ensemble-mixed")
         found = predict_together(self.members, images, liver_mask, self.scorers)
         if self.mirror:
             flipped, mirrored = np.ascontiguousarray(images[..., ::-1]), np.ascontiguousarray(liver_mask[..., ::-1])
@@ -225,10 +219,7 @@ class Ensemble:
         abouts = card.get("members") if card.get("key") == KEY else None
         shown = card.get("shown", 0)
         if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or not _below(shown, max(len(abouts), 1)):
-            raise UnfitModel(
-                "model-card", f"The card of {path.name} does not describe a model of this version.",
-                "Its settings cannot be trusted to mean the same.", "Use the version that wrote it, or train again.",
-            )  # fmt: skip
+            raise make_refusal("model-card", file=path.name)
         parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
         for name, value in tensors.items():
             number, _, rest = name.partition(".")

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from napari_liver_anomaly.errors import NotWritten, Refusal, UnfitModel
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.storage import hash_of, replacing
 
 VARIABLE = "LIVER_ANOMALY_MODELS"
@@ -78,27 +78,17 @@ def install(source: str | Path, name: str = "", *, replace: bool = False) -> str
     path = path_of(source)
     name = name or path.stem
     if not FIT.fullmatch(name):
-        raise NotWritten(
-            "name-unfit", f"{name[:40]!r} cannot be the name of a model.", "Nothing was installed.",
-            "Give another with --as: letters, digits, hyphens and underscores.",
-        )  # fmt: skip
+        raise make_refusal("name-unfit", name=name[:40])
     if _one_of(name, packaged()):
-        raise Refusal(
-            "model-packaged", f"A model called {name!r} came with the program.", "Nothing was installed.", "Give another name with --as."
-        )  # fmt: skip
+        raise make_refusal("model-packaged", name=name)
     there = _one_of(name, installed())  # on some systems names that differ in capitals are one file
     if there and not replace:
-        raise Refusal(
-            "model-installed", f"A model called {there!r} is installed already.", "Nothing was installed; that one is untouched.",
-            "Give another name with --as, or --replace.",
-        )  # fmt: skip
+        raise make_refusal("model-installed", name=there)
     model = load(path)
     with replacing(folder() / f"{there or name}{ENDING}") as beside:
         shutil.copyfile(path, beside)
         if hash_of(beside) != model.hash:
-            raise UnfitModel(
-                "model-damaged", f"{path.name} changed while it was copied.", "Nothing was installed.", "Install it when it is whole."
-            )  # fmt: skip
+            raise make_refusal("model-changed", file=path.name)
     return there or name
 
 
@@ -120,20 +110,14 @@ def remove(name: str) -> None:
     from napari_liver_anomaly.models import packaged
 
     if name in packaged():
-        raise Refusal(
-            "model-packaged", f"{name!r} came with the program.", "Nothing was removed.", "Only installed models can be removed."
-        )
+        raise make_refusal("model-packaged", name=name)
     if name not in installed():
-        raise Refusal(
-            "model-missing", f"No installed model is called {name[:40]!r}.", "Nothing was removed.", "See 'liver-anomaly models'."
-        )
+        raise make_refusal("model-not-installed", name=name[:40])
     try:
         (folder() / f"{name}{ENDING}").unlink()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise NotWritten(
-            "not-written", f"{name} was not removed: {reason}.", "It is still installed.", "Close what uses it, or ask who owns the folder."
-        ) from None  # fmt: skip
+        raise make_refusal("not-removed", name=name, reason=reason) from None
 
 
 def _one_of(name: str, names: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.errors import Refusal, UnfitModel
+from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.models.base import Model
@@ -126,10 +126,7 @@ def entry_of(key: str) -> Entry:
     for entry in SYSTEMS:
         if entry.key == key:
             return entry
-    raise Refusal(
-        "system-unknown", f"There is no system called {key[:40]!r}.", "Nothing was trained or measured.",
-        "See 'liver-anomaly-study systems' for their names.",
-    )  # fmt: skip
+    raise make_refusal("system-unknown", name=key[:40])
 
 
 def plan_of(key: str, budget: int) -> Any:
@@ -184,10 +181,7 @@ def class_of(key: str) -> type[Model]:
         When this version knows no such system.
     """
     if key not in MODULES:
-        raise UnfitModel(
-            "model-card", f"The card names a system that this version does not know: {key[:40]!r}.",
-            "Its weights cannot be used.", "Use the version that wrote it, or train again.",
-        )  # fmt: skip
+        raise make_refusal("model-method", method=key[:40])
     return next(kind for kind in _kinds(f"napari_liver_anomaly.models.{MODULES[key]}") if kind.key == key)
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.lesions import box_of
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class DarkRule(Settings):
             box, inside = _box(liver.of(volume, "liver mask"))
             counts += np.histogram(np.clip(self._darkness(volume, box, inside)[inside], -reach, reach), edges)[0]
         if not counts.any():
-            raise Refusal("healthy-none", "There is no healthy liver.", "The rule cannot be set.", "Give scans without tumours.")
+            raise make_refusal("healthy-none")
         above = counts[::-1].cumsum()[::-1] / counts.sum()  # share of voxels at least as dark as each edge
         threshold = float(edges[:-1][above <= false_positive_rate].min(initial=reach))
         return replace(self, threshold_hu=max(round(threshold, 1), 0.0))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -247,9 +247,7 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     """
     planes = np.flatnonzero(liver.any(axis=(1, 2)))
     if planes.size == 0:
-        raise Refusal(
-            "liver-empty", "The liver mask is empty.", "There is no place to search for tumours.", "Draw or load a liver mask."
-        )
+        raise make_refusal("liver-empty")
     height, width = liver.shape[1:]
     if settings.geometry == "field":
         side = max(height, width)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.preprocessing import PreprocessSettings, prepare
 from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe, stacked
 from napari_liver_anomaly.volume import Mask, Volume
@@ -239,9 +239,7 @@ class Synthesis:
         job = job or Job()
         planes = np.flatnonzero(self.liver.voxels.any(axis=(1, 2)))
         if planes.size == 0:
-            raise Refusal(
-                "liver-empty", "The liver mask is empty.", "There is no place for an anomaly.", "Draw or load a liver mask."
-            )
+            raise make_refusal("liver-empty")
         voxels, mask = self.volume.voxels.copy(), np.zeros(self.liver.voxels.shape, dtype=bool)
         for done, z in enumerate(map(int, planes)):
             job.at(PHASE, done, planes.size)

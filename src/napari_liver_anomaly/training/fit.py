@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import choose
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, UnfitModel, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.settings import differing
@@ -230,8 +231,5 @@ def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[HealthyS
     learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
     odd = differing(model.preset.to_dict(), plan.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
     if odd:
-        raise UnfitModel(
-            "restorer-other", f"The restorer of {Path(path).name} was trained with other settings or scans: {', '.join(odd[:8])}.",
-            "Sharing it would mix what the two models have seen.", "Give a model of the same preset and the same scans.",
-        )  # fmt: skip
+        raise make_refusal("restorer-other", file=Path(path).name, settings=", ".join(odd[:8]))
     return model

@@ -18,8 +18,8 @@ import torch
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.device import has_bf16
-from napari_liver_anomaly.errors import InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.stage import Adversary, Batch, Stage
 from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.synthesis.apply import apply_recipe, choose_donor, sample_rng
@@ -275,10 +275,7 @@ def train_stage(
             player.adam.step()
         losses.append(float(loss.detach()))
         if not np.isfinite(losses[-1]):
-            raise InvalidNumbers(
-                "loss-invalid", f"The loss is not a number after {update + 1} updates.", "The weights are spoilt.",
-                "Train again with a smaller learning rate.",
-            )  # fmt: skip
+            raise make_refusal("loss-invalid", steps=update + 1)
         if stage.on_step is not None:
             stage.on_step(update + 1)
         if time.monotonic() - saved > SAVE_EVERY_S:
@@ -371,10 +368,7 @@ class _Unfinished:
         )
         odd = differing(about.get("key"), json.loads(json.dumps(self.key))) or ([] if fits else ["network"])
         if odd:
-            raise UnfitModel(
-                "state-other", f"The unfinished training in {self.path.name} has other settings or scans: {', '.join(odd[:8])}.",
-                "Going on would mix two trainings.", "Remove that file, or train with the settings and scans it was begun with.",
-            )  # fmt: skip
+            raise make_refusal("state-other", file=self.path.name, settings=", ".join(odd[:8]))
         for player, there in zip(self.players, weights, strict=True):
             player.network.load_state_dict(there)
             moments: dict[int, dict[str, Tensor]] = {}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_liver_anomaly.errors import OutOfMemory, Refusal, UnreadableFile
+from napari_liver_anomaly.errors import UnreadableFile
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings, prepare
 from napari_liver_anomaly.storage import memory_budget, opened, replacing, voxel_bytes
 
@@ -140,9 +141,7 @@ def pack_scan(
 
     where = np.argwhere(liver)
     if not where.size:
-        raise Refusal(
-            "liver-empty", "A liver mask is empty.", "The scan cannot be used for training.", "Leave it out or mend its mask."
-        )
+        raise make_refusal("training-mask-empty")
     margin = [int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm]
     low = np.maximum(where.min(axis=0) - margin, 0)
     high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
@@ -212,10 +211,7 @@ def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
             _demand_small(file)
             return tuple(_unpack(number, about, file) for number, about in enumerate(_header(file)["scans"]))
     except (UnreadableFile, *DAMAGE):
-        raise UnreadableFile(
-            "healthy-unreadable", "This is not a readable file of healthy livers.",
-            "Nothing can be trained from it.", "Make it again with 'liver-anomaly prepare'.",
-        ) from None  # fmt: skip
+        raise make_refusal("healthy-unreadable") from None
 
 
 def _demand_small(file: zipfile.ZipFile) -> None:
@@ -224,10 +220,7 @@ def _demand_small(file: zipfile.ZipFile) -> None:
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
         raise ValueError("packing")
     if sum(member.file_size for member in members) > memory_budget():
-        raise OutOfMemory(
-            "healthy-too-large", "This file of healthy livers does not fit into memory.",
-            "Training from it could stop the computer.", "Close other programs, or pack fewer scans into one file.",
-        )  # fmt: skip
+        raise make_refusal("healthy-too-large")
 
 
 def _header(file: zipfile.ZipFile) -> dict[str, Any]:
@@ -318,10 +311,7 @@ def slices_of(scans: Iterable[HealthyScan], settings: PreprocessSettings) -> Hea
         images.extend(slices.images)
         liver_masks.extend(slices.liver_mask)
     if not stacks:
-        raise Refusal(
-            "healthy-none", "There is no healthy liver slice in these scans.", "Nothing can be learned from them.",
-            "Add scans with liver masks and without tumours.",
-        )  # fmt: skip
+        raise make_refusal("healthy-none")
     return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm)
 
 

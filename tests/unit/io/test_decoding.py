@@ -42,7 +42,7 @@ def test_packed_slices(packed):
 
 def test_a_missing_decoder_is_named_with_its_install_line(packed, monkeypatch):
     monkeypatch.setattr(pixels, "decoder_is_there", lambda syntax: False)
-    with pytest.raises(UnreadableFile, match=r"compressed as RLE.*python -m pip install pylibjpeg pylibjpeg-rle$"):
+    with pytest.raises(UnreadableFile, match=r"compressed as RLE.*'python -m pip install pylibjpeg pylibjpeg-rle'\.$"):
         read(packed)
 
 
@@ -58,7 +58,7 @@ def test_a_missing_decoder_is_named_with_its_install_line(packed, monkeypatch):
 )
 def test_every_codec_has_its_install_line(monkeypatch, syntax, told):
     monkeypatch.setattr(pixels, "decoder_is_there", lambda syntax: False)
-    assert pixels.undecodable(syntax).action.endswith(told)
+    assert pixels.undecodable(syntax).action.endswith(f"{told}'.")
 
 
 def test_a_syntax_that_nobody_knows():

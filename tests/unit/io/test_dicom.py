@@ -85,7 +85,7 @@ def test_calibration_that_is_none(tmp_path, slope, code):
 
 
 def test_values_that_are_no_hounsfield_units(tmp_path):
-    assert refused(dicom_series(tmp_path / "case", tags={"RescaleType": "OD"})) == "values-not-hu"
+    assert refused(dicom_series(tmp_path / "case", tags={"RescaleType": "OD"})) == "series-not-hu"
     assert same(dicom_series(tmp_path / "case", tags={"RescaleType": "HU"})) == ()
 
 

@@ -76,7 +76,7 @@ def test_without_its_weights_nothing_is_fetched(volume, fake) -> None:
 
 def test_the_liver_comes_back_on_the_grid_of_the_scan(volume, fake, tmp_path) -> None:
     with_weights(tmp_path)
-    with pytest.raises(Question, match="unlike a liver"):
+    with pytest.raises(Question, match="does not look like a liver"):
         adapter.find_with_totalsegmentator(volume, device="cpu")
     fake.calls.clear()
     liver, findings = adapter.find_with_totalsegmentator(volume, device="cpu", unlikely="accept")
@@ -84,7 +84,7 @@ def test_the_liver_comes_back_on_the_grid_of_the_scan(volume, fake, tmp_path) ->
     expected[2:9, 3:8, 2:7] = True
     np.testing.assert_array_equal(volume.geometry.to_source(liver.voxels), expected)
     assert liver.scan == volume.identity
-    assert [finding.code for finding in findings] == ["liver-unlikely"]
+    assert [finding.code for finding in findings] == ["liver-unlikely-accepted"]
     ((_, output, words),) = fake.calls
     assert output is None
     assert words["roi_subset"] == ["liver"]
