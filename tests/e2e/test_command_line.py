@@ -248,6 +248,7 @@ def test_info_and_quiet_without_a_terminal(capfd):
     )
     assert "standard" in done.stdout
     assert "blobs" in done.stdout
+    assert "research use only" in done.stdout
     assert done.stderr == ""
 
 

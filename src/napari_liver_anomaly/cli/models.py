@@ -14,6 +14,11 @@ from napari_liver_anomaly.settings import setting
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
+LICENCE = (
+    "Licence: BSD 3-Clause for the program. Models trained on patient scans are for research use only, under the terms of the data sets that "
+    "their cards name (LICENSE.md beside the weights)."
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelsVerb(Verb):
@@ -36,6 +41,7 @@ class ModelsVerb(Verb):
             size = path_of(name).stat().st_size / 1e6
             say(f"{name}{kind}: {card.name() or card.key}, {card.parameters:,} parameters, {size:.1f} MB.")
         say(f"Models of your own: {len(own)}, in {folder()}.")
+        say(LICENCE)
         say(NOT_A_MEDICAL_DEVICE)
 
 
@@ -84,4 +90,5 @@ class InfoVerb(Verb):
         say(f"models: {', '.join(names()) or 'none'}")
         for name, recipe in RECIPES.items():
             say(f"recipe {name}: {(recipe.__doc__ or '').splitlines()[0]}")
+        say(LICENCE)
         say(NOT_A_MEDICAL_DEVICE)
