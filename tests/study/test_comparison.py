@@ -168,7 +168,7 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
 
     out = str(tmp_path)
-    rest = ["--data", out, "--fold", "a", "b", "--fold", "c", "--budget", "2", "--out", out]
+    rest = ["--data", out, "--fold", "a", "b", "--fold", "c", "--budget", "4", "--out", out]
     assert main(["run", "--only", "random-shape", "--dataset", "patients", "--device", "cpu", *rest]) == 0
     assert "Runs asked for: 2; done now: 2" in capsys.readouterr().out
     box = np.zeros((6, 24, 24), bool)
@@ -180,8 +180,8 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     model = load(tmp_path / "models" / "random-shape.safetensors")
     assert [scan["name"] for scan in model.card["data"]["scans"]] == ["c", "d"] and model.card["system"] == "random-shape"
     assert model.card["command"].endswith("--without a b") and 0 < model.card["synthetic"]["held_out_family"]["threshold"] <= 1
-    whole = load(folder.model(Run("patients", "random-shape", 1, 0, 2)))
-    sizes = [folder.model(Run("patients", "random-shape", 1, 0, 2)), tmp_path / "models" / "random-shape.safetensors"]
+    whole = load(folder.model(Run("patients", "random-shape", 1, 0, 4)))
+    sizes = [folder.model(Run("patients", "random-shape", 1, 0, 4)), tmp_path / "models" / "random-shape.safetensors"]
     assert sizes[1].stat().st_size < 0.6 * sizes[0].stat().st_size
     one = case("a")
     assert score_case(model, one)[0] == pytest.approx(score_case(whole, one)[0], abs=0.01)
