@@ -28,7 +28,7 @@ def export(run: Run, folder: RunFolder, scans: Sequence[HealthyScan], to: Path, 
     packed = {scan.name: scan for scan in scans}
     if lost := sorted(set(names) - set(packed)):
         raise make_refusal("case-names-missing", cases=", ".join(lost))
-    words = ["liver-anomaly", "train", "--healthy", "HEALTHY", "--preset", run.key, "--budget", str(run.budget)]
+    words = ["liver-anomaly", "train", "--healthy", "HEALTHY", "--config", run.key, "--budget", str(run.budget)]
     words += ["--seed", str(run.seed), "--without", *(one.name for one in test)]
     card = card_of(
         model, [packed[name] for name in names], training=model.card["training"],

@@ -218,7 +218,7 @@ def test_a_system_of_the_list_is_trained_installed_and_used_by_name(sample, tmp_
     packed, model, out = tmp_path / "healthy.npz", tmp_path / "draem.safetensors", tmp_path / "out"
     assert main(["prepare", str(sample), "--out", str(packed)]) == 0
     (tmp_path / "draem.unfinished.stage3.safetensors").write_bytes(b"")
-    words = ["train", "--healthy", str(packed), "--preset", "draem", "--device", "cpu", "--out", str(model)]
+    words = ["train", "--healthy", str(packed), "--config", "draem", "--device", "cpu", "--out", str(model)]
     assert main([*words, "--budget", "4", "--batch", "2"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {packed.name, model.name}
     from napari_liver_anomaly.checkpoint import read_card
@@ -226,7 +226,7 @@ def test_a_system_of_the_list_is_trained_installed_and_used_by_name(sample, tmp_
     card = read_card(model)
     assert (card["key"], card["system"]) == ("draem", "draem")
     assert card["training"]["stage_1"]["steps"] == 4 and card["settings"]["schedule"]["batch"] == 2
-    assert "--preset draem --budget 4" in card["command"]
+    assert "--config draem --budget 4" in card["command"]
     assert card["synthetic"]["held_out_family"] and card["synthetic"]["restoration"]
     assert main(["install", str(model), "--as", "mine"]) == 0
     scan = [f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--device", "cpu"]
@@ -236,8 +236,8 @@ def test_a_system_of_the_list_is_trained_installed_and_used_by_name(sample, tmp_
 
 def test_a_budget_is_for_systems_and_not_for_presets(sample, tmp_path, capsys):
     words = ["train", "--healthy", str(sample), "--budget", "4", "--out", str(tmp_path / "x.safetensors")]
-    assert "--budget" in refuse([*words, "--preset", "compact"], capsys, tmp_path / "x.safetensors")
-    for odd in (["--preset", "dark-rule"], ["--preset", "draem", "--budget", "1"]):
+    assert "--budget" in refuse([*words, "--config", "compact"], capsys, tmp_path / "x.safetensors")
+    for odd in (["--config", "dark-rule"], ["--config", "draem", "--budget", "1"]):
         with pytest.raises(SystemExit):
             main([*words, *odd])
 

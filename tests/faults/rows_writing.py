@@ -767,7 +767,7 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
         "2",
         "--crop-px",
         "32",
-        "--preset",
+        "--config",
         "compact",
         "--device",
         "cpu",

@@ -29,7 +29,9 @@ class CrossValidateVerb(TrainingVerb):
     livers: Path | None = setting(
         None, word="DIR", help="Liver models of the same folds (cross-validate-liver): measure in the found liver, too."
     )
-    also: Path | None = setting(None, word="DIR", help="Models of another preset for the same folds, measured alone and fused.")
+    also: Path | None = setting(
+        None, word="DIR", help="Models of another configuration for the same folds, measured alone and fused."
+    )
     jobs: int = setting(1, low=1, help="Cases measured at once.")
     only: int | None = setting(None, low=1, word="NUMBER", help="Train the models of this fold and measure nothing.")
     out: Path = setting(REQUIRED, help="JSON file to write.")

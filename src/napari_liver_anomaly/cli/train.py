@@ -50,7 +50,9 @@ class TrainingVerb(Verb):
     """A verb that trains models on healthy livers."""
 
     healthy: tuple[Path, ...] = setting(REQUIRED, help="Files made by 'prepare', or folders of cases.")
-    preset: str = setting("standard", choices=PRESETS, word="NAME", help=f"What the model is: {', '.join(PRESETS)}.")
+    config: str = setting(
+        "standard", was="preset", choices=PRESETS, word="NAME", help=f"What the model is: {', '.join(PRESETS)}."
+    )
     seed: int = setting(0, low=0, help="Decides every random choice.")
     device: Device = setting("auto", help="Where to compute.")
     title: str = setting("", word="TEXT", help="One line for lists of models, kept in the model's card.")
@@ -58,10 +60,10 @@ class TrainingVerb(Verb):
     schedule: dict[str, Any] = changes_of(Schedule)
 
     def configured(self) -> Preset:
-        """Give the preset that ``--preset`` names, changed by the flags of the schedule."""
+        """Give the preset that ``--config`` names, changed by the flags of the schedule."""
         from napari_liver_anomaly.models.two_stage import PRESETS
 
-        preset = PRESETS[self.preset]
+        preset = PRESETS[self.config]
         return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, **self.schedule))
 
 
@@ -76,16 +78,16 @@ def healthy_scans(paths: tuple[Path, ...], job: Job) -> list[Any]:
 class TrainVerb(TrainingVerb):
     """Train a model on healthy livers."""
 
-    preset: str = setting(
-        "standard", choices=(*PRESETS, *METHODS), word="NAME",
+    config: str = setting(
+        "standard", was="preset", choices=(*PRESETS, *METHODS), word="NAME",
         help=f"What the model is: {', '.join(PRESETS)}; or a system of 'liver-anomaly-study systems'.",
     )  # fmt: skip
     budget: int | None = setting(
         None, low=4, word="STEPS",
-        help=f"Steps in all, for a system of 'liver-anomaly-study systems'; not for presets with a length of their own. Default {BUDGET}.",
+        help=f"Steps in all, for a system of 'liver-anomaly-study systems'; not for configurations whose stages have their own. Default {BUDGET}.",
     )  # fmt: skip
     restorer: Path | None = setting(
-        None, word="FILE", help="Take the restorer of this model, of the same preset and scans; train the segmenter."
+        None, word="FILE", help="Take the restorer of this model, of the same configuration and scans; train the segmenter."
     )
     without: tuple[str, ...] = setting((), word="NAME", help="Cases to leave out, by name or identity.")
     metrics: Path | None = setting(None, help="JSON of an evaluation, whose summary is kept in the model's card.")
@@ -113,12 +115,12 @@ class TrainVerb(TrainingVerb):
         """Give the preset or the plan of a system, and the system's key; a name of both is the preset until ``--budget`` is said."""
         from napari_liver_anomaly.models.registry import plan_of
 
-        if self.preset in PRESETS and not (self.budget and any(entry.key == self.preset for entry in SYSTEMS)):
+        if self.config in PRESETS and not (self.budget and any(entry.key == self.config for entry in SYSTEMS)):
             if self.budget:
-                raise make_refusal("budget-preset", preset=self.preset)
+                raise make_refusal("budget-preset", preset=self.config)
             return self.configured(), ""
-        plan = plan_of(self.preset, self.budget or BUDGET)
-        return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, **self.schedule)), self.preset
+        plan = plan_of(self.config, self.budget or BUDGET)
+        return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, **self.schedule)), self.config
 
     def command(self) -> str:
         """Say how the model can be trained again; folders and files of scans get numbers, for their names may be those of patients."""
@@ -132,7 +134,7 @@ class CombineVerb(Verb):
     """Put several trained models into one file: an ensemble."""
 
     models: tuple[Path, ...] = setting(
-        REQUIRED, positional=True, help="Files made by 'train' with one preset, other seeds or other scans."
+        REQUIRED, positional=True, help="Files made by 'train' with one configuration, other seeds or other scans."
     )
     title: str = setting("", word="TEXT", help="One line for lists of models, kept in the model's card.")
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the model's card.")
