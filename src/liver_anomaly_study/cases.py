@@ -76,7 +76,7 @@ def patients(folder: str | Path, settings: PreprocessSettings, cache: str | Path
         cases = find_cases(folder)
         for number, case in enumerate(cases):
             job.at("Reading the scans", number, len(cases))
-            volume, _ = read(case.ct)
+            volume = read(case.ct)
             tumours = read_mask(case.tumours, volume, may_be_empty=True) if case.tumours else None
             yield case_of(case.name, volume, read_mask(case.liver, volume), tumours, settings)
 

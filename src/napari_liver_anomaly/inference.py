@@ -188,11 +188,11 @@ def _loaded(model: Any, job: Job) -> Any:
 
 def _found(volume: Volume, find: Callable[..., Mask] | None, device: str, job: Job) -> Mask:
     """Find the liver, and remember that it was found."""
-    if find is not None:
-        return replace(find(volume, device=device, job=job), found=True)
-    from napari_liver_anomaly.liver import find_liver
+    if find is None:
+        from napari_liver_anomaly.liver import find_liver
 
-    return find_liver(volume, device=device, job=job)[0]
+        find = find_liver
+    return replace(find(volume, device=device, job=job), found=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

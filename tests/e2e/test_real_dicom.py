@@ -50,10 +50,11 @@ def test_sound_series(unzipped, name, words, notes):
     picture = one.thumbnail()
     assert picture.shape == (64, 64)
     assert 10 < picture.mean() < 120
-    volume, findings = read(folder)
+    volume = read(folder)
+    findings = volume.findings
     assert volume.geometry.spacing_mm == pytest.approx(one.spacing_mm)
     assert [finding.code for finding in findings] == notes
-    after, _ = read(folder, ReadOptions(tilt="straighten", gaps="fill"))  # nothing to mend, nothing changed
+    after = read(folder, ReadOptions(tilt="straighten", gaps="fill"))  # nothing to mend, nothing changed
     np.testing.assert_array_equal(after.voxels, volume.voxels)
 
 
@@ -66,7 +67,8 @@ def test_a_tilted_series_is_straightened_on_request(unzipped, capsys):
     told = capsys.readouterr()
     assert "--tilt straighten" in told.out + told.err
     assert not (folder.parent / "out").exists()
-    volume, findings = read(folder, ReadOptions(tilt="straighten"))
+    volume = read(folder, ReadOptions(tilt="straighten"))
+    findings = volume.findings
     assert volume.voxels.shape == (37, 611, 512)
     assert volume.geometry.spacing_mm == pytest.approx((4.0025, 0.488, 0.488), abs=1e-3)
     assert [finding.code for finding in findings] == ["stack-straightened"]

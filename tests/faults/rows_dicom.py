@@ -59,7 +59,8 @@ def voxels_of(volume: Volume) -> NDArray[Any]:
 
 def same(path: Path, answers: ReadOptions | None = None, wanted: NDArray[Any] | None = None) -> list[str]:
     """HU and place are those of the builder; gives the notes' codes."""
-    volume, notes = read(path, answers)
+    volume = read(path, answers)
+    notes = volume.findings
     np.testing.assert_array_equal(voxels_of(volume), ct() if wanted is None else wanted)
     place = [[-0.7, 0, 0, 5], [0, -0.8, 0, 7], [0, 0, 2, 30], [0, 0, 0, 1]]
     np.testing.assert_allclose(volume.geometry.source_affine, place, atol=1e-9)
@@ -92,7 +93,7 @@ def every_missing_slice_is_noticed(kit: Kit) -> None:
     for lost in range(11):
         folder = dicom_series(fresh(kit, "case"), drop=[lost])
         if lost in (0, 10):  # nothing can tell that it ever was there: a shorter stack, every slice in its place
-            volume, _ = read(folder)
+            volume = read(folder)
             np.testing.assert_array_equal(voxels_of(volume), np.delete(ct(), lost, axis=2), err_msg=f"slice {lost}")
             assert volume.geometry.source_affine[2, 3] == pytest.approx(32 if lost == 0 else 30)
             continue
@@ -102,7 +103,8 @@ def every_missing_slice_is_noticed(kit: Kit) -> None:
         assert [answer.flag for answer in told.answers] == ["--gaps fill"]
         wanted = ct()
         wanted[..., lost] = np.rint((wanted[..., lost - 1].astype(float) + wanted[..., lost + 1]) / 2)
-        volume, notes = read(folder, FILL)
+        volume = read(folder, FILL)
+        notes = volume.findings
         np.testing.assert_array_equal(voxels_of(volume), wanted, err_msg=f"filled {lost}")
         assert volume.geometry.source_affine[2].tolist() == pytest.approx([0, 0, 2, 30])
         assert [note.what for note in notes] == [f"Missing slices were filled in from their neighbours: 1 after slice {lost}."]
@@ -111,7 +113,7 @@ def every_missing_slice_is_noticed(kit: Kit) -> None:
 @row(5)
 def images_of_another_kind_are_left_out(kit: Kit) -> None:
     """A localizer or a report lies under the same series: it would be mixed into the stack."""
-    alone, _ = read(dicom_series(fresh(kit, "alone")))
+    alone = read(dicom_series(fresh(kit, "alone")))
     folder = dicom_series(fresh(kit, "case"), scout=True)
     report = {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"], "SOPInstanceUID": "1.2.3.1.77"}
     dicom_series(folder, ct()[..., :1], names=["report"], tags=report)
@@ -120,7 +122,8 @@ def images_of_another_kind_are_left_out(kit: Kit) -> None:
     structured = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.67", "Modality": "SR", "SOPInstanceUID": "1.2.3.1.79"}
     dicom_series(folder, ct()[..., :1], names=["structured"], tags=structured)
     for path in (folder, folder / "slice04.dcm"):
-        volume, notes = read(path)
+        volume = read(path)
+        notes = volume.findings
         np.testing.assert_array_equal(volume.voxels, alone.voxels)
         np.testing.assert_array_equal(volume.geometry.affine, alone.geometry.affine)
         (told,) = notes
@@ -171,7 +174,7 @@ def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
     change = {k: {"ContentTime": f"1003{10 + k}", "SOPInstanceUID": f"1.9.1.{k}"} for k in range(11)}
     dicom_series(folder, later, drop=range(5), names=[f"b{k}" for k in range(11)], change=change, remove=["AcquisitionNumber"])
     assert same(folder, ReadOptions(acquisition=1)) == ["acquisition-chosen"]
-    assert read(folder, ReadOptions(acquisition=2))[0].voxels.shape == (6, 16, 16)
+    assert read(folder, ReadOptions(acquisition=2)).voxels.shape == (6, 16, 16)
     # Nothing tells them apart.
     folder = second(dicom_series(fresh(kit, "alike")), later)
     told = doubt_of(folder, ReadOptions(acquisition=1))
@@ -205,7 +208,7 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
             assert (told.level, told.code) == (Level.REFUSE, "slices-uneven"), (k, mm)
             assert f"slice {k + 1} lies 0." in told.what, (k, mm)
             assert [answer.flag for answer in told.answers] == ["--tilt straighten"]
-            assert farthest(read(folder, STRAIGHTEN)[0]) < 0.2, (k, mm)
+            assert farthest(read(folder, STRAIGHTEN)) < 0.2, (k, mm)
     seen = set()
 
     still, apart = [(0.0, 0.0, 0.0)] * 11, [(0.0, 0.0, (-1.0) ** k) for k in range(11)]
@@ -224,12 +227,12 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
         aside = np.arange(11)[:, None] * np.array(drift) + size * np.array(jitter)
         folder = ramp_series(fresh(kit, "drift"), aside, spacing)
         try:
-            volume, _ = read(folder)
+            volume = read(folder)
         except Refusal as refusal:
             seen.add(refusal.finding.code)
             assert refusal.finding.code in ("slices-uneven", "slices-tilted", "slices-missing")
             # In their true places, within the ½ HU that is lost twice to whole numbers.
-            assert farthest(read(folder, ReadOptions(tilt="straighten", gaps="fill"))[0]) < 0.2
+            assert farthest(read(folder, ReadOptions(tilt="straighten", gaps="fill"))) < 0.2
         else:
             seen.add("")
             off = min(0.1, 0.05 * spacing)
@@ -248,7 +251,7 @@ def a_tilted_gantry_is_named(kit: Kit) -> None:
         aside = np.array([(0, 2 * k * np.tan(np.radians(angle)), 0) for k in range(11)])
         folder = ramp_series(fresh(kit, "case"), aside)
         if sideways <= 0.35:
-            volume, _ = read(folder)
+            volume = read(folder)
             last = volume.geometry.source_affine @ (0, 0, 10, 1)
             assert np.abs(last[:3] * (-1, -1, 1) - ORIGIN - (0, sideways, 20)).max() <= 0.35, angle
             continue
@@ -257,7 +260,8 @@ def a_tilted_gantry_is_named(kit: Kit) -> None:
         assert f"tilted by {angle:.3g}°" in told.what
         assert f"shifted sideways by {sideways:.1f} mm" in told.what
         assert [answer.flag for answer in told.answers] == ["--tilt straighten"]
-        volume, notes = read(folder, STRAIGHTEN)
+        volume = read(folder, STRAIGHTEN)
+        notes = volume.findings
         assert farthest(volume) < 0.2, angle
         assert f"tilt {angle:.3g}°" in {note.code: note.what for note in notes}["stack-straightened"]
         assert (voxels_of(volume) > -1024).sum() >= 15 * 16 * 11, angle  # all of the slices is there
@@ -332,7 +336,7 @@ def every_slice_has_its_own_scale(kit: Kit) -> None:
     wanted[..., 6] -= wanted[..., 6] % 2
     assert same(dicom_series(fresh(kit, "case"), wanted, rescale=scales), wanted=wanted) == []
     folder = dicom_series(fresh(kit, "framed"), wanted, rescale=scales)
-    volume, _ = read(enhanced_file(folder, kit.folder / "enhanced" / "a.dcm"))
+    volume = read(enhanced_file(folder, kit.folder / "enhanced" / "a.dcm"))
     np.testing.assert_array_equal(voxels_of(volume), wanted)
     high = ct()
     high[4, 4, 4] = 32767  # stored as 33,791, more than 16 bits with a sign can hold
@@ -342,12 +346,12 @@ def every_slice_has_its_own_scale(kit: Kit) -> None:
     assert told.code == "values-range"  # and not -1,025 HU
     stored = ct() // 2 + 512
     for scaling, hounsfield in (((2.0, -1024.0), 2 * stored - 1024), ((0.5, -3.0), np.rint(stored / 2 - 3))):
-        volume, _ = read(
+        volume = read(
             nifti_file(kit.folder / "a.nii", stored.astype(np.int16), scaling=scaling), ReadOptions(values="hounsfield")
         )
         np.testing.assert_array_equal(voxels_of(volume), hounsfield, err_msg=str(scaling))
     for slope in (0.0, float("nan")):  # in this format: as stored, whatever the intercept
-        volume, _ = read(nifti_file(kit.folder / "a.nii", scaling=(slope, -1024.0)))
+        volume = read(nifti_file(kit.folder / "a.nii", scaling=(slope, -1024.0)))
         np.testing.assert_array_equal(voxels_of(volume), ct(), err_msg=str(slope))
     assert doubt_of(nifti_file(kit.folder / "a.nii", scaling=(1.0, float("inf")))).code == "rescale-invalid"
 
@@ -402,7 +406,8 @@ def only_one_grey_volume_is_read(kit: Kit) -> None:
     assert (told.level, told.code) == (Level.ASK, "many-volumes")
     assert [answer.flag for answer in told.answers] == ["--volume 1", "--volume 2", "--volume 3"]
     for number in (1, 2, 3):
-        volume, notes = read(path, ReadOptions(volume=number))
+        volume = read(path, ReadOptions(volume=number))
+        notes = volume.findings
         np.testing.assert_array_equal(voxels_of(volume), four[..., number - 1])
         assert "volume-chosen" in codes(notes)
     for refused, code in (

@@ -89,7 +89,7 @@ def a_mask_is_never_mirrored_or_turned(kit: Kit) -> None:
         ending = (".nii", ".nrrd", ".mha")[number % 3]
         path = kit.folder / f"scan{ending}"
         nifti_file(path, values, affine) if ending == ".nii" else itk_file(path, values, affine)
-        volume, _ = read(path)
+        volume = read(path)
         about = (order, signs, angles, ending)
         assert np.allclose(volume.geometry.source_affine, affine, atol=1e-3), about
 
@@ -132,7 +132,8 @@ def two_positions_that_disagree_are_asked_about(kit: Kit) -> None:
         if about == "other size":
             assert "2 mm" in caught.finding.what and "2.5 mm" in caught.finding.what
         for name, wanted in (("sform", PLAIN_AFFINE), ("qform", qform)):
-            volume, notes = read(path, ReadOptions(position=name))
+            volume = read(path, ReadOptions(position=name))
+            notes = volume.findings
             assert np.allclose(volume.geometry.source_affine, wanted, atol=1e-4), (about, name)
             assert "position-chosen" in codes_of(notes), (about, name)
             witnessed(write_labels(volume.voxels, volume.geometry, kit.folder / "out.nii"), volume.geometry)
@@ -144,9 +145,10 @@ def two_positions_that_disagree_are_asked_about(kit: Kit) -> None:
 
     slight = PLAIN_AFFINE.copy()
     slight[:3, :3] = turned(0, 0.5, 0) @ PLAIN_AFFINE[:3, :3]
-    volume, notes = read(nifti_file(path, qform=slight))
+    volume = read(nifti_file(path, qform=slight))
+    notes = volume.findings
     assert codes_of(notes) == {"positions-differ"} and np.allclose(volume.geometry.source_affine, PLAIN_AFFINE, atol=1e-5)
-    assert read(nifti_file(path))[1] == ()
+    assert read(nifti_file(path)).findings == ()
 
 
 @row(3)
@@ -167,7 +169,8 @@ def unknown_sides_are_marked_unverified_everywhere(kit: Kit) -> None:
             read(path)
         assert "Left and right are unknown" in caught.finding.what
         assert [answer.flag for answer in caught.finding.answers] == ["--orientation unverified"]
-        volume, notes = read(path, UNVERIFIED)
+        volume = read(path, UNVERIFIED)
+        notes = volume.findings
         assert "orientation-unverified" in codes_of(notes) and not volume.geometry.oriented, path.suffix
         # The findings are deliberately not handed on: the mark must not hang on them.
         out = kit.folder / f"out-{path.suffix}"
@@ -239,7 +242,8 @@ def what_is_no_ct_is_asked_about(kit: Kit) -> None:
             read(path)
         assert "do not look like the Hounsfield units of a CT" in caught.finding.what, about
         assert [answer.flag for answer in caught.finding.answers] == ["--values hounsfield"], about
-        volume, notes = read(path, ReadOptions(values="hounsfield"))
+        volume = read(path, ReadOptions(values="hounsfield"))
+        notes = volume.findings
         assert (
             codes_of(notes) == {"values-taken-as-hu"}
             and np.isin(volume.voxels, np.rint(values * knobs.get("scaling", (1, 0))[0])).all()
@@ -253,9 +257,9 @@ def what_is_no_ct_is_asked_about(kit: Kit) -> None:
         ("smooth", 110, 8),
     ):
         crop = rng.normal(mean, spread, (24, 24, 12)).astype(np.int16)
-        _, notes = read(nifti_file(path, crop))
+        notes = read(nifti_file(path, crop)).findings
         assert codes_of(notes) == {"no-air"}, (about, codes_of(notes))
-    assert read(nifti_file(path))[1] == ()
+    assert read(nifti_file(path)).findings == ()
 
 
 @row(14)
@@ -268,7 +272,8 @@ def padding_is_air(kit: Kit) -> None:
             values[x, y] = value
         return values
 
-    wanted, notes = read(nifti_file(kit.folder / "air.nii", corners(-1024)))
+    wanted = read(nifti_file(kit.folder / "air.nii", corners(-1024)))
+    notes = wanted.findings
     assert notes == ()
     figures = searched(wanted)
     whole = Mask(np.ones(wanted.geometry.shape, bool), wanted.geometry)  # an organ that reaches into the padding
@@ -283,7 +288,8 @@ def padding_is_air(kit: Kit) -> None:
             paths.append(dicom_series(kit.folder / f"dicom{value}", corners(value), signed=True))
         for path in paths:
             about = (value, path.name)
-            volume, notes = read(path)
+            volume = read(path)
+            notes = volume.findings
             assert codes_of(notes) == {"padding"}, about
             assert np.array_equal(np.sort(volume.voxels.ravel()), np.sort(wanted.voxels.ravel())), about
             if path.suffix in (".nii", ".gz"):
@@ -343,13 +349,13 @@ def grainy() -> np.ndarray:
 def bit_rot_is_found_by_the_checksum(kit: Kit) -> None:
     """Damaged gzip: every 997th byte flipped in turn, from several starts; the scan is the same or refused."""
     for path in packed_files(kit.folder, grainy()):
-        whole, sound = path.read_bytes(), read(path)[0]
+        whole, sound = path.read_bytes(), read(path)
         start = len(whole) - len(zlib.compress(grainy().tobytes(order="F"), 1)) if path.suffix != ".gz" else 0
         told = set()
         for place in sorted({*range(0, len(whole), 997), *range(start, len(whole), 211), len(whole) - 1, len(whole) - 5}):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
             try:
-                volume, _ = read(path)
+                volume = read(path)
             except Refusal as refusal:
                 told.add(refusal.finding.code)
             else:
@@ -357,7 +363,7 @@ def bit_rot_is_found_by_the_checksum(kit: Kit) -> None:
                     assert np.array_equal(volume.voxels, sound.voxels), (path.suffix, place)
         assert "file-damaged" in told, path.suffix
         path.write_bytes(whole)
-    volume = read(packed_files(kit.folder, grainy())[0])[0]
+    volume = read(packed_files(kit.folder, grainy())[0])
     mask = nifti_file(
         kit.folder / "mask.nii.gz", np.random.default_rng(0).integers(0, 2, volume.geometry.source_shape).astype(np.uint8)
     )
@@ -401,7 +407,7 @@ def a_file_that_ends_early_is_refused(kit: Kit) -> None:
         for cut in (0, 1, 131):  # no longer to be known as DICOM: a gap, or told as left out where it was an end
             (folder / name).write_bytes(whole[:cut])
             try:
-                _, notes = read(folder)
+                notes = read(folder).findings
             except Refusal:
                 continue
             assert name != "slice05.dcm" and "files-left-out" in codes_of(notes), (name, cut)
@@ -443,12 +449,14 @@ def impossible_sizes_are_refused_and_units_converted(kit: Kit) -> None:
     plain = scanned(kit.folder, "plain.nii")
     for code, factor, word in ((3, 1000.0, "micrometres"), (1, 0.001, "metres")):
         affine = np.diag([factor] * 3 + [1]) @ PLAIN_AFFINE
-        volume, notes = read(nifti_file(path, affine=affine, units=code))
+        volume = read(nifti_file(path, affine=affine, units=code))
+        notes = volume.findings
         assert codes_of(notes) == {"units-converted"} and word in notes[0].what, code
         assert np.allclose(volume.geometry.source_affine, PLAIN_AFFINE, atol=1e-4), code
         assert np.isclose(organ_of(volume).ml, organ_of(plain).ml, rtol=1e-5), code
         witnessed(write_image(volume.voxels, volume.geometry, kit.folder / "out.nii"), plain.geometry)
-    volume, notes = read(nifti_file(path, units=0))
+    volume = read(nifti_file(path, units=0))
+    notes = volume.findings
     assert codes_of(notes) == {"units-unknown"} and volume.geometry.same_grid(plain.geometry)
     for code in (4, 5, 7):
         with refused(("unit", code), "units-strange"):
@@ -483,7 +491,7 @@ def a_matrix_that_is_no_grid_is_refused(kit: Kit) -> None:
             read(metaimage_file(kit.folder / "scan.mha", TransformMatrix=" ".join(f"{v:.9g}" for v in axes.T.ravel())))
     slight = PLAIN_AFFINE.copy()
     slight[1, 2] = 0.02  # a fifth of a voxel over the whole stack
-    volume, _ = read(nifti_file(path, codes=(1, 0), header={"srow_y": slight[1].astype(np.float32)}))
+    volume = read(nifti_file(path, codes=(1, 0), header={"srow_y": slight[1].astype(np.float32)}))
     assert np.isclose(volume.geometry.voxel_ml, 0.7 * 0.8 * 2.0 / 1000)
 
 
@@ -496,12 +504,13 @@ def byte_order_does_not_matter(kit: Kit) -> None:
         values = ct() + (1024 if kind == "<u2" else 0)
         scaling = (1.0, -1024.0) if kind == "<u2" else (1.0, 0.0)
         path = nifti_file(kit.folder / f"other.{ending}", values.astype(kind), order=order, version=version, scaling=scaling)
-        volume, notes = read(path)
+        volume = read(path)
+        notes = volume.findings
         about = (version, order, kind, ending)
         assert volume.identity == plain.identity and notes == (), about
     mask = nifti_file(kit.folder / "mask.nii", (ct() > 20).astype(np.int16), order=">")
     assert np.array_equal(read_mask(mask, plain).voxels, plain.voxels > 20)
-    big = read(nifti_file(kit.folder / "big.nii", order=">"))[0]
+    big = read(nifti_file(kit.folder / "big.nii", order=">"))
     witnessed(write_image(big.voxels, big.geometry, kit.folder / "out.nii"), plain.geometry)
     assert np.array_equal(
         SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(kit.folder / "big.nii"))).T, big.geometry.to_source(big.voxels)
@@ -510,8 +519,8 @@ def byte_order_does_not_matter(kit: Kit) -> None:
         with refused((magic, order), "nifti-pair", kind=UnreadableFile):
             read(nifti_file(kit.folder / "pair.nii", version=version, order=order, header={"magic": magic}))
     data = ct().astype(">i2").tobytes(order="F")
-    assert np.array_equal(read(nrrd_file(kit.folder / "big.nrrd", data, endian="big"))[0].voxels.sum(), plain.voxels.sum())
-    assert read(metaimage_file(kit.folder / "big.mha", data, BinaryDataByteOrderMSB="True"))[0].voxels.sum() == plain.voxels.sum()
+    assert np.array_equal(read(nrrd_file(kit.folder / "big.nrrd", data, endian="big")).voxels.sum(), plain.voxels.sum())
+    assert read(metaimage_file(kit.folder / "big.mha", data, BinaryDataByteOrderMSB="True")).voxels.sum() == plain.voxels.sum()
 
 
 BOMBS = """
@@ -637,7 +646,7 @@ def a_hostile_folder_leads_nowhere(kit: Kit) -> None:
     values = ct()
     dicom_series(home, values[:, :, :8])
     dicom_series(outside, values)  # slices 8 to 10 of the very series: each would be taken if a link were followed
-    sound = read(home)[0]
+    sound = read(home)
     for n in (8, 9, 10):
         (home / f"link{n}.dcm").symlink_to(outside / f"slice{n:02}.dcm")
     (home / "up.dcm").symlink_to("../outside/slice08.dcm")
@@ -655,7 +664,8 @@ def a_hostile_folder_leads_nowhere(kit: Kit) -> None:
     (deep / "slice08.dcm").write_bytes((outside / "slice08.dcm").read_bytes())
     (home / "DICOMDIR").write_bytes((outside / "slice09.dcm").read_bytes().replace(b"slice", b"../ou"))
     assert can_read(home)
-    volume, notes = read(home)
+    volume = read(home)
+    notes = volume.findings
     assert np.array_equal(volume.voxels, sound.voxels), "a file from outside was read"
     assert [note.what for note in notes if note.code == "files-left-out"] == ["Other files in the folder were left out: 11."]
     for name in ("pipe.dcm", "zero.dcm", "loop.dcm", "nothing.dcm"):
@@ -705,22 +715,23 @@ def a_hostile_folder_leads_nowhere(kit: Kit) -> None:
 def other_files_are_told_or_refused(kit: Kit) -> None:
     """Folder with other files, empty folder, empty file, wrong extension: what was skipped, and why."""
     folder = dicom_series(kit.folder / "mixed", names=[f"IM{n}" for n in range(11)])  # no suffix at all
-    plain = read(folder)[0]
-    assert read(folder)[1] == ()
+    plain = read(folder)
+    assert read(folder).findings == ()
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", ".hidden"):
         (folder / name).write_bytes(b"of no interest")
-    assert read(folder)[1] == ()
+    assert read(folder).findings == ()
     (folder / "empty.dcm").write_bytes(b"")
     (folder / "readme.txt").write_text("hello", encoding="utf-8")
     (folder / "short").write_bytes(b"\0" * 50)
     (folder / "picture.jpg").write_bytes(b"\xff\xd8\xff" + bytes(500))
     nifti_file(folder / "scan.nii")
     (folder / "sub").mkdir()
-    volume, notes = read(folder)
+    volume = read(folder)
+    notes = volume.findings
     (note,) = (note for note in notes if note.code == "files-left-out")
     assert volume.identity == plain.identity
     assert "left out: 5." in note.what and "Only ordinary DICOM files" in note.meaning
-    assert read(folder / "IM3")[0].identity == plain.identity
+    assert read(folder / "IM3").identity == plain.identity
 
     empty = kit.folder / "empty"
     empty.mkdir()
@@ -740,7 +751,7 @@ def other_files_are_told_or_refused(kit: Kit) -> None:
     packed, unpacked = nifti_file(kit.folder / "p.nii.gz"), nifti_file(kit.folder / "u.nii")
     for name, source in (("really-packed.nii", packed), ("really-plain.nii.gz", unpacked)):
         (kit.folder / name).write_bytes(source.read_bytes())
-        assert read(kit.folder / name)[0].identity == sound.identity, name
+        assert read(kit.folder / name).identity == sound.identity, name
     swapped = {
         "nifti.dcm": unpacked, "nifti.nrrd": unpacked, "nifti.mha": unpacked, "dicom.nii": folder / "IM0", "dicom.nrrd": folder / "IM0",
         "nrrd.nii": nrrd_file(kit.folder / "n.nrrd"), "mha.nii.gz": metaimage_file(kit.folder / "m.mha"), "nifti.txt": unpacked,
@@ -778,14 +789,14 @@ def odd_paths_work(kit: Kit) -> None:
             nrrd_file(folder / f"{stem}.nrrd"),
             metaimage_file(folder / f"{stem}.mha"),
         ]
-        assert read(scans[0])[0].identity == wanted.identity, about
-        assert all(read(path)[0].voxels.sum() == wanted.voxels.sum() for path in scans[1:]), about
-        assert read(str(scans[0]))[0].identity == wanted.identity, about
+        assert read(scans[0]).identity == wanted.identity, about
+        assert all(read(path).voxels.sum() == wanted.voxels.sum() for path in scans[1:]), about
+        assert read(str(scans[0])).identity == wanted.identity, about
         series = dicom_series(
             folder / f"{stem} series", ct(16, 16, 4), names=[f"{n} {stem[:40]}".replace(".", "_") for n in range(4)]
         )
-        assert read(series)[0].geometry.shape == (4, 16, 16), about
-        volume = read(scans[0])[0]
+        assert read(series).geometry.shape == (4, 16, 16), about
+        volume = read(scans[0])
         result = searched(volume)
         for path in write(result, folder / "out.", inputs=scans)[:3]:
             if about != "no text":  # SimpleITK takes no such name

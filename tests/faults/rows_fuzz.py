@@ -43,7 +43,7 @@ def random_bytes(kit: Kit) -> None:
         path = kit.folder / f"bytes{ending}"
         path.write_bytes(start + data)
         try:
-            volume, _ = read(path)
+            volume = read(path)
         except Refusal:
             return
         finally:

@@ -184,7 +184,8 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
             assert isinstance(refused.value, Question) and "unlike" in str(refused.value), name
             assert [answer.flag for answer in refused.value.finding.answers] == ["--found-liver accept"], name
     assert told["air"] == told["noise"] == "liver-not-found"
-    liver, findings = find_liver(body().volume, device="cpu")
+    liver = find_liver(body().volume, device="cpu")
+    findings = liver.findings
     assert liver.ml > 0 and not findings, "and a liver is found without a question"
     left = Volume(np.ascontiguousarray(body().volume.voxels[:, :, ::-1]), body().volume.geometry)
     with pytest.raises(Refusal):  # mirrored: the liver would lie on the left
@@ -269,7 +270,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
         result = segment(volume, liver, Grey(), device="cpu")
         assert codes(result.findings) == codes(found), name
         kit.patch.setattr(Finder, "find", lambda self, volume, job, liver=liver: certain(liver.voxels.copy()))
-        assert codes(find_liver(volume, device="cpu")[1]) == codes(found), name
+        assert codes(find_liver(volume, device="cpu").findings) == codes(found), name
         if name.endswith("touching"):
             continue
         for way in ("given", "found"):
@@ -443,7 +444,7 @@ def the_same_scan_gives_the_same_answer(kit: Kit) -> None:
         livers = []
         for count in (1, 1, 2):
             torch.set_num_threads(count)
-            livers.append(find_liver(body().volume, device="cpu")[0].voxels)
+            livers.append(find_liver(body().volume, device="cpu").voxels)
         assert np.array_equal(livers[0], livers[1])
         assert np.count_nonzero(livers[0] != livers[2]) <= 1e-3 * np.count_nonzero(livers[0])
     finally:
@@ -499,7 +500,7 @@ def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
 
     kit.patch.setattr(Finder, "find", lambda self, volume, job: Find()(self, volume, job))
     kit.patch.setattr(LiverNet, "to", lambda self, device: self)
-    _, findings = find_liver(body().volume, device="cuda")
+    findings = find_liver(body().volume, device="cuda").findings
     assert [(f.level, f.what) for f in findings] == [(Level.NOTE, "The liver was found on the CPU (GPU memory full).")]
 
 
@@ -671,7 +672,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     voxels[5:8, 36:44, 12:20] = 80  # and one that is below the usual threshold
     scan = Volume(voxels, scan.geometry)
     words = files(kit.folder, scan, Mask(liver.voxels, liver.geometry))
-    volume, _ = read(words[0])
+    volume = read(words[0])
     mask = read_mask(words[2], volume, "liver mask")
     layers = [kind(data, **look) for kind, (data, look, _) in ((Image, scan_layer(volume)), (Labels, liver_layer(mask, volume)))]
     pictures = [snapshot_of(layer) for layer in layers]

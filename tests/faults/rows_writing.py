@@ -191,9 +191,7 @@ def a_mask_one_voxel_off_is_refused(kit: Kit) -> None:
             with refused((about, path.suffix), "mask-grid", kind=WrongGrid) as caught:
                 read_mask(path, volume, "liver mask")
             if path.suffix == ".gz":
-                words = read(nifti_file(kit.folder / "grid.nii", np.pad(values, 0).astype(np.int16) * 50 - 20, affine))[
-                    0
-                ].geometry
+                words = read(nifti_file(kit.folder / "grid.nii", np.pad(values, 0).astype(np.int16) * 50 - 20, affine)).geometry
                 assert str(words) in caught.finding.what and str(volume.geometry) in caught.finding.what, about
         mask = Mask(geometry.to_canonical(values > 0), geometry)
         for verb, use in every_use(volume, mask, kit.folder):
@@ -455,7 +453,7 @@ def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
             use()
     assert regular.read_bytes() == b"a file"
     scan = nifti_file(kit.folder / "scan.nii.gz")
-    volume = read(scan)[0]
+    volume = read(scan)
     liver = write_labels(organ_of(volume).voxels, volume.geometry, kit.folder / "liver.nii.gz")
     words = ["synthesise", str(scan), "--liver", str(liver), "--out"]
     assert main([*words, str(regular / "sub")]) == REFUSED
@@ -493,7 +491,7 @@ def an_input_is_never_written_over(kit: Kit) -> None:
     folder = kit.folder / "data"
     folder.mkdir()
     scan = nifti_file(folder / "a_ct.nii.gz")
-    volume = read(scan)[0]
+    volume = read(scan)
     for word in ("liver", "tumour"):
         write_labels(organ_of(volume).voxels, volume.geometry, folder / f"a_{word}.nii.gz")
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -719,7 +717,8 @@ def nobodys_name_leaves_the_program(kit: Kit) -> None:
 
 def use(path: Path, out: Path, said: list[str], kit: Kit) -> None:
     """Read, search, write and synthesise, by the library and by the command line."""
-    volume, notes = read(path)
+    volume = read(path)
+    notes = volume.findings
     liver_mask = organ_of(volume)
     result = replace(searched(volume, liver_mask), findings=notes)
     write(result, out / "library", inputs=(path,))
@@ -744,7 +743,7 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
     for name in ("a", "b"):
         values = (ct(48, 48, 8) + np.random.default_rng(len(name) + ord(name)).normal(0, 9, (48, 48, 8))).astype(np.int16)
         nifti_file(folder / f"{name}_ct.nii.gz", values, affine, header={"descrip": PLANTED.encode()})
-        volume = read(folder / f"{name}_ct.nii.gz")[0]
+        volume = read(folder / f"{name}_ct.nii.gz")
         write_labels(organ_of(volume).voxels, volume.geometry, folder / f"{name}_liver.nii.gz")
         tumour = np.zeros(volume.geometry.shape, bool)
         tumour[3:5, 20:26, 20:26] = True
@@ -814,7 +813,7 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
     folder = home / f"{PLANTED} broken"
     folder.mkdir()
     sound = nifti_file(folder / f"{PLANTED}.nii.gz")
-    volume = read(sound)[0]
+    volume = read(sound)
     (folder / "empty").mkdir()
     odd = {
         "missing": folder / f"{PLANTED}-none.nii", "cut": nifti_file(folder / "cut.nii.gz", cut=300), "empty": folder / "empty",
@@ -890,7 +889,7 @@ def nothing_ever_reaches_the_network(kit: Kit) -> None:
     for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname"):
         kit.patch.setattr(socket, name, watch)
     scan = nifti_file(kit.folder / "scan.nii.gz", ct(40, 40, 8), np.diag([-1.5, -1.5, 3.0, 1.0]))
-    volume = read(scan)[0]
+    volume = read(scan)
     folder = kit.folder / "cases"
     folder.mkdir()
     (folder / "a_ct.nii.gz").write_bytes(scan.read_bytes())

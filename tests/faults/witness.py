@@ -107,7 +107,7 @@ def organ_of(volume: Volume) -> Mask:
 
 def scanned(folder: Path, name: str = "scan.nii.gz", values: Any = None, affine: Any = PLAIN_AFFINE, **knobs: Any) -> Volume:
     """A small scan, read from a file made for it."""
-    return read(nifti_file(folder / name, ct() if values is None else values, affine, **knobs))[0]
+    return read(nifti_file(folder / name, ct() if values is None else values, affine, **knobs))
 
 
 def searched(volume: Volume, liver: Mask | None = None, **changes: Any) -> Result:

@@ -143,7 +143,7 @@ class Bench:
         if golden.kind == "scan":
             return _scan(path)
         if golden.kind == "mask":
-            return read_mask(path, read(path.parent / "scan.nii")[0], may_be_empty=True)
+            return read_mask(path, read(path.parent / "scan.nii"), may_be_empty=True)
         if golden.kind == "report":
             report = read_report(path)
             return method_table(report) + seeds_line(report) + case_table(report, list(report["summary"])[:1])
@@ -186,7 +186,7 @@ def _scan(path: Path) -> Volume:
     answers = ASK_ALL
     for _ in range(MOST_QUESTIONS):
         try:
-            return read(path, answers)[0]
+            return read(path, answers)
         except Question as question:
             if not question.finding.answers:
                 raise

@@ -75,7 +75,10 @@ class FakeMethod:
         self.at_step: Callable[[int], object] = lambda _: None
         self.calls: list[dict[str, Any]] = []
 
-    def __call__(self, volume: Volume, liver: Mask, method: Any, settings: SegmentSettings, *, device: str, job: Job) -> Result:
+    def __call__(
+        self, volume: Volume, liver: Mask | None, method: Any, settings: SegmentSettings, *, find: Any, device: str, job: Job
+    ) -> Result:
+        liver = replace(find(volume, device=device, job=job), found=True) if liver is None else liver
         self.calls.append({"volume": volume, "liver": liver, "method": method, "settings": settings, "device": device})
         for step in range(self.steps):
             job.at("Searching the liver", step, self.steps)
@@ -90,7 +93,9 @@ class FakeMethod:
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
             lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
             device="cpu", ran_on="Ran on CPU.",
-            timings_s={"total": 0.1}, findings=(*self.findings, *about_pieces(left_out)), left_out=left_out,
+            timings_s={"total": 0.1}, left_out=left_out,
+            findings=tuple(dict.fromkeys((*volume.findings, *liver.findings, *self.findings, *about_pieces(left_out)))),
+            liver_from="found" if liver.found else "given",
         )  # fmt: skip
 
 
@@ -103,12 +108,12 @@ class FakeFinder:
         self.at_step: Callable[[], object] = lambda: None
         self.calls: list[dict[str, Any]] = []
 
-    def __call__(self, volume: Volume, *, device: str = "auto", job: Job | None = None) -> tuple[Mask, tuple[Finding, ...]]:
+    def __call__(self, volume: Volume, *, device: str = "auto", job: Job | None = None) -> Mask:
         self.calls.append({"volume": volume, "device": device})
         job.at("Finding the liver", 0, 1)
         self.at_step()
         job.at("Finding the liver", 1, 1)
-        return Mask(self.voxels.copy(), volume.geometry, volume.identity, self.probability), self.findings
+        return Mask(self.voxels.copy(), volume.geometry, volume.identity, self.probability, self.findings, found=True)
 
 
 @pytest.fixture

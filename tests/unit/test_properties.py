@@ -69,8 +69,8 @@ def test_read_after_write_is_the_same_scan(tmp_path: Path, grid: Geometry, seed:
     hu = np.random.default_rng(seed).integers(-900, 300, grid.source_shape).astype(np.int16)
     hu.flat[:2] = (-1000, 40)  # never a single value
     hu.flat[2:6] = (-80, 20, 60, 90)
-    first = read(nifti_file(tmp_path / "scan.nii", hu, grid.source_affine, version=version, order=order))[0]
-    again = read(write_image(first.voxels, first.geometry, tmp_path / "again.nii.gz"))[0]
+    first = read(nifti_file(tmp_path / "scan.nii", hu, grid.source_affine, version=version, order=order))
+    again = read(write_image(first.voxels, first.geometry, tmp_path / "again.nii.gz"))
     assert np.array_equal(again.voxels, first.voxels) and np.array_equal(first.geometry.to_source(first.voxels), hu)
     assert again.geometry.same_grid(first.geometry)
     labels = (first.voxels > 0) * np.random.default_rng(seed).integers(1, 70000, first.voxels.shape)
@@ -112,10 +112,10 @@ def test_any_flipped_byte_of_a_packed_scan_or_mask_is_equal_or_refused(tmp_path:
     rng = np.random.default_rng(seed)
     hu = rng.integers(-1000, 300, (7, 6, 5)).astype(np.int16)
     scan, mask = nifti_file(tmp_path / "scan.nii.gz", hu), nifti_file(tmp_path / "mask.nii.gz", (hu > 0).astype(np.uint8))
-    volume = read(scan)[0]
+    volume = read(scan)
     sound = read_mask(mask, volume)
     attempts = {
-        scan: lambda: np.array_equal(read(scan)[0].voxels, volume.voxels),
+        scan: lambda: np.array_equal(read(scan).voxels, volume.voxels),
         mask: lambda: np.array_equal(read_mask(mask, volume).voxels, sound.voxels),
     }
     for path, same in attempts.items():

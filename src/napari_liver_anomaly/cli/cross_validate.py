@@ -58,4 +58,4 @@ class CrossValidateVerb(TrainingVerb):
         weights = {
             name: folder / f"liver-fold-{number}.safetensors" for number, fold in enumerate(self.fold, start=1) for name in fold
         }
-        return lambda volume, name: find_liver(volume, weights=weights[name], device=self.device, unlikely="accept")[0]
+        return lambda volume, name: find_liver(volume, weights=weights[name], device=self.device, unlikely="accept")

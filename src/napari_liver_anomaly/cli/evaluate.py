@@ -40,7 +40,7 @@ class EvaluateVerb(Verb):
 
         require_not_an_input(self.out, (self.data, self.model))
         # Whatever is found is measured: a question would count as nothing found.
-        find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")[0]) if self.find_liver else None
+        find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")) if self.find_liver else None
         found = evaluate(
             self.data, load(self.model), cutting(self.cutting), find=find, seen=self.seen, device=self.device, job=job
         )

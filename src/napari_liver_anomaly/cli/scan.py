@@ -32,7 +32,7 @@ class ScanVerb(Verb):
         from napari_liver_anomaly.io import read
 
         job.at("Reading the scan", 0, 1)
-        return read(self.scan, self.reading)[0]
+        return read(self.scan, self.reading)
 
     def find_liver(self, volume: Volume, *, device: str, job: Job) -> Mask:
         """Find the liver with what ``--find-with`` says."""
@@ -40,7 +40,7 @@ class ScanVerb(Verb):
             from napari_liver_anomaly.liver.totalsegmentator import find_with_totalsegmentator as find
         else:
             from napari_liver_anomaly.liver import find_liver as find
-        return find(volume, device=device, job=job, unlikely=self.reading.found_liver)[0]
+        return find(volume, device=device, job=job, unlikely=self.reading.found_liver)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

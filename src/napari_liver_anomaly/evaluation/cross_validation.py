@@ -102,7 +102,7 @@ def cross_validate(
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
             continue
-        held_out = set(names) | {read(cases[name].ct)[0].identity for name in names}
+        held_out = set(names) | {read(cases[name].ct).identity for name in names}
         others = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
         members = []
         for extra in range(0, 100 * seeds, 100):

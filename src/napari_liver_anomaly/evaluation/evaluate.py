@@ -211,7 +211,7 @@ def measure_case(
     if case.tumours is None:
         return "no tumour mask"
     try:
-        volume, _ = read(case.ct)
+        volume = read(case.ct)
         liver = read_mask(case.liver, volume, "liver mask")
         tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
     except Refusal as refusal:

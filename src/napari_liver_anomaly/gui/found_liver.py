@@ -54,10 +54,9 @@ def find_liver_in(
     if find_liver is None:
         preload_torch()
         from napari_liver_anomaly.liver import find_liver
-    mask, findings = find_liver(volume, device=device, job=job)
-    mask = mask.of(volume, "liver mask")
+    mask = find_liver(volume, device=device, job=job).of(volume, "liver mask")
     made = liver_layer(mask, volume, scan.place, f"{scan.name} liver")
-    told = tuple(finding for finding in (AUTOMATIC, *doubts, *findings) if finding.level is not Level.ASK)
+    told = tuple(finding for finding in (AUTOMATIC, *doubts, *mask.findings) if finding.level is not Level.ASK)
     return FoundLiver(scan, mask, made, told, checksum(made[0]))
 
 

@@ -43,7 +43,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
     scan = Path(path if isinstance(path, str) else Path(path[0]).parent)
     try:
-        volume, findings = read(scan)
+        volume = read(scan)
     except Refusal as refusal:
         if not refusal.finding.answers:
             raise
@@ -52,8 +52,8 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         finding = refusal.finding
         raise type(refusal)(finding.code, finding.what, finding.meaning, ASKED_THERE, finding.answers) from None
     _finish_new_layers()
-    _tell([str(finding) for finding in findings if finding.level is Level.ASK])
-    return [scan_layer(volume, findings, scan)]
+    _tell([str(finding) for finding in volume.findings if finding.level is Level.ASK])
+    return [scan_layer(volume, volume.findings, scan)]
 
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

@@ -64,13 +64,13 @@ def read_scans(
         job.at("Loading", n, len(paths))
         given = answers if n == 0 else ASK_ALL
         try:
-            volume, findings = read(path, given)
+            volume = read(path, given)
         except Refusal as refusal:
             if not refusal.finding.answers:
                 raise
             series = _listed(path, job, series_in) if refusal.finding.code == SEVERAL_SERIES else ()
             return Loaded(made, OpenQuestion(refusal.finding, path, given, tuple(paths[n + 1 :]), series))
-        made.append((scan_layer(volume, findings, path), findings))
+        made.append((scan_layer(volume, volume.findings, path), volume.findings))
     return Loaded(made)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.segmentation import SegmentSettings
-    from napari_liver_anomaly.volume import Mask
+    from napari_liver_anomaly.volume import Mask, Volume
 
 EDITED = make_finding("scan-edited")
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
@@ -36,7 +36,7 @@ class Engine:
     load: Callable[[str], Any] | None = None
     names: Sequence[str] | None = None
     write: Callable[..., Any] | None = None
-    find_liver: Callable[..., tuple[Mask, tuple[Finding, ...]]] | None = None
+    find_liver: Callable[..., Mask] | None = None
     series_in: Callable[[Path], Sequence[Any]] | None = None
     card: Callable[[str], dict[str, Any]] | None = None
 
@@ -106,40 +106,26 @@ def search(
     job.at("Preparing the scan", 0, 1)
     volume, findings = volume_of(scan)
     mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
-    automatic = liver is None or (written is not None and checksum(liver.data) == written)
-    load, segment = engine.load, engine.segment
-    job.at("Loading the model", 0, 1)
-    if load is None:
-        preload_torch()
-        from napari_liver_anomaly.models import load
+    if mask is not None and liver is not None and written is not None and checksum(liver.data) == written:
+        mask = replace(mask, found=True, findings=(AUTOMATIC,))
+    found: list[FoundLiver] = []
+
+    def find(volume: Volume, *, device: str, job: Job) -> Mask:
+        found.append(find_liver_in(volume, engine, scan, device, job))
+        way(found[0])
+        return replace(found[0].mask, findings=found[0].findings)
+
+    segment = engine.segment
     if segment is None:
+        preload_torch()
         from napari_liver_anomaly.inference import segment
-    method = load(name)  # before the liver is looked for: a model that cannot be used is said at once
-    located = find_liver_in(volume, engine, scan, device, job) if mask is None else None
-    if located is not None:
-        way(located)
-    about_liver = located.findings if located is not None else ()
-    mask = located.mask if located is not None else mask
-    result = segment(volume, mask, method, settings, device=device, job=job)
-    elsewhere = about_pieces(result.left_out)  # the panel says it beside the threshold, with which it changes
-    notes = [
-        finding
-        for finding in _once((*about_liver, *findings, *result.findings))
-        if finding.level is not Level.ASK and finding not in elsewhere
-    ]
-    about_liver = about_liver or ((AUTOMATIC,) if automatic else ())
-    found = _once((*about_liver, *findings, *result.findings))
-    result = replace(result, findings=found, liver_from="found" if automatic else "given")
+    model = engine.load(name) if engine.load is not None else name
+    result = segment(replace(volume, findings=findings), mask, model, settings, find=find, device=device, job=job)
+    # Pieces left out are said beside the threshold, with which they change; of an automatic liver the user was told when it was found.
+    elsewhere = (*about_pieces(result.left_out), *(() if found else (AUTOMATIC,)))
+    notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding not in elsewhere]
     now, _ = volume_of(scan, copy=False)
-    mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else mask
-    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, mask.voxels):
+    mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else result.liver
+    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, result.liver.voxels):
         notes.append(EDITED)
-    return RunResult(result, scan, tuple(notes), checksum(result.labels), located)
-
-
-def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Keep the first of each kind: both the liver's and the run's may say it."""
-    first: dict[str, Finding] = {}
-    for finding in findings:
-        first.setdefault(finding.code, finding)
-    return tuple(first.values())
+    return RunResult(result, scan, tuple(notes), checksum(result.labels), found[0] if found else None)

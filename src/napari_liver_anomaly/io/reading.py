@@ -34,7 +34,7 @@ LOOKED_AT = 200  # entries of a folder that can_read opens at most
 
 
 @quietly()
-def read(path: str | Path, answers: ReadOptions | None = None) -> tuple[Volume, tuple[Finding, ...]]:
+def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     """Read a CT.
 
     Parameters
@@ -47,10 +47,9 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> tuple[Volume, 
 
     Returns
     -------
-    volume : Volume
-        Hounsfield units, int16, (z, y, x). Its name is the file's or folder's, for the screen only.
-    findings : tuple of Finding
-        Notes to show and store, decisions of the user among them.
+    Volume
+        Hounsfield units, int16, (z, y, x). Its ``findings`` are notes to show and store, decisions of the user among them; its name is the
+        file's or folder's, for the screen only.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> tuple[Volume, 
     padding = air_for_padding(stored)
     notes += _settled(plausible(stored, answers.values))
     findings = (*notes, *((padding,) if padding else ()))
-    return Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path), findings), findings
+    return Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path), findings)
 
 
 @quietly()
@@ -99,7 +98,7 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     Returns
     -------
     Mask
-        In canonical order, knowing its scan.
+        In canonical order, knowing its scan; its ``findings`` are notes about the file.
 
     Raises
     ------
@@ -120,13 +119,13 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     # A mask of a scan without orientation has none, either.
     source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"))
     try:
-        _settled(source.findings)
+        findings = _settled(source.findings)
     except Question as question:
         finding = question.finding  # these questions have no answer for a mask
         raise make_refusal("mask-question", what=what, question=finding.what, meaning=finding.meaning) from None
     geometry = Geometry(source.shape, source.affine, source.oriented)
     voxels = geometry.to_canonical(to_mask(source.load(), source.slope, source.intercept))
-    mask = Mask(voxels.astype(np.bool_, copy=False), geometry).of(volume, what)
+    mask = Mask(voxels.astype(np.bool_, copy=False), geometry, findings=findings).of(volume, what)
     if not may_be_empty and not voxels.any():
         raise make_refusal("mask-empty", what=what)
     return mask

@@ -22,7 +22,6 @@ from napari_liver_anomaly.volume import Mask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.volume import Volume
 
@@ -53,7 +52,7 @@ def find_liver(
     device: str = "auto",
     job: Job | None = None,
     unlikely: Literal["ask", "accept"] = "ask",
-) -> tuple[Mask, tuple[Finding, ...]]:
+) -> Mask:
     """Find the liver, tumours included.
 
     Parameters
@@ -72,9 +71,8 @@ def find_liver(
     Returns
     -------
     Mask
-        One piece on the scan's grid, that knows its scan and how sure the networks are of each voxel.
-    tuple of Finding
-        ``liver-at-edge`` when part of the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same;
+        One piece on the scan's grid, that knows its scan and the probability of each voxel. Its ``findings`` are ``liver-at-edge`` when part of
+        the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same;
         ``liver-on-cpu`` when the graphics card's memory was full.
 
     Raises
@@ -89,15 +87,13 @@ def find_liver(
     """
     from napari_liver_anomaly.device import choose
     from napari_liver_anomaly.liver.finder import Finder
-    from napari_liver_anomaly.liver.likely import likely
 
     ladder = Ladder(choose(device), 1)
     found, share = _search(Finder.load(weights or packaged_weights()), volume, ladder, job or Job())
     if found.any() and not SMOOTHEST_HU < np.clip(volume.voxels[found], -45, 160).std() < GRAINIEST_HU:
         found = np.zeros_like(found)  # water or noise, not tissue
-    liver, findings = checked(Mask(found, volume.geometry, volume.identity, share))
-    findings = (*findings, *likely(volume, liver, unlikely), *((ON_CPU,) if ladder.told else ()))
-    return replace(liver, findings=findings, found=True), findings
+    liver = checked(Mask(found, volume.geometry, volume.identity, share), volume, unlikely)
+    return replace(liver, findings=(*liver.findings, *((ON_CPU,) if ladder.told else ())))
 
 
 def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
@@ -111,28 +107,34 @@ def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[N
         ladder.step_down(finder)  # out here, where the error and all it holds are gone
 
 
-def checked(liver: Mask) -> tuple[Mask, tuple[Finding, ...]]:
-    """Refuse what is no plausible liver, and say what is doubtful about one that is.
+def checked(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> Mask:
+    """Refuse what a program found where it is no plausible liver, ask about one that is unlikely, and note what is doubtful about others.
 
     Parameters
     ----------
     liver : Mask
         As found by a program.
+    volume : Volume
+        The scan.
+    unlikely : {"ask", "accept"}
+        What to do with a liver that is unlike one.
 
     Returns
     -------
     Mask
-        The same.
-    tuple of Finding
-        ``liver-at-edge``, or nothing.
+        The same, marked as found, with its findings.
 
     Raises
     ------
+    Question
+        Code ``liver-unlikely``.
     Refusal
         Code ``liver-not-found``: nothing was found, less than 100 ml that do not touch the edge of the scan, less than 10 ml, or
         more than 8 litres.
     """
+    from napari_liver_anomaly.liver.likely import likely
+
     findings = about_the_edge(liver)
     if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
         raise make_refusal("liver-not-found")
-    return liver, findings
+    return replace(liver, findings=(*findings, *likely(volume, liver, unlikely)), found=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,14 +19,13 @@ import numpy as np
 from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import checked
-from napari_liver_anomaly.liver.likely import likely
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_liver_anomaly.errors import Finding, Refusal
+    from napari_liver_anomaly.errors import Refusal
     from napari_liver_anomaly.volume import Volume
 
 INSTALL = 'pip install "napari-liver-anomaly[totalsegmentator]"'
@@ -36,7 +34,7 @@ FAST = {297: "Dataset297_*", 298: "Dataset298_*"}  # the 3 mm model, and the 6 m
 
 def find_with_totalsegmentator(
     volume: Volume, *, device: str = "auto", job: Job | None = None, unlikely: Literal["ask", "accept"] = "ask"
-) -> tuple[Mask, tuple[Finding, ...]]:
+) -> Mask:
     """Find the liver with TotalSegmentator's 3 mm model.
 
     Parameters
@@ -53,9 +51,8 @@ def find_with_totalsegmentator(
     Returns
     -------
     Mask
-        On the scan's grid.
-    tuple of Finding
-        ``liver-at-edge`` when part of the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same.
+        On the scan's grid. Its ``findings`` are ``liver-at-edge`` when part of
+        the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same.
 
     Raises
     ------
@@ -80,9 +77,7 @@ def find_with_totalsegmentator(
         )
     job.at("Finding the liver", 1, 1)
     voxels = geometry.to_canonical(np.asarray(found.dataobj) > 0)
-    liver, findings = checked(Mask(voxels.astype(bool), geometry, volume.identity))
-    findings = (*findings, *likely(volume, liver, unlikely))
-    return replace(liver, findings=findings, found=True), findings
+    return checked(Mask(voxels.astype(bool), geometry, volume.identity), volume, unlikely)
 
 
 def _api() -> Any:

@@ -60,7 +60,7 @@ def lessons_from(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHAN
     total = len(cases) + len(phantoms)
     for case in cases:
         job.at("Reading the scans", len(made), total)
-        volume, _ = read(case.ct)
+        volume = read(case.ct)
         made.append(lesson(case.name, volume, read_mask(case.liver, volume, "liver mask")))
     for seed in phantoms:
         job.at("Reading the scans", len(made), total)

@@ -204,13 +204,13 @@ def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job:
     dict
         ``dice`` 0…1 (0 when none was found), ``seconds`` without reading the scan, ``true_ml``, ``found_ml``, ``findings`` (codes).
     """
-    volume, _ = read(case.ct)
+    volume = read(case.ct)
     true = read_mask(case.liver, volume, "liver mask")
     began = time.perf_counter()
     found: dict[str, Any]
     try:
-        mask, findings = find_liver(volume, weights=weights, device=device, job=job, unlikely="accept")
-        found = {"dice": float(dice(mask.voxels, true.voxels)), "found_ml": mask.ml, "findings": [f.code for f in findings]}
+        mask = find_liver(volume, weights=weights, device=device, job=job, unlikely="accept")
+        found = {"dice": float(dice(mask.voxels, true.voxels)), "found_ml": mask.ml, "findings": [f.code for f in mask.findings]}
     except Refusal as refusal:
         found = {"dice": 0.0, "found_ml": 0.0, "findings": [refusal.finding.code]}
     found |= {"seconds": time.perf_counter() - began, "true_ml": true.ml}

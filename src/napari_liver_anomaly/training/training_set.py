@@ -353,7 +353,7 @@ def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None
     cases, job, packed = find_cases(folder), job or Job(), []
     for done, case in enumerate(cases):
         job.at("Packing healthy livers", done, len(cases))
-        volume, _ = read(case.ct)
+        volume = read(case.ct)
         liver = read_mask(case.liver, volume).voxels
         tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
         name = case.name if keep_names else ""

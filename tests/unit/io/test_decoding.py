@@ -35,7 +35,8 @@ def child(monkeypatch, code: str) -> None:
 
 
 def test_packed_slices(packed):
-    volume, notes = read(packed)
+    volume = read(packed)
+    notes = volume.findings
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct()[:, :, :4])
     assert notes == ()
 

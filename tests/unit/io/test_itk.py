@@ -24,7 +24,8 @@ def refused(path) -> str:
 
 
 def same(path, values=None) -> tuple[str, ...]:
-    volume, notes = read(path)
+    volume = read(path)
+    notes = volume.findings
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct() if values is None else values)
     np.testing.assert_allclose(volume.geometry.source_affine, [[-0.7, 0, 0, -1], [0, -0.8, 0, -2], [0, 0, 2, 3], [0, 0, 0, 1]])
     return tuple(note.code for note in notes)
@@ -109,7 +110,8 @@ def test_one_of_several_volumes(tmp_path, volume):
         with pytest.raises(Question) as error:
             read(path)
         assert [answer.flag for answer in error.value.finding.answers] == ["--volume 1", "--volume 2", "--volume 3"]
-        chosen, findings = read(path, ReadOptions(volume=volume))
+        chosen = read(path, ReadOptions(volume=volume))
+        findings = chosen.findings
         assert "volume-chosen" in {finding.code for finding in findings}
         np.testing.assert_allclose(chosen.geometry.spacing_mm, (2, 0.8, 0.7))
         np.testing.assert_array_equal(chosen.geometry.to_source(chosen.voxels), ct() + 10 * (volume - 1))

@@ -17,7 +17,7 @@ BLOB[5, 5, 5] = 7
 
 @pytest.fixture
 def volume(tmp_path):
-    return read(nifti_file(tmp_path / "ct.nii.gz"))[0]
+    return read(nifti_file(tmp_path / "ct.nii.gz"))
 
 
 def blob(path, volume) -> None:

@@ -23,7 +23,8 @@ def refused(path) -> str:
 
 def same(path, values=None) -> tuple[str, ...]:
     """Voxels as in the builder, in source order; gives the codes of the notes."""
-    volume, notes = read(path)
+    volume = read(path)
+    notes = volume.findings
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct() if values is None else values)
     return tuple(note.code for note in notes)
 
@@ -35,7 +36,7 @@ def test_both_versions_byte_orders_and_packings(tmp_path, name, order, version):
 
 
 def test_canonical_order_and_name(tmp_path):
-    volume, _ = read(nifti_file(tmp_path / "liver case 7.nii.gz"))
+    volume = read(nifti_file(tmp_path / "liver case 7.nii.gz"))
     assert volume.name == "liver case 7"
     assert volume.voxels.dtype == np.int16
     assert volume.voxels.flags.c_contiguous
@@ -95,7 +96,8 @@ def test_units(tmp_path):
     assert same(nifti_file(tmp_path / "a.nii", units=0)) == ("units-unknown",)
     for units, factor in ((1, 1000.0), (3, 0.001)):
         path = nifti_file(tmp_path / "a.nii", affine=np.diag([*np.diag(PLAIN_AFFINE)[:3] / factor, 1]), units=units)
-        volume, notes = read(path)
+        volume = read(path)
+        notes = volume.findings
         assert [note.code for note in notes] == ["units-converted"]
         np.testing.assert_allclose(volume.geometry.spacing_mm, (2.0, 0.8, 0.7), rtol=1e-5)
         assert refused(nifti_file(tmp_path / "a.nii", units=units)) == "spacing-impossible"
@@ -119,7 +121,7 @@ def test_two_positions_that_disagree(tmp_path):
 def test_a_second_position_that_does_not_count_is_not_looked_at(tmp_path):
     mirrored = PLAIN_AFFINE * [[-1], [1], [1], [1]]
     assert same(nifti_file(tmp_path / "a.nii", qform=mirrored, codes=(1, 0))) == ()
-    volume, _ = read(nifti_file(tmp_path / "a.nii", qform=mirrored, codes=(0, 1)))
+    volume = read(nifti_file(tmp_path / "a.nii", qform=mirrored, codes=(0, 1)))
     np.testing.assert_allclose(volume.geometry.source_affine, mirrored, atol=1e-6)
 
 
@@ -139,7 +141,8 @@ def test_the_user_decides_between_two_positions(tmp_path, position):
     mirrored = PLAIN_AFFINE * [[-1], [1], [1], [1]]
     path = nifti_file(tmp_path / "a.nii", qform=mirrored)
     assert asked(path) == ["--position sform", "--position qform"]
-    volume, findings = read(path, ReadOptions(position=position))
+    volume = read(path, ReadOptions(position=position))
+    findings = volume.findings
     assert [finding.code for finding in findings] == ["position-chosen"]
     np.testing.assert_allclose(volume.geometry.source_affine, {"sform": PLAIN_AFFINE, "qform": mirrored}[position], atol=1e-6)
 
@@ -147,12 +150,13 @@ def test_the_user_decides_between_two_positions(tmp_path, position):
 def test_a_voxel_size_that_disagrees_can_be_settled(tmp_path):
     path = nifti_file(tmp_path / "a.nii", codes=(1, 0), header={"pixdim": np.ones(8)})
     assert asked(path) == ["--position sform"]
-    assert read(path, ReadOptions(position="sform"))[0].geometry.spacing_mm == pytest.approx((2, 0.8, 0.7))
+    assert read(path, ReadOptions(position="sform")).geometry.spacing_mm == pytest.approx((2, 0.8, 0.7))
 
 
 def test_an_answer_to_a_question_that_is_not_asked_changes_nothing(tmp_path):
     answers = ReadOptions(position="qform", orientation="unverified", values="hounsfield", volume=1, series=1)
-    volume, findings = read(nifti_file(tmp_path / "a.nii"), answers)
+    volume = read(nifti_file(tmp_path / "a.nii"), answers)
+    findings = volume.findings
     assert findings == ()
     assert volume.geometry.oriented
 
@@ -163,7 +167,8 @@ def test_unknown_orientation_is_a_question(tmp_path):
 
 
 def test_unverified_sides_are_marked_and_stay_unsaid_in_what_is_written(tmp_path):
-    volume, findings = read(nifti_file(tmp_path / "a.nii", codes=(0, 0)), ReadOptions(orientation="unverified"))
+    volume = read(nifti_file(tmp_path / "a.nii", codes=(0, 0)), ReadOptions(orientation="unverified"))
+    findings = volume.findings
     assert [finding.code for finding in findings] == ["orientation-unverified"]
     assert not volume.geometry.oriented
     written = write_image(volume.voxels, volume.geometry, tmp_path / "b.nii.gz")
@@ -180,7 +185,8 @@ def test_unverified_sides_are_marked_and_stay_unsaid_in_what_is_written(tmp_path
 def test_one_of_several_volumes(tmp_path, volume, name):
     path = nifti_file(tmp_path / name, np.stack([ct() + 10 * n for n in range(3)], axis=3))
     assert asked(path) == ["--volume 1", "--volume 2", "--volume 3"]
-    chosen, findings = read(path, ReadOptions(volume=volume))
+    chosen = read(path, ReadOptions(volume=volume))
+    findings = chosen.findings
     assert [finding.code for finding in findings] == ["volume-chosen"]
     np.testing.assert_array_equal(chosen.geometry.to_source(chosen.voxels), ct() + 10 * (volume - 1))
     path.write_bytes(path.read_bytes()[:-9])  # damage behind the chosen volume is still damage
@@ -193,7 +199,7 @@ def test_one_of_several_volumes(tmp_path, volume, name):
 def test_values_that_are_no_hu_can_be_taken_for_such(tmp_path):
     path = nifti_file(tmp_path / "a.nii", np.clip(ct() + 1000, 0, 255))
     assert asked(path) == ["--values hounsfield"]
-    assert [finding.code for finding in read(path, ReadOptions(values="hounsfield"))[1]] == ["values-taken-as-hu"]
+    assert [finding.code for finding in read(path, ReadOptions(values="hounsfield")).findings] == ["values-taken-as-hu"]
 
 
 def test_singular_and_sheared(tmp_path):

@@ -54,7 +54,8 @@ def test_nifti(tmp_path, degrees):
         affine[:3, :3] = oblique(degrees) @ turn @ np.diag([0.7, 0.8, 2.0])
         affine[:3, 3] = (-120.5, 33.25, 1234.5)
         path = nifti_file(tmp_path / "a.nii", marked(), affine=affine)
-        volume, notes = read(path)
+        volume = read(path)
+        notes = volume.findings
         assert notes == ()
         canonical(volume)
         witness(volume, sitk.ReadImage(str(path)))
@@ -69,7 +70,8 @@ def test_nrrd_and_metaimage(tmp_path, name, degrees):
         image.SetOrigin((-120.5, 33.25, 1234.5))
         image.SetDirection((oblique(degrees) @ turn).ravel().tolist())
         sitk.WriteImage(image, str(tmp_path / name), useCompression=True)
-        volume, notes = read(tmp_path / name)
+        volume = read(tmp_path / name)
+        notes = volume.findings
         assert notes == ()
         canonical(volume)
         witness(volume, image)
@@ -81,7 +83,8 @@ def test_dicom(tmp_path, turn):
     folder = dicom_series(tmp_path / "case", marked(), directions=directions, names=[f"{(7 * k) % 11:02}" for k in range(11)])
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    volume, notes = read(folder)
+    volume = read(folder)
+    notes = volume.findings
     assert notes == ()
     canonical(volume)
     witness(volume, reader.Execute())

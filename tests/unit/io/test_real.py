@@ -26,7 +26,8 @@ def unzipped(data_dir, tmp_path, name):
 def test_scans_and_their_masks(data_dir, name):
     path = data_dir / f"{name}_ct.nii.gz"
     assert can_read(path)
-    volume, notes = read(path)
+    volume = read(path)
+    notes = volume.findings
     if name.startswith("lits"):
         assert [note.what for note in notes] == ["Values end at -45 and 160 HU: they were clipped."]
     else:
@@ -41,18 +42,20 @@ def test_scans_and_their_masks(data_dir, name):
 def test_every_scan_of_the_folder_reads(data_dir):
     paths = sorted(data_dir.glob("lits_0[034]*_ct.nii.gz"))[:3]
     for path in paths:
-        volume, notes = read(path)
+        volume = read(path)
+        notes = volume.findings
         assert volume.name == path.name.removesuffix(".nii.gz")
         assert {note.code for note in notes} <= {"values-clipped", "padding"}
 
 
 def test_ircad_series_agrees_with_the_same_scan_as_nifti(data_dir, tmp_path):
     folder = unzipped(data_dir, tmp_path, "ircad_17_dicom")
-    series, notes = read(folder)
+    series = read(folder)
+    notes = series.findings
     assert notes == ()
     assert series.voxels.shape == (24, 512, 512)
     assert series.geometry.spacing_mm == pytest.approx((1.6, 0.743, 0.743))
-    whole, _ = read(data_dir / "ircad_17_ct.nii.gz")
+    whole = read(data_dir / "ircad_17_ct.nii.gz")
     # The same place in both: the first voxel of the crop, in voxels of the series.
     low = np.linalg.inv(series.geometry.affine) @ [*whole.geometry.position_mm((0, 0, 0)), 1]
     np.testing.assert_allclose(low[:3], np.round(low[:3]), atol=0.01)
@@ -66,7 +69,8 @@ def test_ircad_series_agrees_with_the_same_scan_as_nifti(data_dir, tmp_path):
 def test_a_series_compressed_with_jpeg_2000(data_dir, tmp_path, monkeypatch):
     folder = unzipped(data_dir, tmp_path, "totalseg_jp2k_dicom")
     if pixels.decoder_is_there("1.2.840.10008.1.2.4.90"):
-        volume, notes = read(folder)
+        volume = read(folder)
+        notes = volume.findings
         assert [note.code for note in notes] == ["thickness-differs"]
         assert volume.geometry.spacing_mm == pytest.approx((2.0, 0.977, 0.977), abs=1e-3)
         reader = sitk.ImageSeriesReader()
@@ -80,7 +84,8 @@ def test_a_series_compressed_with_jpeg_2000(data_dir, tmp_path, monkeypatch):
 
 def test_spacing_comes_from_positions_and_masks_from_nrrd(data_dir, tmp_path):
     folder = unzipped(data_dir, tmp_path, "dcmqi_ct3slice")
-    volume, notes = read(folder)
+    volume = read(folder)
+    notes = volume.findings
     assert volume.geometry.spacing_mm == pytest.approx((1.0, 0.811, 0.811), abs=1e-3)
     assert [note.code for note in notes] == ["thickness-differs", "images-left-out", "files-left-out", "padding"]
     assert "1 mm apart and 1.25 mm thick" in notes[0].what

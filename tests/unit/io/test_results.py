@@ -182,7 +182,7 @@ def test_samples_are_named_as_cases_are(sample, tmp_path):
 
     write_sample(sample, tmp_path, "phantom")
     (case,) = find_cases(tmp_path)
-    volume, _ = read(case.ct)
+    volume = read(case.ct)
     assert np.array_equal(volume.voxels, sample.volume.voxels) and volume.geometry.same_grid(sample.volume.geometry)
     assert volume.identity == sample.volume.identity
     assert np.array_equal(read_mask(case.tumours, volume).voxels, sample.tumours.voxels)

@@ -67,12 +67,13 @@ def test_the_same_numbers_are_shown_and_taken(tmp_path):
         read(folder)
     assert [answer.words for answer in error.value.finding.answers] == [f"Series {one.number}: {one}" for one in listed]
     for one, values in zip(listed, (ct(), ct() + 5, ct()[..., :7] + 9), strict=True):
-        volume, notes = read(folder, ReadOptions(series=one.number))
+        volume = read(folder, ReadOptions(series=one.number))
+        notes = volume.findings
         np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), values)
         assert [note.code for note in notes] == ["series-chosen"]
     (alone,) = series_in(folder / "b03")
     assert alone.slices == 7
-    assert read(folder / "b03")[0].voxels.shape == (7, 16, 16)
+    assert read(folder / "b03").voxels.shape == (7, 16, 16)
 
 
 def test_planes_and_sizes_under_one_series(tmp_path):
@@ -83,9 +84,9 @@ def test_planes_and_sizes_under_one_series(tmp_path):
     assert [(one.slices, one.columns, one.rows, one.kind.split(",")[0]) for one in listed] == [
         (11, 16, 16, "axial"), (9, 16, 16, "sagittal"), (6, 20, 12, "axial"),
     ]  # fmt: skip
-    volume, _ = read(folder, ReadOptions(series=3))
+    volume = read(folder, ReadOptions(series=3))
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct(20, 12)[..., :6])
-    assert read(folder / "s04")[0].geometry.source_shape == (16, 16, 9)
+    assert read(folder / "s04").geometry.source_shape == (16, 16, 9)
 
 
 def test_phases_and_series_together(tmp_path):
@@ -99,7 +100,7 @@ def test_phases_and_series_together(tmp_path):
         (ReadOptions(series=1, acquisition=2), 5),
         (ReadOptions(series=3), 9),
     ):
-        volume, _ = read(folder, answers)
+        volume = read(folder, answers)
         assert volume.geometry.to_source(volume.voxels)[1, 1, 0] == ct()[1, 1, 0] + first, answers
     with pytest.raises(Question, match="CT series"):
         read(folder, ReadOptions(acquisition=2))
@@ -112,7 +113,7 @@ def test_what_cannot_be_read_is_listed_so(tmp_path):
     add(folder, ct()[..., :3], "d", series="1.2.3.4", tilt_deg=20)
     assert [one.readable for one in series_in(folder)] == [True, False, False, True]  # the last one can be straightened
     assert str(series_in(folder)[1]).endswith("(cannot be read)")
-    assert read(folder, ReadOptions(series=1))[0].voxels.shape == (11, 16, 16)  # it does not bar the others
+    assert read(folder, ReadOptions(series=1)).voxels.shape == (11, 16, 16)  # it does not bar the others
     with pytest.raises(Refusal, match="No Hounsfield calibration"):
         read(folder, ReadOptions(series=2))
 
@@ -165,7 +166,8 @@ def test_enhanced_ct_is_listed_and_read_like_any_series(tmp_path):
     (one,) = series_in(path)
     assert (one.slices, one.spacing_mm) == (11, pytest.approx((2.0, 0.8, 0.7)))
     assert one.thumbnail() is not None
-    volume, notes = read(path.parent)
+    volume = read(path.parent)
+    notes = volume.findings
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct())
     assert notes == ()
 
@@ -176,7 +178,7 @@ def test_phases_of_enhanced_ct(tmp_path):
     path = enhanced_file(folder, tmp_path / "one" / "a.dcm")
     with pytest.raises(Question, match="scanned more than once"):
         read(path)
-    volume, _ = read(path, ReadOptions(acquisition=2))
+    volume = read(path, ReadOptions(acquisition=2))
     wanted = ct() + 5
     assert {*np.unique(volume.geometry.to_source(volume.voxels) - wanted).tolist()} in ({0}, {-5})
 

@@ -47,7 +47,8 @@ def test_a_tilted_ball_has_its_volume_and_place(tmp_path, tilt, spacing, directi
     with pytest.raises(ImpossibleGeometry, match="tilted") as error:
         read(folder)
     assert [answer.flag for answer in error.value.finding.answers] == ["--tilt straighten"]
-    volume, notes = read(folder, STRAIGHTEN)
+    volume = read(folder, STRAIGHTEN)
+    notes = volume.findings
     ml, found = measured(volume)
     assert ml == pytest.approx(TRUE_ML, rel=0.02)
     np.testing.assert_allclose(found, centre, atol=0.15)
@@ -72,7 +73,8 @@ def test_uneven_slices(tmp_path, heights):
     with pytest.raises(ImpossibleGeometry, match="unevenly spaced") as error:
         read(folder)
     assert [answer.flag for answer in error.value.finding.answers] == ["--tilt straighten"]
-    volume, notes = read(folder, STRAIGHTEN)
+    volume = read(folder, STRAIGHTEN)
+    notes = volume.findings
     ml, found = measured(volume)
     assert ml == pytest.approx(TRUE_ML, rel=0.02)
     np.testing.assert_allclose(found, centre, atol=0.2)
@@ -89,7 +91,8 @@ def test_missing_slices_are_filled(tmp_path, tilt):
         read(folder, STRAIGHTEN)
     assert error.value.finding.what == "3 slices are missing: a gap of 3.0 mm after slice 29 (usual 1.0 mm)."
     assert [answer.flag for answer in error.value.finding.answers] == ["--gaps fill"]
-    volume, notes = read(folder, BOTH if tilt else FILL)
+    volume = read(folder, BOTH if tilt else FILL)
+    notes = volume.findings
     ml, found = measured(volume)
     assert volume.voxels.shape[0] == 51
     assert ml == pytest.approx(TRUE_ML, rel=0.02)
@@ -100,7 +103,7 @@ def test_missing_slices_are_filled(tmp_path, tilt):
 
 
 def test_slices_that_are_there_are_kept_as_they_are(tmp_path):
-    volume, _ = read(dicom_series(tmp_path / "case", drop=[4]), FILL)
+    volume = read(dicom_series(tmp_path / "case", drop=[4]), FILL)
     wanted = ct()
     between = np.rint((wanted[..., 3] + wanted[..., 5].astype(float)) / 2)
     found = volume.geometry.to_source(volume.voxels)
@@ -118,7 +121,7 @@ def test_a_long_gap_is_not_filled(tmp_path):
 def test_nothing_is_made_up_outside(tmp_path):
     values = np.full((16, 16, 11), 40, np.int16)
     values[:8] = -1000
-    volume, _ = read(dicom_series(tmp_path / "case", values, tilt_deg=20), STRAIGHTEN)
+    volume = read(dicom_series(tmp_path / "case", values, tilt_deg=20), STRAIGHTEN)
     assert set(np.unique(volume.voxels)) == {-1024, -1000, 40}
 
 
@@ -127,13 +130,14 @@ def test_padding_is_air_before_anything_is_mixed(tmp_path):
     values[:8] = -1000
     values[:2] = -3024
     values[:, :, 3] = -3024
-    volume, _ = read(dicom_series(tmp_path / "case", values, tilt_deg=20, signed=True, shift={5: (0, 0, 0.4)}), STRAIGHTEN)
+    volume = read(dicom_series(tmp_path / "case", values, tilt_deg=20, signed=True, shift={5: (0, 0, 0.4)}), STRAIGHTEN)
     assert volume.voxels.min() == -1024
 
 
 def test_a_straight_stack_is_left_alone(tmp_path):
     folder = dicom_series(tmp_path / "case")
-    volume, notes = read(folder, BOTH)
+    volume = read(folder, BOTH)
+    notes = volume.findings
     assert notes == ()
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), ct())
 
@@ -181,7 +185,8 @@ def test_sheared_files_of_every_kind(tmp_path, shear):
             read(path)
         assert error.value.finding.code == "geometry-sheared", path
         assert [answer.flag for answer in error.value.finding.answers] == ["--tilt straighten"]
-        volume, notes = read(path, STRAIGHTEN)
+        volume = read(path, STRAIGHTEN)
+        notes = volume.findings
         inside = volume.voxels > 50
         assert np.count_nonzero(inside) * volume.geometry.voxel_ml == pytest.approx(4 / 3 * np.pi * 11**3 / 1000, rel=0.02), path
         found = volume.geometry.position_mm(tuple(np.argwhere(inside).mean(axis=0)))

@@ -30,7 +30,7 @@ def sample() -> Sample:
 
 @pytest.fixture(scope="module")
 def found(sample: Sample) -> Mask:
-    return find_liver(sample.volume, device="cpu")[0]
+    return find_liver(sample.volume, device="cpu")
 
 
 def cut(sample: Sample, part: slice) -> Volume:
@@ -54,7 +54,7 @@ def test_the_liver_of_a_phantom_that_was_never_seen_is_found(sample, found) -> N
 
 
 def test_the_same_scan_gives_the_same_liver(sample, found) -> None:
-    np.testing.assert_array_equal(find_liver(sample.volume, device="cpu")[0].voxels, found.voxels)
+    np.testing.assert_array_equal(find_liver(sample.volume, device="cpu").voxels, found.voxels)
 
 
 @pytest.mark.parametrize("axes", ["RAS", "PSR"])
@@ -65,8 +65,8 @@ def test_the_axes_of_the_file_make_no_difference(sample, found, axes, tmp_path) 
     turned = image.as_reoriented(nibabel.orientations.ornt_transform(ours, wanted))
     turned.header.set_xyzt_units("mm")
     nibabel.save(turned, tmp_path / "turned.nii")
-    volume, _ = read(tmp_path / "turned.nii")
-    again = find_liver(volume, device="cpu")[0]
+    volume = read(tmp_path / "turned.nii")
+    again = find_liver(volume, device="cpu")
     back = nibabel.Nifti1Image(again.geometry.to_source(again.voxels).astype(np.uint8), again.geometry.source_affine)
     back = back.as_reoriented(nibabel.orientations.ornt_transform(nibabel.io_orientation(back.affine), ours))
     np.testing.assert_allclose(back.affine, image.affine, atol=1e-4)
@@ -75,14 +75,14 @@ def test_the_axes_of_the_file_make_no_difference(sample, found, axes, tmp_path) 
 
 def test_real_and_clipped_hu_give_the_same_liver(sample, found) -> None:
     clipped = Volume(np.clip(sample.volume.voxels, -45, 160).astype(np.int16), sample.volume.geometry)
-    np.testing.assert_array_equal(find_liver(clipped, device="cpu")[0].voxels, found.voxels)
+    np.testing.assert_array_equal(find_liver(clipped, device="cpu").voxels, found.voxels)
 
 
 def test_thick_slices_will_do(sample) -> None:
     voxels = np.ascontiguousarray(sample.volume.voxels[::2])
     affine = sample.volume.geometry.source_affine @ np.diag([1, 1, 2, 1])
     thick = Volume(voxels, Geometry((128, 128, len(voxels)), affine))
-    assert dice(find_liver(thick, device="cpu")[0].voxels, sample.liver.voxels[::2]) > BOUND
+    assert dice(find_liver(thick, device="cpu").voxels, sample.liver.voxels[::2]) > BOUND
 
 
 @pytest.mark.parametrize("kind", ["air", "water", "noise"])
@@ -98,7 +98,8 @@ def test_no_liver_is_a_refusal(kind) -> None:
 
 def test_a_cut_liver_is_found_and_said_to_be_cut(sample) -> None:
     middle = int(np.flatnonzero(sample.liver.voxels.any(axis=(1, 2))).mean())
-    liver, findings = find_liver(cut(sample, slice(0, middle)), device="cpu")
+    liver = find_liver(cut(sample, slice(0, middle)), device="cpu")
+    findings = liver.findings
     assert [finding.code for finding in findings] == ["liver-at-edge"]
     assert dice(liver.voxels, sample.liver.voxels[:middle]) > BOUND - 0.1
 

@@ -79,7 +79,8 @@ def test_the_liver_comes_back_on_the_grid_of_the_scan(volume, fake, tmp_path) ->
     with pytest.raises(Question, match="does not look like a liver"):
         adapter.find_with_totalsegmentator(volume, device="cpu")
     fake.calls.clear()
-    liver, findings = adapter.find_with_totalsegmentator(volume, device="cpu", unlikely="accept")
+    liver = adapter.find_with_totalsegmentator(volume, device="cpu", unlikely="accept")
+    findings = liver.findings
     expected = np.zeros((30, 30, 10), bool)
     expected[2:9, 3:8, 2:7] = True
     np.testing.assert_array_equal(volume.geometry.to_source(liver.voxels), expected)

@@ -118,7 +118,7 @@ def test_on_real_scans_the_rule_does_as_it_is_known_to(data_dir):
     for case in find_cases(data_dir):
         if case.tumours is None:
             continue
-        volume, _ = read(case.ct)
+        volume = read(case.ct)
         tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels
         if not tumours.any():
             continue

@@ -77,7 +77,7 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
         write_image(voxels, volume.geometry, tmp_path / f"{file}.nii.gz")
     words = ["--liver", str(tmp_path / "liver.nii.gz"), "--recipe", name, "--seed", str(seed), "--out", str(tmp_path)]
     assert main(["synthesise", str(tmp_path / "scan.nii.gz"), *words]) == 0
-    written, _ = read(tmp_path / "anomalous.nii.gz")
+    written = read(tmp_path / "anomalous.nii.gz")
     marked = read_mask(tmp_path / "anomalies.nii.gz", written)
     assert np.array_equal(written.voxels[2], expected) and np.array_equal(marked.voxels[2], where)
 
