@@ -1,6 +1,6 @@
-"""Damage files of every kind by the thousand, and hold that reading refuses them or reads them rightly.
+"""Damage files of every kind by the thousand, and hold that reading refuses them or reads them correctly.
 
-What "rightly" means is said in :mod:`.judging`.
+What "correctly" means is defined in :mod:`.oracle`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from napari_liver_anomaly.storage import replacing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .judging import Bench, Outcome
+    from .oracle import Bench, Outcome
 
 __all__ = ["fuzz", "keep", "replay"]
 
-CHILD = [sys.executable, "-m", f"{__package__}.working"]
+CHILD = [sys.executable, "-m", f"{__package__}.worker"]
 ROOT = Path(__file__).parents[__package__.count(".") + 1]  # where this package is imported from, as ``fuzz`` or as ``tests.fuzz``
 LIBRARIES = ("numpy", "nibabel", "pydicom", "pynrrd", "safetensors", "torch")
 NO_END = 2**62
@@ -62,10 +62,10 @@ def fuzz(
 
 def replay(records: Iterable[dict[str, Any]], folder: Path) -> list[tuple[dict[str, Any], Outcome]]:
     """Read kept files again in this process."""
-    from .judging import Bench
+    from .oracle import Bench
 
     bench: Bench = Bench(folder)
-    return [(record, bench.judged(bench.goldens[record["golden"]], record["inside"], record["edits"])) for record in records]
+    return [(record, bench.checked(bench.goldens[record["golden"]], record["inside"], record["edits"])) for record in records]
 
 
 def keep(escapes: Iterable[dict[str, Any]], folder: str | Path) -> int:
@@ -75,10 +75,10 @@ def keep(escapes: Iterable[dict[str, Any]], folder: str | Path) -> int:
     before, seen = len(kept), Counter((one["golden"].split("-")[0], one["how"], one["where"]) for one in kept)
     for escape in escapes:
         same = (escape["golden"].split("-")[0], escape["how"], escape["where"])
-        told = {key: escape[key] for key in ("golden", "inside", "edits", "how", "where")}
-        if seen[same] < ALIKE and escape["edits"] and len(json.dumps(told)) < LARGEST:
+        stored = {key: escape[key] for key in ("golden", "inside", "edits", "how", "where")}
+        if seen[same] < ALIKE and escape["edits"] and len(json.dumps(stored)) < LARGEST:
             seen[same] += 1
-            kept.append(told)
+            kept.append(stored)
     with replacing(path) as beside:
         lines = ",\n".join(json.dumps(one) for one in kept)
         beside.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
@@ -86,11 +86,11 @@ def keep(escapes: Iterable[dict[str, Any]], folder: str | Path) -> int:
 
 
 class _Tally:
-    """What all processes have told so far."""
+    """What all processes have reported so far."""
 
     def __init__(self, seed: int, jobs: int) -> None:
         self.seed, self.jobs = seed, jobs
-        self.told: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.escapes: list[dict[str, Any]] = []
         self.slowest = (0.0, -1)
         self.peak_mb = 0.0
@@ -99,13 +99,13 @@ class _Tally:
 
     @property
     def tried(self) -> int:
-        return sum(self.told.values())
+        return sum(self.counts.values())
 
     def add(self, said: dict[str, Any]) -> None:
         if "escape" in said:
             self.escapes.append(said["escape"])
             return
-        self.told.update(said["told"])
+        self.counts.update(said["counts"])
         self.slowest = max(self.slowest, tuple(said["slowest"]))
         self.peak_mb = max(self.peak_mb, said["peak_mb"])
 
@@ -118,7 +118,7 @@ class _Tally:
     def report(self, seconds: float) -> dict[str, Any]:
         kinds: dict[str, Counter[str]] = {}
         refusals: Counter[str] = Counter()
-        for key, count in self.told.items():
+        for key, count in self.counts.items():
             name, how, *code = key.split(" ")
             kinds.setdefault(name, Counter())[how if how in ("right", "refused") else "escapes"] += count
             refusals.update(dict.fromkeys(code, count))

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz`` from the root of the repository: damage files of every kind, and hold that reading refuses them or reads them rightly."""
+"""``python -m tests.fuzz`` from the root of the repository: damage files of every kind; each must be refused or read correctly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FuzzVerb(Verb):
-    """Damage files of every kind, and hold that reading refuses them or reads them rightly."""
+    """Damage files of every kind, and hold that reading refuses them or reads them correctly."""
 
     minutes: float = setting(0.0, low=0, help="How long; a minute when neither this nor --inputs is said.")
     inputs: int = setting(0, low=0, help="How many files; as many as the time allows when nothing is said.")
@@ -38,7 +38,7 @@ class FuzzVerb(Verb):
         if self.out:
             write_json(found, self.out)
         say(
-            f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read rightly, {found['escapes']} escapes."
+            f"{found['inputs']:,} damaged files: {found['refused']:,} refused, {found['right']:,} read correctly, {found['escapes']} escapes."
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .slices import BIG, EXPLICIT, IMPLICIT, file_of, lines_of
+from .dicom_files import BIG, EXPLICIT, IMPLICIT, file_of, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

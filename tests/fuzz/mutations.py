@@ -117,7 +117,7 @@ def _bit(rng: random.Random, data: bytes, header: int) -> Edit:
 
 
 def _number(rng: random.Random, data: bytes, header: int) -> Edit:
-    """Put a whole or real number that programs stumble over, of any width and byte order, mostly where one may stand."""
+    """Put a whole or real number that often breaks programs, of any width and byte order, mostly where one may stand."""
     order = rng.choice("<>")
     if rng.random() < 0.4:
         kind, value = rng.choice("fd"), rng.choice(REAL)

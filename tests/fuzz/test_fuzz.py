@@ -1,4 +1,4 @@
-"""Damaged files by the thousand: what once escaped stays mended, the judge sees what it should, and a crash or hang is not lost."""
+"""Damaged files by the thousand: what once escaped stays fixed, the oracle notices every kind of escape, and a crash or hang is recorded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import fuzz as fuzzing
-from fuzz import fuzz, judging, keep, replay
-from fuzz.judging import Bench
+from fuzz import fuzz, keep, oracle, replay
 from fuzz.mutations import changed, damage
-from fuzz.working import draw, least
+from fuzz.oracle import Bench
+from fuzz.worker import draw, least
 from napari_liver_anomaly.errors import Question, UnreadableFile
 
 ESCAPES = Path(__file__).with_name("fuzz_escapes.json")
@@ -39,8 +39,8 @@ def test_sound_files_are_right_small_and_the_same_every_time(bench):
         assert max(map(len, golden.files.values())) < 64_000, name
         assert not golden.inner or golden.pack(golden.inner) == golden.files[golden.target], name
         if name != FRAMES:
-            assert bench.judged(golden, False, []).how == "right", name
-    again = judging.goldens()
+            assert bench.checked(golden, False, []).how == "right", name
+    again = oracle.goldens()
     assert {name: golden.files for name, golden in again.items()} == {
         name: golden.files for name, golden in bench.goldens.items()
     }
@@ -69,7 +69,7 @@ def test_damage_can_be_thought_of_for_anything(bench, data):
         assert 1 <= len(edits) <= 4
 
 
-# The judge: each kind of escape is seen.
+# The oracle: each kind of escape is noticed.
 
 
 def flip(bench, name, place, inside=False):
@@ -79,8 +79,8 @@ def flip(bench, name, place, inside=False):
 
 
 def seen(patch, bench, name, change, place=500):
-    patch.setattr(judging, "read", change(judging.read))
-    return bench.judged(*flip(bench, name, place)).how
+    patch.setattr(oracle, "read", change(oracle.read))
+    return bench.checked(*flip(bench, name, place)).how
 
 
 def raising(error):
@@ -168,22 +168,22 @@ def test_absurd_voxel_sizes_are_seen(monkeypatch, bench):
     golden = bench.goldens["mha"]
     at = golden.files[golden.target].index(b"0.7 0.8 2")
     monkeypatch.setattr("napari_liver_anomaly.io.header_checks._spacing", lambda affine: None)
-    assert bench.judged(golden, False, [["put", at, 3, b"1e5".hex(), 1]]).how == "geometry"
+    assert bench.checked(golden, False, [["put", at, 3, b"1e5".hex(), 1]]).how == "geometry"
 
 
 def test_slow_and_large_reading_is_seen(monkeypatch, bench):
-    monkeypatch.setattr(judging, "SLOW_S", -1.0)
-    assert bench.judged(*flip(bench, "nifti1", 500)).how == "slow"
-    monkeypatch.setattr(judging, "SLOW_S", 1e9)
-    monkeypatch.setattr(judging, "GROWTH_MB", -1.0)
-    assert bench.judged(*flip(bench, "nifti1", 500)).how == "memory"
+    monkeypatch.setattr(oracle, "SLOW_S", -1.0)
+    assert bench.checked(*flip(bench, "nifti1", 500)).how == "slow"
+    monkeypatch.setattr(oracle, "SLOW_S", 1e9)
+    monkeypatch.setattr(oracle, "GROWTH_MB", -1.0)
+    assert bench.checked(*flip(bench, "nifti1", 500)).how == "memory"
 
 
 def test_an_escape_is_made_as_small_as_it_can_be_and_kept_once(monkeypatch, bench, tmp_path):
     golden = bench.goldens["nifti1"]
     monkeypatch.setattr("napari_liver_anomaly.io.nifti._not_nifti", lambda: IndexError("x"))
     edits = [["put", 500, 1, "07", 1], ["put", 0, 4, "00", 4], ["put", 600, 1, "07", 1]]
-    assert bench.judged(golden, False, edits).how == "IndexError"
+    assert bench.checked(golden, False, edits).how == "IndexError"
     small = least(bench, golden, False, edits, "IndexError")
     assert small == [["put", 0, 4, "00", 4]]
     escape = {"golden": "nifti1", "inside": False, "edits": small, "how": "IndexError", "where": "x", "detail": "", "index": 1}
@@ -202,8 +202,8 @@ for index in range(order["first"], order["end"], order["step"]):
     os.pwrite(place, index.to_bytes(8, "little"), 0)
     if index == 3: os.kill(os.getpid(), 11)
     if index == 5: sys.exit("Timeout (0:00:20)!")
-    print(json.dumps({"told": {"nifti1 right": 1}, "slowest": [0.1, index], "peak_mb": 1.0, "next": index + 1}), flush=True)
-print(json.dumps({"told": {}, "slowest": [0.1, 0], "peak_mb": 1.0, "next": 8, "done": True}), flush=True)
+    print(json.dumps({"counts": {"nifti1 right": 1}, "slowest": [0.1, index], "peak_mb": 1.0, "next": index + 1}), flush=True)
+print(json.dumps({"counts": {}, "slowest": [0.1, 0], "peak_mb": 1.0, "next": 8, "done": True}), flush=True)
 """
 
 
@@ -238,16 +238,16 @@ def test_a_true_process_reads(tmp_path):
     assert set(found["versions"]) >= {"numpy", "nibabel", "pydicom", "torch"}
 
 
-# Numbers that stumble, at their places in a NIfTI header: whatever they are, no exception and no absurd volume.
+# Numbers that break parsers, at their places in a NIfTI header: whatever they are, no exception and no absurd volume.
 
 
-def test_every_place_of_a_header_with_numbers_that_stumble(bench):
+def test_every_place_of_a_header_with_numbers_that_break_parsers(bench):
     golden = bench.goldens["nifti1"]
     values = [struct.pack("<h", -1), struct.pack("<h", 32767), struct.pack("<f", float("nan")), struct.pack("<f", 1e30), bytes(4)]
     found = []
     for at in range(0, 348, 2):
         for value in values:
             edits = [["put", at, len(value), value.hex(), 1]]
-            outcome = bench.judged(golden, False, edits)
+            outcome = bench.checked(golden, False, edits)
             found += [(edits, outcome)] if outcome.escaped else []
     assert not found, found[:3]

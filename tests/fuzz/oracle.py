@@ -101,8 +101,8 @@ class Bench:
             else changed(self.sound[golden.name], edits, self.sound)
         )
 
-    def judged(self, golden: Golden, inside: bool, edits: list[Edit]) -> Outcome:
-        """Damage a file, read it, and judge what came of it."""
+    def checked(self, golden: Golden, inside: bool, edits: list[Edit]) -> Outcome:
+        """Damage a file, read it, and check the outcome."""
         data = self.damaged(golden, inside, edits)
         (self.folder / golden.name / golden.target).write_bytes(data)
         self.log.lines.clear()
@@ -122,10 +122,10 @@ class Bench:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 result = self._read(golden)
-            _demand_right(result, self._expected[golden.name], golden, inside, edits, data)
+            _require_right(result, self._expected[golden.name], golden, inside, edits, data)
         except Refusal as refusal:
             try:
-                self._demand_plain(refusal.finding)
+                self._require_plain(refusal.finding)
             except Escape as escape:
                 return Outcome(how="words", code=refusal.finding.code, detail=str(escape))
             return Outcome(how=REFUSED, code=refusal.finding.code)
@@ -150,13 +150,13 @@ class Bench:
         loaders: dict[str, Callable[[Path], object]] = {"model": load, "liver": Finder.load, "healthy": read_healthy}
         return loaders[golden.kind](path)
 
-    def _demand_plain(self, finding: Finding) -> None:
+    def _require_plain(self, finding: Finding) -> None:
         """Three sentences, and no path or name in them."""
         for sentence in (finding.what, finding.meaning, finding.action):
             if not sentence.strip() or len(sentence) > LONGEST_SENTENCE or not sentence.isprintable():
                 raise Escape(f"not a plain sentence: {sentence[:100]!r}")
             if CANARY in sentence or str(self.folder) in sentence:
-                raise Escape("a name or path is told")
+                raise Escape("a name or path is given away")
 
 
 class _Log(logging.Handler):
@@ -197,14 +197,14 @@ def _scan(path: Path) -> Volume:
     raise Escape("unsettled: too many questions")
 
 
-def _demand_right(result: Any, expected: Any, golden: Golden, inside: bool, edits: list[Edit], data: bytes) -> None:
+def _require_right(result: Any, expected: Any, golden: Golden, inside: bool, edits: list[Edit], data: bytes) -> None:
     """Hold a result against the three meanings of "right" above."""
-    touched = _touched(edits, golden.inner_data if inside else golden.data)
+    overwritten = _overwritten(edits, golden.inner_data if inside else golden.data)
     sealed = golden.sealed and not inside and all(verb != "take" for verb, *_ in edits)
     if isinstance(result, (Volume, Mask)):
-        _demand_sane(result, len(data) + sum(map(len, golden.files.values())), packed=bool(golden.inner))
-        if expected is not None and (sealed or touched is not None):
-            _demand_like(result, expected, touched or 0)
+        _require_sane(result, len(data) + sum(map(len, golden.files.values())), packed=bool(golden.inner))
+        if expected is not None and (sealed or overwritten is not None):
+            _require_same(result, expected, overwritten or 0)
     elif golden.kind == "healthy":
         for one in result:
             one.whole()
@@ -212,7 +212,7 @@ def _demand_right(result: Any, expected: Any, golden: Golden, inside: bool, edit
         raise Escape("weights: none")
 
 
-def _touched(edits: list[Edit], place: tuple[int, int]) -> int | None:
+def _overwritten(edits: list[Edit], place: tuple[int, int]) -> int | None:
     """How many bytes of plain voxels were overwritten; None when anything else was changed."""
     plain = all(
         verb == "put" and place[0] <= rest[0] and rest[0] + rest[1] <= place[1] and len(rest[2]) * rest[3] == 2 * rest[1]
@@ -221,7 +221,7 @@ def _touched(edits: list[Edit], place: tuple[int, int]) -> int | None:
     return sum(edit[2] for edit in edits) if plain else None
 
 
-def _demand_sane(result: Volume | Mask, size: int, packed: bool) -> None:
+def _require_sane(result: Volume | Mask, size: int, packed: bool) -> None:
     geometry = result.geometry
     if not np.isfinite(geometry.affine).all() or not all(SMALLEST_MM <= mm <= LARGEST_MM for mm in geometry.spacing_mm):
         raise Escape(f"geometry: {geometry}")
@@ -231,15 +231,15 @@ def _demand_sane(result: Volume | Mask, size: int, packed: bool) -> None:
         raise Escape(f"voxels: {result.voxels.size} from {size} bytes")
 
 
-def _demand_like(result: Volume | Mask, expected: Volume | Mask, touched: int) -> None:
+def _require_same(result: Volume | Mask, expected: Volume | Mask, overwritten: int) -> None:
     if result.voxels.shape != expected.voxels.shape or not np.array_equal(result.geometry.affine, expected.geometry.affine):
         raise Escape("geometry: changed by voxels alone")
-    if (count := int(np.count_nonzero(result.voxels != expected.voxels))) > touched:
-        raise Escape(f"voxels: {count} differ, {touched} bytes were overwritten")
+    if (count := int(np.count_nonzero(result.voxels != expected.voxels))) > overwritten:
+        raise Escape(f"voxels: {count} differ, {overwritten} bytes were overwritten")
 
 
 def _where(error: BaseException) -> str:
-    """Deepest line of the package that an exception passed, without the room that looks for faults."""
+    """Deepest line of the package that an exception passed, without the fuzzer itself."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .judging import REFUSED, Bench, Outcome, peak_mb
 from .mutations import damage
+from .oracle import REFUSED, Bench, Outcome, peak_mb
 
 if TYPE_CHECKING:
     from .golden import Golden
@@ -43,7 +43,7 @@ def least(bench: Bench, golden: Golden, inside: bool, edits: list[Edit], how: st
     """Leave out edits without which the same escape is seen."""
     for edit in list(edits):
         fewer = [other for other in edits if other is not edit]
-        if fewer and bench.judged(golden, inside, fewer).how == how:
+        if fewer and bench.checked(golden, inside, fewer).how == how:
             edits = fewer
     return edits
 
@@ -67,7 +67,7 @@ def main() -> None:
     _limit()
     until = time.monotonic() + order["seconds"]
     place = os.open(order["place"], os.O_WRONLY | os.O_CREAT)
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     slowest, said = (0.0, -1), time.monotonic()
     index = order["first"]
     while index < order["end"] and time.monotonic() < until:
@@ -75,17 +75,17 @@ def main() -> None:
         golden, inside, edits = draw(bench, order["seed"], index)
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         start = time.perf_counter()
-        outcome = bench.judged(golden, inside, edits)
+        outcome = bench.checked(golden, inside, edits)
         slowest = max(slowest, (time.perf_counter() - start, index))
-        told[f"{golden.name} {outcome.how} {outcome.code if outcome.how == REFUSED else ''}".strip()] += 1
+        counts[f"{golden.name} {outcome.how} {outcome.code if outcome.how == REFUSED else ''}".strip()] += 1
         if outcome.escaped:
             _tell(escape=record(golden, inside, least(bench, golden, inside, edits, outcome.how), outcome) | {"index": index})
         index += order["step"]
         if time.monotonic() - said > EVERY_S:
-            _tell(told=told, slowest=slowest, peak_mb=peak_mb(), next=index)
-            told, said = Counter(), time.monotonic()
+            _tell(counts=counts, slowest=slowest, peak_mb=peak_mb(), next=index)
+            counts, said = Counter(), time.monotonic()
     faulthandler.cancel_dump_traceback_later()
-    _tell(told=told, slowest=slowest, peak_mb=peak_mb(), next=index, done=True)
+    _tell(counts=counts, slowest=slowest, peak_mb=peak_mb(), next=index, done=True)
 
 
 def _tell(**said: Any) -> None:
