@@ -27,7 +27,7 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
 from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import write_image
-from napari_liver_anomaly.io.results import report, summary
+from napari_liver_anomaly.io.results import report
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.liver import find_liver
@@ -295,12 +295,12 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     volume, liver = small_scan(dark=False)
     healthy = segment(volume, liver, Grey(), device="cpu")
     ml = 7 * 40 * 48 * 0.9 * 0.8 * 2.5 / 1000
-    assert summary(healthy) == f"Searched {ml:,.0f} ml of liver, threshold 0.50: nothing found."
-    assert report(healthy)["summary"] == summary(healthy) and report(healthy)["number_of_lesions"] == 0
+    assert healthy.summary == f"Searched {ml:,.0f} ml of liver, threshold 0.50: nothing found."
+    assert report(healthy)["summary"] == healthy.summary and report(healthy)["number_of_lesions"] == 0
     large = replace(healthy, settings=SegmentSettings(threshold=0.35))
-    assert "threshold 0.35" in summary(large)
+    assert "threshold 0.35" in large.summary
     ill = segment(*small_scan(), Grey(), device="cpu")
-    assert "nothing found" not in summary(ill) and "1 lesion" in summary(ill)
+    assert "nothing found" not in ill.summary and "1 lesion" in ill.summary
 
     method: list[Grey] = [Grey()]
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: method[0])
@@ -312,9 +312,9 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
         return code, said.out, said.err, (kit.folder / name / "report.json").exists()
 
     code, out, err, there = run("nothing")
-    assert (code, there) == (0, True) and summary(healthy) in out
+    assert (code, there) == (0, True) and healthy.summary in out
     written = json.loads((kit.folder / "nothing" / "report.json").read_text())
-    assert (written["summary"], written["tumour_ml"]) == (summary(healthy), 0)
+    assert (written["summary"], written["tumour_ml"]) == (healthy.summary, 0)
 
     def broken(images: NDArray[Any], device: Any) -> None:
         raise InvalidNumbers(
