@@ -101,6 +101,6 @@ def test_without_matplotlib_nothing_is_written(put, tmp_path, monkeypatch, capsy
     monkeypatch.setattr("liver_anomaly_study.charts.find_spec", lambda name: None if name == "matplotlib" else find(name))
     record = tmp_path / "record"
     assert main(["tables", "--runs", str(tmp_path / "runs"), "--record", str(record), "--out", str(tmp_path / "out")]) == REFUSED
-    assert "napari-liver-anomaly[study]" in capsys.readouterr().err
+    assert "napari-liver-anomaly[plots]" in capsys.readouterr().err
     assert not record.exists()
     assert not (tmp_path / "out").exists()
