@@ -1,1 +1,1 @@
-"""The study: training and comparing the systems of the literature on the same livers, their records, tables and figures."""
+"""The study: training and comparing the methods of the literature on the same cases, their records, tables and figures."""

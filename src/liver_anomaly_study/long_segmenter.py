@@ -1,4 +1,4 @@
-"""The segmenter trained long while the restorer stands still, to see whether it learns the synthesis instead of tumours.
+"""A segmenter trained for long with a frozen restorer, to see whether it overfits to the synthetic anomalies.
 
 References
 ----------

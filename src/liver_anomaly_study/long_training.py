@@ -1,4 +1,4 @@
-"""Two special runs: the segmenter trained long while the restorer stands still, and ASC-Net trained for more cycles, both measured on the way.
+"""Two special runs, both measured on the way: the segmenter trained for long with a frozen restorer, and ASC-Net trained for more cycles.
 
 References
 ----------

@@ -48,7 +48,7 @@ def write_page(folder: Path, record: Path | None = None) -> list[str]:
     """Make page and charts again, from the record alone."""
     records = {dataset: seeds_of(dataset, record) for dataset in DATASETS}
     path = folder / PAGE
-    text = renewed(path.read_text(encoding="utf-8") if path.exists() else "# The systems of the literature\n", blocks(records))
+    text = renewed(path.read_text(encoding="utf-8") if path.exists() else "# The methods of the literature\n", blocks(records))
     written = draw_charts(records, folder / IMAGES)
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")

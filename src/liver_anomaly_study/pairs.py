@@ -1,4 +1,4 @@
-"""Two systems patient by patient: which is better, by how much, and whether a test can say so."""
+"""Two methods compared patient by patient, with a paired test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def by_patient(seeds: Seeds, figure: str = "dice") -> dict[str, float]:
 
 
 def paired(first: dict[str, float], second: dict[str, float]) -> Comparison:
-    """Compare two systems over the patients that both were measured on."""
+    """Compare two methods over the patients that both were measured on."""
     from napari_liver_anomaly.metrics import compare
 
     both = sorted(first.keys() & second.keys())

@@ -1,4 +1,4 @@
-"""The verbs of the study: what each takes and what it calls."""
+"""The verbs of the study: the options of each, and what it runs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TablesVerb(Verb):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectVerb(Verb):
-    """A verb that looks at models and livers of the comparison."""
+    """A verb that looks at models and cases of the comparison."""
 
     out: Path = setting(REQUIRED, help="Folder that 'liver-anomaly-study run' filled.")
     data: Path | None = setting(
@@ -96,7 +96,7 @@ class SubjectVerb(Verb):
     record: Path | None = setting(None, help="Folder of the record. Default: the one that comes with the program.")
 
     def subject(self) -> Subject:
-        """Give the models and livers that are looked at."""
+        """Give the models and cases that are looked at."""
         from liver_anomaly_study.figures.subject import Subject
         from liver_anomaly_study.record import RECORD
         from liver_anomaly_study.runs import RunFolder

@@ -24,7 +24,7 @@ HEALTHY = {"lits_032"}
 
 @cache
 def figures(hit: int, healthy: bool = False) -> dict:
-    """Figures of a liver whose tumour has six rows of voxels, of which some are called, beside one false lesion."""
+    """Figures of a liver whose tumour has six rows of voxels, of which some are predicted, beside one false lesion."""
     liver_mask = np.zeros((3, 16, 16), bool)
     liver_mask[:, 1:15, 1:15] = True
     truth, score = np.zeros(liver_mask.shape, bool), np.full(liver_mask.shape, 0.1, np.float32)
@@ -36,7 +36,7 @@ def figures(hit: int, healthy: bool = False) -> dict:
 
 
 def run(dataset: str, key: str, fold: int, seed: int, hits: dict[str, int], budget: int = BUDGET) -> dict:
-    """One run; ``hits`` are the rows of the tumour that are called in each case."""
+    """One run; ``hits`` are the rows of the tumour that are predicted in each case."""
     cases = [
         {
             "case": name,
@@ -55,7 +55,7 @@ def run(dataset: str, key: str, fold: int, seed: int, hits: dict[str, int], budg
 
 
 def write_folds(folder: Path, dataset: str, key: str, hit: int = 1, seed: int = 0, budget: int = BUDGET) -> None:
-    """Write all folds of a system's seed to ``runs`` in a folder; in every second case one row more is called than ``hit``."""
+    """Write all folds of a method's seed to ``runs`` in a folder; in every second case one row more is predicted than ``hit``."""
     (folder / "runs").mkdir(exist_ok=True)
     for fold, names in enumerate(FOLDS[dataset], start=1):
         made = run(dataset, key, fold, seed, {name: min(6, hit + place % 2) for place, name in enumerate(names)}, budget)

@@ -1,4 +1,4 @@
-"""The comparison: nobody is measured by a model that saw him, what is done is not done again, and a inserted ball is what it says."""
+"""The comparison: no case is measured by a model trained on it, finished runs are not repeated, and an inserted ball is what it says."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
     return RunFolder(tmp_path, tmp_path, FOLDS, "cpu")
 
 
-def test_every_system_is_planned_on_every_fold_before_a_second_seed_begins(folder):
+def test_every_method_is_planned_on_every_fold_before_a_second_seed_begins(folder):
     planned = plan_runs(folder, datasets=["patients"], seeds=2)
     first = [run for run in planned if run.seed == 0]
     assert planned[: len(first)] == first and len(first) == 2 * len(SYSTEMS)
@@ -54,7 +54,7 @@ def test_every_system_is_planned_on_every_fold_before_a_second_seed_begins(folde
     assert not plan_runs(replace(folder, data=None), datasets=["patients"])
 
 
-def test_nobody_is_measured_by_a_model_that_saw_him(folder):
+def test_no_case_is_measured_by_a_model_trained_on_it(folder):
     for fold in (1, 2):
         train, test = split(Run("patients", "dark-rule", fold, 0, 0), folder, FRAME)
         assert {one.name for one in test} == set(FOLDS[fold - 1])
@@ -106,7 +106,7 @@ def test_weights_of_another_plan_are_trained_again(folder):
 
 def test_runs_become_a_record_and_the_record_a_list(folder, tmp_path):
     planned = plan_runs(folder, only=["dark-rule", "random-shape"], datasets=["patients"], budget=2)
-    run_all(planned[:-1], folder)  # one fold of the last system is missing
+    run_all(planned[:-1], folder)  # one fold of the last method is missing
     assert record.gather(folder.result(planned[0]).parent, tmp_path / "record", 2) == ["patients-dark-rule.json"]
     run_all(planned, folder)
     record.gather(folder.result(planned[0]).parent, tmp_path / "record", 2)

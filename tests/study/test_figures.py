@@ -37,7 +37,7 @@ def case(name: str, seed: int) -> Case:
 
 
 class Fake:
-    """A system that calls what is dark, and restores every slice to half grey."""
+    """A model that predicts what is dark, and restores every slice to half grey."""
 
     name, hash, prepare = "fake", "0" * 64, FRAME
 
@@ -88,7 +88,7 @@ def test_the_nearest_slice_is_one_of_another_scan():
     assert shares.tolist() == [[0, 1], [pytest.approx(1 / 3), pytest.approx(2 / 3)]]
 
 
-def test_the_narrowest_layer_is_averaged_over_the_liver_alone():
+def test_the_bottleneck_is_averaged_over_the_liver_alone():
     one = case("a", 0)
     restorer = Restorer(RestorerSettings(width=4)).eval()
     left = np.zeros_like(one.liver_mask[0])
@@ -103,7 +103,7 @@ def test_the_narrowest_layer_is_averaged_over_the_liver_alone():
     np.testing.assert_allclose(before, kept[0][0, :, :, 0].mean(dim=1).numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_slices_from_easy_to_hard_are_those_of_livers_that_were_not_seen(subject):
+def test_slices_from_easy_to_hard_are_those_of_held_out_cases(subject):
     _, numbers = segmentations.draw_found(subject)
     assert numbers["slices"] == 10
     easy = numbers["dice"]["two-stage"]

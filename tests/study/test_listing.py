@@ -1,4 +1,4 @@
-"""The list of systems: each with its figures, in columns that fit a terminal, without torch."""
+"""The list of methods: each with its figures, in columns that fit a terminal, without torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def recorded(monkeypatch):
     monkeypatch.setattr(record, "seeds_of", there.get)
 
 
-def test_every_system_is_listed_with_what_is_known(recorded):
+def test_every_method_is_listed_with_what_is_known(recorded):
     listed = {one["key"]: one for one in listing.list_methods()}
     assert list(listed) == [entry.key for entry in SYSTEMS]
     hu = listed["hu"]

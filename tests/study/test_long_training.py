@@ -118,7 +118,7 @@ def test_finished_seeds_are_not_trained_again_and_other_settings_are_refused(sub
     assert trained == [0, 1, 2]
 
 
-def test_without_the_two_stage_system_nothing_is_trained(subject):
+def test_without_the_two_stage_model_nothing_is_trained(subject):
     subject.folder.result(subject.run("two-stage")).unlink()
     with pytest.raises(Refusal, match="--only two-stage"):
         long_training.run_special("segmenter", subject)

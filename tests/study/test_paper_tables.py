@@ -18,7 +18,7 @@ CELLS = [line.key for line in published.P2_TABLE_2]
 
 @pytest.fixture(scope="module")
 def made(put_once):
-    """Tables of a record in which every cell with pseudo anomalies calls two rows of the tumour more."""
+    """Tables of a record in which every cell with pseudo anomalies finds two rows of the tumour more."""
     folder, put = put_once
     for key in CELLS:
         put("patients", key, hit=3 if "pa" in key or key == "two-stage" else 1)
@@ -63,8 +63,8 @@ def test_the_ablation_tells_scatter_over_seeds_from_scatter_over_cases(made):
     assert cell(line, "case mean ± SD over cases") == f"{fmean(cases):.3f} ± {stdev(cases):.3f}"
     seeds = [fmean(dice(hit + more) for hit in hits) for more in (0, 1)]
     assert cell(line, "case mean, mean ± SD over seeds") == f"{fmean(seeds):.3f} ± {stdev(seeds):.3f}"
-    called = [6 * (sum(hits) + 8 * more) for more in (0, 1)]  # and 16 in every scan, and rows where there is no tumour
-    pooled = [2 * hit / (hit + 9 * 16 + 6 * (2 + more) + 8 * 36) for more, hit in enumerate(called)]
+    predicted = [6 * (sum(hits) + 8 * more) for more in (0, 1)]  # and 16 in every scan, and rows where there is no tumour
+    pooled = [2 * hit / (hit + 9 * 16 + 6 * (2 + more) + 8 * 36) for more, hit in enumerate(predicted)]
     assert cell(line, "pooled, mean ± SD over seeds") == f"{fmean(pooled):.3f} ± {stdev(pooled):.3f}"
     assert [line[head] for head in ("cases with tumour", "seeds", "parameters", "training, s")] == ["8 of 9", "2", "12,345", "15"]
     assert line["prevalence"] == f"{8 * 36 / (9 * 3 * 14 * 14):.4f}"
@@ -102,13 +102,13 @@ def test_post_processing_has_its_own_figures(made):
     assert {value for head, value in here.items() if head.startswith("paper")} == {"–"}
 
 
-def test_the_control_is_beaten_or_not(made):
+def test_the_rule_is_beaten_or_not(made):
     better, worse = row(made[1]["rule"], "cell-pa"), row(made[1]["rule"], "draem")
     assert (better["Dice: better in"], worse["Dice: better in"]) == ("7 of 7", "0 of 7")
     assert float(better["Dice: median difference"]) > 0 > float(worse["Dice: median difference"])
 
 
-def test_every_system_has_its_lesions_and_false_ones(made):
+def test_every_method_has_its_lesions_and_false_ones(made):
     found = row(made[1]["methods"], "dark-rule")
     assert cell(found, "detected, over 20 mm") == "0 of 0"
     assert cell(found, "detected, under 10 mm") == "0 of 0"
@@ -134,7 +134,7 @@ def test_paper_and_here_are_never_one_column(made):
     assert not [head for head in heads if "paper" in head and "here" in head]
 
 
-def test_published_figures_are_fractions_of_systems_that_exist():
+def test_published_figures_are_fractions_of_methods_that_exist():
     lines = [
         line
         for name, value in vars(published).items()
