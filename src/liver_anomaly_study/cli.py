@@ -19,6 +19,7 @@ VERBS = {
     "figures": "liver_anomaly_study.verbs:FiguresVerb",
     "long-training": "liver_anomaly_study.verbs:LongTrainingVerb",
     "export": "liver_anomaly_study.verbs:ExportVerb",
+    "completion": "liver_anomaly_study.verbs:StudyCompletionVerb",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from liver_anomaly_study.record import DATASETS
+from napari_liver_anomaly.cli.completion import CompletionVerb
 from napari_liver_anomaly.cli.verb import Verb, say
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.models.registry import BUDGET
@@ -15,6 +16,7 @@ from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from liver_anomaly_study.figures.subject import Subject
+    from napari_liver_anomaly.cli.parser import Parser
     from napari_liver_anomaly.job import Job
 
 
@@ -168,3 +170,14 @@ class ExportVerb(Verb):
             job.at("Writing models", number, len(self.only))
             run = Run("patients", key, self.number, self.seed, self.budget)
             say(f"Wrote {export(run, folder, scans, self.to, about=self.about_data).name}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyCompletionVerb(CompletionVerb):
+    """Print a script with which a shell completes verbs, flags and files."""
+
+    def parser(self) -> Parser:
+        """Give the parser of the study."""
+        from liver_anomaly_study.cli import make_parser
+
+        return make_parser()

@@ -33,6 +33,7 @@ VERBS = {
         "models": "models:ModelsVerb",
         "install": "models:InstallVerb",
         "info": "models:InfoVerb",
+        "completion": "completion:CompletionVerb",
     }.items()
 }
 

@@ -72,7 +72,7 @@ def add_flags(parser: Parser, settings: type[Settings]) -> None:
             either[option.either] = parser.add_mutually_exclusive_group(required=True)
         _add(either[option.either], option)
     for inner in inner_of(settings):
-        group = parser.add_argument_group((inner.base.__doc__ or "").splitlines()[0].split(";")[0].rstrip("."))
+        group = parser.add_argument_group(title_of(inner.base))
         for option in inner.flags:
             _add(group, option)
 
@@ -104,9 +104,22 @@ def _help(option: Option) -> str:
     """Say what an option is for, its unit, its range and its default."""
     limits = [f"{option.low:g} to {option.high:g}"] if option.low is not None and option.high is not None else []
     about = ", ".join([*filter(None, [option.unit]), *limits])
-    default = {True: "yes", False: "no"}.get(option.default, option.default) if option.kind is bool else option.default
-    told = "" if default in (REQUIRED, None, "", (), "no") else " or ".join(default) if option.depth else str(default)
-    return option.help + (f" [{about}]" if about else "") + (f" Default {told}." if told else "")
+    default = default_of(option)
+    return option.help + (f" [{about}]" if about else "") + (f" Default {default}." if default not in ("", "no") else "")
+
+
+def default_of(option: Option) -> str:
+    """Give the default of an option in words; nothing where there is none."""
+    if option.default in (REQUIRED, None, "", ()):
+        return ""
+    if option.kind is bool:
+        return "yes" if option.default else "no"
+    return " ".join(map(str, option.default)) if option.depth else str(option.default)
+
+
+def title_of(inner: Settings | type[Settings]) -> str:
+    """Give a heading for the flags of settings inside a verb."""
+    return (inner.__doc__ or "").splitlines()[0].split(";")[0].rstrip(".")
 
 
 def _reader(option: Option) -> Callable[[str], Any]:

@@ -39,11 +39,17 @@ def parser_of(program: str, about: str, verbs: Mapping[str, str]) -> Parser:
     parser.add_argument("--version", action="version", version=version())
     subparsers = parser.add_subparsers(dest="_verb", required=True, metavar="VERB")
     for name, place in verbs.items():
-        module, _, cls = place.partition(":")
-        verb: type[Verb] = getattr(import_module(module), cls)
+        verb = load_verb(place)
         words = (verb.__doc__ or "").splitlines()[0]
         set_verb(subparsers.add_parser(name, help=words, description=f"{words} {NOT_A_MEDICAL_DEVICE}"), verb)
     return parser
+
+
+def load_verb(place: str) -> type[Verb]:
+    """Import the class of a verb."""
+    module, _, name = place.partition(":")
+    verb: type[Verb] = getattr(import_module(module), name)
+    return verb
 
 
 def set_verb(parser: Parser, verb: type[Verb]) -> None:
