@@ -14,23 +14,7 @@ CHOICES: tuple[str, ...] = get_args(Device)
 
 
 def choose(device: str = "auto") -> torch.device:
-    """Turn a user's wish into a torch device.
-
-    Parameters
-    ----------
-    device : str
-        ``"auto"`` takes the graphics card when there is one, ``"cpu"`` and ``"cuda"`` insist.
-
-    Returns
-    -------
-    torch.device
-        ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    Refusal
-        For another word, or when a graphics card is asked for and none is there.
-    """
+    """Turn a user's wish into a torch device."""
     import torch
 
     if device not in CHOICES:
@@ -42,18 +26,7 @@ def choose(device: str = "auto") -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 in hardware, so that it is quicker than float32 there.
-
-    Parameters
-    ----------
-    device : torch.device
-        ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    bool
-        True for graphics cards from Ampere on and for processors with AVX512-BF16 or AMX.
-    """
+    """Whether a device computes in bfloat16 in hardware, so that it is quicker than float32 there."""
     import torch
 
     if device.type == "cuda":

@@ -12,13 +12,7 @@ NOT_A_MEDICAL_DEVICE = "Research software, not a medical device: do not use it f
 
 
 def version() -> str:
-    """Version of the installed package.
-
-    Returns
-    -------
-    str
-        For example ``"0.1.0"``; ``"unknown"`` when the package is run from a bare checkout.
-    """
+    """Version of the installed package."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 

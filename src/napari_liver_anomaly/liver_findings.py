@@ -18,18 +18,7 @@ SLACK = 1e-3  # a probability computed in half precision may lie so far outside 
 
 
 def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
-    """Say when a liver reaches the edge of its scan.
-
-    Parameters
-    ----------
-    liver : Mask
-        The liver, tumours included.
-
-    Returns
-    -------
-    tuple of Finding
-        One note, or none.
-    """
+    """Say when a liver reaches the edge of its scan."""
     voxels = liver.voxels
     faces = [face for axis in range(3) for face in (voxels.take(0, axis), voxels.take(-1, axis))]
     if not any(face.any() for face in faces):
@@ -40,18 +29,7 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
 
 
 def about_pieces(left_out: int) -> tuple[Finding, ...]:
-    """Say how many pieces were taken for something else than a lesion of the liver.
-
-    Parameters
-    ----------
-    left_out : int
-        As given by ``segmentation.cut``.
-
-    Returns
-    -------
-    tuple of Finding
-        One note, or none.
-    """
+    """Say how many pieces were taken for something else than a lesion of the liver."""
     if not left_out:
         return ()
     what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
@@ -61,20 +39,7 @@ def about_pieces(left_out: int) -> tuple[Finding, ...]:
 
 
 def require_probabilities(array: NDArray[np.floating], *, probability: bool = False) -> None:
-    """Refuse what is not a number: NaN compares as false and would look like "nothing there".
-
-    Parameters
-    ----------
-    array : ndarray, any shape, floating
-        What a network answered.
-    probability : bool
-        Whether the answer must lie in 0…1: what lies outside would wrap round when it becomes a grey level.
-
-    Raises
-    ------
-    InvalidNumbers
-        When a value is NaN or infinite, or lies outside 0…1 where it must not.
-    """
+    """Refuse what is not a number: NaN compares as false and would look like "nothing there"."""
     wrong = not np.isfinite(array).all()
     if not wrong and probability and array.size:
         wrong = bool(array.min() < -SLACK or array.max() > 1 + SLACK)

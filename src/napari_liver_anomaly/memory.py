@@ -20,18 +20,7 @@ class Movable(Protocol):
     """What computes on a device."""
 
     def to(self, device: torch.device) -> Any:
-        """Move to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            ``cpu`` or ``cuda``.
-
-        Returns
-        -------
-        object
-            Not used.
-        """
+        """Move to a device."""
 
 
 @dataclass(slots=True)
@@ -59,16 +48,6 @@ class Ladder:
         """Take the next smaller step, or give up.
 
         To be called after the handler of the error has ended: the error holds everything that the failed step had made.
-
-        Parameters
-        ----------
-        method : object
-            Moved to the CPU when the graphics card's memory ran out for a single slice.
-
-        Raises
-        ------
-        OutOfMemory
-            When there is no smaller step.
         """
         import torch
 
@@ -91,52 +70,19 @@ class Ladder:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; of torch's, most are plain runtime errors.
-
-    Parameters
-    ----------
-    error : BaseException
-        What was raised.
-
-    Returns
-    -------
-    bool
-        True for want of memory, on whichever device.
-    """
+    """Whether an error says that memory ran out; of torch's, most are plain runtime errors."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or any(word in words for word in WORDS)
 
 
 def require_memory(needed: int) -> None:
-    """Refuse work that needs more memory than there is, before it begins.
-
-    Parameters
-    ----------
-    needed : int
-        Bytes.
-
-    Raises
-    ------
-    OutOfMemory
-        With both numbers.
-    """
+    """Refuse work that needs more memory than there is, before it begins."""
     if needed > free_memory():
         raise too_little(needed)
 
 
 def too_little(needed: int) -> Refusal:
-    """Make the refusal for want of memory.
-
-    Parameters
-    ----------
-    needed : int
-        Bytes; 0 when it is not known.
-
-    Returns
-    -------
-    OutOfMemory
-        To be raised.
-    """
+    """Make the refusal for want of memory."""
     free = free_memory()
     short = f"needs {size_words(needed)}, {size_words(free)} are free"
     if needed <= free:  # it was tried, and the system knows of a limit that we do not

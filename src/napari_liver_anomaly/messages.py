@@ -74,39 +74,13 @@ class Catalogue:
         return {code: Message(area=area, **entry) for area, entries in areas for code, entry in entries.items()}
 
     def make_finding(self, code: str, /, *answers: Answer, **fields: object) -> Finding:
-        """Say a message.
-
-        Parameters
-        ----------
-        code : str
-            An entry of the catalogue.
-        *answers : Answer
-            Ways to settle it, where there are any.
-        **fields : object
-            What the sentences leave open. Never a patient's name, id or date, nor a path.
-
-        Returns
-        -------
-        Finding
-            Of the level that the catalogue gives it.
-        """
+        """Say a message."""
         message = self.messages[code]
         what, meaning, action = (text.format(**fields) for text in (message.what, message.meaning, message.action))
         return Finding(level=message.level, code=code, what=what, meaning=meaning, action=action, answers=answers)
 
     def make_refusal(self, code: str, /, *answers: Answer, **fields: object) -> Refusal:
-        """Make the exception of a message, to be raised.
-
-        Parameters
-        ----------
-        code, *answers, **fields
-            As for :meth:`make_finding`.
-
-        Returns
-        -------
-        Refusal
-            Of the class that the catalogue gives it; a :class:`~napari_liver_anomaly.errors.Question` where the user decides.
-        """
+        """Make the exception of a message, to be raised."""
         return self.refuse(self.make_finding(code, *answers, **fields))
 
     def refuse(self, finding: Finding) -> Refusal:

@@ -47,30 +47,6 @@ AUTO_SETTINGS = SegmentSettings(auto_threshold=True)
 def cut(
     score: NDArray[np.uint8], probability: NDArray[np.uint8] | None, geometry: Geometry, settings: SegmentSettings
 ) -> tuple[NDArray[np.uint16], int]:
-    """Cut lesions from a score: the one way, whoever asks for it.
-
-    Parameters
-    ----------
-    score : ndarray, (z, y, x) uint8
-        Anomaly score, 0…255 for 0…1.
-    probability : ndarray, (z, y, x) uint8, or None
-        Probability of liver, as ``Mask.probability``; None for a given liver, to which ``settings.min_liver_probability`` does not apply.
-    geometry : Geometry
-        Grid of the scan; of a part of it, the size of its voxels alone counts.
-    settings : SegmentSettings
-        Threshold, lowest peak score, smallest lesion, and lowest probability. Auto is chosen before: its threshold is the one given here.
-
-    Returns
-    -------
-    ndarray, (z, y, x) uint16
-        0 outside, lesions numbered from 1 by falling volume.
-    int
-        Pieces that were left out because the liver is unsure there.
-
-    Raises
-    ------
-    Refusal
-        When there are too many pieces to be lesions.
-    """
+    """Cut lesions from a score: the one way, whoever asks for it."""
     labels = label_components(score, settings.threshold, settings.min_lesion_mm3, geometry, settings.min_peak_score)
     return (labels, 0) if probability is None else drop_improbable(labels, score, probability, settings.min_liver_probability)

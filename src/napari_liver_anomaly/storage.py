@@ -37,37 +37,13 @@ _WINDOW = {"gzip": 31, "zlib": 15}
 
 
 def hash_of(path: str | Path) -> str:
-    """SHA-256 of a file.
-
-    Parameters
-    ----------
-    path : path-like
-        A file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """SHA-256 of a file."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def require_not_an_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse to write over a file that was read, however it is spelled or linked.
-
-    Parameters
-    ----------
-    path : path-like
-        Where a file shall be written.
-    inputs : iterable of path-like
-        Files and folders that were read; a folder stands for every file in it that may be a scan or mask.
-
-    Raises
-    ------
-    NotWritten
-        When it is one of them.
-    """
+    """Refuse to write over a file that was read, however it is spelled or linked."""
     path = Path(path)
     for other in map(Path, inputs):
         same = os.path.samefile(path, other) if path.exists() and other.exists() else path.resolve() == other.resolve()
@@ -78,47 +54,14 @@ def require_not_an_input(path: str | Path, inputs: Iterable[str | Path]) -> None
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Write a file beside its place, force it to disk, then put it in place: old or new, never half.
-
-    Parameters
-    ----------
-    path : path-like
-        Where the file shall be. Its folder is made if it is missing.
-
-    Yields
-    ------
-    Path
-        A name in the same folder with the same ending, to write to.
-
-    Raises
-    ------
-    NotWritten
-        When the folder or disk does not take it. A file that was there before is untouched and nothing is left beside it.
-    """
+    """Write a file beside its place, force it to disk, then put it in place: old or new, never half."""
     with replacing_all((path,)) as (beside,):
         yield beside
 
 
 @contextmanager
 def replacing_all(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
-    """Write several files that belong together: all are forced to disk before the first is put in place.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        Where the files shall be. Folders are made if they are missing.
-
-    Yields
-    ------
-    tuple of Path
-        For each a name in its folder with its ending, to write to.
-
-    Raises
-    ------
-    NotWritten
-        When a folder or the disk does not take one. Files that were there before are untouched or brought back, and nothing is left
-        beside them.
-    """
+    """Write several files that belong together: all are forced to disk before the first is put in place."""
     places = [Path(path) for path in paths]
     made: list[Path] = []
     try:
@@ -181,49 +124,17 @@ def _second_name(path: Path) -> Path | None:
 
 
 def free_memory() -> int:
-    """How much memory can be had now.
-
-    Returns
-    -------
-    int
-        Bytes: what the computer has free, and no more than a limit set for this program (a container's, or the shell's) leaves.
-    """
+    """How much memory can be had now."""
     return _free_memory()
 
 
 def memory_budget() -> int:
-    """How much memory one array read from a file may take.
-
-    Returns
-    -------
-    int
-        Bytes: a third of the memory that is free now, and never more than 8 GiB.
-    """
+    """How much memory one array read from a file may take."""
     return min(MAX_BYTES, _free_memory() // 3)
 
 
 def voxel_bytes(sizes: Sequence[int], item_bytes: int) -> int:
-    """Bytes an array needs, checked before anything is allocated.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of voxels along each axis, as a header claims it. Each from 1 to 4096, and 2³⁰ voxels in all.
-    item_bytes : int
-        Bytes of one voxel.
-
-    Returns
-    -------
-    int
-        The product, worked out with Python's unlimited integers.
-
-    Raises
-    ------
-    UnreadableFile
-        For a size that is zero, negative or absurd.
-    OutOfMemory
-        When the array is larger than :func:`memory_budget`.
-    """
+    """Bytes an array needs, checked before anything is allocated."""
     counts = [int(size) for size in sizes]
     if min(counts) < 1 or max(counts) > MAX_AXIS or prod(counts) > MAX_VOXELS:
         raise make_refusal("sizes-impossible", sizes=" × ".join(str(n) for n in counts))
@@ -256,23 +167,7 @@ class BoundedReader:
         stream.seek(here)
 
     def read(self, count: int) -> bytearray:
-        """Take the next bytes.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-
-        Returns
-        -------
-        bytearray
-            Exactly ``count`` bytes. It grows with what is really there, so a false claim costs no memory.
-
-        Raises
-        ------
-        UnreadableFile
-            When the file ends early or its packing is damaged.
-        """
+        """Take the next bytes."""
         most = self._left_on_disk if self._inflate is None else (self._left_on_disk + len(self._packed) + 1) * MAX_RATIO + PIECE
         taken = bytearray()
         if count <= most:
@@ -284,29 +179,12 @@ class BoundedReader:
         return taken
 
     def skip(self, count: int) -> None:
-        """Pass over the next bytes without keeping them.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-
-        Raises
-        ------
-        UnreadableFile
-            When the file ends early or its packing is damaged.
-        """
+        """Pass over the next bytes without keeping them."""
         while count > 0:
             count -= len(self.read(min(PIECE, count)))
 
     def finish(self) -> None:
-        """Make sure that nothing is left, and that the checksum of a packed file is right.
-
-        Raises
-        ------
-        UnreadableFile
-            When bytes are left over, or the checksum is wrong or missing.
-        """
+        """Make sure that nothing is left, and that the checksum of a packed file is right."""
         if self._piece(1):
             raise make_refusal("file-longer")
 
@@ -349,23 +227,7 @@ class BoundedReader:
 
 @contextmanager
 def unpacking(path: str | Path) -> Iterator[BoundedReader]:
-    """Open a file that may be packed with gzip; its first bytes decide, not its name.
-
-    Parameters
-    ----------
-    path : path-like
-        A regular file.
-
-    Yields
-    ------
-    BoundedReader
-        Standing at the first (unpacked) byte.
-
-    Raises
-    ------
-    UnreadableFile
-        When the file cannot be opened, or the disk fails while it is read.
-    """
+    """Open a file that may be packed with gzip; its first bytes decide, not its name."""
     with opened(path) as stream:
         packed = stream.read(2) == GZIP_MAGIC
         stream.seek(0)
@@ -374,23 +236,7 @@ def unpacking(path: str | Path) -> Iterator[BoundedReader]:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading; a pipe or device, which could hang, is refused.
-
-    Parameters
-    ----------
-    path : path-like
-        A regular file.
-
-    Yields
-    ------
-    binary file
-        Standing at its first byte.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is not a regular file, cannot be opened, or the disk fails while it is read.
-    """
+    """Open a regular file for reading; a pipe or device, which could hang, is refused."""
     try:
         if not Path(path).is_file():
             raise make_refusal("file-missing")
@@ -402,18 +248,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def size_words(count: int) -> str:
-    """Say a number of bytes as people do.
-
-    Parameters
-    ----------
-    count : int
-        Bytes.
-
-    Returns
-    -------
-    str
-        For example ``"48.0 MB"``.
-    """
+    """Say a number of bytes as people do."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

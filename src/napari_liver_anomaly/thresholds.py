@@ -22,20 +22,7 @@ DEFAULT = 0.5
 
 
 def auto_threshold(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> float:
-    """Choose the threshold of one scan so that the Dice expected from its own scores, read as probabilities, is largest.
-
-    Parameters
-    ----------
-    score : ndarray, (z, y, x) uint8
-        Anomaly score, 0…255 for 0…1.
-    liver : ndarray, (z, y, x) bool
-        Where it was searched.
-
-    Returns
-    -------
-    float
-        0.2 to 0.8, in steps of 0.01. 0.5 when no voxel scores 0.2 or more, so that there is nothing to choose by.
-    """
+    """Choose the threshold of one scan so that the Dice expected from its own scores, read as probabilities, is largest."""
     counts = np.bincount(score[liver].ravel(), minlength=256).astype(np.float64)
     levels = np.arange(256) / 255
     called = counts[::-1].cumsum()[::-1]  # voxels at least as suspicious as each level
@@ -48,20 +35,7 @@ def auto_threshold(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> float:
 
 
 def healthy_threshold(scores: Iterable[tuple[NDArray[np.uint8], NDArray[np.bool_]]], false_positive_rate: float = 0.001) -> float:
-    """Choose the threshold that calls at most a given share of healthy liver tumour.
-
-    Parameters
-    ----------
-    scores : iterable of (score, liver)
-        Of scans without tumours: (z, y, x) uint8 and (z, y, x) bool.
-    false_positive_rate : float
-        Share of liver voxels, 0 to 1.
-
-    Returns
-    -------
-    float
-        Smallest such threshold, 1/255 to 1.
-    """
+    """Choose the threshold that calls at most a given share of healthy liver tumour."""
     counts = np.zeros(256)
     for score, liver in scores:
         counts += np.bincount(score[liver].ravel(), minlength=256)

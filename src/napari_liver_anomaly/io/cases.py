@@ -32,23 +32,7 @@ class Case:
 
 
 def find_cases(folder: str | Path) -> tuple[Case, ...]:
-    """List the cases of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` (or ``NAME_tumor``).
-
-    Parameters
-    ----------
-    folder : path-like
-        Holds ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha`` files.
-
-    Returns
-    -------
-    tuple of Case
-        Sorted by name. Scans without a liver mask are left out.
-
-    Raises
-    ------
-    Refusal
-        When the folder does not exist or holds no case.
-    """
+    """List the cases of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` (or ``NAME_tumor``)."""
     folder = Path(folder)
     scans = {name: path for path in sorted(folder.glob("*_ct.*")) if (name := _name_of(path, "ct"))} if folder.is_dir() else {}
     found = []

@@ -78,29 +78,7 @@ class Found:
 
 
 def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
-    """Find the one CT series of a folder, or the series of one file, and read its headers.
-
-    Parameters
-    ----------
-    path : Path
-        A folder, or any one file of a series.
-    answers : ReadOptions
-        Which series and acquisition, and whether to straighten, fill gaps, or take values as HU.
-
-    Returns
-    -------
-    Source
-        With every doubt about the series. Its axes are columns, rows, slices.
-
-    Raises
-    ------
-    Question
-        When there is more than one series or acquisition.
-    UnreadableFile
-        When there is no CT, or a damaged file.
-    ImpossibleGeometry
-        When slices do not say where they lie, or are not of one kind.
-    """
+    """Find the one CT series of a folder, or the series of one file, and read its headers."""
     found_there = _found(path)
     part, choice = _chosen(found_there.parts, answers)
     made = stack(part.slices, answers)
@@ -114,23 +92,7 @@ def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
 
 
 def series_of_path(path: Path) -> tuple[Series, ...]:
-    """List the CT series of a folder, or those of the series to which a file belongs.
-
-    Parameters
-    ----------
-    path : Path
-        A folder, or any one file of a series.
-
-    Returns
-    -------
-    tuple of Series
-        In the order of their numbers.
-
-    Raises
-    ------
-    UnreadableFile
-        When there is no CT, or a damaged file.
-    """
+    """List the CT series of a folder, or those of the series to which a file belongs."""
     return _listed(_found(path).parts)
 
 

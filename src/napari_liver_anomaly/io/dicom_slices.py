@@ -153,23 +153,7 @@ class Slice:
 
 
 def headers_of(path: Path) -> tuple[Slice, ...]:
-    """Read the fields of one DICOM file without its pixels.
-
-    Parameters
-    ----------
-    path : Path
-        A file with a DICOM preamble.
-
-    Returns
-    -------
-    tuple of Slice
-        One, or as many as an Enhanced CT has frames.
-
-    Raises
-    ------
-    UnreadableFile
-        When the header is damaged, or packed as a whole (such a header can unpack to any size).
-    """
+    """Read the fields of one DICOM file without its pixels."""
     from pydicom import dcmread
     from pydicom.config import disable_value_validation
     from pydicom.filereader import read_file_meta_info

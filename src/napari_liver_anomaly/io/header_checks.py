@@ -38,20 +38,7 @@ PER_MM = {"mm": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001}
 
 
 def geometry(affine: Affine, shape: tuple[int, int, int]) -> tuple[Finding, ...]:
-    """Check what every format must promise: usable numbers, credible voxel sizes, right angles, more than one slice.
-
-    Parameters
-    ----------
-    affine : ndarray, (4, 4) float64
-        Source index to mm.
-    shape : tuple of int
-        Voxels along x, y, z.
-
-    Returns
-    -------
-    tuple of Finding
-        Empty when all is well.
-    """
+    """Check what every format must promise: usable numbers, credible voxel sizes, right angles, more than one slice."""
     doubt = _spacing(affine) or _singular(affine) or sheared(affine, shape)
     return found(doubt, _flat(shape))
 
@@ -77,20 +64,7 @@ def _singular(affine: Affine) -> Finding | None:
 
 
 def sheared(affine: Affine, shape: tuple[int, int, int]) -> Finding | None:
-    """Whether the axes stand so askew that the far end of one is more than half a voxel off.
-
-    Parameters
-    ----------
-    affine : ndarray, (4, 4) float64
-        Source index to mm, finite and not singular.
-    shape : tuple of int
-        Voxels along x, y, z.
-
-    Returns
-    -------
-    Finding or None
-        A refusal that names the angle.
-    """
+    """Whether the axes stand so askew that the far end of one is more than half a voxel off."""
     sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     cosines = np.abs((affine[:3, :3] / sizes).T @ (affine[:3, :3] / sizes)) - np.eye(3)
     drift = cosines * ((np.array(shape) - 1) * sizes)[None, :] / sizes[:, None]
@@ -107,20 +81,7 @@ def _flat(shape: tuple[int, int, int]) -> Finding | None:
 
 
 def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
-    """Whether the file holds more than one volume.
-
-    Parameters
-    ----------
-    further : sequence of int
-        Sizes of the axes beyond the third.
-    chosen : int
-        Number of the volume that the user chose, from 1; 0 for none.
-
-    Returns
-    -------
-    Finding or None
-        A question, with the number of volumes; a note when one was chosen.
-    """
+    """Whether the file holds more than one volume."""
     count = int(np.prod([int(n) for n in further], dtype=object)) if len(further) else 1
     if count == 1:
         return None
@@ -134,18 +95,7 @@ def one_volume(further: Sequence[int], chosen: int) -> Finding | None:
 
 
 def unknown_orientation(answer: str) -> Finding:
-    """State that nothing says where left, right, front and back are.
-
-    Parameters
-    ----------
-    answer : str
-        ``"ask"``, or ``"unverified"`` when the user wants to go on.
-
-    Returns
-    -------
-    Finding
-        A question, or a note that marks every result.
-    """
+    """State that nothing says where left, right, front and back are."""
     if answer == "unverified":
         return make_finding("orientation-unverified")
     return make_finding(
@@ -154,36 +104,12 @@ def unknown_orientation(answer: str) -> Finding:
 
 
 def position_chosen(name: str) -> Finding:
-    """State which of two positions counts, after the user decided.
-
-    Parameters
-    ----------
-    name : str
-        ``"sform"`` or ``"qform"``.
-
-    Returns
-    -------
-    Finding
-        A note.
-    """
+    """State which of two positions counts, after the user decided."""
     return make_finding("position-chosen", position=name)
 
 
 def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) -> Finding | None:
-    """Compare the two position matrices a NIfTI file can carry.
-
-    Parameters
-    ----------
-    first, second : ndarray, (4, 4) float64
-        Sform and qform, mm.
-    shape : tuple of int
-        Voxels along x, y, z.
-
-    Returns
-    -------
-    Finding or None
-        A question when axes point elsewhere or sizes differ; a note when they are merely some tenths of a millimetre apart.
-    """
+    """Compare the two position matrices a NIfTI file can carry."""
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), axis=-1).reshape(-1, 3)
     difference = first - second
     apart = float(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max())
@@ -203,20 +129,7 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
 def sizes_disagree(
     first: NDArray[np.float64], second: NDArray[np.float64], answers: tuple[Answer, ...] = POSITIONS
 ) -> Finding | None:
-    """Compare two statements of the voxel size in one file.
-
-    Parameters
-    ----------
-    first, second : ndarray, (3,) float64
-        Voxel sizes, mm.
-    answers : tuple of Answer
-        What can be chosen.
-
-    Returns
-    -------
-    Finding or None
-        A question when they differ by more than 1 %.
-    """
+    """Compare two statements of the voxel size in one file."""
     if (np.abs(first - second) <= SIZES_DIFFER * np.abs(first)).all():
         return None
     told = [" × ".join(f"{size:.4g}" for size in sizes) for sizes in (first, second)]
@@ -224,18 +137,7 @@ def sizes_disagree(
 
 
 def unit(name: str | None) -> tuple[float, Finding | None]:
-    """Millimetres in one unit of length of the file.
-
-    Parameters
-    ----------
-    name : str or None
-        "mm", "cm", "m", "um"; None when the file does not say.
-
-    Returns
-    -------
-    tuple of float and Finding or None
-        Factor to mm (1 when it is not known), and a note or refusal.
-    """
+    """Millimetres in one unit of length of the file."""
     if name == "mm":
         return 1.0, None
     if name is None:

@@ -35,25 +35,7 @@ TAKE_AS_HOUNSFIELD = Answer(words="Take them as Hounsfield units", option="value
 
 
 def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
-    """Work out whole Hounsfield units slice by slice.
-
-    Parameters
-    ----------
-    stored : ndarray, (x, y, z)
-        As in the file, of any kind of number. May be overwritten.
-    slope, intercept : float
-        HU = slope · stored + intercept.
-
-    Returns
-    -------
-    ndarray, (x, y, z) int16
-        HU, rounded. First axis fastest.
-
-    Raises
-    ------
-    InvalidNumbers
-        For NaN or infinity (with count and first slice), and for values that do not fit 16 bits.
-    """
+    """Work out whole Hounsfield units slice by slice."""
     if slope == 1 and intercept == 0 and stored.dtype.kind in "iu" and np.can_cast(stored.dtype, np.int16):
         return stored.astype(np.int16, copy=False)
     result = np.empty(stored.shape, np.int16, order="F")
@@ -69,25 +51,7 @@ def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
 
 
 def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
-    """Find the voxels above zero in a file of whole numbers.
-
-    Parameters
-    ----------
-    stored : ndarray, (x, y, z)
-        As in the file.
-    slope, intercept : float
-        Label = slope · stored + intercept.
-
-    Returns
-    -------
-    ndarray, (x, y, z) bool
-        True where the label is above zero.
-
-    Raises
-    ------
-    InvalidNumbers
-        For NaN or infinity, and for labels that are not whole numbers.
-    """
+    """Find the voxels above zero in a file of whole numbers."""
     if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
         return np.asarray(stored > 0)  # type: ignore[operator]
     result = np.empty(stored.shape, np.bool_, order="F")
@@ -101,18 +65,7 @@ def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
 
 
 def air_for_padding(hounsfield: Voxels) -> Finding | None:
-    """Put air where the scanner wrote padding (-2000, -3024, -32768), in place.
-
-    Parameters
-    ----------
-    hounsfield : ndarray, int16
-        HU; values below -1200 become -1024.
-
-    Returns
-    -------
-    Finding or None
-        A note with the share of voxels.
-    """
+    """Put air where the scanner wrote padding (-2000, -3024, -32768), in place."""
     if hounsfield.min() >= BELOW_AIR_HU:
         return None
     below = hounsfield < BELOW_AIR_HU
@@ -122,20 +75,7 @@ def air_for_padding(hounsfield: Voxels) -> Finding | None:
 
 
 def plausible(hounsfield: Voxels, answer: str = "ask") -> tuple[Finding, ...]:
-    """Judge whether values look like Hounsfield units.
-
-    Parameters
-    ----------
-    hounsfield : ndarray, int16
-        HU, without padding.
-    answer : str
-        ``"ask"``, or ``"hounsfield"`` when the user says that they are.
-
-    Returns
-    -------
-    tuple of Finding
-        A question when they do not, a note when they were clipped or the surroundings are missing.
-    """
+    """Judge whether values look like Hounsfield units."""
     low, high = int(hounsfield.min()), int(hounsfield.max())
     step = max(1, round((hounsfield.size / SAMPLE) ** (1 / 3)))
     sample = hounsfield[::step, ::step, ::step]
@@ -165,13 +105,7 @@ def _unlike(low: int, high: int) -> Finding:
 
 
 def taken_as_hounsfield() -> Finding:
-    """State that the user takes unlikely values for Hounsfield units.
-
-    Returns
-    -------
-    Finding
-        A note.
-    """
+    """State that the user takes unlikely values for Hounsfield units."""
     return make_finding("values-taken-as-hu")
 
 

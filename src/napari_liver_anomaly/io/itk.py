@@ -49,27 +49,7 @@ META_KINDS = {
 
 
 def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
-    """Read the header of a NRRD file, with its voxels in the same file or beside it.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.nrrd`` or ``.nhdr`` file.
-    answers : ReadOptions
-        Which volume, and whether to go on without an orientation.
-
-    Returns
-    -------
-    Source
-        With every doubt about the header.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is not a NRRD file, is damaged, or uses a feature no scan needs.
-    OutOfMemory
-        When its voxels would not fit into memory.
-    """
+    """Read the header of a NRRD file, with its voxels in the same file or beside it."""
     fields, start = _nrrd_fields(path)
     name = fields.get("data file", fields.get("datafile"))
     packing = NRRD_PACKING.get(str(fields.get("encoding")).lower())
@@ -92,27 +72,7 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
 
 
 def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
-    """Read the header of a MetaImage file, with its voxels in the same file or beside it.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.mha`` or ``.mhd`` file.
-    answers : ReadOptions
-        Which volume, and whether to go on without an orientation.
-
-    Returns
-    -------
-    Source
-        With every doubt about the header.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is not a MetaImage file, is damaged, or uses a feature no scan needs.
-    OutOfMemory
-        When its voxels would not fit into memory.
-    """
+    """Read the header of a MetaImage file, with its voxels in the same file or beside it."""
     fields, start = _meta_fields(path)
     code = META_KINDS.get(fields.get("ElementType", ""))
     if code is None or fields.get("BinaryData", "True") != "True" or fields.get("HeaderSize", "0") != "0":

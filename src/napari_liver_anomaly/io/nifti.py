@@ -34,27 +34,7 @@ COLOURS = {128: 3, 2304: 4}  # values a voxel: RGB, RGBA
 
 
 def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
-    """Read the header of a NIfTI-1 or NIfTI-2 file, packed with gzip or not, of either byte order.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    answers : ReadOptions
-        Which volume, which position, and whether to go on without an orientation.
-
-    Returns
-    -------
-    Source
-        With every doubt about the header.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is not a NIfTI file, is damaged, or holds no plain numbers.
-    OutOfMemory
-        When its voxels would not fit into memory.
-    """
+    """Read the header of a NIfTI-1 or NIfTI-2 file, packed with gzip or not, of either byte order."""
     with unpacking(path) as reader:
         first = bytes(reader.read(4))
         size, order = _version(first)

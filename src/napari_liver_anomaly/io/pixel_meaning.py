@@ -21,20 +21,7 @@ HOUNSFIELD_TYPES = {"", "HU", "US"}
 
 
 def pictured(slices: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
-    """Check that every slice is a grey picture of plain integers, and says what they are in HU.
-
-    Parameters
-    ----------
-    slices : sequence of Slice
-        In order.
-    answers : ReadOptions
-        Whether doubtful values are taken for HU.
-
-    Returns
-    -------
-    tuple of Finding
-        Empty when all is well.
-    """
+    """Check that every slice is a grey picture of plain integers, and says what they are in HU."""
     return (*found(_picture(slices), _inverted(slices, answers)), *_calibration(slices))
 
 

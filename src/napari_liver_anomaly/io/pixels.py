@@ -46,27 +46,7 @@ CHILD = [sys.executable, "-P", "-m", "napari_liver_anomaly.io.decoding"]
 
 
 def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
-    """Decode a stack, with each slice's own rescale.
-
-    Parameters
-    ----------
-    slices : sequence of Slice
-        In order; all of one size, with slope and intercept.
-
-    Returns
-    -------
-    ndarray, (columns, rows, slices) int16
-        HU.
-
-    Raises
-    ------
-    UnreadableFile
-        When a slice is damaged or cannot be decoded, or what came out is no picture.
-    InvalidNumbers
-        When values do not fit 16 bits.
-    OutOfMemory
-        When the stack would not fit into memory.
-    """
+    """Decode a stack, with each slice's own rescale."""
     first = slices[0]
     voxel_bytes((first.columns, first.rows, len(slices)), 2)
     result = np.empty((len(slices), first.rows, first.columns), np.int16)
@@ -83,20 +63,7 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
 
 
 def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
-    """Decode pictures of one compressed file in this process.
-
-    Parameters
-    ----------
-    path : Path
-        A DICOM file.
-    frames : sequence of int
-        Which of its pictures, from 0.
-
-    Yields
-    ------
-    ndarray, (rows, columns)
-        As stored; nothing more where they cannot be had.
-    """
+    """Decode pictures of one compressed file in this process."""
     from pydicom.pixels import iter_pixels
 
     try:
@@ -108,18 +75,7 @@ def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
 
 
 def undecodable(syntax: str) -> Finding | None:
-    """Whether a decoder for a way of compression is missing.
-
-    Parameters
-    ----------
-    syntax : str
-        Transfer syntax UID.
-
-    Returns
-    -------
-    Finding or None
-        A refusal that names what to install.
-    """
+    """Whether a decoder for a way of compression is missing."""
     if syntax in PLAIN or decoder_is_there(syntax):
         return None
     for name, packages, numbers in CODECS:
@@ -129,18 +85,7 @@ def undecodable(syntax: str) -> Finding | None:
 
 
 def decoder_is_there(syntax: str) -> bool:
-    """Whether this computer can decode a compressed syntax.
-
-    Parameters
-    ----------
-    syntax : str
-        Transfer syntax UID.
-
-    Returns
-    -------
-    bool
-        False also for a syntax that nobody knows.
-    """
+    """Whether this computer can decode a compressed syntax."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
 

@@ -14,13 +14,7 @@ TALKERS = ("pydicom", "nibabel", "nibabel.global", "nrrd")  # a filter holds for
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what other readers write into logs from being written, in this block or in a function that this decorates.
-
-    Yields
-    ------
-    None
-        Nothing; whatever matters of what they say is a finding of ours.
-    """
+    """Keep what other readers write into logs from being written, in this block or in a function that this decorates."""
     loggers = [logging.getLogger(name) for name in TALKERS]
     for logger in loggers:
         logger.addFilter(_nothing)

@@ -66,13 +66,7 @@ class Series:
         return ", ".join(word for word in told if word) + ("" if self.readable else " (cannot be read)")
 
     def thumbnail(self) -> Picture | None:
-        """Make a small picture of the middle slice, as it is usually looked at.
-
-        Returns
-        -------
-        ndarray, (64, 64) uint8, or None
-            From -150 to 250 HU; black beside a picture that is not square; None where it cannot be decoded.
-        """
+        """Make a small picture of the middle slice, as it is usually looked at."""
         from napari_liver_anomaly.io.pixels import hounsfield, undecodable
 
         try:
@@ -85,26 +79,7 @@ class Series:
 
 
 def series_of(number: int, part: Part, ordered: tuple[Slice, ...], apart_mm: float, *, readable: bool) -> Series:
-    """Describe a part of what lies in a folder.
-
-    Parameters
-    ----------
-    number : int
-        Its number, from 1.
-    part : Part
-        The slices.
-    ordered : tuple of Slice
-        The same in order along the stack.
-    apart_mm : float
-        Distance of slices, mm.
-    readable : bool
-        Whether it can be read.
-
-    Returns
-    -------
-    Series
-        Its words.
-    """
+    """Describe a part of what lies in a folder."""
     one = ordered[len(ordered) // 2]
     rows_mm, columns_mm = one.spacing_mm or (np.nan, np.nan)
     return Series(
@@ -123,18 +98,7 @@ def series_of(number: int, part: Part, ordered: tuple[Slice, ...], apart_mm: flo
 
 
 def phase_of(part: Part) -> str:
-    """Tell the time of a part after the first one of its examination.
-
-    Parameters
-    ----------
-    part : Part
-        The slices.
-
-    Returns
-    -------
-    str
-        For example ``"+38 s"``; empty where it is not known.
-    """
+    """Tell the time of a part after the first one of its examination."""
     return "" if part.delay_s is None else f"+{part.delay_s:.0f} s"
 
 

@@ -52,20 +52,7 @@ class Source:
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Position matrix from the steps along each axis.
-
-    Parameters
-    ----------
-    directions : ndarray, (3, 3) float64
-        Column i is the step in mm from one voxel to the next along axis i.
-    origin : ndarray, (3,) float64
-        Position of the first voxel, mm.
-
-    Returns
-    -------
-    ndarray, (4, 4) float64
-        In the same system (RAS or LPS) as its parts.
-    """
+    """Position matrix from the steps along each axis."""
     affine = np.eye(4)
     affine[:3, :3] = directions
     affine[:3, 3] = origin
@@ -73,31 +60,7 @@ def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> N
 
 
 def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLike, volume: tuple[int, int] = (1, 1)) -> Array:
-    """Take an array whose first axis runs fastest, to the very end of its file.
-
-    Parameters
-    ----------
-    reader : BoundedReader
-        Stands at the first voxel.
-    shape : tuple of int
-        Voxels along x, y, z.
-    kind : dtype
-        As stored, with byte order.
-    volume : tuple of int
-        Which of how many volumes that follow each other, from 1.
-
-    Returns
-    -------
-    ndarray
-        Shape ``shape``, writable, first axis fastest; no copy of what was read.
-
-    Raises
-    ------
-    UnreadableFile
-        When the file is damaged, too short or too long, or the sizes are absurd.
-    OutOfMemory
-        When the array is larger than the memory there is for it.
-    """
+    """Take an array whose first axis runs fastest, to the very end of its file."""
     stored = np.dtype(kind)
     count, (chosen, volumes) = voxel_bytes(shape, stored.itemsize), volume
     reader.skip((chosen - 1) * count)

@@ -58,18 +58,7 @@ class Part:
 
 
 def parts_of(slices: Sequence[Slice]) -> tuple[Part, ...]:
-    """Split slices of any number of series.
-
-    Parameters
-    ----------
-    slices : sequence of Slice
-        CT slices, in any order.
-
-    Returns
-    -------
-    tuple of Part
-        The largest stack first, phases by time.
-    """
+    """Split slices of any number of series."""
     by_series: dict[str, list[Slice]] = defaultdict(list)
     for one in slices:
         by_series[one.series].append(one)

@@ -67,25 +67,7 @@ class Stack:
 
 
 def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
-    """Put the slices of one series in order.
-
-    Parameters
-    ----------
-    slices : sequence of Slice
-        In any order, at least one.
-    answers : ReadOptions
-        Whether to straighten, and to fill gaps.
-
-    Returns
-    -------
-    Stack
-        With every doubt about it.
-
-    Raises
-    ------
-    ImpossibleGeometry
-        When a slice does not say where it lies, or the slices differ in size, voxel size or direction.
-    """
+    """Put the slices of one series in order."""
     _demand_placed(slices)
     axes = np.array(_agreed(slices)).reshape(2, 3)
     normal = np.cross(axes[0], axes[1])

@@ -60,23 +60,7 @@ class Plan:
     aside: Floats
 
     def follow(self, voxels: Voxels) -> Voxels:
-        """Make the new stack.
-
-        Parameters
-        ----------
-        voxels : ndarray, (columns, rows, old slices) int16
-            HU; padding counts as air.
-
-        Returns
-        -------
-        ndarray, (columns, rows, slices) int16
-            HU; -1024 where there was no slice.
-
-        Raises
-        ------
-        OutOfMemory
-            When the new stack would not fit into memory.
-        """
+        """Make the new stack."""
         voxel_bytes(self.shape, 2)
         result = np.empty(self.shape[::-1], np.int16).transpose(2, 1, 0)
         placed: dict[int, Floats] = {}
@@ -102,24 +86,7 @@ class Plan:
 
 
 def straight(points: Floats, axes: Floats, voxel_mm: tuple[float, float], size: tuple[int, int]) -> Plan:
-    """Plan an even stack at right angles that covers all slices.
-
-    Parameters
-    ----------
-    points : ndarray, (slices, 3) float64
-        First voxel of each slice, mm, in order along the stack.
-    axes : ndarray, (2, 3) float64
-        Direction along columns' index, then along rows' index; of length 1, at right angles.
-    voxel_mm : tuple of float
-        Voxel size along these.
-    size : tuple of int
-        Columns and rows of a slice.
-
-    Returns
-    -------
-    Plan
-        Its slices are as far apart as the old ones usually are, or as those in their finest part.
-    """
+    """Plan an even stack at right angles that covers all slices."""
     normal = np.cross(axes[0], axes[1])
     heights = points @ normal
     if heights[-1] < heights[0]:
@@ -142,80 +109,28 @@ def straight(points: Floats, axes: Floats, voxel_mm: tuple[float, float], size: 
 
 
 def filled(lost: Sequence[int], size: tuple[int, int], affine: Floats) -> Plan:
-    """Plan a stack whose missing slices are interpolated between their neighbours.
-
-    Parameters
-    ----------
-    lost : sequence of int
-        Number of slices missing after each slice but the last.
-    size : tuple of int
-        Columns and rows of a slice.
-    affine : ndarray, (4, 4) float64
-        Of the whole stack, index to mm.
-
-    Returns
-    -------
-    Plan
-        The slices that are there are kept as they are.
-    """
+    """Plan a stack whose missing slices are interpolated between their neighbours."""
     below = np.concatenate([np.full(1 + n, k) for k, n in enumerate([*lost, 0])])
     share = np.concatenate([np.arange(1 + n) / (1 + n) for n in [*lost, 0]])
     return Plan(shape=(*size, len(below)), affine=affine, below=below, share=share, aside=np.zeros((len(lost) + 1, 2)))
 
 
 def told_straight(plan: Plan, angle: float, widest_mm: float) -> Finding:
-    """State that a stack was straightened.
-
-    Parameters
-    ----------
-    plan : Plan
-        As followed.
-    angle : float
-        Tilt, degrees.
-    widest_mm : float
-        Largest distance between two slices.
-
-    Returns
-    -------
-    Finding
-        A note.
-    """
+    """State that a stack was straightened."""
     moved = float((plan.aside * np.sqrt((plan.affine[:3, :2] ** 2).sum(axis=0))).max())
     apart = float(np.sqrt((plan.affine[:3, 2] ** 2).sum()))
     return make_finding("stack-straightened", angle=angle, moved=moved, apart=apart, widest=widest_mm)
 
 
 def told_filled(lost: Sequence[int]) -> Finding:
-    """State that missing slices were filled in.
-
-    Parameters
-    ----------
-    lost : sequence of int
-        Number of slices missing after each slice but the last.
-
-    Returns
-    -------
-    Finding
-        A note that says how many, and where.
-    """
+    """State that missing slices were filled in."""
     places = [f"{n} after slice {k}" for k, n in enumerate(lost, start=1) if n]
     more = f", and in {len(places) - MOST_LISTED} more places" if len(places) > MOST_LISTED else ""
     return make_finding("slices-filled", places=", ".join(places[:MOST_LISTED]), more=more)
 
 
 def unsheared(source: Source) -> Source:
-    """Straighten a file whose axes are not at right angles, as a tilted stack saved by a converter.
-
-    Parameters
-    ----------
-    source : Source
-        With a finding ``geometry-sheared``.
-
-    Returns
-    -------
-    Source
-        Of HU on the new grid, with a note in place of that finding; unchanged where no two of its axes are at right angles.
-    """
+    """Straighten a file whose axes are not at right angles, as a tilted stack saved by a converter."""
     steps = source.affine[:3, :3]
     sizes = np.sqrt((steps**2).sum(axis=0))
     cosines = np.abs((steps / sizes).T @ (steps / sizes))

@@ -29,35 +29,7 @@ CHUNK = 2**22  # voxels at a time: some 100 MB of working memory, however large 
 def count_bins(
     score: NDArray[Any], truth: Bools, where: Bools | None = None, bins: int = BINS, low: float = 0.0, high: float = 1.0
 ) -> tuple[Numbers, Numbers]:
-    """Count lesion voxels and others in equal bins of the score.
-
-    Parameters
-    ----------
-    score : ndarray, any shape, uint8, float32 or float64
-        Higher is more suspicious.
-    truth : ndarray, same shape, bool
-        The lesions.
-    where : ndarray, same shape, bool, optional
-        Only these voxels count.
-    bins : int
-        How many.
-    low, high : float
-        Where the first begins and the last ends; what lies outside falls into those two. A score on an edge belongs to the bin above it.
-
-    Returns
-    -------
-    ndarray, (bins,) int64
-        Lesion voxels of each bin, rising.
-    ndarray, (bins,) int64
-        Others.
-
-    Raises
-    ------
-    InvalidNumbers
-        When a score is NaN or infinite.
-    TypeError
-        For float16.
-    """
+    """Count lesion voxels and others in equal bins of the score."""
     lesion, every = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
     flat, marks, inside = score.ravel(), truth.ravel(), None if where is None else where.ravel()
     for start in range(0, flat.size, CHUNK):
@@ -72,20 +44,7 @@ def count_bins(
 
 
 def require_usable(score: NDArray[np.generic]) -> None:
-    """Refuse scores that cannot be ranked.
-
-    Parameters
-    ----------
-    score : ndarray, any shape
-        Numbers.
-
-    Raises
-    ------
-    InvalidNumbers
-        When a score is NaN or infinite.
-    TypeError
-        For float16, whose ties and overflow distort every figure.
-    """
+    """Refuse scores that cannot be ranked."""
     if score.dtype == np.float16:
         raise TypeError("Scores in float16 tie and overflow; give float32 or uint8.")
     if np.issubdtype(score.dtype, np.inexact) and not np.isfinite(score).all():
@@ -93,19 +52,7 @@ def require_usable(score: NDArray[np.generic]) -> None:
 
 
 def bounds(lesion: Numbers, other: Numbers) -> dict[str, tuple[float, float]]:
-    """Tell between what values the exact figures lie, when the order inside each bin is not known.
-
-    Parameters
-    ----------
-    lesion, other : ndarray, (n,) int64
-        Voxels of each bin, by falling score; at least one lesion voxel and one other.
-
-    Returns
-    -------
-    dict
-        ``best_dice``, ``average_precision`` and ``auroc``, each to a lowest and a highest value. For AUROC half the chance that a lesion voxel and
-        another share a bin, to both sides; for the best Dice the step inside a bin that comes first all lesion, then all other.
-    """
+    """Tell between what values the exact figures lie, when the order inside each bin is not known."""
     hits, called = np.cumsum(lesion), np.cumsum(lesion + other)
     truth, rest = int(hits[-1]), int(called[-1] - hits[-1])
     before, ahead = hits - lesion, called - lesion - other  # lesion voxels, and all voxels, of higher bins
@@ -121,37 +68,13 @@ def bounds(lesion: Numbers, other: Numbers) -> dict[str, tuple[float, float]]:
 
 
 def sparse(counts: Numbers) -> list[list[int]]:
-    """Write counts as JSON holds them, without the bins that are empty.
-
-    Parameters
-    ----------
-    counts : ndarray, (bins,) int64
-        Voxels of each bin.
-
-    Returns
-    -------
-    list of list of int
-        The bins that are not empty, and their counts.
-    """
+    """Write counts as JSON holds them, without the bins that are empty."""
     filled = np.flatnonzero(counts)
     return [filled.tolist(), counts[filled].tolist()]
 
 
 def dense(stored: Sequence[Sequence[int]], bins: int = BINS) -> Numbers:
-    """Read what :func:`sparse` wrote.
-
-    Parameters
-    ----------
-    stored : sequence of sequence of int
-        Bins and their counts.
-    bins : int
-        How many there are.
-
-    Returns
-    -------
-    ndarray, (bins,) int64
-        Voxels of each bin.
-    """
+    """Read what :func:`sparse` wrote."""
     counts = np.zeros(bins, np.int64)
     counts[np.asarray(stored[0], np.int64)] = stored[1]
     return counts

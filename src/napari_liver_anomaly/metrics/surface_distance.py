@@ -38,20 +38,7 @@ class Surfaces:
 
     @classmethod
     def of(cls, guess: Bools, truth: Bools, spacing_mm: tuple[float, float, float]) -> Surfaces:
-        """Measure.
-
-        Parameters
-        ----------
-        guess, truth : ndarray, (z, y, x) bool
-            The masks, on a grid with right angles.
-        spacing_mm : tuple of float
-            Voxel size (z, y, x) in mm.
-
-        Returns
-        -------
-        Surfaces
-            Between the middles of the surfaces' voxels.
-        """
+        """Measure."""
         from scipy.spatial import cKDTree
 
         box = box_of(guess | truth)
@@ -81,18 +68,7 @@ class Surfaces:
         return self._worst(95)
 
     def dice_at(self, tolerance_mm: float) -> float:
-        """Share of both surfaces that lies within a tolerance of the other.
-
-        Parameters
-        ----------
-        tolerance_mm : float
-            0 or more.
-
-        Returns
-        -------
-        float
-            0 to 1; NaN when both are empty, 0 when one is.
-        """
+        """Share of both surfaces that lies within a tolerance of the other."""
         both = np.concatenate([self.there, self.back])
         return float((both <= tolerance_mm + 1e-9).mean()) if both.size else math.nan
 
@@ -104,18 +80,7 @@ class Surfaces:
 
 
 def surface_of(mask: Bools) -> Bools:
-    """Find the voxels of a mask that have a neighbour outside it, the edge of the scan included.
-
-    Parameters
-    ----------
-    mask : ndarray, (z, y, x) bool
-        Any number of pieces.
-
-    Returns
-    -------
-    ndarray, (z, y, x) bool
-        Voxels of the mask with one of their six faces open; what lies beyond the edge counts as outside.
-    """
+    """Find the voxels of a mask that have a neighbour outside it, the edge of the scan included."""
     from scipy.ndimage import binary_erosion
 
     return np.asarray(mask & ~binary_erosion(mask, border_value=0))

@@ -21,50 +21,17 @@ DECAY = 2e-4  # of the squared convolution weights, as in the public code
 
 
 def discriminator_loss(false: Tensor, true: Tensor) -> Tensor:
-    """Mean distance of what is said from −1 for false and 1 for true slices.
-
-    Parameters
-    ----------
-    false, true : Tensor, (B,)
-        What the discriminator said, −1…1; their numbers may differ.
-
-    Returns
-    -------
-    Tensor
-        0…2. One print of the paper repeats the reconstruction loss in its place; the text describes this one.
-    """
+    """Mean distance of what is said from −1 for false and 1 for true slices."""
     return torch.cat([(false + 1).abs(), (true - 1).abs()]).mean()
 
 
 def cuts_overlap(fence: Tensor, wild: Tensor) -> Tensor:
-    """Soft Dice of the two cuts of a batch, to be made small.
-
-    Parameters
-    ----------
-    fence, wild : Tensor, the same shape
-        0…1. An exact zero counts as 1, as in the public code, so that a black cut is no way out.
-
-    Returns
-    -------
-    Tensor
-        0…1.
-    """
+    """Soft Dice of the two cuts of a batch, to be made small."""
     one, other = (torch.where(cut == 0, torch.ones_like(cut), cut) for cut in (fence, wild))
     return (2 * (one * other).sum() + 1) / (one.sum() + other.sum() + 1)
 
 
 def kernel_decay(network: nn.Module) -> Tensor:
-    """Weigh the convolutions of a network. It is a loss because Adam's own decay would draw biases and normalisation to zero, too.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Any.
-
-    Returns
-    -------
-    Tensor
-        2e-4 times the sum of the squared weights.
-    """
+    """Weigh the convolutions of a network. It is a loss because Adam's own decay would draw biases and normalisation to zero, too."""
     kernels = (part.weight for part in network.modules() if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)))
     return DECAY * torch.stack([kernel.float().square().sum() for kernel in kernels]).sum()

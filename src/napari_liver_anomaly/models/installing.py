@@ -16,13 +16,7 @@ FIT = re.compile(r"\w[\w.-]{0,63}")
 
 
 def folder() -> Path:
-    """Say where installed models lie.
-
-    Returns
-    -------
-    Path
-        What the environment variable ``LIVER_ANOMALY_MODELS`` names, else a folder among the user's data; it may not exist.
-    """
+    """Say where installed models lie."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     from platformdirs import user_data_path
@@ -31,13 +25,7 @@ def folder() -> Path:
 
 
 def installed() -> tuple[str, ...]:
-    """List the installed models.
-
-    Returns
-    -------
-    tuple of str
-        Their names, sorted; a file by the name of a packaged model is not one of them.
-    """
+    """List the installed models."""
     from napari_liver_anomaly.models import packaged
 
     try:
@@ -48,31 +36,7 @@ def installed() -> tuple[str, ...]:
 
 
 def install(source: str | Path, name: str = "", *, replace: bool = False) -> str:
-    """Check a model by loading it, and copy it to where it is found by name.
-
-    Parameters
-    ----------
-    source : str or path-like
-        A ``.safetensors`` file.
-    name : str
-        What it shall be called; the name of the file when nothing is said.
-    replace : bool
-        Whether it may take the place of an installed model of that name.
-
-    Returns
-    -------
-    str
-        Its name.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged, or does not fit its own card.
-    Refusal
-        When the name is unfit or taken.
-    NotWritten
-        When the disk does not take it; what was there before is untouched.
-    """
+    """Check a model by loading it, and copy it to where it is found by name."""
     from napari_liver_anomaly.models import load, packaged, path_of
 
     path = path_of(source)
@@ -93,20 +57,7 @@ def install(source: str | Path, name: str = "", *, replace: bool = False) -> str
 
 
 def remove(name: str) -> None:
-    """Delete an installed model.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`installed`.
-
-    Raises
-    ------
-    Refusal
-        When no installed model is called so.
-    NotWritten
-        When the disk does not let go of it.
-    """
+    """Delete an installed model."""
     from napari_liver_anomaly.models import packaged
 
     if name in packaged():

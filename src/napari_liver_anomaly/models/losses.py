@@ -13,25 +13,8 @@ if TYPE_CHECKING:
 def restoration_loss(restored: Tensor, healthy: Tensor, anomalous: Tensor, extra_weight: float = 0.0) -> Tensor:
     """Mean absolute difference between the restoration and the *healthy* image.
 
-    Parameters
-    ----------
-    restored, healthy : Tensor, (B, 1, H, W)
-        Same shape, 0…1.
-    anomalous : Tensor, (B, H, W) bool
-        Where the synthetic anomaly is.
-    extra_weight : float
-        Added to the weight 1 of each anomalous pixel. 0 is the paper's plain mean; more makes a short training undo anomalies sooner, since healthy
-        pixels, which are many, pull towards changing nothing.
-
-    Returns
-    -------
-    Tensor
-        A number, 0 or more.
-
-    References
-    ----------
-    Zhang, Deng, Li 2023, section 3.2. The formula printed there compares with the anomalous image, which would train an identity; the public code
-    and this function compare with the healthy one.
+    From Zhang, Deng, Li 2023, section 3.2. The formula printed there compares with the anomalous image, which would train an
+    identity; the public code and this function compare with the healthy one.
     """
     weight = 1 + extra_weight * anomalous.unsqueeze(1)
     return ((restored - healthy).abs() * weight).mean()
@@ -40,23 +23,7 @@ def restoration_loss(restored: Tensor, healthy: Tensor, anomalous: Tensor, extra
 def overlap_loss(logits: Tensor, anomalous: Tensor, liver_mask: Tensor) -> Tensor:
     """Cross-entropy in the liver plus the soft Dice loss of the whole batch.
 
-    Parameters
-    ----------
-    logits : Tensor, (B, 2, H, W)
-        Class 0 healthy, class 1 anomalous.
-    anomalous : Tensor, (B, H, W) bool
-        Truth.
-    liver_mask : Tensor, (B, H, W) bool
-        Pixels that count.
-
-    Returns
-    -------
-    Tensor
-        A number, 0 or more.
-
-    References
-    ----------
-    Milletari et al., "V-Net", 3DV 2016 (soft Dice); the sum of both is the usual loss of Hu et al. 2023 and of nnU-Net.
+    From Milletari et al., "V-Net", 3DV 2016 (soft Dice); the sum of both is the usual loss of Hu et al. 2023 and of nnU-Net.
     """
     margin = logits[:, 1].float() - logits[:, 0].float()
     truth, counts = anomalous.float(), liver_mask.float()
@@ -71,24 +38,8 @@ def overlap_loss(logits: Tensor, anomalous: Tensor, liver_mask: Tensor) -> Tenso
 def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
     """Cross-entropy that weighs down what is already right, with weight 1 for *both* classes.
 
-    Parameters
-    ----------
-    logits : Tensor, (B, 2, H, W)
-        Class 0 healthy, class 1 anomalous.
-    anomalous : Tensor, (B, H, W) bool
-        Truth.
-    gamma : float
-        0 gives plain cross-entropy.
-
-    Returns
-    -------
-    Tensor
-        Mean over all pixels.
-
-    References
-    ----------
-    Lin et al., "Focal loss for dense object detection", ICCV 2017; alpha = 1 as in Zhang, Deng, Li 2023, which several libraries read as
-    "no weight for one of the classes".
+    From Lin et al., "Focal loss for dense object detection", ICCV 2017; alpha = 1 as in Zhang, Deng, Li 2023, which several
+    libraries read as "no weight for one of the classes".
     """
     log_share = functional.log_softmax(logits.float(), dim=1)
     log_right = log_share.gather(1, anomalous.long().unsqueeze(1))
@@ -98,24 +49,9 @@ def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
 def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Tensor:
     """Soft Dice loss, worked out for each slice, and cross-entropy, both of the share of "anomalous" over all pixels.
 
-    Parameters
-    ----------
-    logits : Tensor, (B, 2, H, W)
-        Class 0 healthy, class 1 anomalous.
-    degree : Tensor, (B, H, W)
-        How anomalous each pixel is, 0…1.
-    dice_share : float
-        Weight of the Dice loss, 0…1; cross-entropy has the rest. With 0 the loss is least where the share equals the degree, which Dice is not.
-
-    Returns
-    -------
-    Tensor
-        A number, 0 or more.
-
-    References
-    ----------
-    "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is not said there: here for
-    each slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a sum, which would swamp Dice: here the mean.
+    From "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is
+    not said there: here for each slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a
+    sum, which would swamp Dice: here the mean.
     """
     margin, truth = logits[:, 1].float() - logits[:, 0].float(), degree.float()
     entropy = functional.binary_cross_entropy_with_logits(margin, truth)
@@ -128,19 +64,8 @@ def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Te
 def summed_difference(restored: Tensor, healthy: Tensor) -> Tensor:
     """Absolute difference, summed over the pixels of a slice.
 
-    Parameters
-    ----------
-    restored, healthy : Tensor, (B, 1, H, W)
-        Same shape, 0…1.
-
-    Returns
-    -------
-    Tensor
-        Mean over the slices, 0 or more.
-
-    References
-    ----------
-    Baur et al., "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image Analysis 69 (2021).
+    From Baur et al., "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical
+    Image Analysis 69 (2021).
     """
     return (restored.float() - healthy).abs().flatten(1).sum(dim=1).mean()
 
@@ -148,18 +73,6 @@ def summed_difference(restored: Tensor, healthy: Tensor) -> Tensor:
 def masked_square(restored: Tensor, healthy: Tensor, liver_mask: Tensor) -> Tensor:
     """Mean square difference in the liver.
 
-    Parameters
-    ----------
-    restored, healthy, liver_mask : Tensor, (B, 1, H, W)
-        0…1; 1 where pixels count, 0 elsewhere.
-
-    Returns
-    -------
-    Tensor
-        A number, 0 or more; 0 without a liver.
-
-    References
-    ----------
-    Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022.
+    From Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022.
     """
     return ((restored.float() - healthy) ** 2 * liver_mask).sum() / liver_mask.sum().clamp(min=1)

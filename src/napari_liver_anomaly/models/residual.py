@@ -104,22 +104,7 @@ class ResidualModel(Model):
 
 @torch.inference_mode()
 def healthy_values(model: Model, data: TrainingData, measure: Callable[[Tensor, Tensor], Tensor]) -> NDArray[np.float32]:
-    """Measure the pixels of some healthy livers.
-
-    Parameters
-    ----------
-    system : Model
-        Whose plan and seed say how slices are drawn.
-    data : HealthySlices
-        Slices without anomalies.
-    measure : callable
-        Slices, and 1 in the liver, (B, 1, H, W) on the device, to a value for every pixel, (B, H, W).
-
-    Returns
-    -------
-    ndarray, (n,) float32
-        The values in the livers.
-    """
+    """Measure the pixels of some healthy livers."""
     found: list[Tensor] = []
     for step in range(BATCHES):
         batch = data.batch(model.seed, STAGE, step).to(model.device)

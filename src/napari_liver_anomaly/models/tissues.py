@@ -26,18 +26,7 @@ LEAST_VARIANCE = 1e-6
 
 
 def smoothed(image: Tensor, liver_mask: Tensor) -> Tensor:
-    """Average over 3 × 3 pixels of liver, twice.
-
-    Parameters
-    ----------
-    image, liver_mask : Tensor, (B, 1, H, W)
-        Slices, and 1 in the liver.
-
-    Returns
-    -------
-    Tensor, (B, 1, H, W)
-        0 outside the liver.
-    """
+    """Average over 3 × 3 pixels of liver, twice."""
     for _ in range(2):
         weight = functional.avg_pool2d(liver_mask, 3, stride=1, padding=1).clamp(min=0.1)
         image = functional.avg_pool2d(image * liver_mask, 3, stride=1, padding=1) / weight * liver_mask
@@ -61,13 +50,7 @@ class Mixture(nn.Module):
         self.register_buffer("variance", torch.tensor(0.01))
 
     def fit(self, values: NDArray[np.float32]) -> None:
-        """Fit the mixture by expectation and maximisation.
-
-        Parameters
-        ----------
-        values : ndarray, (n,) float32
-            Smoothed intensities of healthy livers; no order, and so no chance, matters.
-        """
+        """Fit the mixture by expectation and maximisation."""
         x = np.sort(values).astype(np.float64)[:: max(1, values.size // SAMPLE)]
         means, shares, variance = np.quantile(x, (0.05, 0.5, 0.95)), np.array([0.1, 0.8, 0.1]), x.var() / 4 + LEAST_VARIANCE
         for _ in range(STEPS):
@@ -84,18 +67,7 @@ class Mixture(nn.Module):
         self.variance.fill_(variance)
 
     def forward(self, image: Tensor, liver_mask: Tensor) -> Tensor:
-        """Say of every pixel what tissue it is.
-
-        Parameters
-        ----------
-        image, liver_mask : Tensor, (B, 1, H, W)
-            Slices, and 1 in the liver.
-
-        Returns
-        -------
-        Tensor, (B, 4, H, W) float32
-            Probability of each of :data:`NAMES`; they add to 1.
-        """
+        """Say of every pixel what tissue it is."""
         apart = (smoothed(image, liver_mask) - self.means[:, None, None]) ** 2
         weight = torch.log(self.shares + 1e-12)[:, None, None] - apart / (2 * self.variance)
         return torch.cat([1 - liver_mask, torch.softmax(weight, dim=1) * liver_mask], dim=1)

@@ -21,23 +21,7 @@ def ct_noise(shape: tuple[int, int, int], steps_mm: tuple[float, float, float], 
     In the slice its spectrum is a ramp with a smooth end, as filtered back-projection with a soft kernel leaves it; the ramp does
     not start at nought, because iterative and overlapping reconstruction keep some coarse grain.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        z, y, x.
-    steps_mm : tuple of float
-        Voxel size z, y, x in mm.
-    rng : Generator
-        Draws it.
-
-    Returns
-    -------
-    ndarray, (z, y, x) float32
-        Mean near 0, standard deviation 1.
-
-    References
-    ----------
-    S. J. Riederer, N. J. Pelc, D. A. Chesler, "The noise power spectrum in computed X-ray tomography", Phys. Med. Biol. 23
+    From S. J. Riederer, N. J. Pelc, D. A. Chesler, "The noise power spectrum in computed X-ray tomography", Phys. Med. Biol. 23
     (1978) 446-454.
     """
     fy = np.fft.fftfreq(shape[1], steps_mm[1])[:, None]

@@ -21,17 +21,7 @@ BILE = 9.0
 
 
 def paint_organs(canvas: Canvas, cavity: Field, rng: Generator) -> None:
-    """Paint bowel, kidneys, spleen, stomach and pancreas.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        With the trunk on it.
-    cavity : ndarray, (z, y, x) float32
-        Signed distance to the space inside the wall, mm.
-    rng : Generator
-        Draws sizes, folds and contents.
-    """
+    """Paint bowel, kidneys, spleen, stomach and pancreas."""
     _bowel(canvas, cavity, rng)
     _kidneys(canvas, rng)
     _spleen(canvas, cavity, rng)
@@ -40,26 +30,7 @@ def paint_organs(canvas: Canvas, cavity: Field, rng: Generator) -> None:
 
 
 def paint_liver(canvas: Canvas, body: Body, cavity: Field, rng: Generator) -> tuple[Box, Field]:
-    """Paint liver and gallbladder.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        With the other organs on it.
-    body : Body
-        Size and enhancement of the liver.
-    cavity : ndarray, (z, y, x) float32
-        Signed distance to the space inside the wall, mm.
-    rng : Generator
-        Draws the shape.
-
-    Returns
-    -------
-    tuple of slice
-        A box around the liver.
-    ndarray, (z, y, x) float32
-        Signed distance to the liver inside that box, mm; gallbladder, vena cava and fissures are outside.
-    """
+    """Paint liver and gallbladder."""
     box, liver, bladder = _liver_shape(canvas, body, cavity, rng)
     canvas.paint(box, liver, body.liver_hu + np.float32(2.5) * canvas.space.texture(rng, 12.0, box))
     canvas.paint(box, bladder - np.float32(1.5), 70.0)

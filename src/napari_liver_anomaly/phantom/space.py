@@ -47,22 +47,7 @@ class Space:
         self.x = bend[2] + self._axes[2][None, None, :]
 
     def texture(self, rng: Generator, length_mm: float, box: Box | None = None) -> Field:
-        """Smooth random field of mean 0 and standard deviation near 1.
-
-        Parameters
-        ----------
-        rng : Generator
-            Draws the values at the knots; their number depends on the stack's extent in mm alone.
-        length_mm : float
-            Distance between knots, mm.
-        box : tuple of slice, optional
-            Part of the stack wanted.
-
-        Returns
-        -------
-        ndarray, (z, y, x) float32
-            Cubic B-spline through random knots.
-        """
+        """Smooth random field of mean 0 and standard deviation near 1."""
         extents = [n * step for n, step in zip(self.shape, self.steps_mm, strict=True)]
         knots = rng.standard_normal([int(np.ceil(extent / length_mm)) + 3 for extent in extents]).astype(np.float32)
         weights = []
@@ -76,20 +61,7 @@ class Space:
         return field.reshape(*rows.shape[:2], -1)
 
     def box(self, centre: tuple[float, ...], reach: tuple[float, ...] | float) -> Box:
-        """Voxels that may lie within a reach of a place, whatever the warp.
-
-        Parameters
-        ----------
-        centre : tuple of float
-            x, y, z in mm.
-        reach : tuple of float or float
-            Half widths x, y, z in mm.
-
-        Returns
-        -------
-        tuple of slice
-            Along z, y, x; may be empty.
-        """
+        """Voxels that may lie within a reach of a place, whatever the warp."""
         around = np.broadcast_to(np.asarray(reach, float), 3) + MARGIN_MM
         made = []
         for axis, places in enumerate(self._axes):
@@ -103,22 +75,7 @@ class Space:
         return (slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2]))
 
     def ellipsoid(self, box: Box, centre: tuple[float, ...], radii: tuple[float, ...], turn_deg: float = 0.0) -> Field:
-        """Signed distance (good near the surface) to an ellipsoid.
-
-        Parameters
-        ----------
-        box : tuple of slice
-            Where it is wanted.
-        centre, radii : tuple of float
-            x, y, z in mm; an infinite radius along z makes a cylinder.
-        turn_deg : float
-            Turn about the patient's long axis.
-
-        Returns
-        -------
-        ndarray, (z, y, x) float32
-            mm, negative inside.
-        """
+        """Signed distance (good near the surface) to an ellipsoid."""
         offsets = [
             c[box] - np.float32(at) for c, at, r in zip((self.x, self.y, self.z), centre, radii, strict=True) if np.isfinite(r)
         ]
@@ -137,20 +94,7 @@ class Space:
         return distance
 
     def trunk(self, box: Box, centre: tuple[float, float], radii: tuple[float, float]) -> Field:
-        """Signed distance to an upright column of superelliptic section (power 2.5), the outline of a trunk.
-
-        Parameters
-        ----------
-        box : tuple of slice
-            Where it is wanted.
-        centre, radii : tuple of float
-            x, y in mm.
-
-        Returns
-        -------
-        ndarray, (z, y, x) float32
-            mm, negative inside.
-        """
+        """Signed distance to an upright column of superelliptic section (power 2.5), the outline of a trunk."""
         u = np.abs(self.x[box] - np.float32(centre[0])) * np.float32(1 / radii[0])
         v = np.abs(self.y[box] - np.float32(centre[1])) * np.float32(1 / radii[1])
         near = (u * u * np.sqrt(u) + v * v * np.sqrt(v) + np.float32(1e-9)) ** np.float32(0.4)
@@ -159,22 +103,7 @@ class Space:
         return distance
 
     def capsule(self, box: Box, start: NDArray[np.float64], end: NDArray[np.float64], radii: tuple[float, float]) -> Field:
-        """Signed distance to a straight tube with round ends whose radius runs from one end to the other.
-
-        Parameters
-        ----------
-        box : tuple of slice
-            Where it is wanted.
-        start, end : ndarray, (3,)
-            x, y, z in mm.
-        radii : tuple of float
-            At the start and at the end, mm.
-
-        Returns
-        -------
-        ndarray, (z, y, x) float32
-            mm, negative inside.
-        """
+        """Signed distance to a straight tube with round ends whose radius runs from one end to the other."""
         way = (end - start).astype(np.float32)
         x, y, z = (c[box] - np.float32(s) for c, s in zip((self.x, self.y, self.z), start, strict=True))
         along = np.clip((x * way[0] + y * way[1] + z * way[2]) / max(float(way @ way), 1e-6), 0, 1)
@@ -199,58 +128,20 @@ class Canvas:
         self.hu: Field = np.full(space.shape, hu, np.float32)
 
     def paint(self, box: Box, distance: Field, hu: Field | float, edge_mm: float | None = None) -> None:
-        """Cover the inside of a body with a value; voxels on its surface get a share.
-
-        Parameters
-        ----------
-        box : tuple of slice
-            Where ``distance`` lies.
-        distance : ndarray, (z, y, x) float32
-            mm, negative inside.
-        hu : ndarray or float
-            Value, HU.
-        edge_mm : float, optional
-            Width of the edge; one pixel when not given.
-        """
+        """Cover the inside of a body with a value; voxels on its surface get a share."""
         share = np.clip(np.float32(0.5) - distance * np.float32(1 / (edge_mm or self.space.px_mm)), 0, 1)
         part = self.hu[box]
         part += share * (hu - part)
 
 
 def join(a: Field, b: Field, round_mm: float) -> Field:
-    """Union of two bodies with a rounded seam.
-
-    Parameters
-    ----------
-    a, b : ndarray, float32
-        Signed distances, mm.
-    round_mm : float
-        Radius of the rounding.
-
-    Returns
-    -------
-    ndarray, float32
-        Signed distance, mm.
-    """
+    """Union of two bodies with a rounded seam."""
     over = np.maximum(np.float32(round_mm) - np.abs(a - b), 0)
     return np.asarray(np.minimum(a, b) - over * over * np.float32(0.25 / round_mm), np.float32)
 
 
 def both(a: Field, b: Field, round_mm: float) -> Field:
-    """Intersection of two bodies with rounded edges; ``both(a, -b, r)`` takes b away from a.
-
-    Parameters
-    ----------
-    a, b : ndarray, float32
-        Signed distances, mm.
-    round_mm : float
-        Radius of the rounding.
-
-    Returns
-    -------
-    ndarray, float32
-        Signed distance, mm.
-    """
+    """Intersection of two bodies with rounded edges; ``both(a, -b, r)`` takes b away from a."""
     return -join(-a, -b, round_mm)
 
 

@@ -42,18 +42,7 @@ class Body:
 
     @staticmethod
     def draw(rng: Generator) -> Body:
-        """Draw a person.
-
-        Parameters
-        ----------
-        rng : Generator
-            Draws the sizes.
-
-        Returns
-        -------
-        Body
-            An adult.
-        """
+        """Draw a person."""
         fat = float(rng.uniform(9, 20))
         liver_hu = float(rng.uniform(92, 118))
         return Body(
@@ -75,22 +64,7 @@ class Body:
 
 
 def paint_trunk(canvas: Canvas, body: Body, rng: Generator) -> Field:
-    """Paint the trunk and everything in it that is not an organ of the abdomen.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        All air.
-    body : Body
-        Sizes of the person.
-    rng : Generator
-        Draws where ribs and vertebrae lie.
-
-    Returns
-    -------
-    ndarray, (z, y, x) float32
-        Signed distance to the space inside the wall, mm.
-    """
+    """Paint the trunk and everything in it that is not an organ of the abdomen."""
     space, box = canvas.space, canvas.space.whole
     skin = space.trunk(box, (0.0, 0.0), (body.half_width_mm, body.half_depth_mm))
     cavity = space.trunk(box, *body.cavity)

@@ -17,26 +17,7 @@ DIM_HU, STRONG_HU = 15.0, 80.0
 
 
 def paint_tumours(canvas: Canvas, box: Box, liver: Field, count: int, rng: Generator) -> NDArray[np.bool_]:
-    """Paint tumours into the liver.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        Painted so far.
-    box : tuple of slice
-        Where ``liver`` lies.
-    liver : ndarray, (z, y, x) float32
-        Signed distance to the liver, mm.
-    count : int
-        How many, if there is room; the first is always of middle size, so that there is something to see.
-    rng : Generator
-        Draws them.
-
-    Returns
-    -------
-    ndarray, (z, y, x) bool
-        Exact mask on the whole stack.
-    """
+    """Paint tumours into the liver."""
     space = canvas.space
     mask = np.zeros(space.shape, bool)
     free = liver.copy()

@@ -27,25 +27,7 @@ def grow(root: Points, points: Points, radius_mm: float, rng: Generator) -> list
     Each branch runs part of the way to the middle of its points, which are then shared between two children along their longest
     direction; radii shrink nearly as Murray's law says (the cubes of the children's add up to the cube of the parent's).
 
-    Parameters
-    ----------
-    root : ndarray, (3,)
-        x, y, z in mm.
-    points : ndarray, (n, 3)
-        Places to be supplied, mm.
-    radius_mm : float
-        Radius of the stem.
-    rng : Generator
-        Draws bends and shares.
-
-    Returns
-    -------
-    list of tuple
-        Start, end, and the radii at both, for every straight piece.
-
-    References
-    ----------
-    C. D. Murray, "The physiological principle of minimum work", PNAS 12 (1926) 207-214.
+    From C. D. Murray, "The physiological principle of minimum work", PNAS 12 (1926) 207-214.
     """
     pieces: list[Segment] = []
     waiting = [(root, points, radius_mm)]
@@ -69,22 +51,7 @@ def grow(root: Points, points: Points, radius_mm: float, rng: Generator) -> list
 
 
 def distance_to(pieces: list[Segment], space: Space, box: Box) -> Field:
-    """Signed distance to all vessels, inside a box.
-
-    Parameters
-    ----------
-    pieces : list of tuple
-        As given by :func:`grow`.
-    space : Space
-        Where.
-    box : tuple of slice
-        Where it is wanted.
-
-    Returns
-    -------
-    ndarray, (z, y, x) float32
-        mm, negative inside; large far from any vessel.
-    """
+    """Signed distance to all vessels, inside a box."""
     found = np.full([part.stop - part.start for part in box], 50, np.float32)
     for start, end, first, last in pieces:
         near = space.box(tuple((start + end) / 2), tuple(np.abs(end - start) / 2 + first + 2))
@@ -98,21 +65,7 @@ def distance_to(pieces: list[Segment], space: Space, box: Box) -> Field:
 
 
 def paint_veins(canvas: Canvas, box: Box, liver: Field, hu: float, rng: Generator) -> None:
-    """Paint portal and hepatic veins into the liver, and the portal vein's way to it.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        Painted so far.
-    box : tuple of slice
-        Where ``liver`` lies.
-    liver : ndarray, (z, y, x) float32
-        Signed distance to the liver, mm.
-    hu : float
-        Enhancement of the veins, HU.
-    rng : Generator
-        Draws the trees.
-    """
+    """Paint portal and hepatic veins into the liver, and the portal vein's way to it."""
     space = canvas.space
     inside = np.argwhere(liver < -4)
     chosen = inside[(rng.random(1400) * len(inside)).astype(int)]

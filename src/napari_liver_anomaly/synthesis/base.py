@@ -62,18 +62,7 @@ class Donor:
     liver_mask: NDArray[np.bool_]
 
     def sized(self, shape: tuple[int, ...]) -> Donor:
-        """Cut to a size, or fill up with background; the upper left corner stays.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Height and width wanted.
-
-        Returns
-        -------
-        Donor
-            Of that size.
-        """
+        """Cut to a size, or fill up with background; the upper left corner stays."""
         image, liver_mask = (plane[: shape[0], : shape[1]] for plane in (self.image, self.liver_mask))
         room = [(0, size - there) for size, there in zip(shape, image.shape, strict=True)]
         return Donor(np.pad(image, room), np.pad(liver_mask, room))
@@ -186,42 +175,12 @@ class DonorRecipe(Recipe):
         """
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample of a slice and its own mirror image.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1, background 0.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
+        """Make one sample of a slice and its own mirror image."""
         return self.blend(image, liver_mask, mirrored_in_place(image, liver_mask), hu_per_unit, rng)
 
 
 def mirrored_in_place(image: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Donor:
-    """Mirror a slice left to right about the middle of its organ, so that the organ stays where it is.
-
-    Parameters
-    ----------
-    image : ndarray, (H, W) float32
-        A slice.
-    liver_mask : ndarray, (H, W) bool
-        Where its organ is.
-
-    Returns
-    -------
-    Donor
-        The mirror image; background where nothing comes from.
-    """
+    """Mirror a slice left to right about the middle of its organ, so that the organ stays where it is."""
     columns = np.flatnonzero(liver_mask.any(axis=0))
     twice = int(columns[0] + columns[-1]) if columns.size else liver_mask.shape[1] - 1
     source = twice - np.arange(liver_mask.shape[1])
@@ -231,17 +190,6 @@ def mirrored_in_place(image: NDArray[np.float32], liver_mask: NDArray[np.bool_])
 
 
 def stacked(drawn: Sequence[Anomalous]) -> Anomalous:
-    """Put samples of single slices together.
-
-    Parameters
-    ----------
-    drawn : sequence of Anomalous
-        Of one size.
-
-    Returns
-    -------
-    Anomalous
-        With arrays (C, H, W).
-    """
+    """Put samples of single slices together."""
     degree = None if all(one.degree is None for one in drawn) else np.stack([one.target for one in drawn])
     return Anomalous(np.stack([one.image for one in drawn]), np.stack([one.mask for one in drawn]), degree)

@@ -29,27 +29,7 @@ def blended(
     least_change: float,
     rng: Generator,
 ) -> Anomalous:
-    """Change an image inside a mask; draw the change again until it can be seen.
-
-    Parameters
-    ----------
-    image : ndarray, (H, W) float32
-        A healthy slice, 0…1.
-    mask : ndarray, (H, W) bool
-        Where to change it; may be empty.
-    kind : str
-        ``"noise"``: I + n, with n from N(0, 1) for every pixel. ``"offset"``: I + c, with one c from N(0, 1). ``"multiply"``: I + c·I.
-        ``"any"``: one of the three by chance. The result is cut to 0…1.
-    least_change : float
-        At least one pixel of the mask changes by this much, 0…1.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    Anomalous
-        The changed slice and the mask; a healthy sample where the mask is empty or no draw can be seen, as when black is multiplied.
-    """
+    """Change an image inside a mask; draw the change again until it can be seen."""
     chosen = KINDS[int(rng.integers(len(KINDS)))] if kind == "any" else kind
     for _ in range(TRIES if mask.any() else 0):
         change = _change(image, chosen, rng)

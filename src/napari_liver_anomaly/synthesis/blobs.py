@@ -46,24 +46,6 @@ class Blobs(Recipe):
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice; the mask holds where the soft weight is above one half.
-        """
         weight = self.weight(liver_mask, rng)
         offset_hu = self.offset_hu(liver_mask.shape, weight, rng)
         changed = np.clip(image + weight * offset_hu / np.float32(hu_per_unit), 0.02, 1)

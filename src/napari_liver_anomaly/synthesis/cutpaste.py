@@ -46,24 +46,6 @@ class CutPaste(Recipe):
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
     def draw(self, image: Floats, liver_mask: Bools, hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Not used: a piece keeps its grey values but for the jitter.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice; the mask holds where it differs by more than a thousandth.
-        """
         if rng.random() < self.p_empty or not liver_mask.any():
             return unchanged(image)
         side = side_px(liver_mask)
@@ -138,22 +120,7 @@ class CutPaste(Recipe):
 
 
 def rectangle(rows: NDArray[np.intp], columns: NDArray[np.intp], height: float, width: float, degrees: float) -> Bools:
-    """Draw a turned rectangle about the origin.
-
-    Parameters
-    ----------
-    rows, columns : ndarray of int, (h, 1) and (1, w)
-        Places of the pixels.
-    height, width : float
-        Sides in pixels.
-    degrees : float
-        Turn.
-
-    Returns
-    -------
-    ndarray, (h, w) bool
-        True inside.
-    """
+    """Draw a turned rectangle about the origin."""
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     along, across = cos * rows + sin * columns, cos * columns - sin * rows
     return np.asarray((np.abs(along) <= height / 2) & (np.abs(across) <= width / 2))

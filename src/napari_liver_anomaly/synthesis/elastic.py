@@ -20,20 +20,7 @@ if TYPE_CHECKING:
 
 
 def between(values: NDArray[Any], places: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Interpolate values on a coarse grid by splines, where positions along the axes cross.
-
-    Parameters
-    ----------
-    values : ndarray, one axis for each of ``places``, at least 2 along each
-        The coarse grid.
-    places : sequence of ndarray, one axis each
-        Positions in steps of the coarse grid; beyond the grid its border counts.
-
-    Returns
-    -------
-    ndarray, as many along each axis as there are positions, float32
-        Values at the crossings.
-    """
+    """Interpolate values on a coarse grid by splines, where positions along the axes cross."""
     for axis, where in enumerate(places):
         size = values.shape[axis]
         weights = _spline(size)(np.clip(where, 0, size - 1)).astype(np.float32)
@@ -50,24 +37,6 @@ def _spline(size: int) -> Any:
 
 
 def displacement(places: Sequence[NDArray[Any]], points: int, sigma: float, rng: Generator) -> NDArray[np.float32]:
-    """Draw how far everything moves.
-
-    Parameters
-    ----------
-    places : sequence of ndarray, one axis each
-        Positions along each axis, 0 at the first control point and ``points - 1`` at the last.
-    points : int
-        Control points along each axis, at least 2.
-    sigma : float
-        Standard deviation of a control point's displacement along each axis, in the unit in which the result is wanted; no control point moves
-        farther than twice that.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray, (number of axes, as many as there are positions along each) float32
-        Displacement along each axis.
-    """
+    """Draw how far everything moves."""
     coarse = np.clip(rng.standard_normal((len(places), *[points] * len(places))), -2, 2) * sigma
     return np.stack([between(one, places) for one in coarse])

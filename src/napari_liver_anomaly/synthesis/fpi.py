@@ -39,26 +39,6 @@ class FPI(DonorRecipe):
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
     def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample of two slices.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        donor : Donor
-            The other slice.
-        hu_per_unit : float
-            Not used.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice; its degree is the share of the other slice where that makes a difference, else 0.
-        """
         shared = liver_mask & donor.liver_mask
         if rng.random() < self.p_empty or not shared.any():
             return unchanged(image)

@@ -60,24 +60,7 @@ class HuTumours(Recipe):
     p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
 
     def draw(self, image: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample on a single slice.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
+        """Make one sample on a single slice."""
         made = self.draw_stack(image[None], liver_mask[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
         return Anomalous(made.image[0], made.mask[0])
 
@@ -90,29 +73,7 @@ class HuTumours(Recipe):
         spacing_mm: Spacing,
         middle: int | None = None,
     ) -> Anomalous:
-        """Make one sample of neighbouring slices, with tumours that go through them as bodies in space.
-
-        Parameters
-        ----------
-        images : ndarray, (C, H, W) float32
-            Neighbouring healthy slices, 0…1.
-        liver_mask : ndarray, (C, H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-        spacing_mm : tuple of float
-            Distance (z, y, x) of slices and pixels in mm.
-        middle : int, optional
-            The slice that one of the tumours meets; the one in the middle when nothing is given.
-
-        Returns
-        -------
-        Anomalous
-            Image and mask (C, H, W). The mask is the body before its edge is softened, as in the paper, so the soft edge reaches beyond it;
-            where the tumour is, tissue is never brighter than it was.
-        """
+        """Make one sample of neighbouring slices, with tumours that go through them as bodies in space."""
         nothing = Anomalous(images.copy(), np.zeros(liver_mask.shape, dtype=bool))
         middle = len(liver_mask) // 2 if middle is None else middle
         if not liver_mask[middle].any() or rng.random() < self.p_empty:
@@ -197,22 +158,7 @@ def _softened(bodies: NDArray[np.bool_], edge_mm: float, spacing_mm: Spacing) ->
 
 
 def texture(shape: tuple[int, ...], spacing_mm: Spacing, rng: Generator) -> Field:
-    """Draw the share of the contrast that each voxel gets: noise on a grid of 4 mm, where the paper has 1 mm and blurs it by 4 or 7.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Slices, height and width.
-    spacing_mm : tuple of float
-        Distance (z, y, x) of slices and pixels in mm.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray, of that shape, float32
-        0…1, on average about one half.
-    """
+    """Draw the share of the contrast that each voxel gets: noise on a grid of 4 mm, where the paper has 1 mm and blurs it by 4 or 7."""
     from scipy.ndimage import gaussian_filter
 
     steps = [np.arange(size) * (mm / GRID_MM) for size, mm in zip(shape, spacing_mm, strict=True)]

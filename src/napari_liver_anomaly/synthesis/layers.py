@@ -52,26 +52,6 @@ class Layers(DonorRecipe):
     p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
 
     def blend(self, image: Field, liver_mask: NDArray[np.bool_], donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample of two slices.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        donor : Donor
-            Where the texture comes from.
-        hu_per_unit : float
-            Not used: how dark the texture is, is a factor on the intensities 0…1, whose 0 is the lower end of what prepared slices hold, not 0 HU.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask, which is the shape inside the organ.
-        """
         places = np.argwhere(liver_mask)
         if not len(places) or rng.random() < self.p_empty:
             return Anomalous(image.copy(), np.zeros_like(liver_mask))

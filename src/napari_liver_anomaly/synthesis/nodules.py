@@ -68,24 +68,7 @@ class Nodules(Recipe):
     )
 
     def draw(self, image: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample on a single slice.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
+        """Make one sample on a single slice."""
         made = self.draw_stack(image[None], liver_mask[None], hu_per_unit, rng, (3.0, 1.5, 1.5))
         return Anomalous(made.image[0], made.mask[0])
 
@@ -98,28 +81,7 @@ class Nodules(Recipe):
         spacing_mm: tuple[float, float, float],
         middle: int | None = None,
     ) -> Anomalous:
-        """Make one sample of neighbouring slices, with lesions that go through them as bodies in space.
-
-        Parameters
-        ----------
-        images : ndarray, (C, H, W) float32
-            Neighbouring healthy slices, 0…1.
-        liver_mask : ndarray, (C, H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-        spacing_mm : tuple of float
-            Distance (z, y, x) of slices and pixels in mm.
-        middle : int, optional
-            The slice that every lesion meets; the one in the middle when nothing is given.
-
-        Returns
-        -------
-        Anomalous
-            Image and mask (C, H, W).
-        """
+        """Make one sample of neighbouring slices, with lesions that go through them as bodies in space."""
         made, mask = images.copy(), np.zeros(liver_mask.shape, dtype=bool)
         middle = len(liver_mask) // 2 if middle is None else middle
         places = np.argwhere(liver_mask[middle])

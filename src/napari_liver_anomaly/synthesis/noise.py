@@ -17,26 +17,7 @@ def stretched_noise(
 ) -> NDArray[np.float32]:
     """Blur white noise and stretch it to 0…255.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width in pixels.
-    sigma_px : float
-        Standard deviation of the blur in pixels.
-    rng : numpy.random.Generator
-        Source of chance.
-    kind : str
-        ``"gaussian"``: real-valued Gaussian noise, as the paper says. ``"uniform8"``: uniform whole numbers 0…255, rounded again after the blur, as
-        its code does; the blurred field then has only about 8 to 22 grey levels.
-
-    Returns
-    -------
-    ndarray, (H, W) float32
-        Smallest value 0, largest 255.
-
-    References
-    ----------
-    Zhang, Deng, Li 2023, section 3.1.
+    From Zhang, Deng, Li 2023, section 3.1.
     """
     from scipy.ndimage import correlate1d, gaussian_filter
 
@@ -72,18 +53,7 @@ def _eight_bit_kernel(sigma_px: float) -> NDArray[np.float64]:
 
 @cache
 def ellipse(size_px: int) -> NDArray[np.bool_]:
-    """Elliptic structuring element, as drawn by OpenCV.
-
-    Parameters
-    ----------
-    size_px : int
-        Odd side in pixels.
-
-    Returns
-    -------
-    ndarray, (size, size) bool
-        57 pixels for size 9.
-    """
+    """Elliptic structuring element, as drawn by OpenCV."""
     radius = size_px // 2
     element = np.zeros((size_px, size_px), dtype=bool)
     for row in range(size_px):
@@ -95,21 +65,7 @@ def ellipse(size_px: int) -> NDArray[np.bool_]:
 def open_then_close(mask: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
     """Remove what is narrower than an ellipse, then fill gaps narrower than it.
 
-    Parameters
-    ----------
-    mask : ndarray, (H, W) bool
-        Any shape.
-    size_px : int
-        Odd side of the ellipse in pixels; 1 changes nothing.
-
-    Returns
-    -------
-    ndarray, (H, W) bool
-        Every component away from the border contains the ellipse.
-
-    References
-    ----------
-    Algorithm 1 and public code of Zhang, Deng, Li 2023; its text names the two steps in the other order.
+    From Algorithm 1 and public code of Zhang, Deng, Li 2023; its text names the two steps in the other order.
     """
     if size_px <= 1 or not mask.any():
         return mask

@@ -46,24 +46,6 @@ class NoiseStretch(Recipe):
     again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Not used: the shift is in grey levels of 255, as in the paper.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
         mask = self.shape(liver_mask, rng)
         shift = rng.uniform(self.shift_low, self.shift_high) * rng.choice((-1.0, 1.0))
         changed = np.clip(image + np.float32(shift / 255), 0, 1)

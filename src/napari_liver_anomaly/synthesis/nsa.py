@@ -45,26 +45,6 @@ class NSA(DonorRecipe):
     p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
 
     def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample of two slices.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        donor : Donor
-            The other slice.
-        hu_per_unit : float
-            Hounsfield units between 0 and 1.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice; its degree is a logistic function of the median-filtered change.
-        """
         if rng.random() < self.p_empty or not (liver_mask.any() and donor.liver_mask.any()):
             return unchanged(image)
         for _ in range(TRIES):

@@ -52,24 +52,6 @@ class Paintbrush(Recipe):
     )
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Not used: changes are shares of the image's range, as in the paper.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
         return blended(image, self.shape(liver_mask, rng), self.blend, self.least_change, rng)
 
     def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
@@ -112,23 +94,8 @@ class Paintbrush(Recipe):
 def painted(shape: tuple[int, int], corners: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
     """Draw a line of a round brush through points, and no more of it than lies in the image.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width in pixels.
-    corners : ndarray, (n + 1, 2) float64
-        Points (y, x) in pixels; may lie outside.
-    radius : float
-        Of the brush, in pixels.
-
-    Returns
-    -------
-    ndarray, (H, W) bool
-        Pixels no farther from the line than the radius.
-
-    References
-    ----------
-    Thick lines with a disc at each new point, "random-shape pseudo-outliers", EMBC 2022: the same as the distance from each stroke.
+    Thick lines with a disc at each new point, "random-shape pseudo-outliers", EMBC 2022: the same as the distance from
+    each stroke.
     """
     mask, last = np.zeros(shape, dtype=bool), np.array(shape)
     for one, other in pairwise(corners):
@@ -143,33 +110,11 @@ def painted(shape: tuple[int, int], corners: NDArray[np.float64], radius: float)
 
 
 def side(shape: tuple[int, int]) -> float:
-    """Side of the square of the same area as an image, to which lengths are scaled.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width in pixels.
-
-    Returns
-    -------
-    float
-        In pixels.
-    """
+    """Side of the square of the same area as an image, to which lengths are scaled."""
     return float(np.sqrt(shape[0] * shape[1]))
 
 
 def box(liver_mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Bounding box of an organ.
-
-    Parameters
-    ----------
-    liver_mask : ndarray, (H, W) bool
-        Not empty.
-
-    Returns
-    -------
-    tuple of ndarray
-        First index (y, x) inside, and the one after the last.
-    """
+    """Bounding box of an organ."""
     spans = [np.flatnonzero(liver_mask.any(axis=axis)) for axis in (1, 0)]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

@@ -27,34 +27,12 @@ POINTS = 32
 
 
 def unchanged(image: Floats) -> Anomalous:
-    """Give a sample without an anomaly.
-
-    Parameters
-    ----------
-    image : ndarray, (H, W) float32
-        A healthy slice.
-
-    Returns
-    -------
-    Anomalous
-        A copy of it, nothing marked.
-    """
+    """Give a sample without an anomaly."""
     return Anomalous(image.copy(), np.zeros(image.shape, dtype=bool), np.zeros(image.shape, dtype=np.float32))
 
 
 def box(liver_mask: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the organ's bounding box.
-
-    Parameters
-    ----------
-    liver_mask : ndarray, (H, W) bool
-        Not empty.
-
-    Returns
-    -------
-    tuple of ndarray of int, (2,)
-        First row and column, and number of rows and columns.
-    """
+    """Find the organ's bounding box."""
     where = [np.flatnonzero(liver_mask.any(axis=1 - axis)) for axis in (0, 1)]
     first = np.array([line[0] for line in where], dtype=np.intp)
     return first, np.array([line[-1] for line in where], dtype=np.intp) - first + 1
@@ -64,16 +42,6 @@ def side_px(liver_mask: Bools) -> float:
     """Measure the organ: the side of the square that has the area of its bounding box.
 
     The papers take the side of the frame, which their organ fills; a liver fills a part of it that differs from slice to slice [OURS].
-
-    Parameters
-    ----------
-    liver_mask : ndarray, (H, W) bool
-        Not empty.
-
-    Returns
-    -------
-    float
-        Pixels.
     """
     return float(np.sqrt(np.prod(box(liver_mask)[1])))
 
@@ -82,18 +50,6 @@ def place(inside: Bools, rng: Generator) -> NDArray[np.intp]:
     """Draw a pixel, all being alike.
 
     Every call takes as many random numbers, and points are drawn in the box; so neighbouring slices, drawn by one seed, get patches at one place.
-
-    Parameters
-    ----------
-    inside : ndarray, (H, W) bool
-        Where it may lie; not empty.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray of int, (2,)
-        Row and column.
     """
     first, size = box(inside)
     points = first + (rng.random((POINTS, 2)) * size).astype(np.intp)
@@ -105,22 +61,7 @@ def place(inside: Bools, rng: Generator) -> NDArray[np.intp]:
 
 
 def window(centre: NDArray[np.intp], half: tuple[float, float], shape: tuple[int, ...]) -> Window:
-    """Give the part of a slice around a pixel.
-
-    Parameters
-    ----------
-    centre : ndarray of int, (2,)
-        Row and column.
-    half : tuple of float
-        Half height and half width in pixels; at least 2 are taken, so that a patch has an inside.
-    shape : tuple of int
-        Height and width of the slice, at which the window ends.
-
-    Returns
-    -------
-    tuple of slice
-        Rows and columns.
-    """
+    """Give the part of a slice around a pixel."""
     reach = [max(round(one), 2) for one in half]
     rows, columns = (
         slice(max(int(at) - far, 0), min(int(at) + far + 1, size)) for at, far, size in zip(centre, reach, shape, strict=True)
@@ -131,26 +72,7 @@ def window(centre: NDArray[np.intp], half: tuple[float, float], shape: tuple[int
 def moved(
     donor: Donor, source: NDArray[np.intp], target: NDArray[np.intp], where: Window, degrees: float = 0, scale: float = 1
 ) -> Donor:
-    """Take a piece of a slice to another place, turned and resized.
-
-    Parameters
-    ----------
-    donor : Donor
-        Where the piece comes from.
-    source, target : ndarray of int, (2,)
-        Row and column that is moved, and where to.
-    where : tuple of slice
-        The part of the slice that is filled.
-    degrees : float
-        Turn.
-    scale : float
-        Above 1 enlarges the piece.
-
-    Returns
-    -------
-    Donor
-        Of the size of the window; its organ is where no background is mixed in.
-    """
+    """Take a piece of a slice to another place, turned and resized."""
     from scipy.ndimage import affine_transform
 
     cos, sin = np.cos(np.deg2rad(degrees)) / scale, np.sin(np.deg2rad(degrees)) / scale

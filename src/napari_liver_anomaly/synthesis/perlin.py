@@ -44,24 +44,6 @@ class Perlin(Recipe):
     again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is often nothing.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Not used: the texture is a share of the image's range.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The changed slice and its mask.
-        """
         mask = self.shape(liver_mask, rng)
         if not mask.any():
             return Anomalous(image.copy(), mask)

@@ -32,23 +32,6 @@ class PII(FPI):
     """
 
     def mixed(self, image: Floats, other: Floats, shared: Bools, alpha: float, tissue: Floats) -> tuple[Floats, Bools]:
-        """Blend two patches by their gradients.
-
-        Parameters
-        ----------
-        image, other : ndarray, (h, w) float32
-            The patch of this slice and of the other one.
-        shared : ndarray, (h, w) bool
-            Where both have organ; its border of one pixel keeps this slice's values.
-        alpha : float
-            Weight of the other slice's gradients, 0…1; this slice's have the rest.
-        tissue : ndarray, (n,) float32
-            All values of the organ on this slice, to whose range the patch is clipped.
-
-        Returns
-        -------
-        tuple of ndarray
-            The patch, and where the sample is to be changed.
-        """
+        """Blend two patches by their gradients."""
         blended = np.clip(cloned(image, other, shared, 1 - alpha, alpha), tissue.min(), tissue.max())
         return blended, shared & (np.abs(blended - image) > TOLERANCE)

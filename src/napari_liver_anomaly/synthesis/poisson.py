@@ -24,23 +24,7 @@ def cloned(
     differences. The region's own border pixels keep the first slice's values, so nothing outside the region is looked at: neither the frame's
     border nor the black around an organ pulls on the result [OURS].
 
-    Parameters
-    ----------
-    image, other : ndarray, (H, W) float32
-        The slice that is changed, and what is blended in.
-    region : ndarray, (H, W) bool
-        Where both have tissue; changed within, its border of one pixel left.
-    own, others : float
-        Weight of the differences of each.
-
-    Returns
-    -------
-    ndarray, (H, W) float32
-        Not clipped; equal to ``image``, bit for bit, outside the region and on its border, and everywhere when ``others`` is 0 and ``own`` 1.
-
-    References
-    ----------
-    Pérez, Gangnet, Blake 2003, equations 7, 8 and 12.
+    From Pérez, Gangnet, Blake 2003, equations 7, 8 and 12.
     """
     from scipy.ndimage import binary_erosion
     from scipy.sparse import csc_array

@@ -28,20 +28,7 @@ class Squares(Paintbrush):
     """Squares in place of brush strokes, as large and blended alike (random-shape pseudo-outliers, EMBC 2022, figure 4)."""
 
     def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
-        """Draw a square where the same seed paints strokes, of the same area.
-
-        Parameters
-        ----------
-        liver_mask : ndarray, (H, W) bool
-            Where it may lie.
-        rng : numpy.random.Generator
-            Source of chance.
-
-        Returns
-        -------
-        ndarray, (H, W) bool
-            A square, cut by the organ where it does not fit in; empty for the share left healthy.
-        """
+        """Draw a square where the same seed paints strokes, of the same area."""
         return _as_large(Paintbrush.shape(self, liver_mask, rng), liver_mask, np.maximum)
 
 
@@ -50,20 +37,7 @@ class Circles(Paintbrush):
     """Discs in place of brush strokes, as large and blended alike (random-shape pseudo-outliers, EMBC 2022, figure 4)."""
 
     def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
-        """Draw a disc where the same seed paints strokes, of the same area.
-
-        Parameters
-        ----------
-        liver_mask : ndarray, (H, W) bool
-            Where it may lie.
-        rng : numpy.random.Generator
-            Source of chance.
-
-        Returns
-        -------
-        ndarray, (H, W) bool
-            A disc, cut by the organ where it does not fit in; empty for the share left healthy.
-        """
+        """Draw a disc where the same seed paints strokes, of the same area."""
         return _as_large(Paintbrush.shape(self, liver_mask, rng), liver_mask, np.hypot)
 
 
@@ -88,24 +62,6 @@ class Zeroed(Recipe):
     p_empty: float = setting(0.0, low=0, high=1, help="Share of samples left healthy; in the others a square meets the organ.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
-        """Make one sample.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) float32
-            A healthy slice, 0…1.
-        liver_mask : ndarray, (H, W) bool
-            Where the organ is.
-        hu_per_unit : float
-            Not used: black is 0.
-        rng : numpy.random.Generator
-            Where all chance comes from.
-
-        Returns
-        -------
-        Anomalous
-            The slice with 0 in the squares, as far as they lie in the organ, and their mask.
-        """
         mask = np.zeros_like(liver_mask)
         if rng.random() >= self.p_empty and liver_mask.any():
             for _ in range(TRIES):

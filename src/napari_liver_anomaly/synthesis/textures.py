@@ -24,22 +24,7 @@ ALTERATIONS = 3
 
 
 def perlin(y: NDArray[np.floating], x: NDArray[np.floating], periods: tuple[int, int], rng: Generator) -> Field:
-    """Perlin noise on a lattice of random directions.
-
-    Parameters
-    ----------
-    y, x : ndarray, of one shape or of shapes that make one together, float
-        Places in periods; the lattice goes from 0 to ``periods``.
-    periods : tuple of int
-        Cells of the lattice along y and x, 1 or more.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray, of that shape, float32
-        -1…1: 0 at whole numbers and outside the lattice, smooth inside.
-    """
+    """Perlin noise on a lattice of random directions."""
     rows, columns = periods
     angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1))
     slopes_y, slopes_x = np.sin(angles).astype(np.float32), np.cos(angles).astype(np.float32)
@@ -61,20 +46,7 @@ def _fade(t: Field) -> Field:
 
 
 def drawn_periods(finest: int, rng: Generator) -> tuple[int, int]:
-    """Draw how fine a noise is.
-
-    Parameters
-    ----------
-    finest : int
-        Largest power of two, 0 or more.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    tuple of int
-        Cells over height and width: powers of two, drawn for each.
-    """
+    """Draw how fine a noise is."""
     rows, columns = (2 ** int(power) for power in rng.integers(0, finest + 1, 2))
     return rows, columns
 
@@ -82,24 +54,7 @@ def drawn_periods(finest: int, rng: Generator) -> tuple[int, int]:
 def turned_noise(
     y: NDArray[np.intp], x: NDArray[np.intp], shape: tuple[int, int], periods: tuple[int, int], rng: Generator
 ) -> Field:
-    """Perlin noise of a slice, turned about its middle by up to a right angle either way.
-
-    Parameters
-    ----------
-    y, x : ndarray, of one shape, int
-        Pixels where it is wanted.
-    shape : tuple of int
-        Height and width of the slice in pixels.
-    periods : tuple of int
-        Cells of the lattice over height and width.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray, of the same shape, float32
-        -1…1; 0 where nothing is turned to.
-    """
+    """Perlin noise of a slice, turned about its middle by up to a right angle either way."""
     angle = rng.uniform(-np.pi / 2, np.pi / 2)
     sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
     middle_y, middle_x = np.float32(shape[0] / 2), np.float32(shape[1] / 2)
@@ -110,22 +65,7 @@ def turned_noise(
 
 
 def texture(shape: tuple[int, int], finest: int, rng: Generator) -> Field:
-    """Make a foreign texture: Perlin noise of several octaves, altered in three of ten ways.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width in pixels.
-    finest : int
-        The first octave has up to two to this power periods, 0 or more; each other one twice as many as the last.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray, (H, W) float32
-        0…1.
-    """
+    """Make a foreign texture: Perlin noise of several octaves, altered in three of ten ways."""
     y, x = (np.arange(shape[0])[:, None] + 0.5) / shape[0], (np.arange(shape[1])[None] + 0.5) / shape[1]
     rows, columns = drawn_periods(finest, rng)
     octaves = [perlin(y * rows * n, x * columns * n, (rows * n, columns * n), rng) / n for n in (1, 2, 4)]

@@ -45,17 +45,6 @@ class Autoencoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[0], 1, 3, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore a batch of slices.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 16.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W)
-            The healthy image; linear, so values a little outside 0…1 occur.
-        """
+        """Restore a batch of slices."""
         restored: Tensor = self.layers(image)
         return restored

@@ -25,20 +25,7 @@ Norm = Literal["batch", "layer"]
 
 
 def filters(width: int, halvings: int = HALVINGS) -> list[int]:
-    """Count the filters of the encoder's layers; those of the decoder are the same, backwards.
-
-    Parameters
-    ----------
-    width : int
-        Filters of the first layer; the paper has 32.
-    halvings : int
-        How often the image is halved.
-
-    Returns
-    -------
-    list of int
-        For width 32: 32, 64, 128, 128.
-    """
+    """Count the filters of the encoder's layers; those of the decoder are the same, backwards."""
     return [width * FACTORS[min(level, len(FACTORS) - 1)] for level in range(halvings)]
 
 
@@ -120,50 +107,17 @@ class DenseBottleneck(nn.Module):
         )
 
     def encode(self, features: Tensor) -> Tensor:
-        """Give the vector.
-
-        Parameters
-        ----------
-        features : Tensor, (B, channels, side, side)
-            The encoder's smallest image.
-
-        Returns
-        -------
-        Tensor, (B, codes · size)
-            Any range.
-        """
+        """Give the vector."""
         vector: Tensor = self.narrow(features)
         return vector
 
     def decode(self, vector: Tensor) -> Tensor:
-        """Give back an image for the decoder.
-
-        Parameters
-        ----------
-        vector : Tensor, (B, size)
-            Any range.
-
-        Returns
-        -------
-        Tensor, (B, channels, side, side)
-            What the decoder begins with.
-        """
+        """Give back an image for the decoder."""
         features: Tensor = self.widen(vector)
         return features
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pass an image through the vector.
-
-        Parameters
-        ----------
-        features : Tensor, (B, channels, side, side)
-            The encoder's smallest image.
-
-        Returns
-        -------
-        Tensor, (B, channels, side, side)
-            What the decoder begins with.
-        """
+        """Pass an image through the vector."""
         return self.decode(self.encode(features))
 
 

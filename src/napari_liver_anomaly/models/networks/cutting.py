@@ -42,18 +42,7 @@ class Encoder(nn.Module):
         self.drop = nn.Dropout(DROPOUT)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Describe a batch of slices at every size.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 16.
-
-        Returns
-        -------
-        list of Tensor
-            (B, width, H, W) to (B, 16 width, H/16, W/16).
-        """
+        """Describe a batch of slices at every size."""
         levels = [self.blocks[0](image)]
         for block in self.blocks[1:]:
             levels.append(block(self.drop(functional.max_pool2d(levels[-1], 2))))
@@ -78,18 +67,7 @@ class Decoder(nn.Module):
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        """Draw a cut.
-
-        Parameters
-        ----------
-        levels : list of Tensor
-            From the encoder.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W) float32
-            0…1.
-        """
+        """Draw a cut."""
         x = levels[-1]
         for widen, merge, skip in zip(self.up, self.merge, reversed(levels[:-1]), strict=True):
             x = merge(self.drop(torch.cat([widen(x), skip], dim=1)))
@@ -116,18 +94,7 @@ class Cutter(nn.Module):
         nn.init.constant_(self.join.bias, -1.0)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cut a batch of slices in two and put them together again.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 16.
-
-        Returns
-        -------
-        tuple of Tensor, (B, 1, H, W) float32
-            Fence cut, wild cut and reconstruction, each 0…1.
-        """
+        """Cut a batch of slices in two and put them together again."""
         levels = self.encoder(image)
         fence, wild = self.fence(levels), self.wild(levels)
         return fence, wild, torch.sigmoid(STEEPNESS * self.join(torch.cat([fence, wild], dim=1)).float())
@@ -150,16 +117,5 @@ class Discriminator(nn.Module):
         self.dense = nn.Linear(width * 2**HALVINGS * (side // 2**HALVINGS) ** 2, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Tell slices apart.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, side, side)
-            0…1.
-
-        Returns
-        -------
-        Tensor, (B,) float32
-            −1…1.
-        """
+        """Tell slices apart."""
         return torch.tanh(self.dense(self.encoder(image)[-1].flatten(1)).float())[:, 0]

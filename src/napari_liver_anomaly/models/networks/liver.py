@@ -66,18 +66,7 @@ class LiverNet(nn.Module):
         return int(self.fold * 2**self.settings.depth)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Score a batch.
-
-        Parameters
-        ----------
-        image : Tensor, (B, channels, H, W) or (B, channels, D, H, W)
-            0…1; every size divisible by :attr:`multiple`.
-
-        Returns
-        -------
-        Tensor, (B, 1, …)
-            Logits: above 0 is more likely liver than not.
-        """
+        """Score a batch."""
         pool = functional.max_pool2d if self.settings.axes == 2 else functional.max_pool3d
         x, skips = functional.pixel_unshuffle(image, self.fold) if self.fold > 1 else image, []
         for level, block in enumerate(self.down):

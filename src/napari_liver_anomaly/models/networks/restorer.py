@@ -38,18 +38,7 @@ class StandardisedConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Filter an image.
-
-        Parameters
-        ----------
-        x : Tensor, (B, C, H, W)
-            Any range.
-
-        Returns
-        -------
-        Tensor, (B, C', H, W)
-            Filtered; the same height and width.
-        """
+        """Filter an image."""
         mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
         deviation = self.weight.std(dim=(1, 2, 3), keepdim=True)
         padded = functional.pad(x, (1, 1, 1, 1), mode="reflect")
@@ -59,19 +48,7 @@ class StandardisedConv(nn.Conv2d):
 def groups_of(channels: int) -> int:
     """Count the groups for group normalisation: the upper-middle divisor of the number of channels.
 
-    Parameters
-    ----------
-    channels : int
-        At least 1.
-
-    Returns
-    -------
-    int
-        8 for 64, 16 for 128 and 256, 32 for 512.
-
-    References
-    ----------
-    Public code of Kascenas et al. 2022.
+    From the public code of Kascenas et al. 2022.
     """
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
     return divisors[len(divisors) // 2]
@@ -109,18 +86,7 @@ class Restorer(nn.Module):
             nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore a batch of slices.
-
-        Parameters
-        ----------
-        image : Tensor, (B, planes, H, W)
-            0…1, the slice to restore in the middle; H and W divisible by 2 to the power of the depth.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W)
-            The healthy image; linear, so values a little outside 0…1 occur.
-        """
+        """Restore a batch of slices."""
         x, skips = image, []
         for level, block in enumerate(self.down):
             x = block(functional.avg_pool2d(x, 2) if level else x)

@@ -34,20 +34,7 @@ class SegmenterSettings(Settings):
 
 
 def convolve(inside: int, outside: int, times: int = 2) -> nn.Sequential:
-    """Make the block that most networks of the literature are built of: 3 × 3 convolution, batch normalisation, ReLU, a number of times.
-
-    Parameters
-    ----------
-    inside, outside : int
-        Channels before and after.
-    times : int
-        How often.
-
-    Returns
-    -------
-    nn.Sequential
-        The layers.
-    """
+    """Make the block that most networks of the literature are built of: 3 × 3 convolution, batch normalisation, ReLU, a number of times."""
     layers: list[nn.Module] = []
     for first in [inside] + [outside] * (times - 1):
         layers += [nn.Conv2d(first, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
@@ -78,22 +65,7 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(below, 2, 3, padding=1)
 
     def forward(self, restored: Tensor | None, image: Tensor, liver_mask: Tensor | None = None) -> Tensor:
-        """Compare a batch of slices with their restorations.
-
-        Parameters
-        ----------
-        restored : Tensor, (B, 1, H, W), or None
-            0…1; H and W divisible by 2 to the power of the depth. None where the settings want neither restoration nor residual.
-        image : Tensor, (B, planes, H, W)
-            0…1, the slice to segment in the middle.
-        liver_mask : Tensor, (B, 1, H, W), optional
-            1 in the liver, 0 elsewhere; needed where the settings say so.
-
-        Returns
-        -------
-        Tensor, (B, 2, H, W)
-            Logits of "healthy" and "anomalous".
-        """
+        """Compare a batch of slices with their restorations."""
         middle = self.settings.planes // 2
         seen = [image] if restored is None or not self.settings.restoration else [restored, image]
         if restored is not None and self.settings.residual_gain:

@@ -58,18 +58,7 @@ class Translator(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Draw a batch of slices.
-
-        Parameters
-        ----------
-        maps : Tensor, (B, maps, H, W)
-            Share of each tissue, 0…1; H and W divisible by 4.
-
-        Returns
-        -------
-        Tensor, (B, 1, H, W) float32
-            0…1.
-        """
+        """Draw a batch of slices."""
         return torch.sigmoid(self.layers(maps).float())
 
 
@@ -93,19 +82,6 @@ class PatchCritic(nn.Module):
         )  # fmt: skip
 
     def forward(self, maps: Tensor, image: Tensor) -> Tensor:
-        """Tell real slices from drawn ones.
-
-        Parameters
-        ----------
-        maps : Tensor, (B, maps, H, W)
-            What the slice was, or might have been, drawn from.
-        image : Tensor, (B, 1, H, W)
-            0…1.
-
-        Returns
-        -------
-        Tensor, (B, 1, H/4 − 1, W/4 − 1) float32
-            Logit of "real" for every patch.
-        """
+        """Tell real slices from drawn ones."""
         logits: Tensor = self.layers(torch.cat([maps, image], dim=1)).float()
         return logits

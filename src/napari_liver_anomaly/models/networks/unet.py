@@ -38,18 +38,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, outputs, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Answer for every pixel.
-
-        Parameters
-        ----------
-        image : Tensor, (B, 1, H, W)
-            0…1; H and W divisible by 16.
-
-        Returns
-        -------
-        Tensor, (B, outputs, H, W)
-            Logits.
-        """
+        """Answer for every pixel."""
         x, skips = image, []
         for level, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if level else x)
