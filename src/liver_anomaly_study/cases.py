@@ -17,7 +17,8 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.preprocessing import HealthySlices, prepare
 from napari_liver_anomaly.storage import replacing
-from napari_liver_anomaly.training.training_set import pack_scan, slices_of
+from napari_liver_anomaly.training.training_file import pack_case
+from napari_liver_anomaly.training.training_set import slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,7 +49,7 @@ class Case:
 def case_of(name: str, volume: Volume, liver: Mask, tumours: Mask | None, settings: PreprocessSettings) -> Case:
     """Bring a scan to a model's slices."""
     truth = tumours.voxels if tumours is not None else np.zeros(liver.voxels.shape, bool)
-    scan = pack_scan(volume.voxels, liver.voxels, truth, volume.geometry.spacing_mm, scan=volume.identity, name=name)
+    scan = pack_case(volume.voxels, liver.voxels, truth, volume.geometry.spacing_mm, scan=volume.identity, name=name)
     hu, liver_mask, _ = scan.whole()
     seen = prepare(hu, liver_mask, scan.spacing_mm, settings)
     healthy = np.zeros((0, settings.planes), np.intp)

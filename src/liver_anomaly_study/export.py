@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from liver_anomaly_study.runs import Run, RunFolder
-    from napari_liver_anomaly.training.training_set import HealthyScan
+    from napari_liver_anomaly.training.training_file import TrainingCase
 
 
-def export(run: Run, folder: RunFolder, scans: Sequence[HealthyScan], to: Path, *, about: str = "") -> Path:
+def export(run: Run, folder: RunFolder, scans: Sequence[TrainingCase], to: Path, *, about: str = "") -> Path:
     """Write a model of the comparison as a file of its own, in half precision."""
     if not folder.model(run).exists():
         raise make_refusal("run-missing", method=entry_of(run.key).title)

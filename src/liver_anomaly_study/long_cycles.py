@@ -15,7 +15,8 @@ import numpy as np
 from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.figures.cuts import LEVELS, counted, cuts_of, dice_by_cut, peaks
 from napari_liver_anomaly.models.registry import build, plan_of
-from napari_liver_anomaly.training.loop import Batches, train_stage
+from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_set import slice_set
 
 if TYPE_CHECKING:
     from liver_anomaly_study.figures.subject import Subject
@@ -45,8 +46,9 @@ def train_cycles(subject: Subject, seed: int, job: Job) -> list[dict[str, Any]]:
     unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
     model = build(cycles_plan(subject.budget), seed=seed)
     found: list[dict[str, Any]] = []
-    for stage in model.stages(Batches(data, model.plan.recipe, model.plan.schedule)):
-        train_stage(stage, data, model.plan.recipe, model.plan.schedule, seed=seed, device=model.device, job=job)
+    drawn = slice_set(data, model.plan.recipe, model.plan.schedule)
+    for stage in model.stages(drawn):
+        train_stage(stage, drawn, model.plan.schedule.learning_rate, seed=seed, device=model.device, job=job)
         if stage.network is model.parts["cutter"]:
             made = [cuts_of(model, one)["reconstruction"] for one in unseen]
             found.append({"cycle": len(found) + 1, **counted(made, unseen)})

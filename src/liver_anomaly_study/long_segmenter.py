@@ -16,7 +16,8 @@ from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.scoring import HALF, score_case, threshold_of
 from napari_liver_anomaly.metrics import Counts, Ranking, slice_scores
 from napari_liver_anomaly.models.registry import build
-from napari_liver_anomaly.training.loop import Batches, train_stage
+from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_set import slice_set
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
@@ -62,10 +63,11 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
             found.append({"steps": step, "epochs": step * model.plan.schedule.batch / len(data), "cases": cases})
             network.train()
 
-    for stage in model.stages(Batches(data, model.plan.recipe, model.plan.schedule)):
+    drawn = slice_set(data, model.plan.recipe, model.plan.schedule)
+    for stage in model.stages(drawn):
         if stage.network is model.parts["segmenter"]:  # the restorer is trained already
             long = replace(stage, steps=when[-1], cosine_decay=False, on_step=measure)
-            train_stage(long, data, model.plan.recipe, model.plan.schedule, seed=seed, device=model.device, job=job)
+            train_stage(long, drawn, model.plan.schedule.learning_rate, seed=seed, device=model.device, job=job)
     return found
 
 

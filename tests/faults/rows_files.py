@@ -526,7 +526,7 @@ def byte_order_does_not_matter(kit: Kit) -> None:
 BOMBS = """
 import resource, sys
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.training.training_set import read_healthy
+from napari_liver_anomaly.training.training_file import read_training_set
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ReadOptions
 import napari_liver_anomaly.io.hounsfield, napari_liver_anomaly.io.dicom, napari_liver_anomaly.io.itk
@@ -547,7 +547,7 @@ for path in sys.argv[3:]:
     base = most()
     try:
         if path.endswith(".npz"):
-            read_healthy(path)
+            read_training_set(path)
         elif "mask" in path:
             read_mask(path, sound)
         else:
@@ -776,7 +776,7 @@ def odd_paths_work(kit: Kit) -> None:
     import json
 
     from napari_liver_anomaly.cli import DONE, REFUSED
-    from napari_liver_anomaly.training.training_set import pack_scan, read_healthy, write_healthy
+    from napari_liver_anomaly.training.training_file import pack_case, read_training_set, write_training_set
 
     folders = {about: kit.folder / name for about, name in ODD.items()}
     folders["300 characters"] = kit.folder.joinpath(*["p" * 60] * 5)
@@ -805,10 +805,10 @@ def odd_paths_work(kit: Kit) -> None:
         with refused(about, "would-overwrite-input"):
             write_image(volume.voxels, volume.geometry, folder / "." / f"{stem}.nii.gz", inputs=scans)
         model_file(folder / f"{stem}.safetensors", about)
-        packed = pack_scan(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
+        packed = pack_case(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
         for path in (folder / f"{stem}.npz", folder / "no-ending"):
-            write_healthy([packed], path)
-            assert read_healthy(path)[0].scan == volume.identity, (about, path.name)
+            write_training_set([packed], path)
+            assert read_training_set(path)[0].scan == volume.identity, (about, path.name)
         if about in SPOKEN:
             liver = write_labels(result.liver.voxels, volume.geometry, folder / f"{stem} liver.nii.gz")
             words = ["synthesise", f"{folder}/{scans[0].name}", "--liver", str(liver), "--out", str(folder / "made")]

@@ -404,7 +404,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     from napari_liver_anomaly.synthesis import Blobs
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.training.fit import fit_and_save
-    from napari_liver_anomaly.training.training_set import pack_scan
+    from napari_liver_anomaly.training.training_file import pack_case
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
     made = make_phantom(PhantomSettings(size_px=64, slices=24, tumours=False))
@@ -421,7 +421,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
             small.schedule, restorer_steps=2, segmenter_steps=2, segmenter_epochs=0, batch=2, crop_px=64
         ),
     )
-    scan = pack_scan(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")
+    scan = pack_case(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")
     method = TwoStage(preset)
 
     def train(job: Job) -> object:

@@ -239,9 +239,9 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
     from napari_liver_anomaly.evaluation import cross_validation
     from napari_liver_anomaly.evaluation.cross_validation import cross_validate
     from napari_liver_anomaly.models.two_stage import PRESETS
-    from napari_liver_anomaly.training.training_set import pack_folder
+    from napari_liver_anomaly.training.training_file import pack_training_set
 
-    scans = pack_folder(folder, keep_names=True)
+    scans = pack_training_set(folder, keep_names=True)
     copy = SimpleNamespace(**{name: getattr(scans[0], name) for name in ("scan", "healthy", "liver")}, name="copy of a")
     learned: list[list[str]] = []
 

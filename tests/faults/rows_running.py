@@ -212,7 +212,7 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
 
 def bounds(kit: Kit) -> None:
     """Each bound of the plausibility alone, on blocks whose figures are known."""
-    from napari_liver_anomaly.liver.likely import oddities
+    from napari_liver_anomaly.liver.plausibility import oddities
 
     def block(voxels: int, hu: float = 100, spread: float = 5, shift: int = -12, slices: slice = slice(5, 35)) -> list[str]:
         voxels_, mask = np.full((40, 60, 60), -200, np.int16), np.zeros((40, 60, 60), bool)
@@ -250,7 +250,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
         return [finding if isinstance(finding, str) else finding.code for finding in findings]
 
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey())
-    kit.patch.setattr("napari_liver_anomaly.liver.likely.likely", lambda volume, liver, unlikely: ())
+    kit.patch.setattr("napari_liver_anomaly.liver.plausibility.likely", lambda volume, liver, unlikely: ())
     through, beside = {}, {"whole": everything}
     for axis, side in enumerate(("head", "front", "right")):
         opposite = ("feet", "back", "left")[axis]
@@ -780,14 +780,15 @@ def spoken(flag: str, value: Any) -> list[str]:
 @row(52)
 def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
     """Resumed training drifts from the uninterrupted one."""
-    from napari_liver_anomaly.liver.samples import lesson
-    from napari_liver_anomaly.liver.schedule import LiverSchedule
-    from napari_liver_anomaly.liver.training import train_finder
-    from napari_liver_anomaly.training.training_set import pack_scan, slices_of
+    from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
+    from napari_liver_anomaly.liver.sampling import LiverCase
+    from napari_liver_anomaly.liver.train_liver import train_finder
+    from napari_liver_anomaly.training.training_file import pack_case
+    from napari_liver_anomaly.training.training_set import slices_of
 
     sample, preset = make_phantom(PhantomSettings(seed=2, size_px=64, slices=12, tumours=False)), tiny_preset()
     spacing = sample.volume.geometry.spacing_mm
-    data = slices_of([pack_scan(sample.volume.voxels, sample.liver.voxels, None, spacing, scan="1")], preset.prepare)
+    data = slices_of([pack_case(sample.volume.voxels, sample.liver.voxels, None, spacing, scan="1")], preset.prepare)
 
     def trained(state: Path | None = None, job: Job | None = None, seed: int = 5) -> dict[str, torch.Tensor]:
         model = TwoStage(preset, seed=seed)
@@ -818,19 +819,23 @@ def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
         for name, value in whole.items():
             assert torch.equal(value, again[name]), f"{name} after stops at {stops}"
 
-    # The liver finder keeps no unfinished state: it begins again, and ends in the same weights.
-    small, plan = body(), LiverSchedule(coarse_updates=2, fine_updates=2, coarse_batch=1, fine_batch=1)
-    lessons = [lesson("a", small.volume, small.liver)]
+    # The liver finder trains on the same loop: it goes on where it was stopped, and ends in the same weights.
+    small, plan = body(), LiverSchedule(coarse_steps=2, fine_steps=3, coarse_batch=1, fine_batch=1)
+    cases, steps = [LiverCase.of("a", small.volume, small.liver)], []
 
-    def finder(job: Job) -> list[torch.Tensor]:
-        made, _ = train_finder(lessons, plan, seed=3, job=job)
+    def finder(job: Job, state: Path | None = None) -> list[torch.Tensor]:
+        made, _ = train_finder(cases, plan, seed=3, job=job, state=state)
         return [value.clone() for net in (made.coarse, made.fine) for value in net.state_dict().values()]
 
     first = finder(Job())
-    job = Job(report=lambda progress: job.cancel() if "slices" in progress.phase else None)
+    job = Job(report=lambda progress: job.cancel() if "slices" in progress.phase and progress.done == 1 else None)
     with pytest.raises(Cancelled):
-        finder(job)
-    assert all(torch.equal(one, other) for one, other in zip(first, finder(Job()), strict=True))
+        finder(job, kit.folder / "finder")
+    again = finder(
+        Job(report=lambda progress: steps.append((progress.phase.split(" · ")[1], progress.done))), kit.folder / "finder"
+    )
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert steps == [("blocks", 2), ("slices", 2), ("slices", 3)], "only what was left was trained"
 
 
 # ------------------------------------------------------------------------------------------------------------------------ no screen

@@ -24,8 +24,8 @@ from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
 from napari_liver_anomaly.training.fit import _restorer_of
-from napari_liver_anomaly.training.loop import _Player, _Unfinished
-from napari_liver_anomaly.training.training_set import read_healthy
+from napari_liver_anomaly.training.loop import _OptimisedNetwork, _Unfinished
+from napari_liver_anomaly.training.training_file import read_training_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,9 +148,9 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
     state = kit.folder / "state.safetensors"
     adam = torch.optim.Adam(network.parameters())
     key = {"stage": 1, "updates": 9, "schedule": {"batch": 2, "crop_px": 32}, "recipe": ["Blobs", {"size": 1.0}], "slices": "ab"}
-    player = _Player("", network, len, 1e-3, adam)
-    _Unfinished(state, key, [player]).keep(3)
-    assert _Unfinished(state, key, [player]).resume() == 3
+    one = _OptimisedNetwork("", network, len, 1e-3, adam, {})
+    _Unfinished(state, key, [one]).keep(3)
+    assert _Unfinished(state, key, [one]).resume() == 3
     for trail, value in leaves(key):
         changed = json.loads(json.dumps(key))
         place = changed
@@ -158,10 +158,10 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
             place = place[step]
         place[trail[-1]] = other(value)
         with refused(("state", trail), "state-other") as caught:
-            _Unfinished(state, changed, [player]).resume()
+            _Unfinished(state, changed, [one]).resume()
         assert ".".join(str(step) for step in trail) in caught.finding.what, trail
     with refused("state of another network", "state-other"):
-        _Unfinished(state, key, [_Player("", torch.nn.Linear(3, 2), len, 1e-3, adam)]).resume()
+        _Unfinished(state, key, [_OptimisedNetwork("", torch.nn.Linear(3, 2), len, 1e-3, adam, {})]).resume()
     wider = replace(SMALL, prepare=replace(SMALL.prepare, pixel_mm=2.0))
     with refused("restorer", "restorer-other") as caught:
         _restorer_of(path, wider, [])
@@ -218,7 +218,7 @@ def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
         assert main(words) == REFUSED
         assert main(["tables", str(kit.folder / "figures.json"), "--out", str(kit.folder / "t.md")]) == REFUSED
         with refused((about, "healthy")):
-            read_healthy(kit.folder / "healthy.npz")
+            read_training_set(kit.folder / "healthy.npz")
         for name in ("scan.nii", "scan.nii.gz", "scan.nrrd", "scan.mha", "scan.dcm", "scan.pkl"):
             with refused((about, name)):
                 read(kit.folder / name)
@@ -227,7 +227,7 @@ def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
 
     np.savez(kit.folder / "objects.npz", header=np.array([Payload(canary)], dtype=object), allow_pickle=True)
     with refused("an array of objects", "healthy-unreadable"):
-        read_healthy(kit.folder / "objects.npz")
+        read_training_set(kit.folder / "objects.npz")
     assert not canary.exists()
     # Sound weights with a name that such files have are refused too; sound weights whose length looks like a pickle are not.
     TwoStage(SMALL).save(kit.folder / "sound.safetensors", {})

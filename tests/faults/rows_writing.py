@@ -35,7 +35,7 @@ from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.preprocessing.frame import frame_of
 from napari_liver_anomaly.synthesis import RECIPES
 from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
-from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
+from napari_liver_anomaly.training.training_file import pack_case, write_training_set
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     import torch
 
     from napari_liver_anomaly import checkpoint
-    from napari_liver_anomaly.training.loop import _Player, _Unfinished
+    from napari_liver_anomaly.training.loop import _OptimisedNetwork, _Unfinished
 
     result = searched(volume)
     rng = np.random.default_rng(1)
@@ -364,8 +364,8 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     adam = torch.optim.Adam(network.parameters())
     network(torch.ones(1, 90)).sum().backward()
     adam.step()
-    unfinished = _Unfinished(folder / "t" / "state.safetensors", {"a": 1}, [_Player("", network, len, 1e-3, adam)])
-    packed = pack_scan(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
+    unfinished = _Unfinished(folder / "t" / "state.safetensors", {"a": 1}, [_OptimisedNetwork("", network, len, 1e-3, adam, {})])
+    packed = pack_case(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
     noise = replace(packed, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8), liver=packed.liver)
     many = [noise, replace(noise, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8))]
     labels = rng.integers(0, 60000, volume.geometry.shape)
@@ -385,7 +385,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_sample(sample, folder / "s", "a")),
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
         "state": ([folder / "t" / "state.safetensors"], lambda: unfinished.keep(3)),
-        "healthy": ([folder / "h" / "healthy.npz"], lambda: write_healthy(many, folder / "h" / "healthy.npz")),
+        "healthy": ([folder / "h" / "healthy.npz"], lambda: write_training_set(many, folder / "h" / "healthy.npz")),
         "json": ([folder / "j" / "report.json"], lambda: write_json({"numbers": list(range(9000))}, folder / "j" / "report.json")),
     }  # fmt: skip
     for paths, _ in made.values():
@@ -473,7 +473,7 @@ def writers_into(volume: Volume, file: Path) -> dict[str, tuple[None, Callable[[
     from napari_liver_anomaly import checkpoint
 
     result = searched(volume)
-    packed = pack_scan(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
+    packed = pack_case(volume.voxels, result.liver.voxels, None, volume.geometry.spacing_mm, scan=volume.identity)
     sample = Sample(volume, result.liver, result.liver)
     return {
         "image": (None, lambda: write_image(volume.voxels, volume.geometry, file / "image.nii.gz")),
@@ -481,7 +481,7 @@ def writers_into(volume: Volume, file: Path) -> dict[str, tuple[None, Callable[[
         "results deeper": (None, lambda: write(result, file / "sub" / "folder")),
         "sample": (None, lambda: write_sample(sample, file, "a")),
         "weights": (None, lambda: checkpoint.save(file / "model.safetensors", {"a": torch.ones(3)}, {})),
-        "healthy": (None, lambda: write_healthy([packed], file / "healthy.npz")),
+        "healthy": (None, lambda: write_training_set([packed], file / "healthy.npz")),
     }
 
 
@@ -528,8 +528,8 @@ def an_input_is_never_written_over(kit: Kit) -> None:
     model.write_bytes(b"weights")
     report.write_text('{"summary": {}, "cases": []}', encoding="utf-8")
     healthy = kit.folder / "h.npz"
-    write_healthy(
-        [pack_scan(volume.voxels, organ_of(volume).voxels, None, volume.geometry.spacing_mm, scan=volume.identity)], healthy
+    write_training_set(
+        [pack_case(volume.voxels, organ_of(volume).voxels, None, volume.geometry.spacing_mm, scan=volume.identity)], healthy
     )
     before |= {path: path.read_bytes() for path in (model, report, healthy)}
     verbs = [
@@ -794,21 +794,21 @@ def state_of(folder: Path, out: Path) -> None:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.models.two_stage import PRESETS
     from napari_liver_anomaly.training.fit import fit_and_save
-    from napari_liver_anomaly.training.training_set import pack_folder
+    from napari_liver_anomaly.training.training_file import pack_training_set
 
     preset = PRESETS["compact"]
     preset = replace(preset, schedule=replace(preset.schedule, restorer_steps=9, batch=2, crop_px=32))
     job = Job()
     job.report = lambda progress: job.cancel() if progress.done >= 2 and "Training" in progress.phase else None
     with pytest.raises(Cancelled):
-        fit_and_save(pack_folder(folder), preset, out / "stopped.safetensors", device="cpu", job=job)
+        fit_and_save(pack_training_set(folder), preset, out / "stopped.safetensors", device="cpu", job=job)
     assert [path.name for path in out.iterdir() if "unfinished" in path.name]
 
 
 def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
     """Refusals of every kind, with all that a crash report would quote, from the library and from the command line."""
     from napari_liver_anomaly.checkpoint import read_card
-    from napari_liver_anomaly.training.training_set import pack_folder, read_healthy
+    from napari_liver_anomaly.training.training_file import pack_training_set, read_training_set
 
     folder = home / f"{PLANTED} broken"
     folder.mkdir()
@@ -840,7 +840,8 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
             assert main(["segment", str(path), "--out", str(home / "never"), "--device", "cpu"]) != DONE, name
             assert main(["liver", str(sound), "--out", str(sound)]) == REFUSED if name == "cut" else True
     tries: list[Callable[[], Any]] = [
-        lambda: read_healthy(folder / f"{PLANTED}.txt"), lambda: pack_folder(folder), lambda: pack_folder(folder / f"{PLANTED} none"),
+        lambda: read_training_set(folder / f"{PLANTED}.txt"), lambda: pack_training_set(folder),
+        lambda: pack_training_set(folder / f"{PLANTED} none"),
         lambda: read_card(folder / "none.safetensors"), lambda: evaluate(folder, DarkRule()),
         lambda: write(searched(volume), folder / f"{PLANTED}.txt" / "sub"),
         lambda: write_image(volume.voxels, volume.geometry, folder / f"{PLANTED}.txt" / "a.nii"),

@@ -254,7 +254,7 @@ def _carded(entries: dict[str, Any], data: bytes, card: bytes) -> bytes:
 
 def _healthy() -> list[Golden]:
     """Make a file of healthy livers, to be damaged in its header and in one of its arrays."""
-    from napari_liver_anomaly.training.training_set import FORMAT
+    from napari_liver_anomaly.training.training_file import FORMAT
 
     grey = (np.arange(60).reshape(3, 4, 5) + 100).astype(np.uint8)
     about = {"scan": "0" * 16, "name": "", "shape": [5, 7, 6], "corner": [1, 2, 1], "spacing_mm": [2.0, 0.8, 0.7]}

@@ -30,7 +30,7 @@ from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.liver.finder import Finder
 from napari_liver_anomaly.models import load
-from napari_liver_anomaly.training.training_set import read_healthy
+from napari_liver_anomaly.training.training_file import read_training_set
 from napari_liver_anomaly.volume import Mask, Volume
 
 from .golden import CANARY, goldens
@@ -147,7 +147,7 @@ class Bench:
         if golden.kind == "report":
             report = read_report(path)
             return method_table(report) + seeds_line(report) + case_table(report, list(report["summary"])[:1])
-        loaders: dict[str, Callable[[Path], object]] = {"model": load, "liver": Finder.load, "healthy": read_healthy}
+        loaders: dict[str, Callable[[Path], object]] = {"model": load, "liver": Finder.load, "healthy": read_training_set}
         return loaders[golden.kind](path)
 
     def _require_plain(self, finding: Finding) -> None:

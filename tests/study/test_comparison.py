@@ -165,7 +165,7 @@ def test_phantoms_are_kept_and_read_back(tmp_path, monkeypatch):
 
 
 def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path, monkeypatch, capsys):
-    from napari_liver_anomaly.training.training_set import pack_scan, write_healthy
+    from napari_liver_anomaly.training.training_file import pack_case, write_training_set
 
     out = str(tmp_path)
     rest = ["--data", out, "--fold", "a", "b", "--fold", "c", "--budget", "4", "--out", out]
@@ -173,8 +173,8 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     assert "Runs asked for: 2; done now: 2" in capsys.readouterr().out
     box = np.zeros((6, 24, 24), bool)
     box[:, 4:20, 4:20] = True
-    scans = [pack_scan(np.where(box, 100, -100).astype(np.int16), box, None, (4, 2.5, 2.5), scan=n * 16, name=n) for n in "cd"]
-    write_healthy(scans, tmp_path / "healthy.npz")
+    scans = [pack_case(np.where(box, 100, -100).astype(np.int16), box, None, (4, 2.5, 2.5), scan=n * 16, name=n) for n in "cd"]
+    write_training_set(scans, tmp_path / "healthy.npz")
     more = ["--healthy", str(tmp_path / "healthy.npz"), "--only", "random-shape", "--to", str(tmp_path / "models")]
     assert main(["export", *rest, *more]) == 0
     model = load(tmp_path / "models" / "random-shape.safetensors")

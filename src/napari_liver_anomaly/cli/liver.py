@@ -11,7 +11,7 @@ from napari_liver_anomaly.cli.scan import ScanVerb
 from napari_liver_anomaly.cli.verb import Verb, say, show, write_json
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
-from napari_liver_anomaly.liver.schedule import LiverSchedule
+from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.settings import REQUIRED, setting
 from napari_liver_anomaly.storage import require_not_an_input
 
@@ -62,7 +62,7 @@ class TrainLiverVerb(LiverTrainingVerb):
     def run(self, job: Job) -> None:
         """Train a liver finder and write its weights with a card."""
         from napari_liver_anomaly.evaluation.tables import read_json
-        from napari_liver_anomaly.liver.validate import train_liver
+        from napari_liver_anomaly.liver.train_liver import train_liver
 
         require_not_an_input(self.out, [path for path in (self.data, self.start, self.metrics) if path])
         card = train_liver(
@@ -84,7 +84,7 @@ class CrossValidateLiverVerb(LiverTrainingVerb):
 
     def run(self, job: Job) -> None:
         """Train and measure the liver finder, fold by fold."""
-        from napari_liver_anomaly.liver.validate import cross_validate_liver
+        from napari_liver_anomaly.liver.cross_validate_liver import cross_validate_liver
 
         require_not_an_input(self.out, (self.data,))
         found = cross_validate_liver(

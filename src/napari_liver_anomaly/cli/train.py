@@ -37,11 +37,11 @@ class PrepareVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Pack folders of cases into one training file."""
-        from napari_liver_anomaly.training.training_set import pack_folder, write_healthy
+        from napari_liver_anomaly.training.training_file import pack_training_set, write_training_set
 
         require_not_an_input(self.out, self.folders)
-        scans = [scan for folder in self.folders for scan in pack_folder(folder, keep_names=self.keep_names, job=job)]
-        write_healthy(scans, self.out)
+        scans = [scan for folder in self.folders for scan in pack_training_set(folder, keep_names=self.keep_names, job=job)]
+        write_training_set(scans, self.out)
         say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
 
 
@@ -69,9 +69,9 @@ class TrainingVerb(Verb):
 
 def healthy_scans(paths: tuple[Path, ...], job: Job) -> list[Any]:
     """Read packed files, and pack folders, of healthy livers."""
-    from napari_liver_anomaly.training.training_set import pack_folder, read_healthy
+    from napari_liver_anomaly.training.training_file import pack_training_set, read_training_set
 
-    return [scan for path in paths for scan in (pack_folder(path, job=job) if path.is_dir() else read_healthy(path))]
+    return [scan for path in paths for scan in (pack_training_set(path, job=job) if path.is_dir() else read_training_set(path))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

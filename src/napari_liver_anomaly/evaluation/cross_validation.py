@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.models.two_stage import Preset
-    from napari_liver_anomaly.training.training_set import HealthyScan
+    from napari_liver_anomaly.training.training_file import TrainingCase
     from napari_liver_anomaly.volume import Mask, Volume
 
 
 def cross_validate(
-    scans: Sequence[HealthyScan],
+    scans: Sequence[TrainingCase],
     folder: str | Path,
     folds: Sequence[Sequence[str]],
     preset: Preset,
@@ -49,7 +49,7 @@ def cross_validate(
 
     Parameters
     ----------
-    scans : sequence of HealthyScan
+    scans : sequence of TrainingCase
         What the models learn from.
     folder : path-like
         Holds the cases with their tumour masks.
@@ -166,7 +166,7 @@ def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, A
     return named | {DarkRule.name: DarkRule()}
 
 
-def _is_trained(path: Path, scans: Sequence[HealthyScan], preset: Preset, seed: int) -> bool:
+def _is_trained(path: Path, scans: Sequence[TrainingCase], preset: Preset, seed: int) -> bool:
     """Whether the model of a fold is there already, with these very settings, scans and seed."""
     if not path.exists():
         return False

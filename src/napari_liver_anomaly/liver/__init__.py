@@ -132,7 +132,7 @@ def checked(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> 
         Code ``liver-not-found``: nothing was found, less than 100 ml that do not touch the edge of the scan, less than 10 ml, or
         more than 8 litres.
     """
-    from napari_liver_anomaly.liver.likely import likely
+    from napari_liver_anomaly.liver.plausibility import likely
 
     findings = about_the_edge(liver)
     if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
-from napari_liver_anomaly.liver.samples import SEEN
+from napari_liver_anomaly.liver.sampling import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.networks.liver import LiverNet, LiverNetSettings

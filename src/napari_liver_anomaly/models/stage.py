@@ -69,13 +69,19 @@ class Stage:
     network : nn.Module
         What is trained.
     loss : callable
-        Batch on the device to a loss.
+        Batch on the device, as the training set makes it, to a loss.
     steps : int
         How many.
     cosine_decay : bool
         Whether the step size decays to nothing along a cosine.
+    warm_up : int
+        Steps over which the step size rises before.
     adam : mapping
         What Adam is told beside the step size, for example ``{"betas": (0.5, 0.999)}``.
+    largest_gradient : float, optional
+        Norm to which longer gradients are shortened.
+    averaging : float
+        Above 0, the network ends with a running mean of its weights, of which each step keeps this part.
     adversary : Adversary, optional
         A second network that is trained against the first.
     on_step : callable, optional
@@ -85,9 +91,12 @@ class Stage:
     name: str
     number: int
     network: nn.Module
-    loss: Callable[[Batch], Tensor]
+    loss: Callable[[Any], Tensor]
     steps: int
     cosine_decay: bool = False
+    warm_up: int = 0
     adam: Mapping[str, Any] = field(default_factory=dict)
+    largest_gradient: float | None = None
+    averaging: float = 0.0
     adversary: Adversary | None = None
     on_step: Callable[[int], None] | None = None

@@ -12,8 +12,8 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.settings import differing
-from napari_liver_anomaly.training.loop import Batches, train_stage
-from napari_liver_anomaly.training.training_set import slices_of
+from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_set import slice_set, slices_of
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.base import Model, Plan
     from napari_liver_anomaly.models.two_stage import Preset
     from napari_liver_anomaly.preprocessing import HealthySlices
-    from napari_liver_anomaly.training.training_set import HealthyScan
+    from napari_liver_anomaly.training.training_file import TrainingCase
 
 CHOSEN = (
     "Healthy slices are the planes of the liver without any tumour label, from patients with and without tumours: tumour labels chose planes "
@@ -74,16 +74,17 @@ def train(
     recipe, schedule = model.plan.recipe, model.plan.schedule
     figures: dict[str, Any] = {"slices": len(slices)}
     model.to(device or torch.device("cpu"))
-    for stage in model.stages(Batches(slices, recipe, schedule)):
+    data = slice_set(slices, recipe, schedule)
+    for stage in model.stages(data):
         kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
         figures[f"stage_{stage.number}"] = train_stage(
-            stage, slices, recipe, schedule, seed=model.seed, device=model.device, state=kept, job=job
+            stage, data, schedule.learning_rate, seed=model.seed, device=model.device, state=kept, job=job
         )
     return figures
 
 
 def fit_and_save(
-    scans: Sequence[HealthyScan],
+    scans: Sequence[TrainingCase],
     plan: Preset | Plan,
     path: str | Path,
     *,
@@ -101,7 +102,7 @@ def fit_and_save(
 
     Parameters
     ----------
-    scans : sequence of HealthyScan
+    scans : sequence of TrainingCase
         What it learns from.
     plan : Preset or Plan
         What it is: a preset of the two-stage system, or what ``registry.plan_of`` gives.
@@ -163,7 +164,7 @@ def fit_and_save(
 
 def card_of(
     model: Model,
-    scans: Sequence[HealthyScan],
+    scans: Sequence[TrainingCase],
     *,
     training: dict[str, Any],
     synthetic: dict[str, Any],
@@ -179,7 +180,7 @@ def card_of(
     ----------
     model : Model
         Trained.
-    scans : sequence of HealthyScan
+    scans : sequence of TrainingCase
         What it learned from.
     training : dict
         What :func:`train` says of the training.
@@ -225,7 +226,7 @@ def card_of(
     }
 
 
-def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[HealthyScan]) -> TwoStage:
+def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[TrainingCase]) -> TwoStage:
     """Load the model whose restorer is to be shared, and make sure that it may be."""
     model = TwoStage.load(path)
     learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]

@@ -1,301 +1,118 @@
-"""Healthy livers for training: many scans packed once into one small file that any machine can train from.
-
-The file holds, for each scan, the box around the liver as grey levels of 2 HU, kept only within a few millimetres of the liver; the liver mask; and
-which planes may serve as healthy. Reading it back needs numpy alone.
-"""
+"""What a training draws from. A batch follows from (seed, stage, step) alone, so a training that was stopped goes on with the same batches."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-import json
-import math
-import re
-import zipfile
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import torch
 
-from napari_liver_anomaly.errors import UnreadableFile
-from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.stage import Batch
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings, prepare
-from napari_liver_anomaly.storage import memory_budget, opened, replacing, voxel_bytes
+from napari_liver_anomaly.preprocessing.augmentation import augment, redraw_outline
+from napari_liver_anomaly.synthesis.apply import apply_recipe, choose_donor, sample_rng
+from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.models.config import Schedule
     from napari_liver_anomaly.preprocessing import Slices
+    from napari_liver_anomaly.synthesis.base import Recipe
+    from napari_liver_anomaly.training.training_file import TrainingCase
 
-FORMAT = "napari-liver-anomaly healthy livers, version 2"
-LOW_HU, STEP_HU = -200, 2
-AROUND_MM = 12.0
-LEAST_ORGAN_PX = 100
-LARGEST_MM = 20.0
-LARGEST_HEADER = 2**22
-LARGEST_NPY = 256  # what stands before an array, at most
-# What stands before an array of bytes in numpy's format, as numpy writes it.
-NPY = re.compile(
-    rb"\x93NUMPY\x01\0[\0-\xff]{2}\{'descr': '(?P<kind>\|[ub]1)', 'fortran_order': False, 'shape': \((?P<shape>[0-9, ]{1,60})\), \} *\n"
-)
-# What zipfile, json and numpy raise on files that are broken in one way or another; an encrypted member is a RuntimeError.
-DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+LEAST_LIVER_PX = 100
 
-Number = TypeVar("Number", int, float)
+Drawn = TypeVar("Drawn")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class HealthyScan:
-    """One scan of the training file.
+@dataclass(frozen=True, eq=False)
+class TrainingSet(Generic[Drawn]):
+    """Prepared cases and the sampler that makes batches of them: slices with synthetic anomalies, or blocks with their liver."""
 
-    Attributes
-    ----------
-    scan : str
-        Identity (hash) of the scan it was made from.
-    name : str
-        Name of the case in its data set; empty when names were not kept.
-    grey : ndarray, (z, y, x) uint8
-        ``(HU + 200) / 2`` inside the liver's box, 0 away from the liver.
-    liver : ndarray, (z, y, x) bool
-        Liver mask in the same box.
-    healthy : ndarray, (z,) bool
-        Planes that may be used for training.
-    shape : tuple of int
-        Shape (z, y, x) of the whole scan, canonical order.
-    corner : tuple of int
-        Index (z, y, x) of the box's first voxel.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-    """
+    arrays: Sequence[NDArray[Any]]  # all that batches are made of
+    sampler: Callable[[int, int, int], Drawn]  # seed, stage and step to a batch
+    settings: Mapping[str, Any]  # all that decides the sampler, as plain data
+    size: int  # slices or cases there are
 
-    scan: str
-    name: str
-    grey: NDArray[np.uint8]
-    liver: NDArray[np.bool_]
-    healthy: NDArray[np.bool_]
-    shape: tuple[int, int, int]
-    corner: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
+    def __len__(self) -> int:
+        return self.size
 
-    def whole(self) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Put the box back where it lies in the scan.
+    def batch(self, seed: int, stage: int, step: int) -> Drawn:
+        """Make the batch of one step."""
+        return self.sampler(seed, stage, step)
 
-        Returns
-        -------
-        tuple of ndarray
-            Hounsfield units (z, y, x) int16, -200 away from the liver; the liver mask; and the healthy planes (z,).
-        """
-        place = tuple(slice(first, first + size) for first, size in zip(self.corner, self.grey.shape, strict=True))
-        hu = np.full(self.shape, LOW_HU, dtype=np.int16)
-        hu[place] = self.grey.astype(np.int16) * STEP_HU + LOW_HU
-        liver = np.zeros(self.shape, dtype=bool)
-        liver[place] = self.liver
-        healthy = np.zeros(self.shape[0], dtype=bool)
-        healthy[place[0]] = self.healthy
-        return hu, liver, healthy
+    def identity(self) -> dict[str, Any]:
+        """Say what decides the batches, down to every value: only a training with the same identity may go on from a state."""
+        values = hashlib.blake2b(digest_size=8)
+        for array in self.arrays:
+            values.update(np.ascontiguousarray(array).tobytes())
+        return {"values": values.hexdigest(), **self.settings}
 
 
-def pack_scan(
-    hu: NDArray[np.int16],
-    liver: NDArray[np.bool_],
-    tumours: NDArray[np.bool_] | None,
-    spacing_mm: tuple[float, float, float],
-    *,
-    scan: str,
-    name: str = "",
-) -> HealthyScan:
-    """Keep of a scan what training needs.
-
-    Parameters
-    ----------
-    hu : ndarray, (z, y, x) int16
-        Hounsfield units, canonical order.
-    liver : ndarray, (z, y, x) bool
-        Liver mask.
-    tumours : ndarray, (z, y, x) bool, or None
-        Planes with any tumour are marked as not healthy; None marks every plane with liver as healthy.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-    scan : str
-        Identity of the scan.
-    name : str
-        Name of the case in its data set, or empty.
-
-    Returns
-    -------
-    HealthyScan
-        The packed scan.
-
-    Raises
-    ------
-    Refusal
-        When the liver mask is empty.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    where = np.argwhere(liver)
-    if not where.size:
-        raise make_refusal("training-mask-empty")
-    margin = [int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm]
-    low = np.maximum(where.min(axis=0) - margin, 0)
-    high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    near = distance_transform_edt(~liver[box], sampling=spacing_mm) <= AROUND_MM
-    grey = np.where(near, np.clip(np.rint((hu[box].astype(np.float32) - LOW_HU) / STEP_HU), 0, 255), 0).astype(np.uint8)
-    healthy = liver[box].any(axis=(1, 2))
-    if tumours is not None:
-        healthy &= ~tumours[box].any(axis=(1, 2))
-    return HealthyScan(
-        scan=scan, name=name, grey=grey, liver=liver[box], healthy=healthy, shape=tuple(liver.shape),  # type: ignore[arg-type]
-        corner=(int(low[0]), int(low[1]), int(low[2])), spacing_mm=spacing_mm,
-    )  # fmt: skip
+def torch_seed(*key: int) -> int:
+    """Turn the key of a step into a seed of torch."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
-def write_healthy(scans: Iterable[HealthyScan], path: str | Path) -> None:
-    """Write packed scans into one file.
+def slice_set(slices: HealthySlices, recipe: Recipe, schedule: Schedule) -> TrainingSet[Batch]:
+    """Make a training set of healthy slices with synthetic anomalies."""
 
-    Parameters
-    ----------
-    scans : iterable of HealthyScan
-        At least one.
-    path : path-like
-        Ends in ``.npz``.
+    def sampler(seed: int, stage: int, step: int) -> Batch:
+        return make_batch(slices, recipe, schedule, (seed, stage), step)
 
-    Raises
-    ------
-    NotWritten
-        When the disk does not take it; an earlier file is untouched.
-    """
-    arrays: dict[str, NDArray[Any]] = {}
-    about: list[dict[str, Any]] = []
-    for number, scan in enumerate(scans):
-        arrays[f"grey_{number}"] = scan.grey
-        arrays[f"liver_{number}"] = np.packbits(scan.liver)
-        arrays[f"healthy_{number}"] = scan.healthy
-        about.append(
-            {"scan": scan.scan, "name": scan.name, "shape": scan.shape, "corner": scan.corner, "spacing_mm": scan.spacing_mm}
-        )
-    header = json.dumps({"format": FORMAT, "scans": about}).encode()
-    with replacing(path) as beside, open(beside, "wb") as file:  # to a name, numpy would add an ending of its own
-        np.savez_compressed(file, **{"header": np.frombuffer(header, dtype=np.uint8), **arrays})  # type: ignore[arg-type]
+    arrays = [*itertools.chain(*zip(slices.images, slices.liver_masks, strict=True)), np.array(slices.stacks or ())]
+    settings = {"recipe": [type(recipe).__name__, recipe.to_dict()], "schedule": schedule.to_dict()}
+    return TrainingSet(arrays, sampler, settings, len(slices))
 
 
-def read_healthy(path: str | Path) -> tuple[HealthyScan, ...]:
-    """Read a file made by :func:`write_healthy`.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    tuple of HealthyScan
-        In the order they were written.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is damaged or another kind of file.
-    OutOfMemory
-        When it is larger than the memory there is for it.
-    """
-    try:
-        with opened(path) as stream, zipfile.ZipFile(stream) as file:
-            _demand_small(file)
-            return tuple(_unpack(number, about, file) for number, about in enumerate(_header(file)["scans"]))
-    except (UnreadableFile, *DAMAGE):
-        raise make_refusal("healthy-unreadable") from None
-
-
-def _demand_small(file: zipfile.ZipFile) -> None:
-    """Refuse what would unpack to more than there is memory for, and ways of packing that are none of ours."""
-    members = file.infolist()
-    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-        raise ValueError("packing")
-    if sum(member.file_size for member in members) > memory_budget():
-        raise make_refusal("healthy-too-large")
-
-
-def _header(file: zipfile.ZipFile) -> dict[str, Any]:
-    """Read what the file says of its scans, if it is of our kind."""
-    header: dict[str, Any] = json.loads(_array(file, "header", np.uint8, 1, LARGEST_HEADER).tobytes())
-    if header["format"] != FORMAT:
-        raise ValueError("format")
-    return header
-
-
-def _array(file: zipfile.ZipFile, name: str, kind: type[np.generic], axes: int, most: int) -> NDArray[Any]:
-    """Take an array of so many bytes at most; what its header claims must be there, which numpy's own reader finds out too late."""
-    if file.getinfo(f"{name}.npy").file_size > most + LARGEST_NPY:  # said before anything is unpacked
-        raise ValueError(name)
-    block = file.read(f"{name}.npy")
-    head = NPY.match(block)
-    if head is None:
-        raise ValueError(name)
-    stored, sizes, data = (
-        head["kind"].decode(),
-        [int(size) for size in head["shape"].split(b",") if size.strip()],
-        block[head.end() :],
+def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tuple[int, int], step: int) -> Batch:
+    """Make the batch of one step, from its key (seed, stage) and number alone; each epoch is a new order of all slices."""
+    chosen = _choose(data, schedule, key, step)
+    rng = sample_rng(*key, step)
+    varied: dict[str, Any] = {"crop_px": schedule.crop_px, "turn": schedule.augment, "jitter": schedule.jitter}
+    healthy, anomalous, masks, liver_masks, targets = [], [], [], [], []
+    for index in map(int, chosen):
+        images, liver_mask = augment(*data.stack(index), rng, **varied)
+        middle, donor = len(images) // 2, None
+        if isinstance(recipe, DonorRecipe):
+            other = choose_donor(data.areas, index, int(np.count_nonzero(liver_mask[middle])), rng)
+            donor = None if other is None else Donor(*augment(*data.stack(other), rng, **varied))
+        sample = apply_recipe(recipe, images, liver_mask, data.hu_per_unit, rng, data.spacing_mm, donor=donor)
+        healthy.append(images[middle])
+        anomalous.append(sample.image)
+        masks.append(sample.mask[middle])
+        liver_masks.append(redraw_outline(liver_mask[middle], rng) if schedule.jitter else liver_mask[middle])
+        targets.append(sample.target[middle])
+    return Batch(
+        torch.from_numpy(np.stack(healthy)[:, None]),
+        torch.from_numpy(np.stack(anomalous)),
+        torch.from_numpy(np.stack(masks)),
+        torch.from_numpy(np.stack(liver_masks)),
+        torch.from_numpy(np.stack(targets)),
     )
-    if stored != np.dtype(kind).str or len(sizes) != axes or math.prod(sizes) != len(data):
-        raise ValueError(name)
-    return np.frombuffer(data, kind).reshape(sizes)
 
 
-def _unpack(number: int, about: dict[str, Any], file: zipfile.ZipFile) -> HealthyScan:
-    """Rebuild one scan from its arrays, whose box must lie in the scan."""
-    shape, corner = _three(about["shape"], int), _three(about["corner"], int)
-    spacing_mm = _three(about["spacing_mm"], float)
-    voxel_bytes(shape, 2)
-    grey = _array(file, f"grey_{number}", np.uint8, 3, math.prod(shape))
-    packed = _array(file, f"liver_{number}", np.uint8, 1, -(-grey.size // 8))
-    healthy = _array(file, f"healthy_{number}", np.bool_, 1, len(grey))
-    inside = all(0 <= first and first + size <= whole for first, size, whole in zip(corner, grey.shape, shape, strict=True))
-    sound = packed.size == -(-grey.size // 8) and healthy.size == len(grey) and all(0 < mm < LARGEST_MM for mm in spacing_mm)
-    if not (inside and sound and isinstance(about["scan"], str) and isinstance(about["name"], str)):
-        raise ValueError(number)
-    liver = np.unpackbits(packed, count=grey.size).reshape(grey.shape).astype(bool)
-    return HealthyScan(
-        scan=about["scan"], name=about["name"], grey=grey, liver=liver, healthy=healthy, shape=shape, corner=corner,
-        spacing_mm=spacing_mm,
-    )  # fmt: skip
+def _choose(data: HealthySlices, schedule: Schedule, key: tuple[int, int], step: int) -> NDArray[np.intp]:
+    """Choose the slices of a step: by the root of their liver area, or each in turn in the order of the epoch."""
+    if schedule.by_area:
+        weights = np.sqrt(data.areas)
+        return np.random.default_rng([*key, 0, step]).choice(len(data), schedule.batch, p=weights / weights.sum())
+    epoch, place = divmod(step, -(-len(data) // schedule.batch))
+    order = np.random.default_rng([*key, 0, epoch]).permutation(len(data))
+    return np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
 
 
-def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
-    """Three numbers of one kind, as the header gives them."""
-    z, y, x = values
-    if not all(isinstance(value, (int, kind)) and not isinstance(value, bool) for value in (z, y, x)):
-        raise ValueError("numbers")
-    return (kind(z), kind(y), kind(x))
+def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings) -> HealthySlices:
+    """Prepare the healthy slices of training cases, each with at least 100 pixels of liver, by the code that prepares a scan to be searched.
 
-
-def slices_of(scans: Iterable[HealthyScan], settings: PreprocessSettings) -> HealthySlices:
-    """PreprocessSettings the healthy planes of packed scans for a network, by the same code that prepares a scan to be searched.
-
-    Parameters
-    ----------
-    scans : iterable of HealthyScan
-        At least one healthy plane in all.
-    settings : PreprocessSettings
-        Geometry and intensity of the network.
-
-    Returns
-    -------
-    HealthySlices
-        Each healthy slice with at least 100 pixels of liver. Where a network sees neighbours or resampled planes, a slice is healthy when all
-        planes of the scan that it or its neighbours stand for are.
-
-    Raises
-    ------
-    Refusal
-        When no slice is left.
+    Where a network sees neighbours or resampled planes, a slice is healthy when all planes of the scan that it or its neighbours stand for are.
     """
     images: list[NDArray[np.float32]] = []
     liver_masks: list[NDArray[np.bool_]] = []
@@ -306,7 +123,7 @@ def slices_of(scans: Iterable[HealthyScan], settings: PreprocessSettings) -> Hea
         first = len(images)
         ill = _ill(slices, healthy | ~liver.any(axis=(1, 2)))
         for seen, liver_mask in zip(slices.seen_with(np.arange(len(slices.images))), slices.liver_mask, strict=True):
-            if np.count_nonzero(liver_mask) >= LEAST_ORGAN_PX and not ill[seen].any():
+            if np.count_nonzero(liver_mask) >= LEAST_LIVER_PX and not ill[seen].any():
                 stacks.append(tuple(int(first + place) for place in seen))
         images.extend(slices.images)
         liver_masks.extend(slices.liver_mask)
@@ -322,40 +139,3 @@ def _ill(slices: Slices, healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.array([
         not healthy[frame.planes[int(low) : max(int(np.ceil(high)), int(low) + 1)]].all() for low, high in itertools.pairwise(edges)
     ])  # fmt: skip
-
-
-def pack_folder(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[HealthyScan]:
-    """Read and pack every case of a folder.
-
-    Parameters
-    ----------
-    folder : path-like
-        Holds ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
-    keep_names : bool
-        Keep the names of the cases, as their files are named, for data sets whose names are no patients'; without it only hashes are kept.
-    job : Job, optional
-        Progress and cancel, asked at every case.
-
-    Returns
-    -------
-    list of HealthyScan
-        One for each case.
-
-    Raises
-    ------
-    Refusal
-        When there is no case, or a file cannot be read.
-    """
-    # Here, not above: a machine that only trains needs no reader of medical files.
-    from napari_liver_anomaly.io import read, read_mask
-    from napari_liver_anomaly.io.cases import find_cases
-
-    cases, job, packed = find_cases(folder), job or Job(), []
-    for done, case in enumerate(cases):
-        job.at("Packing healthy livers", done, len(cases))
-        volume = read(case.ct)
-        liver = read_mask(case.liver, volume).voxels
-        tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
-        name = case.name if keep_names else ""
-        packed.append(pack_scan(volume.voxels, liver, tumours, volume.geometry.spacing_mm, scan=volume.identity, name=name))
-    return packed

@@ -14,7 +14,7 @@ import numpy as np
 from napari_liver_anomaly.metrics import Ranking
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.thresholds import healthy_threshold
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.models.config import Schedule

@@ -13,7 +13,7 @@ from napari_liver_anomaly.evaluation.cross_validation import cross_validate
 from napari_liver_anomaly.io import write_sample
 from napari_liver_anomaly.models.two_stage import PRESETS
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.training.training_set import pack_folder
+from napari_liver_anomaly.training.training_file import pack_training_set
 from napari_liver_anomaly.volume import Mask
 
 
@@ -40,7 +40,7 @@ def preset():
 
 
 def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp_path):
-    scans = pack_folder(folder)  # without names: a scan is known by its hash alone
+    scans = pack_training_set(folder)  # without names: a scan is known by its hash alone
     found = cross_validate(scans, folder, [["a"], ["b", "c"]], preset, models=tmp_path, about="phantoms")
     assert [case["case"] for case in found["cases"]] == ["a", "b", "c"]
     assert [case["seen_in_training"] for case in found["cases"]] == [False] * 3
@@ -51,7 +51,7 @@ def test_every_scan_is_measured_by_a_model_that_never_saw_it(folder, preset, tmp
 
 
 def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path):
-    scans = pack_folder(folder, keep_names=True)
+    scans = pack_training_set(folder, keep_names=True)
     cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, only=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-2-seed-100.safetensors", "fold-2.safetensors"]
     livers = []
@@ -83,7 +83,7 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
 
 
 def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, monkeypatch):
-    scans = pack_folder(folder)
+    scans = pack_training_set(folder)
     first = cross_validate(scans, folder, [["a"]], preset, models=tmp_path)
     real, trained = room.fit_and_save, []
     monkeypatch.setattr(room, "fit_and_save", lambda *args, **keywords: (trained.append(1), real(*args, **keywords)))
@@ -94,7 +94,7 @@ def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, m
 
 
 def test_a_leak_is_refused(folder, preset, tmp_path, monkeypatch):
-    scans = pack_folder(folder)
+    scans = pack_training_set(folder)
     real = room.fit_and_save
     monkeypatch.setattr(room, "fit_and_save", lambda others, *args, **keywords: real(scans, *args, **keywords))
     with pytest.raises(Refusal) as refused:

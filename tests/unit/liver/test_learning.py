@@ -10,14 +10,14 @@ from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.liver import training
+from napari_liver_anomaly.liver.cross_validate_liver import cross_validate_liver
 from napari_liver_anomaly.liver.finder import Finder
-from napari_liver_anomaly.liver.samples import BLOCK, WINDOW, coarse_sample, fine_sample, lesson
-from napari_liver_anomaly.liver.schedule import LiverSchedule
-from napari_liver_anomaly.liver.validate import cross_validate_liver, train_liver
+from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
+from napari_liver_anomaly.liver.sampling import BLOCK, WINDOW, LiverCase, coarse_sample, fine_sample, liver_set
+from napari_liver_anomaly.liver.train_liver import train_finder, train_liver, training_cases
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
-TINY = LiverSchedule(coarse_updates=3, fine_updates=3, coarse_batch=1, fine_batch=2)
+TINY = LiverSchedule(coarse_steps=3, fine_steps=3, coarse_batch=1, fine_batch=2)
 
 
 @pytest.fixture(scope="module")
@@ -31,46 +31,53 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lessons():
+def liver_cases():
     sample = make_phantom(PhantomSettings(seed=31, size_px=64, slices=24, tumours=False))
-    return [lesson("a", sample.volume, sample.liver)]
+    return [LiverCase.of("a", sample.volume, sample.liver)]
 
 
 @pytest.mark.parametrize(("draw", "shape", "channels"), [(coarse_sample, BLOCK, 1), (fine_sample, WINDOW, 6)])
-def test_what_is_drawn_is_an_image_and_where_its_liver_is(lessons, draw, shape, channels) -> None:
+def test_what_is_drawn_is_an_image_and_where_its_liver_is(liver_cases, draw, shape, channels) -> None:
     rng, torch_rng = np.random.default_rng(0), torch.Generator().manual_seed(0)
     seen = 0.0
     for _ in range(12):
-        image, organ = draw(lessons, rng, torch_rng)
+        image, liver = draw(liver_cases[0], rng, torch_rng)
         assert image.shape == (channels, *shape)
-        assert organ.shape == (1, *shape)
-        for part in (image, organ):
+        assert liver.shape == (1, *shape)
+        for part in (image, liver):
             assert part.isfinite().all()
             assert part.min() >= 0
             assert part.max() <= 1 + 1e-5
-        seen += float(organ.sum())
+        seen += float(liver.sum())
     assert seen > 0
 
 
-def test_the_loss_falls(lessons) -> None:
-    schedule = LiverSchedule(coarse_updates=16, fine_updates=12, coarse_batch=1, fine_batch=2)
-    finder, figures = training.train_finder(lessons, schedule, seed=3, job=Job())
-    assert figures["coarse_loss"][-1] < figures["coarse_loss"][0]
-    assert figures["fine_loss"][-1] < figures["fine_loss"][0]
+def test_the_loss_falls(liver_cases, monkeypatch) -> None:
+    monkeypatch.setattr("napari_liver_anomaly.training.loop.SHOWN", 2)
+    schedule = LiverSchedule(coarse_steps=16, fine_steps=12, coarse_batch=1, fine_batch=2)
+    finder, figures = train_finder(liver_cases, schedule, seed=3, job=Job())
+    for stage in ("stage_1", "stage_2"):
+        assert figures[stage]["last_loss"] < figures[stage]["first_loss"]
     assert finder.parameters > 0
 
 
-def test_the_same_seed_gives_the_same_finder(lessons) -> None:
-    finder, again = (training.train_finder(lessons, TINY, seed=3, job=Job())[0] for _ in range(2))
+def test_the_same_seed_gives_the_same_finder(liver_cases) -> None:
+    finder, again = (train_finder(liver_cases, TINY, seed=3, job=Job())[0] for _ in range(2))
     for one, other in zip(finder.fine.parameters(), again.fine.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_a_finder_is_written_with_its_card_and_comes_back(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("napari_liver_anomaly.liver.validate.lessons_from", _without_phantoms)
+    monkeypatch.setattr("napari_liver_anomaly.liver.train_liver.training_cases", _without_phantoms)
     path = tmp_path / "mine.safetensors"
+    stopped = Job()
+    stopped.report = lambda progress: stopped.cancel() if "slices" in progress.phase and progress.done else None
+    with pytest.raises(Cancelled):
+        train_liver(folder, path, without=["c"], schedule=TINY, seed=5, job=stopped)
+    assert [state.name for state in sorted(tmp_path.iterdir())] == [f"mine.unfinished.stage{n}.safetensors" for n in (1, 2)]
     train_liver(folder, path, without=["c"], schedule=TINY, seed=5, about="Phantoms.", command="again")
     card = read_card(path)
+    assert list(tmp_path.iterdir()) == [path], "what was kept of the unfinished training is gone"
     assert card["data"]["scans"] == ["a", "b"]
     assert card["seed"] == 5
     assert card["schedule"] == TINY.to_dict()
@@ -85,8 +92,8 @@ def test_a_finder_is_written_with_its_card_and_comes_back(folder, tmp_path, monk
 
 
 def test_cross_validation_keeps_what_is_trained(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("napari_liver_anomaly.liver.validate.lessons_from", _without_phantoms)
-    monkeypatch.setattr("napari_liver_anomaly.liver.validate.PHANTOM_SEEDS", ())
+    monkeypatch.setattr("napari_liver_anomaly.liver.cross_validate_liver.training_cases", _without_phantoms)
+    monkeypatch.setattr("napari_liver_anomaly.liver.cross_validate_liver.PHANTOM_SEEDS", ())
     words = {"models": tmp_path, "schedule": TINY, "seed": 1, "device": "cpu"}
     found = cross_validate_liver(folder, [["a"], ["b"]], **words)
     assert [case["case"] for case in found["cases"]] == ["a", "b"]
@@ -100,4 +107,12 @@ def test_cross_validation_keeps_what_is_trained(folder, tmp_path, monkeypatch) -
 
 
 def _without_phantoms(cases, job):
-    return training.lessons_from(cases, job, ())
+    return training_cases(cases, job, ())
+
+
+def test_a_batch_follows_from_its_key_alone(liver_cases) -> None:
+    data, again = (liver_set(liver_cases, fine_sample, 2) for _ in range(2))
+    data.batch(3, 2, 4)
+    assert torch.equal(data.batch(3, 2, 5).image, again.batch(3, 2, 5).image)
+    assert not torch.equal(data.batch(3, 2, 5).image, data.batch(3, 2, 6).image)
+    assert data.identity() == again.identity() != liver_set(liver_cases, fine_sample, 3).identity()

@@ -14,7 +14,8 @@ from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_lo
 from napari_liver_anomaly.models.base import SIDE_PX, Plan, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import Batches, make_batch, train_stage
+from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_set import make_batch, slice_set
 
 PLAN = Plan(
     options=AscNetOptions(width=4, cycles_one=1, cycles_two=1, discriminator_rate=1e-3),
@@ -71,7 +72,7 @@ def test_the_generator_learns_from_the_discriminator_that_was_trained(trained):
 
 
 def test_each_half_of_a_cycle_trains_one_network_and_leaves_the_other():
-    model, data, seen = AscNet(PLAN), Batches(healthy_slices(4, SIDE_PX), PLAN.recipe, PLAN.schedule), []
+    model, data, seen = AscNet(PLAN), slice_set(healthy_slices(4, SIDE_PX), PLAN.recipe, PLAN.schedule), []
     for stage in model.stages(data):
         frozen = [name for name in ("cutter", "discriminator") if not next(model.parts[name].parameters()).requires_grad]
         seen.append((stage.number, stage.network, stage.steps, frozen, stage.loss))
@@ -100,9 +101,9 @@ def test_the_discriminator_tells_reference_slices_from_cuts_as_the_generator_mee
     data, schedule = healthy_slices(side=SIDE_PX), replace(PLAN.schedule, restorer_steps=240, segmenter_steps=0)
     options = replace(PLAN.options, cycles_two=0, discriminator_rate=5e-5)
     model, said = AscNet(replace(PLAN, schedule=schedule, options=options)), []
-    for stage in model.stages(Batches(data, PLAN.recipe, schedule)):
+    for stage in model.stages(slice_set(data, PLAN.recipe, schedule)):
         if stage.number == 1:
-            train_stage(stage, data, PLAN.recipe, schedule, seed=0, device=model.device)
+            train_stage(stage, slice_set(data, PLAN.recipe, schedule), schedule.learning_rate, seed=0, device=model.device)
             continue
         modes = {type(part): part.training for part in model.parts["discriminator"].modules()}
         assert modes[torch.nn.Dropout]
@@ -144,7 +145,7 @@ def test_half_a_score_is_the_cut_set_on_healthy_livers(trained):
 def test_the_papers_threshold():
     plan = replace(PLAN, options=replace(PLAN.options, threshold="paper"))
     model = AscNet(plan)
-    list(model.stages(Batches(healthy_slices(4, SIDE_PX), plan.recipe, plan.schedule)))
+    list(model.stages(slice_set(healthy_slices(4, SIDE_PX), plan.recipe, plan.schedule)))
     assert float(model.parts["scale"].cut) == pytest.approx(242 / 255)
 
 

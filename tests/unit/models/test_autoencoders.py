@@ -12,7 +12,7 @@ from builders import healthy_slices
 from napari_liver_anomaly.models.autoencoders import Autoencoders, plans
 from napari_liver_anomaly.models.base import SIDE_PX
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 
 def made(key: str, budget: int = 80, **options) -> Autoencoders:

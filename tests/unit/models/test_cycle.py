@@ -15,7 +15,7 @@ from napari_liver_anomaly.models.residual import HEALTHY_ALONE
 from napari_liver_anomaly.models.tissues import Mixture, smoothed
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import Batches, make_batch
+from napari_liver_anomaly.training.training_set import make_batch, slice_set
 
 SIDE = 48
 PLAN = Plan(
@@ -154,7 +154,7 @@ def test_the_critic_was_trained_and_the_generator_left_the_segmenter_alone(train
     assert any(
         not torch.equal(a, b) for a, b in zip(model.parts["critic"].parameters(), fresh.parts["critic"].parameters(), strict=True)
     )
-    seen = {stage.number: stage for stage in fresh.stages(Batches(data, PLAN.recipe, PLAN.schedule))}
+    seen = {stage.number: stage for stage in fresh.stages(slice_set(data, PLAN.recipe, PLAN.schedule))}
     assert seen[1].adversary is None
     assert (seen[1].network, seen[2].network) == (fresh.parts["segmenter"], fresh.parts["translator"])
     assert seen[2].adversary.network is fresh.parts["critic"]

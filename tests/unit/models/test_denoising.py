@@ -11,7 +11,7 @@ import torch
 from builders import healthy_slices
 from napari_liver_anomaly.models.denoising import Denoising, coarse_noise, plans
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 
 def made(budget: int = 40) -> Denoising:

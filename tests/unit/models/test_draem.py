@@ -7,7 +7,7 @@ import torch
 
 from builders import healthy_slices
 from napari_liver_anomaly.models.draem import Draem, plans
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 
 class Far(torch.nn.Module):

@@ -9,10 +9,11 @@ import torch
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.models.base import Plan, schedule_for
 from napari_liver_anomaly.models.layer_decomposition import LayerDecomposition, LayersOptions, decomposition_loss, plans
+from napari_liver_anomaly.models.stage import Batch
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Layers
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import Batch, make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 RECIPE = Layers(opacity_low=0.7, factor_high=0.5, radius_low=0.15, p_empty=0.1)
 

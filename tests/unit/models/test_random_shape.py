@@ -11,7 +11,7 @@ from builders import healthy_slices
 from napari_liver_anomaly.models.losses import combined_loss
 from napari_liver_anomaly.models.random_shape import RandomShape, plans
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 
 def made(key: str, budget: int = 50) -> RandomShape:

@@ -17,7 +17,7 @@ from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.training.loop import make_batch
+from napari_liver_anomaly.training.training_set import make_batch
 
 TINY = Preset(
     prepare=PreprocessSettings(geometry="liver", pixel_mm=3, intensity="robust"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.preprocessing import PreprocessSettings, prepare
-from napari_liver_anomaly.training.training_set import pack_scan, slices_of
+from napari_liver_anomaly.training.training_file import pack_case
+from napari_liver_anomaly.training.training_set import slices_of
 
 SETTINGS = PreprocessSettings(pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160)
 
@@ -74,7 +75,7 @@ def test_stack_repeats_at_the_ends():
 def test_training_sees_what_inference_sees():
     spacing = (1.6, 0.9, 0.9)
     hu, liver, _ball = scan(spacing)
-    packed = slices_of([pack_scan(hu, liver, None, spacing, scan="a")], SETTINGS)
+    packed = slices_of([pack_case(hu, liver, None, spacing, scan="a")], SETTINGS)
     direct = prepare(hu, liver, spacing, SETTINGS)
     assert len(packed.images) == len(direct.images)
     for ours, theirs in zip(packed.images, direct.images, strict=True):
@@ -85,7 +86,7 @@ def test_training_sees_what_inference_sees():
 def test_a_slice_is_healthy_only_with_all_it_is_seen_with():
     spacing = (1.5, 1.5, 1.5)
     hu, liver, ball = scan(spacing)
-    healthy = slices_of([pack_scan(hu, liver, ball, spacing, scan="a")], SETTINGS)
+    healthy = slices_of([pack_case(hu, liver, ball, spacing, scan="a")], SETTINGS)
     direct = prepare(hu, liver, spacing, SETTINGS)
     marks = direct.frame.mask_to_network(ball)
     for stack in healthy.stacks:

@@ -15,8 +15,8 @@ from napari_liver_anomaly.preprocessing import prepare
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules
 from napari_liver_anomaly.synthesis.apply import FLAT, IN_SPACE, STAGE, Synthesis, choose_donor, synthesise
 from napari_liver_anomaly.synthesis.base import DonorRecipe
-from napari_liver_anomaly.training.loop import make_batch
-from napari_liver_anomaly.training.training_set import pack_scan, slices_of
+from napari_liver_anomaly.training.training_file import pack_case
+from napari_liver_anomaly.training.training_set import make_batch, slices_of
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 IN_SPACE_RECIPES = [name for name, kind in RECIPES.items() if kind.in_space]
@@ -60,7 +60,7 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
     settings = IN_SPACE if recipe.in_space else FLAT
     slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, settings)
     middle, seed = len(slices.images) // 2, painting_seed(volume, liver, recipe)
-    data = slices_of([pack_scan(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")], settings)
+    data = slices_of([pack_case(volume.voxels, liver.voxels, None, volume.geometry.spacing_mm, scan="a")], settings)
     # The sample of this step is the one slice there is, so the key of the scan's sample is that of the batch.
     batch = make_batch(data, recipe, PLAIN, (seed, STAGE), middle)
     change = slices.frame.plane_to_scan(

@@ -12,10 +12,12 @@ from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, UnfitModel
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
+from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import RECIPES, Blobs
 from napari_liver_anomaly.synthesis.base import DonorRecipe
-from napari_liver_anomaly.training.loop import Stage, make_batch, train_stage
+from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_set import make_batch, slice_set
 
 CPU = torch.device("cpu")
 RECIPE = Blobs(scale=0.5)
@@ -89,7 +91,8 @@ def test_turning_draws_no_dark_rim(data):
 
 def test_training_lowers_the_loss(data):
     made = stage(40)
-    figures = train_stage(made, data, RECIPE, Schedule(batch=4, learning_rate=3e-3, crop_px=32), seed=0, device=CPU)
+    schedule = Schedule(batch=4, learning_rate=3e-3, crop_px=32)
+    figures = train_stage(made, slice_set(data, RECIPE, schedule), schedule.learning_rate, seed=0, device=CPU)
     assert figures["steps"] == 40
     assert not made.network.training
     before = float(np.mean([stage().loss(make_batch(data, RECIPE, SCHEDULE, (9, 9), k)).item() for k in range(4)]))
@@ -100,7 +103,7 @@ def test_training_lowers_the_loss(data):
 @pytest.mark.parametrize("stop_at", [1, 7])
 def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
     whole = stage(cosine_decay=True)
-    train_stage(whole, data, RECIPE, SCHEDULE, seed=3, device=CPU)
+    train_stage(whole, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU)
     state, job = tmp_path / "state.safetensors", Job()
 
     def stop(progress):
@@ -110,9 +113,9 @@ def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
     job.report = stop
     first = stage(cosine_decay=True)
     with pytest.raises(Cancelled):
-        train_stage(first, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state, job=job)
+        train_stage(first, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU, state=state, job=job)
     second = stage(seed=99, cosine_decay=True)
-    train_stage(second, data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
+    train_stage(second, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU, state=state)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(second)[name]), name
 
@@ -136,14 +139,14 @@ def other_slices(data):
 @pytest.mark.parametrize("other", [other_seed, other_recipe, other_step, other_slices])
 def test_a_state_of_another_training_is_refused(data, tmp_path, other):
     state = tmp_path / "state.safetensors"
-    train_stage(stage(2), data, RECIPE, SCHEDULE, seed=3, device=CPU, state=state)
+    train_stage(stage(2), slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU, state=state)
     slices, recipe, schedule, seed = other(data)
     with pytest.raises(UnfitModel, match="other settings"):
-        train_stage(stage(2), slices, recipe, schedule, seed=seed, device=CPU, state=state)
+        train_stage(stage(2), slice_set(slices, recipe, schedule), schedule.learning_rate, seed=seed, device=CPU, state=state)
 
 
 def test_training_leaves_the_arithmetic_of_the_process_as_it_was(data):
-    train_stage(stage(1), data, RECIPE, SCHEDULE, seed=0, device=CPU)
+    train_stage(stage(1), slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=0, device=CPU)
     smallest = np.float64(5e-324)
     assert smallest * 1 > 0
     assert float(torch.tensor([1e-40]) * 1) > 0
@@ -152,8 +155,8 @@ def test_training_leaves_the_arithmetic_of_the_process_as_it_was(data):
 def test_a_loss_that_is_no_number_is_refused(data):
     made = stage(3)
     made.loss = lambda batch: made.network(batch.anomalous).mean() * float("nan")
-    with pytest.raises(InvalidNumbers, match="not a number"):
-        train_stage(made, data, RECIPE, SCHEDULE, seed=0, device=CPU)
+    with pytest.raises(InvalidNumbers, match="no longer a number"):
+        train_stage(made, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=0, device=CPU)
 
 
 @pytest.mark.parametrize(("slices", "restorer", "segmenter"), [(810, 200 * 102, 200), (4000, 200 * 500, 500)])
@@ -189,6 +192,6 @@ def test_a_stage_that_is_watched_ends_in_the_same_weights(data):
     seen = []
     alone, watched = stage(4), stage(4, on_step=seen.append)
     for one in (alone, watched):
-        train_stage(one, data, RECIPE, SCHEDULE, seed=3, device=CPU)
+        train_stage(one, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU)
     assert seen == [1, 2, 3, 4]
     assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(alone).items())

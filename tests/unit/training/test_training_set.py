@@ -10,7 +10,8 @@ import pytest
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
 from napari_liver_anomaly.preprocessing import PreprocessSettings, prepare
-from napari_liver_anomaly.training.training_set import pack_scan, read_healthy, slices_of, write_healthy
+from napari_liver_anomaly.training.training_file import pack_case, read_training_set, write_training_set
+from napari_liver_anomaly.training.training_set import slices_of
 
 SPACING = (2.0, 0.8, 0.9)
 
@@ -28,8 +29,8 @@ def case():
 
 def test_there_and_back_within_the_grey_step(case, tmp_path):
     hu, liver, tumours = case
-    write_healthy([pack_scan(hu, liver, tumours, SPACING, scan="abcd", name="one")], tmp_path / "x.npz")
-    (scan,) = read_healthy(tmp_path / "x.npz")
+    write_training_set([pack_case(hu, liver, tumours, SPACING, scan="abcd", name="one")], tmp_path / "x.npz")
+    (scan,) = read_training_set(tmp_path / "x.npz")
     back, mask, healthy = scan.whole()
     assert back.shape == hu.shape
     assert np.abs(back[liver] - np.clip(hu[liver], -200, 310)).max() <= 1
@@ -42,7 +43,7 @@ def test_training_sees_what_inference_sees(case):
     """The same slices come out of the packed file and out of the scan, to within the packed file's 2 HU."""
     hu, liver, _ = case
     settings = PreprocessSettings(geometry="liver", window_low_hu=-45, window_high_hu=160)
-    packed = slices_of([pack_scan(hu, liver, None, SPACING, scan="a")], settings)
+    packed = slices_of([pack_case(hu, liver, None, SPACING, scan="a")], settings)
     direct = prepare(hu, liver, SPACING, settings)
     assert len(packed) == len(direct.images)
     for ours, theirs in zip(packed.images, direct.images, strict=True):
@@ -52,12 +53,12 @@ def test_training_sees_what_inference_sees(case):
 def test_no_healthy_slice_is_refused(case):
     hu, liver, _ = case
     with pytest.raises(Refusal, match="no healthy liver slice"):
-        slices_of([pack_scan(hu, liver, liver, SPACING, scan="a")], PreprocessSettings())
+        slices_of([pack_case(hu, liver, liver, SPACING, scan="a")], PreprocessSettings())
 
 
 def test_an_empty_liver_is_refused(case):
     with pytest.raises(Refusal, match="empty"):
-        pack_scan(case[0], np.zeros_like(case[1]), None, SPACING, scan="a")
+        pack_case(case[0], np.zeros_like(case[1]), None, SPACING, scan="a")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut"])
@@ -65,7 +66,7 @@ def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "x.npz"
     path.write_bytes(content)
     with pytest.raises(UnreadableFile, match="not a readable file"):
-        read_healthy(path)
+        read_training_set(path)
 
 
 def test_a_machine_that_only_trains_needs_no_reader_of_medical_files():
@@ -73,11 +74,11 @@ def test_a_machine_that_only_trains_needs_no_reader_of_medical_files():
     blocked = "import sys\nfor name in ('nibabel', 'pydicom', 'nrrd', 'qtpy', 'napari', 'magicgui', 'superqt', 'tqdm'): sys.modules[name] = None\n"
     code = blocked + (
         "import numpy as np\n"
-        "from napari_liver_anomaly.training.training_set import pack_scan\n"
+        "from napari_liver_anomaly.training.training_file import pack_case\n"
         "from napari_liver_anomaly.training.fit import fit_and_save\n"
         "from napari_liver_anomaly.models.two_stage import PRESETS\n"
         "liver = np.zeros((3, 60, 60), bool); liver[:, 10:50, 10:50] = True\n"
-        "scan = pack_scan(np.full((3, 60, 60), 100, np.int16), liver, None, (2.0, 1.0, 1.0), scan='a')\n"
+        "scan = pack_case(np.full((3, 60, 60), 100, np.int16), liver, None, (2.0, 1.0, 1.0), scan='a')\n"
         "import dataclasses, tempfile, pathlib\n"
         "preset = PRESETS['compact']\n"
         "short = dataclasses.replace(preset.schedule, restorer_steps=1, segmenter_steps=1, segmenter_epochs=0, batch=1)\n"

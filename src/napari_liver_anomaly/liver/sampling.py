@@ -1,4 +1,4 @@
-"""What the liver finder learns from: scans on fixed grids, changed at random every time they are seen.
+"""What the liver finder trains on: scans on fixed grids, changed at random every time they are seen.
 
 Nothing here is tuned to a scan: each change stands for something that scanners, patients and people who crop scans do.
 """
@@ -13,12 +13,17 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample
+from napari_liver_anomaly.training.training_set import TrainingSet, torch_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_liver_anomaly.volume import Mask, Volume
+
+    Draw = Callable[["LiverCase", np.random.Generator, torch.Generator], tuple[Tensor, Tensor]]
 
 BLOCK = (24, 32, 40)
 WINDOW = (80, 96)
@@ -32,57 +37,48 @@ BLUR_MM = 6.0  # what the coarse network misses or adds has edges about this sof
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """One scan with its liver on the grids of training.
-
-    Attributes
-    ----------
-    name : str
-        The case.
-    fine : Tensor, (2, z, y, x) float32
-        Image 0…1, and how much of each voxel is liver, at 4 × 2.5 × 2.5 mm.
-    coarse : Tensor, (2, z, y, x) float32
-        The same, averaged as for 10 mm but kept every 5 mm, so that it can be turned and shifted.
-    weight : float
-        How often it is drawn, beside the others.
-    """
+class LiverCase:
+    """One scan with its liver on the grids of training."""
 
     name: str
-    fine: Tensor
-    coarse: Tensor
-    weight: float = 1.0
+    fine: Tensor  # (2, z, y, x): image 0…1, and how much of each voxel is liver, at 4 × 2.5 × 2.5 mm
+    coarse: Tensor  # the same, averaged as for 10 mm but kept every 5 mm, so that it can be turned and shifted
+    weight: float = 1.0  # how often it is drawn, beside the others
+
+    @classmethod
+    def of(cls, name: str, volume: Volume, liver: Mask, weight: float = 1.0) -> LiverCase:
+        """Bring a scan and its liver, tumours included, to the grids of training."""
+        spacing = volume.geometry.spacing_mm
+        image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
+        liver_part = resample(liver.voxels, spacing, FINE_MM, FINE_MM)
+        low = [resample(block, FINE_MM, HALF_MM, COARSE_MM) for block in (image, liver_part)]
+        return cls(name, torch.from_numpy(np.stack([image, liver_part])), torch.from_numpy(np.stack(low)), weight)
 
 
-def lesson(name: str, volume: Volume, liver: Mask, weight: float = 1.0) -> Lesson:
-    """Bring a scan and its liver to the grids of training.
+@dataclass(frozen=True, eq=False)
+class LiverBatch:
+    """Blocks or slices (B, C, …), 0…1, and how much of each voxel is liver (B, 1, …)."""
 
-    Parameters
-    ----------
-    name : str
-        What the case is called.
-    volume : Volume
-        HU.
-    liver : Mask
-        Tumours included, on the scan's grid.
-    weight : float
-        How often it is drawn, beside the others.
+    image: Tensor
+    liver: Tensor
 
-    Returns
-    -------
-    Lesson
-        Both grids.
-    """
-    spacing = volume.geometry.spacing_mm
-    image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
-    organ = resample(liver.voxels, spacing, FINE_MM, FINE_MM)
-    low = [resample(block, FINE_MM, HALF_MM, COARSE_MM) for block in (image, organ)]
-    return Lesson(name, torch.from_numpy(np.stack([image, organ])), torch.from_numpy(np.stack(low)), weight)
+    def to(self, device: torch.device) -> LiverBatch:
+        """Move both to a device."""
+        return LiverBatch(self.image.to(device), self.liver.to(device))
 
 
-def _choose(lessons: list[Lesson], rng: np.random.Generator) -> Lesson:
-    """Draw a lesson; one with little weight is drawn seldom."""
-    weights = np.array([one.weight for one in lessons])
-    return lessons[int(rng.choice(len(lessons), p=weights / weights.sum()))]
+def liver_set(cases: Sequence[LiverCase], draw: Draw, batch: int, started_from: str = "") -> TrainingSet[LiverBatch]:
+    """Make a training set of blocks or slices, drawn from cases by their weight."""
+    weights = np.array([case.weight for case in cases])
+
+    def sampler(seed: int, stage: int, step: int) -> LiverBatch:
+        rng, torch_rng = np.random.default_rng([seed, stage, step]), torch.Generator().manual_seed(torch_seed(seed, stage, step))
+        chosen = rng.choice(len(cases), batch, p=weights / weights.sum())
+        drawn = [draw(cases[index], rng, torch_rng) for index in chosen]
+        return LiverBatch(*(torch.stack(part) for part in zip(*drawn, strict=True)))
+
+    arrays = [block.numpy() for case in cases for block in (case.fine, case.coarse)]
+    return TrainingSet(arrays, sampler, {"batch": batch, "weights": weights.tolist(), "started_from": started_from}, len(cases))
 
 
 def _points(
@@ -120,29 +116,29 @@ def _turn(rng: np.random.Generator, degrees: float, *, flat: bool) -> NDArray[np
     return np.asarray(turn * scale)
 
 
-def _weather(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-    """Change brightness, contrast phase, lesions, noise and sharpness of an image 0…1; ``organ`` is where the liver is."""
+def _vary_image(image: Tensor, liver: Tensor, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+    """Change brightness, contrast phase, lesions, noise and sharpness of an image 0…1; ``liver`` is where the liver is."""
     if rng.random() < 0.5:
-        image = image + organ * float(rng.uniform(-40, 40) / HU)
+        image = image + liver * float(rng.uniform(-40, 40) / HU)
     if rng.random() < 0.4:
-        image = _lesions(image, organ, places, rng)
+        image = _lesions(image, liver, places, rng)
     if rng.random() < 0.4:
-        image = _contrast_medium(image, organ, places, rng)
+        image = _contrast_medium(image, liver, places, rng)
     if rng.random() < 0.3:
         middle = float(rng.uniform(0.3, 0.6))
         image = (image - middle) * float(rng.uniform(0.7, 1.25)) + middle
     if rng.random() < 0.4:
         image = image + float(rng.uniform(-20, 20) / HU)
-    if organ.any():
-        image = image - organ * max(0.0, float((image * organ).sum() / organ.sum()) - BRIGHTEST_LIVER)
+    if liver.any():
+        image = image - liver * max(0.0, float((image * liver).sum() / liver.sum()) - BRIGHTEST_LIVER)
     if rng.random() < 0.5:
         image = image + torch.randn(image.shape, generator=torch_rng) * float(rng.uniform(0, 25) / HU)
     return image.clamp(0, 1)
 
 
-def _lesions(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
+def _lesions(image: Tensor, liver: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
     """Draw ellipsoids that are darker, seldom brighter, than the liver; they stay liver."""
-    inside = torch.nonzero(organ > 0.5)
+    inside = torch.nonzero(liver > 0.5)
     if len(inside) == 0:
         return image
     for _ in range(int(rng.integers(1, 6))):
@@ -150,13 +146,13 @@ def _lesions(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Genera
         radius = torch.from_numpy((rng.uniform(4, 45) * rng.uniform(0.6, 1.4, 3)).astype(np.float32))
         body = torch.sigmoid((1 - ((places - at) / radius).norm(dim=-1)) * float(rng.uniform(4, 20)))
         depth = rng.uniform(-110, -20) if rng.random() < 0.85 else rng.uniform(10, 60)
-        image = image + body * organ * float(depth / HU)
+        image = image + body * liver * float(depth / HU)
     return image
 
 
-def _contrast_medium(image: Tensor, organ: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
+def _contrast_medium(image: Tensor, liver: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
     """Brighten tissue around the liver in a few round places, as contrast medium does to bowel, heart, kidneys and spleen."""
-    tissue = (image > TISSUE).float() * (1 - organ)
+    tissue = (image > TISSUE).float() * (1 - liver)
     found = torch.nonzero(tissue > 0.5)
     if len(found) == 0:
         return image
@@ -168,32 +164,17 @@ def _contrast_medium(image: Tensor, organ: Tensor, places: Tensor, rng: np.rando
     return image
 
 
-def coarse_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw a block at 10 mm: a scan turned, scaled, cut to a random field of view, and changed.
-
-    Parameters
-    ----------
-    lessons : list of Lesson
-        What to choose from.
-    rng, torch_rng : generators
-        Decide everything.
-
-    Returns
-    -------
-    Tensor, (1, 24, 32, 40) float32
-        Image 0…1, 0 outside the field of view.
-    Tensor, (1, 24, 32, 40) float32
-        How much of each voxel is liver.
-    """
-    block = _choose(lessons, rng).coarse
+def coarse_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a block (1, 24, 32, 40) at 10 mm and its liver: the scan turned, scaled, cut to a random field of view (0 beyond), and changed."""
+    block = case.coarse
     size = np.array(block.shape[1:]) * HALF_MM
     wide = np.array(BLOCK) * COARSE_MM
     middle = size / 2 + rng.uniform(-0.5, 0.5, 3) * (np.maximum(wide - size, 0) * (0.9, 0.9, 0.9) + 24)
     places = _points(BLOCK, np.array(COARSE_MM), _turn(rng, 8, flat=False), middle)
-    image, organ = _look(block, HALF_MM, places)
-    image = _weather(image, organ, places, rng, torch_rng)
+    image, liver = _look(block, HALF_MM, places)
+    image = _vary_image(image, liver, places, rng, torch_rng)
     seen = _field_of_view(places, block, size, rng)
-    return (image * seen)[None], (organ * seen)[None]
+    return (image * seen)[None], (liver * seen)[None]
 
 
 def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng: np.random.Generator) -> Tensor:
@@ -213,32 +194,16 @@ def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng
     return inside.all(dim=-1).float()
 
 
-def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw neighbouring slices and a coarse answer that is wrong here and there.
-
-    Parameters
-    ----------
-    lessons : list of Lesson
-        What to choose from.
-    rng, torch_rng : generators
-        Decide everything.
-
-    Returns
-    -------
-    Tensor, (6, 80, 96) float32
-        Five slices, 0…1, and the coarse answer for the middle one, 0…1.
-    Tensor, (1, 80, 96) float32
-        How much of each voxel of the middle one is liver.
-    """
-    chosen = _choose(lessons, rng)
-    block = chosen.fine
+def fine_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw five neighbouring slices and a coarse answer that is wrong here and there, (6, 80, 96), and the middle slice's liver (1, 80, 96)."""
+    block = case.fine
     size = np.array(block.shape[1:]) * FINE_MM
     filled = torch.nonzero(block[1].amax(dim=(1, 2)) > 0.5).numpy().ravel() * FINE_MM[0]
     if rng.random() < 0.15:
         depth = rng.uniform(filled[0] - 24, filled[-1] + 24)
     else:
         depth = rng.uniform(filled[0], filled[-1] + FINE_MM[0])
-    where = torch.nonzero(chosen.coarse[1].amax(dim=0) > 0.5).numpy() * HALF_MM[1:]
+    where = torch.nonzero(case.coarse[1].amax(dim=0) > 0.5).numpy() * HALF_MM[1:]
     first, last = where.min(axis=0), where.max(axis=0)
     middle = np.array([depth, *((first + last) / 2 + rng.uniform(-60, 60, 2))])
     places = _points((SEEN, *WINDOW), np.array(FINE_MM), _turn(rng, 12, flat=True), middle)
@@ -247,10 +212,10 @@ def fine_sample(lessons: list[Lesson], rng: np.random.Generator, torch_rng: torc
         limits = (max(limits[0], depth - rng.uniform(0, 8)), limits[1])
     if rng.random() < 0.15:
         limits = (limits[0], min(limits[1], depth + rng.uniform(0, 8)))
-    image, organ = _look(block, FINE_MM, places, limits)
-    guess = _guess(chosen, places[MIDDLE], rng, torch_rng)
-    image = _blurred(_weather(image, organ, places, rng, torch_rng), rng)
-    return torch.cat([image, guess]), organ[MIDDLE]
+    image, liver = _look(block, FINE_MM, places, limits)
+    rough = _coarse_answer(case, places[MIDDLE], rng, torch_rng)
+    image = _blurred(_vary_image(image, liver, places, rng, torch_rng), rng)
+    return torch.cat([image, rough]), liver[MIDDLE]
 
 
 def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
@@ -262,17 +227,17 @@ def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
     return image
 
 
-def _guess(chosen: Lesson, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+def _coarse_answer(case: LiverCase, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
     """Draw a coarse answer as a network might give it: shifted, leaking, with holes, sometimes without a lobe or with another organ."""
     shift = torch.from_numpy(rng.normal(0, 4, 3).astype(np.float32))
-    organ = _look(chosen.coarse[1:], HALF_MM, places + shift)[0]
+    liver = _look(case.coarse[1:], HALF_MM, places + shift)[0]
     noise = torch.randn((1, 1, int(rng.integers(4, 9)), int(rng.integers(4, 9))), generator=torch_rng)
-    noise = functional.interpolate(noise, size=organ.shape[1:], mode="bicubic", align_corners=False)[0, 0]
+    noise = functional.interpolate(noise, size=liver.shape[1:], mode="bicubic", align_corners=False)[0, 0]
     if rng.random() < 0.4:
         at = places[0, int(rng.integers(places.shape[1])), int(rng.integers(places.shape[2]))]
-        inside = torch.nonzero(organ[0] > 0.5)
+        inside = torch.nonzero(liver[0] > 0.5)
         if rng.random() < 0.7 and len(inside):
             at = places[0][tuple(inside[int(rng.integers(len(inside)))])]
         near = torch.sigmoid((float(rng.uniform(15, 70)) - (places - at).norm(dim=-1)) / BLUR_MM)[0]
-        organ = organ + near * (float(rng.random() < 0.35) - organ)
-    return torch.sigmoid((organ - 0.5 + noise * float(rng.uniform(0, 0.4))) * float(rng.uniform(5, 14)))
+        liver = liver + near * (float(rng.random() < 0.35) - liver)
+    return torch.sigmoid((liver - 0.5 + noise * float(rng.uniform(0, 0.4))) * float(rng.uniform(5, 14)))

@@ -1,0 +1,165 @@
+"""Train a liver finder, its coarse network and then its fine one, and write it with its card."""
+
+from __future__ import annotations
+
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_liver_anomaly.checkpoint import read_card
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io.cases import find_cases
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver.finder import Finder
+from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
+from napari_liver_anomaly.liver.sampling import LiverBatch, LiverCase, coarse_sample, fine_sample, liver_set
+from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.stage import Stage
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.storage import hash_of
+from napari_liver_anomaly.training.loop import train_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from napari_liver_anomaly.io.cases import Case
+
+TITLE = "Liver finder: a coarse look at 10 mm, a fine look at 2.5 mm."
+PHANTOM_SEEDS = (101, 102, 103)
+PHANTOM_WEIGHT = 1 / 3
+
+
+def train_liver(
+    folder: str | Path,
+    path: str | Path,
+    *,
+    without: Sequence[str] = (),
+    start: str | Path | None = None,
+    schedule: LiverSchedule | None = None,
+    seed: int = 0,
+    about: str = "",
+    command: str = "",
+    metrics: dict[str, Any] | None = None,
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Train a liver finder on a folder of cases, ``NAME_ct`` and ``NAME_liver`` files, and write its weights and card.
+
+    The card names the cases by design, as their files are named, so that no finder is measured on what it was trained on: do not name files
+    after patients. ``start`` is a liver finder to go on from; what it was trained on is kept in the new card. A training that was stopped goes on.
+    """
+    job = job or Job()
+    cases = {case.name: case for case in find_cases(folder)}
+    require_cases(list(without), cases, "--without")
+    kept = [case for name, case in cases.items() if name not in without]
+    if not kept:
+        raise make_refusal("no-cases-left")
+    data = training_cases(kept, job)
+    return train_and_write(data, path, schedule or LiverSchedule(), seed, about, command, metrics, job, start)
+
+
+def require_cases(names: Sequence[str], cases: dict[str, Case], option: str) -> None:
+    """Refuse names that are unknown or stand twice."""
+    odd = sorted({name for name in names if name not in cases or names.count(name) > 1})
+    if odd:
+        raise make_refusal("case-unknown", cases=", ".join(odd), option=option)
+
+
+def training_cases(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHANTOM_SEEDS) -> list[LiverCase]:
+    """Read cases, and build phantoms of these seeds, to train on."""
+    made: list[LiverCase] = []
+    total = len(cases) + len(phantoms)
+    for case in cases:
+        job.at("Reading the scans", len(made), total)
+        volume = read(case.ct)
+        made.append(LiverCase.of(case.name, volume, read_mask(case.liver, volume, "liver mask")))
+    for seed in phantoms:
+        job.at("Reading the scans", len(made), total)
+        sample = make_phantom(PhantomSettings(seed=seed, size_px=144))
+        made.append(LiverCase.of(f"phantom {seed}", sample.volume, sample.liver, PHANTOM_WEIGHT))
+    return made
+
+
+def train_and_write(
+    cases: list[LiverCase], path: str | Path, schedule: LiverSchedule, seed: int, about: str, command: str,
+    metrics: dict[str, Any] | None, job: Job, start: str | Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train on cases and write weights and card; what was kept of an unfinished training goes then."""
+    path = Path(path)
+    states = path.with_name(f"{path.stem}.unfinished")
+    before = {key: read_card(start)[key] for key in ("data", "schedule", "seed")} if start else {}
+    finder, figures = train_finder(cases, schedule, seed=seed, job=job, start=start, state=states)
+    card = {
+        "title": TITLE,
+        "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
+        "data": {
+            "scans": [one.name for one in cases if not one.name.startswith("phantom ")],
+            "phantom_seeds": [int(one.name.split()[1]) for one in cases if one.name.startswith("phantom ")],
+            "about": about,
+        },
+        "seed": seed,
+        "schedule": schedule.to_dict(),
+        "started_from": before,
+        "training": figures,
+        "command": command,
+        "parameters": finder.parameters,
+        "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": np.__version__},
+        "device": "cpu",
+        "metrics": (metrics or {}).get("summary", {}),
+    }
+    finder.save(path, card)
+    for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
+        state.unlink(missing_ok=True)
+    return card
+
+
+def train_finder(
+    cases: Sequence[LiverCase],
+    schedule: LiverSchedule,
+    *,
+    seed: int,
+    job: Job,
+    start: str | Path | None = None,
+    state: Path | None = None,
+) -> tuple[Finder, dict[str, Any]]:
+    """Train a new liver finder, or go on from one; ``state`` begins the names of the files that keep an unfinished training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        finder = Finder.load(start) if start else Finder()
+    started_from = hash_of(start) if start else ""
+    figures: dict[str, Any] = {}
+    for stage, draw, batch in (
+        (_stage("blocks", 1, finder.coarse, schedule.coarse_steps), coarse_sample, schedule.coarse_batch),
+        (_stage("slices", 2, finder.fine, schedule.fine_steps), fine_sample, schedule.fine_batch),
+    ):
+        data = liver_set(cases, draw, batch, started_from)
+        kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
+        figures[f"stage_{stage.number}"] = train_stage(
+            stage, data, schedule.learning_rate, seed=seed, device=finder.device, state=kept, job=job
+        )
+    return finder, figures
+
+
+def _stage(what: str, number: int, network: nn.Module, steps: int) -> Stage:
+    """Training of one network: the step size rises for a twentieth of the time, then falls; a running mean of the weights is what is kept."""
+
+    def loss(batch: LiverBatch) -> Tensor:
+        return liver_loss(network(batch.image), batch.liver)
+
+    return Stage(
+        name=f"Training the liver finder · {what}", number=number, network=network, loss=loss, steps=steps, cosine_decay=True,
+        warm_up=max(1, steps // 20), adam={"weight_decay": 1e-4, "decoupled_weight_decay": True}, largest_gradient=1.0, averaging=0.98,
+    )  # fmt: skip
+
+
+def liver_loss(logits: Tensor, liver: Tensor) -> Tensor:
+    """Cross-entropy plus one minus Dice over the whole batch, given logits and how much of each voxel is liver, (B, 1, …)."""
+    probability = logits.sigmoid()
+    overlap = (2 * (probability * liver).sum() + 1) / (probability.sum() + liver.sum() + 1)
+    return functional.binary_cross_entropy_with_logits(logits, liver) + 1 - overlap
