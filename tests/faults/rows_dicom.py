@@ -112,7 +112,7 @@ def every_missing_slice_is_noticed(kit: Kit) -> None:
 
 @row(5)
 def images_of_another_kind_are_left_out(kit: Kit) -> None:
-    """A localizer or a report lies under the same series: it would be mixed into the stack."""
+    """A localizer or a report belongs to the same series: it would be mixed into the stack."""
     alone = read(dicom_series(fresh(kit, "alone")))
     folder = dicom_series(fresh(kit, "case"), scout=True)
     report = {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"], "SOPInstanceUID": "1.2.3.1.77"}
@@ -142,7 +142,7 @@ def second(folder: Path, values: NDArray[Any], *, series: str = "1.2.3.1", name:
 
 @row(6)
 def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
-    """Two phases, or copies of files, lie under one series: slices of both would be interleaved."""
+    """Two phases, or copies of files, belong to one series: slices of both would be interleaved."""
     later = ct()
     later[later > -1000] += 100
     ways: dict[str, tuple[dict[str, object], dict[str, object]]] = {
@@ -245,7 +245,7 @@ def slices_off_their_place_are_found(kit: Kit) -> None:
 
 @row(8)
 def a_tilted_gantry_is_named(kit: Kit) -> None:
-    """The gantry was tilted: stacked straight, shapes and positions would be wrong."""
+    """Gantry tilt: stacked straight, shapes and positions would be wrong."""
     for angle in (0.1, 0.5, 0.9, 1, 1.1, 2.4, 2.5, 2.6, 5, 15, 18.5, 30):
         sideways = 20 * np.tan(np.radians(angle))
         aside = np.array([(0, 2 * k * np.tan(np.radians(angle)), 0) for k in range(11)])
@@ -297,7 +297,7 @@ def a_change_within_the_series_is_named(kit: Kit) -> None:
 
 @row(10)
 def order_is_by_place_only(kit: Kit) -> None:
-    """Slices are named or numbered in another order than they lie: head and feet, or all slices, would be mixed up."""
+    """Slices are named or numbered in another order than their positions: head and feet, or all slices, would be mixed up."""
     chance = random.Random(0)
     orders = [list(range(11)), list(range(10, -1, -1)), *(chance.sample(range(11), 11) for _ in range(4))]
     for names in orders:
@@ -310,7 +310,7 @@ def order_is_by_place_only(kit: Kit) -> None:
 
 @row(11)
 def values_without_calibration_are_refused(kit: Kit) -> None:
-    """Rescale tags are missing or no numbers: raw values would pass for Hounsfield units."""
+    """Rescale tags are missing or not numbers: raw values would be taken for Hounsfield units."""
     for missing in (["RescaleSlope"], ["RescaleIntercept"], ["RescaleSlope", "RescaleIntercept"]):
         told = doubt_of(dicom_series(fresh(kit, "case"), remove=missing))
         assert (told.level, told.code) == (Level.REFUSE, "rescale-missing"), missing
@@ -374,7 +374,7 @@ def stub(kit: Kit, values: str, kind: str = "<u2", then: str = "pass") -> None:
 
 @row(19)
 def a_broken_decoder_is_noticed(kit: Kit) -> None:
-    """A decoder returns zeros or values of another depth: the picture would be black, or Hounsfield units false."""
+    """A decoder returns zeros or values of another depth: the image would be black, or Hounsfield units wrong."""
     few = {"BitsStored": 12, "HighBit": 11}
     folder = packed(dicom_series(kit.folder / "case", tags=few))
     assert same(folder) == []  # the true decoder
@@ -399,7 +399,7 @@ def a_broken_decoder_is_noticed(kit: Kit) -> None:
 
 @row(33)
 def only_one_grey_volume_is_read(kit: Kit) -> None:
-    """A file holds several volumes, channels, colours or a single picture: the wrong one, or nonsense, would be read."""
+    """A file holds several volumes, channels, colours or a single image: the wrong one, or nonsense, would be read."""
     four = np.stack([ct(), ct() + 50, ct() + 90], axis=-1).astype(np.int16)
     path = nifti_file(kit.folder / "four.nii", four)
     told = doubt_of(path)
@@ -448,7 +448,7 @@ def only_one_grey_volume_is_read(kit: Kit) -> None:
 
 @row(57)
 def a_crashing_decoder_takes_nothing_with_it(kit: Kit) -> None:
-    """A native decoder crashes or hangs: the program, and the work in it, would be gone."""
+    """A native decoder crashes or hangs: the program, and unsaved work, would be lost."""
     folder = packed(dicom_series(kit.folder / "case"))
     good = "[(1000 + v).to_bytes(2, 'little') for v in range(256)]"
     crash = "import os, signal; number == 4 and os.kill(os.getpid(), signal.{})"

@@ -82,7 +82,7 @@ def marked(path: Path, affine: np.ndarray, marks: dict[int, tuple[int, int, int]
 
 @row(1)
 def a_mask_is_never_mirrored_or_turned(kit: Kit) -> None:
-    """Mask mirrored or turned on save: 48 axis orders at three angles, from three formats, read back by two other libraries."""
+    """A mask is mirrored or rotated when saved: 48 axis orders at three angles, from three formats, read back by two other libraries."""
     values, marks = corkscrew()
     for number, ((order, signs), angles) in enumerate(itertools.product(ORDERS, ANGLES)):
         affine = ordered(order, signs, angles)
@@ -110,7 +110,7 @@ def a_mask_is_never_mirrored_or_turned(kit: Kit) -> None:
 
 @row(2)
 def two_positions_that_disagree_are_asked_about(kit: Kit) -> None:
-    """Sform and qform disagree: the user decides, both are spelled out; half a degree is a note."""
+    """Sform and qform disagree: the user decides, both are described; half a degree is a note."""
     path, other_side = kit.folder / "scan.nii", np.diag([0.7, -0.8, 2.0, 1.0])
     apart = {
         "other side": other_side,
@@ -153,7 +153,7 @@ def two_positions_that_disagree_are_asked_about(kit: Kit) -> None:
 
 @row(3)
 def unknown_sides_are_marked_unverified_everywhere(kit: Kit) -> None:
-    """No orientation in the file: asked about; whoever goes on gets the mark in every note, sidecar and header."""
+    """No orientation in the file: asked about; if it is read all the same, every note, report and header says so."""
     import json
 
     from napari_liver_anomaly.cli import DONE
@@ -264,7 +264,7 @@ def what_is_no_ct_is_asked_about(kit: Kit) -> None:
 
 @row(14)
 def padding_is_air(kit: Kit) -> None:
-    """Padding of -2000, -3024, -32768: noted, taken as air, and no figure knows of it."""
+    """Padding of -2000, -3024, -32768: noted, treated as air, and without influence on any measurement."""
 
     def corners(value: int) -> np.ndarray:
         values = ct()
@@ -465,7 +465,7 @@ def impossible_sizes_are_refused_and_units_converted(kit: Kit) -> None:
 
 @row(21)
 def a_matrix_that_is_no_grid_is_refused(kit: Kit) -> None:
-    """Affine singular or sheared, in every format that has one."""
+    """The affine is singular or sheared, in every format that has one."""
     path = kit.folder / "scan.nii"
     zero, double, shear = PLAIN_AFFINE.copy(), PLAIN_AFFINE.copy(), PLAIN_AFFINE.copy()
     zero[:3, 1] = 0
@@ -713,7 +713,7 @@ def a_hostile_folder_leads_nowhere(kit: Kit) -> None:
 
 @row(64)
 def other_files_are_told_or_refused(kit: Kit) -> None:
-    """Folder with other files, empty folder, empty file, wrong extension: what was skipped, and why."""
+    """A folder with other files, an empty folder, an empty file, a wrong extension: what was left out, and why."""
     folder = dicom_series(kit.folder / "mixed", names=[f"IM{n}" for n in range(11)])  # no suffix at all
     plain = read(folder)
     assert read(folder).findings == ()
@@ -772,7 +772,7 @@ SPOKEN = {"umlauts", "emoji", "no text", "300 characters"}  # those that the com
 
 @row(65)
 def odd_paths_work(kit: Kit) -> None:
-    """Spaces, umlauts, emoji, a trailing dot, 260 characters and more: read, written, and said aloud."""
+    """Spaces, umlauts, emoji, a trailing dot, 260 characters and more in names: read, written and reported."""
     import json
 
     from napari_liver_anomaly.cli import DONE, REFUSED

@@ -32,7 +32,7 @@ STARTS = (
 
 @row(60)
 def random_bytes(kit: Kit) -> None:
-    """Random bytes: a refusal or a right result, never another exception, too long or too much memory."""
+    """Random bytes: a refusal or a correct result, never another exception, a hang or too much memory."""
     with tempfile.TemporaryDirectory(dir=kit.folder) as folder:
         again = replay(json.loads(ESCAPES.read_text(encoding="utf-8")), Path(folder))
     assert not (found := [(record, outcome) for record, outcome in again if outcome.escaped]), found[:3]

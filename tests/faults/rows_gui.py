@@ -107,7 +107,7 @@ def our_threads() -> list[threading.Thread]:
 
 @row(44)
 def layers_deleted_during_a_run_lose_nothing_and_raise_nothing(kit: Kit) -> None:
-    """A layer is deleted while its scan is being searched."""
+    """A layer is deleted while its scan is being segmented."""
     desk = Desk(kit)
     removed = "The scan was removed during the run. The result was kept."
     cases = (("case", 0, removed), ("case", 3, removed), ("case liver", 1, ""), ("case tumours", 2, ""), ("all", 1, removed))
@@ -258,7 +258,7 @@ def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
 
 @row(47)
 def edits_during_a_run_do_not_reach_it(kit: Kit) -> None:
-    """Scan or liver are changed while they are searched."""
+    """Scan or liver are changed while they are being segmented."""
     from napari_liver_anomaly.gui.worker import EDITED
 
     desk = Desk(kit)
@@ -304,7 +304,7 @@ def edits_during_a_run_do_not_reach_it(kit: Kit) -> None:
 
 @row(48)
 def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
-    """A mask that the user corrected meets another run."""
+    """A mask that the user corrected is overwritten by another run."""
     desk = Desk(kit)
     for how in ("brush", "fill", "script", "during the run"):
         for threshold in (0.5, 0.3):
@@ -478,7 +478,7 @@ def _traced_arrays_bytes() -> int:
 
 @row(62)
 def the_window_answers_during_any_run(kit: Kit) -> None:
-    """The window freezes while something is worked on."""
+    """The window freezes during a run."""
     from qtpy.QtCore import QTimer
 
     from builders import nifti_file
@@ -531,7 +531,7 @@ def _kinds_of_refusal() -> list[type[Refusal]]:
 
 @row(63)
 def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> None:
-    """Something is raised in a worker."""
+    """An exception is raised in a worker."""
     from napari_liver_anomaly import io as reading
     from napari_liver_anomaly.synthesis import apply
 
@@ -566,31 +566,31 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
     panel, drawing = desk.panel(write=write), desk.anomalies()
     desk.run(panel)
     desk.method.at_step = desk.finder.at_step = stumble
-    doors = {
+    panels = {
         "segment": (panel, panel.runbar.button.click, panel.finished, panel.runbar.button),
         "find": (panel, panel.inputs.find.click, panel.finished, panel.inputs.find),
         "export": (panel, partial(panel.write, kit.folder), panel.writing.ended, panel.export.button),
         "open": (panel, partial(panel.open, [path]), panel.loading.ended, panel.opening.file),
         "draw": (drawing, drawing.runbar.button.click, drawing.finished, drawing.runbar.button),
     }
-    for name, (door, begin, ended, button) in doors.items():
+    for name, (shown, begin, ended, button) in panels.items():
         for error in (*refusals, *faults):
             raised[:] = [error]
-            before = names(door)
+            before = names(shown)
             with desk.bot.waitSignal(ended, timeout=LONG_MS):
                 begin()
-            case = f"{name}, {type(error).__name__}: {door.messages.text}"
+            case = f"{name}, {type(error).__name__}: {shown.messages.text}"
             if isinstance(error, Refusal):
-                assert door.messages.text == "What is wrong. What it means. What to do." and not door.messages.details, case
+                assert shown.messages.text == "What is wrong. What it means. What to do." and not shown.messages.details, case
             else:
-                assert "Nothing was changed." in door.messages.text and "Traceback" not in door.messages.text, case
-                assert type(error).__name__ in door.messages.details and "Traceback" in door.messages.details, case
-                assert not door.messages._details.isVisibleTo(door) and door.messages._fold.isVisibleTo(door), case
-            assert button.isEnabled() and names(door) == before and not door.runbar.bar.isVisibleTo(door), case
+                assert "Nothing was changed." in shown.messages.text and "Traceback" not in shown.messages.text, case
+                assert type(error).__name__ in shown.messages.details and "Traceback" in shown.messages.details, case
+                assert not shown.messages._details.isVisibleTo(shown) and shown.messages._fold.isVisibleTo(shown), case
+            assert button.isEnabled() and names(shown) == before and not shown.runbar.bar.isVisibleTo(shown), case
         raised.clear()
         with desk.bot.waitSignal(ended, timeout=LONG_MS):
             begin()
-        assert not door.messages.details and "What is wrong" not in door.messages.text, f"{name} works again"
+        assert not shown.messages.details and "What is wrong" not in shown.messages.text, f"{name} works again"
     asks = Finding(level=Level.ASK, code="x", what="A.", meaning="B.", action="C.")
     panel.messages.find(asks)
     assert panel.messages.property("level") == "ask"

@@ -196,7 +196,7 @@ def every_case_is_listed_and_what_is_missing_scores_worst(kit: Kit) -> None:
 
 @row(38)
 def test_scans_stay_out_of_training_and_thresholds_out_of_the_test(kit: Kit) -> None:
-    """Threshold tuned on the test set, a patient on both sides of a split, scores turned round."""
+    """The threshold is tuned on the test set, a patient is on both sides of a split, or scores are inverted."""
     samples = [small(seed) for seed in (1, 2)]
     folder = cases(kit.folder / "cases", samples)
     label_free = {"synthetic": {"held_out_family": {"threshold": 0.4}}}

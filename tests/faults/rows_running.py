@@ -1,4 +1,4 @@
-"""Rows about runs: invalid numbers, scans without a liver, seams, repetition, memory, the two doors, training that goes on, and no screen."""
+"""Rows about runs: numbers, scans without a liver, seams, repetition, memory, panel and command line, training that goes on, no screen."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def child(
 
 @row(16)
 def invalid_numbers_never_become_an_empty_mask(kit: Kit) -> None:
-    """NaN or infinity from a network, which compare as false and look like 'no tumour'."""
+    """NaN or infinity from a network, which compare as false and would look like 'no tumour'."""
     volume, liver = small_scan()
 
     class Broken(Grey):
@@ -235,7 +235,7 @@ def bounds(kit: Kit) -> None:
 
 @row(28)
 def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
-    """The liver is cut by the field of view, and its volume is taken for the whole."""
+    """The liver is cut off by the field of view, and its volume would be taken for the whole."""
     hu, liver_mask = np.pad(body().volume.voxels, 2, mode="edge"), np.pad(body().liver.voxels, 2)
     at = np.argwhere(liver_mask)
     low, high, middle = at.min(axis=0), at.max(axis=0) + 1, np.median(at, axis=0).astype(int)
@@ -291,7 +291,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
 
 @row(29)
 def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
-    """'No tumour' looks like 'not run'."""
+    """'No tumour' cannot be told from 'not run'."""
     volume, liver = small_scan(dark=False)
     healthy = segment(volume, liver, Grey(), device="cpu")
     ml = 7 * 40 * 48 * 0.9 * 0.8 * 2.5 / 1000
@@ -362,7 +362,7 @@ def inside_room(volume: Volume, liver: Mask, room: int, shift: tuple[int, int, i
 
 @row(30)
 def no_seams_and_no_edges(kit: Kit) -> None:
-    """Result that depends on tiles, their order, how much of the scan is there, or a shift by one voxel."""
+    """The result depends on tiles, their order, the extent of the scan, or a shift by one voxel."""
     from scipy.ndimage import binary_erosion
 
     volume, liver = small_scan()
@@ -411,7 +411,7 @@ def no_seams_and_no_edges(kit: Kit) -> None:
 
 @row(31)
 def the_same_scan_gives_the_same_answer(kit: Kit) -> None:
-    """Same input, other answer: by chance, by the number of threads, by what ran before."""
+    """The same input gives another result: by chance, by the number of threads, by what ran before."""
     model = TwoStage(tiny_preset(), seed=1)
     with torch.no_grad():
         model.segmenter.head.weight.normal_(0, 0.5, generator=torch.Generator().manual_seed(0))
@@ -470,7 +470,7 @@ def full_on(*devices: str, above: int = 0) -> Callable[[NDArray[Any], torch.devi
 
 @row(32)
 def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
-    """Silent fall to the CPU, or a graphics card that is asked for and not there."""
+    """Silent fallback to the CPU, or a graphics card that was requested and is missing."""
     volume, liver = small_scan()
     words = ["segment", *files(kit.folder, volume, liver)[:-2], "--device", "cuda"]
     kit.patch.setattr(torch.cuda, "is_available", lambda: False)
@@ -506,7 +506,7 @@ def a_fall_to_the_cpu_is_told(kit: Kit) -> None:
 
 @row(49)
 def memory_that_runs_out_leads_down_step_by_step(kit: Kit) -> None:
-    """Graphics memory full half-way: smaller steps, then the CPU, then words; and nothing is kept alive."""
+    """Graphics memory is full half-way: smaller batches, then the CPU, then a message; no memory is leaked."""
     volume, liver = small_scan()
     plain = segment(volume, liver, Grey(), device="cpu")
     assert plain.labels.any() and plain.residual is not None and plain.residual.any(), "there is something to compare"
@@ -616,7 +616,7 @@ except OutOfMemory as refused:
 
 @row(50)
 def memory_is_foreseen(kit: Kit) -> None:
-    """Main memory too small: told before anything heavy begins."""
+    """Main memory is too small: reported before the work begins."""
     volume, liver = small_scan()
     needed = needed_bytes(volume, liver, Grey(), 1)
     assert needed_bytes(volume, liver, Grey(), 7) > needed
@@ -652,12 +652,12 @@ def memory_is_foreseen(kit: Kit) -> None:
     assert "Traceback" not in ended.stderr
 
 
-# ----------------------------------------------------------------------------------------------------------------- the two doors
+# ----------------------------------------------------------------------------------------------------------------- panel and command line
 
 
 @row(35)
 def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
-    """The two doors differ, by a default or by an option that one of them drops."""
+    """Panel and command line differ, by a default or by an option that one of them ignores."""
     from napari.layers import Image, Labels
 
     from napari_liver_anomaly.gui import threshold as slider
@@ -713,9 +713,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         for row_name, field in rows.items():
             field.setValue(getattr(first, row_name))
         assert panel._settings() == first
-    assert AUTO_SETTINGS.auto_threshold and replace(first, threshold=AUTO_SETTINGS.threshold) == AUTO_SETTINGS, (
-        "both doors begin alike"
-    )
+    assert AUTO_SETTINGS.auto_threshold and replace(first, threshold=AUTO_SETTINGS.threshold) == AUTO_SETTINGS, "both begin alike"
 
     hashes, cuts = {}, {}
     for name, (settings, flags) in runs.items():
@@ -725,7 +723,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         written = volume.geometry.to_source(read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels)
         ours = volume.geometry.to_source(found.labels > 0)
         hashes[name] = [hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for array in (ours, written)]
-        assert hashes[name][0] == hashes[name][1], f"{name or 'nothing'} changed: the doors differ"
+        assert hashes[name][0] == hashes[name][1], f"{name or 'nothing'} changed: panel and command line differ"
         stored, cuts[name] = json.loads((out / "report.json").read_text()), found.settings.threshold
         assert stored["settings"] == found.settings.to_dict() and stored["scan"] == found.volume.identity, name
         assert stored["number_of_lesions"] == len(found.lesions) > 0, name
@@ -755,7 +753,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         result = search(Engine(load=load), pictures[0], None, "any", settings, "cpu", Job()).result
         assert main(["segment", words[0], "--device", "cpu", *flags, "--out", str(out)]) == 0, name
         written = read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels
-        assert np.array_equal(written, result.labels > 0), f"{name}: the doors differ in a found liver"
+        assert np.array_equal(written, result.labels > 0), f"{name}: panel and command line differ in a found liver"
         stored = json.loads((out / "report.json").read_text())
         assert stored["pieces_left_out"] == result.left_out and stored["liver_from"] == result.liver_from == "found", name
         assert ("pieces-left-out" in {told["code"] for told in stored["findings"]}) == (result.left_out > 0), name
@@ -779,7 +777,7 @@ def spoken(flag: str, value: Any) -> list[str]:
 
 @row(52)
 def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
-    """Resumed training drifts from the uninterrupted one."""
+    """Resumed training differs from uninterrupted training."""
     from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
     from napari_liver_anomaly.liver.sampling import LiverCase
     from napari_liver_anomaly.liver.train_liver import train_finder

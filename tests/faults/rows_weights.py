@@ -82,7 +82,7 @@ def edited(path: Path, trail: tuple[Any, ...], value: Any) -> Path:
 
 @row(26)
 def weights_of_other_settings_are_refused(kit: Kit) -> None:
-    """Checkpoint trained with other spacing, window or network: every field of the card edited in turn, tensors dropped or renamed."""
+    """Weights trained with other spacing, window or network: every field of the card edited in turn, tensors dropped or renamed."""
     path, both = kit.folder / "model.safetensors", kit.folder / "both.safetensors"
     model = TwoStage(SMALL, seed=1)
     model.save(path, {"data": {"scans": []}})
@@ -183,7 +183,7 @@ class Payload:
 
 @row(53)
 def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
-    """Checkpoint carrying code: a pickle of every protocol, a torch file, under every name; the marker file never appears."""
+    """Weights that carry code: a pickle of every protocol, a torch file, under every name; the code is never run."""
     import pickle
 
     canary = kit.folder / "canary"

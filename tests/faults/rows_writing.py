@@ -48,7 +48,7 @@ RECIPE = RECIPES["noise-stretch"]()
 
 @row(22)
 def labels_arrive_exactly(kit: Kit) -> None:
-    """Labels rescaled or cut on save: whole numbers arrive exactly, whatever scaling the scan's own header has."""
+    """Labels are rescaled or clipped when saved: whole numbers arrive exactly, whatever scaling the scan's own header has."""
     numbers = (0, 1, 255, 256, 300, 65535, 65536, 2**31 - 1, -1)
     templates = {
         "plain": scanned(kit.folder, "plain.nii"),
@@ -86,7 +86,7 @@ def labels_arrive_exactly(kit: Kit) -> None:
 
 @row(23)
 def labels_are_never_interpolated(kit: Kit) -> None:
-    """Label interpolation invents labels and shrinks lesions: masks stay on the scan's grid; only scores travel, and keep volumes."""
+    """Interpolation of labels invents labels and shrinks lesions: masks stay on the scan's grid; only scores are resampled, and volumes are kept."""
     spacings = ((0.7, 0.7, 2.5), (0.8, 0.8, 3), (0.5, 0.5, 5), (1, 1, 1), (2, 2, 2), (5, 5, 5), (0.5, 0.5, 0.5))
     for diameter, spacing in itertools.product((5, 10, 20, 40), spacings):
         if diameter > 10 and max(spacing) < 1:
@@ -166,7 +166,7 @@ def every_use(volume: Volume, mask: Mask, folder: Path) -> Iterator[tuple[str, C
 
 @row(24)
 def a_mask_one_voxel_off_is_refused(kit: Kit) -> None:
-    """Mask one voxel off the scan: shifted by one or half a voxel, or one voxel larger or smaller, in files and in memory."""
+    """A mask is one voxel off the scan: shifted by one or half a voxel, or one voxel larger or smaller, in files and in memory."""
     volume = scanned(kit.folder)
     liver_mask = organ_of(volume)
     labels = volume.geometry.to_source(liver_mask.voxels).astype(np.uint8)
@@ -218,7 +218,7 @@ def nrrd_of(path: Path, values: np.ndarray, affine: np.ndarray) -> Path:
 
 @row(25)
 def a_mask_of_another_scan_is_refused(kit: Kit) -> None:
-    """Mask used with another patient's scan on the very same grid: identity is the hash of the scan, never a name."""
+    """A mask is used with another patient's scan on the same grid: identity is the hash of the scan, never a name."""
     later = ct()
     later[8, 8, 5] += 1  # one voxel of one HU: the follow-up on the same grid
     volume, other = scanned(kit.folder), scanned(kit.folder, "other.nii.gz", later)
@@ -411,7 +411,7 @@ def a_full_disk_leaves_the_earlier_file(kit: Kit) -> None:
 
 @row(41)
 def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
-    """Read-only folder, locked file, share gone: refused, the earlier files stay together, and another folder works."""
+    """Read-only folder, locked file, network share gone: refused, the earlier files stay as they were, and another folder works."""
     made = writers(grain(kit.folder), kit.folder)
     real = os.replace
     for name, (paths, use) in made.items():
@@ -487,7 +487,7 @@ def writers_into(volume: Volume, file: Path) -> dict[str, tuple[None, Callable[[
 
 @row(42)
 def an_input_is_never_written_over(kit: Kit) -> None:
-    """Saving over a file that was read: same path, other spelling, links; by the library and by every verb that writes."""
+    """Writing over an input file: same path, other spelling, links; by the library and by every verb that writes."""
     folder = kit.folder / "data"
     folder.mkdir()
     scan = nifti_file(folder / "a_ct.nii.gz")
@@ -610,7 +610,7 @@ print(kills, during)
 
 @row(43)
 def killed_while_writing_is_old_or_new(kit: Kit) -> None:
-    """Killed while writing a mask or weights, 200 times at random moments: what lies there is whole, old or new."""
+    """Killed while writing a mask or weights, 200 times at random moments: the file is complete, old or new."""
     said = child(KILLED, kit.folder, timeout_s=900).split()  # half a minute, where nothing else runs
     kills, during = said
     assert int(kills) == 200
@@ -864,7 +864,7 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
 
 @row(59)
 def nothing_ever_reaches_the_network(kit: Kit) -> None:
-    """Any network use: sockets raise in the whole suite, and a whole search, a training and a start of the panel try none."""
+    """Any network use: sockets raise in all tests, and a segmentation, a training and a start of the panel open none."""
     import torch
 
     tries: dict[str, Callable[[], Any]] = {

@@ -1,4 +1,4 @@
-"""One list of options: ranges, storage, and what a door is told."""
+"""One list of options: ranges, storage, and what an interface is told."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_stored_values_out_of_range_are_refused() -> None:
         Outer.from_dict({**plain, "inner": {"depth": 99}})
 
 
-def test_what_a_door_is_told() -> None:
+def test_what_an_interface_is_told() -> None:
     sigma, lesion, count, noise, again = options(Outer)
     assert (sigma.flag, sigma.label, sigma.kind, sigma.default) == ("--sigma-px", "Sigma (px)", float, 15.0)
     assert (lesion.flag, lesion.label) == ("--min-lesion-mm3", "Min lesion (mm³)")
