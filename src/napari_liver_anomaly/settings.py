@@ -125,14 +125,19 @@ class Option:
         return words[:1].upper() + words[1:] + (f" ({self.unit})" if self.unit else "")
 
     @property
+    def range(self) -> str:
+        """Smallest and largest value in words, ``0 to 1``; nothing where one of them is open."""
+        ends = [str(end) if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high) if end is not None]
+        return " to ".join(ends) if len(ends) == 2 else ""
+
+    @property
     def allowed(self) -> str:
         """What may be given, in words: ``a number from 0 to 1``."""
         if self.choices:
             return " or ".join(self.choices)
         if self.kind in (int, float):
-            bounds = [f"{word} {bound:g}" for word, bound in (("from", self.low), ("to", self.high)) if bound is not None]
-            bounds = [f"of {self.low:g} or more"] if self.low is not None and self.high is None else bounds
-            return " ".join(["a number", *bounds, self.unit]).strip()
+            bounds = f"from {self.range}" if self.range else f"of {self.low} or more" if self.low is not None else ""
+            return " ".join(filter(None, ["a number", bounds, self.unit]))
         return self.kind.__name__
 
     def check(self, value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import runpy
 import shlex
 import subprocess
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ def test_every_command_of_the_documents_is_understood() -> None:
             parsers[words[0]].parse_args(words[1:])
         except SystemExit:
             pytest.fail(f"{page}: {' '.join(words)}")
+
+
+def test_the_page_of_commands_is_that_of_the_classes() -> None:
+    page = runpy.run_path(str(REPOSITORY / "docs" / "command_page.py"))
+    assert page["PAGE"].read_text(encoding="utf-8") == page["made"](), "run python docs/command_page.py"
 
 
 def test_every_example_in_python_names_what_there_is() -> None:

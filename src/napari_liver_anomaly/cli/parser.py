@@ -102,8 +102,7 @@ def _argument(option: Option) -> tuple[list[str], dict[str, Any]]:
 
 def _help(option: Option) -> str:
     """Say what an option is for, its unit, its range and its default."""
-    limits = [f"{option.low:g} to {option.high:g}"] if option.low is not None and option.high is not None else []
-    about = ", ".join([*filter(None, [option.unit]), *limits])
+    about = ", ".join(filter(None, [option.unit, option.range]))
     default = default_of(option)
     return option.help + (f" [{about}]" if about else "") + (f" Default {default}." if default not in ("", "no") else "")
 
