@@ -141,9 +141,9 @@ def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> Non
     take("panel")
 
     panel.threshold.slider.setSliderDown(True)
-    panel.threshold.slider.setValue(20)
+    panel.threshold.slider.setValue(0.2)
     take("threshold")
-    panel.threshold.slider.setValue(50)
+    panel.threshold.slider.setValue(0.5)
     panel.threshold.slider.setSliderDown(False)
     wait_until(lambda: not panel.controller.preview.on)
 

@@ -202,8 +202,8 @@ def unknown_sides_are_marked_unverified_everywhere(kit: Kit) -> None:
     from napari_liver_anomaly.gui.layer_snapshot import snapshot_of, volume_of
     from napari_liver_anomaly.gui.layers import scan_layer
 
-    again, doubts = volume_of(snapshot_of(Layer.create(*scan_layer(volume, notes))))
-    assert "orientation-unverified" in codes_of(doubts) and not again.geometry.oriented
+    again = volume_of(snapshot_of(Layer.create(*scan_layer(volume, notes))))
+    assert "orientation-unverified" in codes_of(again.findings) and not again.geometry.oriented
 
     write(searched(scanned(kit.folder)), kit.folder / "known")
     assert json.loads((kit.folder / "known" / "report.json").read_text(encoding="utf-8"))["sides"] == "as in the scan's file"

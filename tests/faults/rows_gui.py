@@ -325,7 +325,7 @@ def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
             else:
                 correct()
             before = layer.data.tobytes()
-            panel.threshold.slider.setValue(round(100 * threshold))
+            panel.threshold.slider.setValue(threshold)
             desk.run(panel)
             desk.method.at_step = lambda step: None
             corrected = layer.data.tobytes()

@@ -660,10 +660,10 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     """Panel and command line differ, by a default or by an option that one of them ignores."""
     from napari.layers import Image, Labels
 
-    from napari_liver_anomaly.gui import threshold as slider
+    from napari_liver_anomaly.gui import threshold_slider as slider
     from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
-    from napari_liver_anomaly.gui.worker import Engine, search
+    from napari_liver_anomaly.gui.worker import Engine, segment_layers
     from napari_liver_anomaly.io import read, read_mask
 
     scan, liver = small_scan()
@@ -688,12 +688,16 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     panel = make_panel(kit.request.getfixturevalue("viewer"))
     rows = panel.model.rows.fields
     other: dict[str, tuple[Any, list[str], Callable[[], object]]] = {
-        "threshold": (0.9, ["--threshold", "0.9"], lambda: panel.threshold.box.setValue(0.9)),
+        "threshold": (0.9, ["--threshold", "0.9"], lambda: panel.threshold.slider.setValue(0.9)),
         "auto_threshold": (False, ["--no-auto-threshold"], lambda: panel.threshold.auto.setChecked(False)),
-        "min_peak_score": (0.3, ["--min-peak-score", "0.3"], lambda: rows["min_peak_score"].setValue(0.3)),
-        "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: rows["min_lesion_mm3"].setValue(400)),
-        "min_liver_probability": (0.2, ["--min-liver-probability", "0.2"], lambda: rows["min_liver_probability"].setValue(0.2)),
-        "batch": (3, ["--batch", "3"], lambda: rows["batch"].setValue(3)),
+        "min_peak_score": (0.3, ["--min-peak-score", "0.3"], lambda: setattr(rows["min_peak_score"], "value", 0.3)),
+        "min_lesion_mm3": (400.0, ["--min-lesion-mm3", "400"], lambda: setattr(rows["min_lesion_mm3"], "value", 400)),
+        "min_liver_probability": (
+            0.2,
+            ["--min-liver-probability", "0.2"],
+            lambda: setattr(rows["min_liver_probability"], "value", 0.2),
+        ),
+        "batch": (3, ["--batch", "3"], lambda: setattr(rows["batch"], "value", 3)),
     }
     assert other.keys() == {option.name for option in options(SegmentSettings)}, "a new field wants a value here"
     assert set(rows) == set(other) - {"threshold", "auto_threshold"}, "a field has no row in the panel"
@@ -708,16 +712,15 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
         assert getattr(runs[name][0], name) == value, f"{name}: the panel does not give what it shows"
         changes = {name, "auto_threshold"} if name == "threshold" else {name}  # a threshold that is said switches Auto off
         assert {n for n in other if getattr(runs[name][0], n) != getattr(first, n)} == changes, (name, runs[name][0], first)
-        panel.threshold.set_value(first.threshold)
-        panel.threshold.set_auto(first.auto_threshold)
+        panel.threshold.show_threshold(first.threshold, auto=first.auto_threshold)
         for row_name, field in rows.items():
-            field.setValue(getattr(first, row_name))
+            field.value = getattr(first, row_name)
         assert panel._settings() == first
     assert AUTO_SETTINGS.auto_threshold and replace(first, threshold=AUTO_SETTINGS.threshold) == AUTO_SETTINGS, "both begin alike"
 
     hashes, cuts = {}, {}
     for name, (settings, flags) in runs.items():
-        found = search(Engine(load=load), *pictures, "any", settings, "cpu", Job()).result
+        found = segment_layers(Engine(), *pictures, "any", settings, "cpu", Job()).result
         out = kit.folder / f"out-{name}"
         assert main(["segment", *words, *flags, "--out", str(out)]) == 0, name
         written = volume.geometry.to_source(read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels)
@@ -750,7 +753,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
             replace(first, min_liver_probability=float(flags[1]) if flags else first.min_liver_probability),
             kit.folder / f"out-{name}",
         )
-        result = search(Engine(load=load), pictures[0], None, "any", settings, "cpu", Job()).result
+        result = segment_layers(Engine(), pictures[0], None, "any", settings, "cpu", Job()).result
         assert main(["segment", words[0], "--device", "cpu", *flags, "--out", str(out)]) == 0, name
         written = read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels
         assert np.array_equal(written, result.labels > 0), f"{name}: panel and command line differ in a found liver"

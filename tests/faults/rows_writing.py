@@ -268,10 +268,10 @@ def a_mask_of_another_scan_is_refused(kit: Kit) -> None:
         for scan, mask in itertools.product(layers, livers):
             pictures = snapshot_of(livers[mask]), snapshot_of(layers[scan])
             if scan == mask:
-                assert mask_of(*pictures, volume_of(pictures[1])[0], "liver mask").voxels.any(), (scan, rename)
+                assert mask_of(*pictures, volume_of(pictures[1]), "liver mask").voxels.any(), (scan, rename)
             else:
                 with refused((scan, mask, rename), "mask-scan", kind=WrongGrid):
-                    mask_of(*pictures, volume_of(pictures[1])[0], "liver mask")
+                    mask_of(*pictures, volume_of(pictures[1]), "liver mask")
 
 
 @row(39)

@@ -76,10 +76,18 @@ class FakeMethod:
         self.calls: list[dict[str, Any]] = []
 
     def __call__(
-        self, volume: Volume, liver: Mask | None, method: Any, settings: SegmentSettings, *, find: Any, device: str, job: Job
+        self,
+        volume: Volume,
+        liver: Mask | None,
+        model: Any,
+        settings: SegmentSettings,
+        *,
+        find: Callable[..., Mask],
+        device: str,
+        job: Job,
     ) -> Result:
         liver = replace(find(volume, device=device, job=job), found=True) if liver is None else liver
-        self.calls.append({"volume": volume, "liver": liver, "method": method, "settings": settings, "device": device})
+        self.calls.append({"volume": volume, "liver": liver, "model": model, "settings": settings, "device": device})
         for step in range(self.steps):
             job.at("Searching the liver", step, self.steps)
             self.at_step(step)
@@ -93,9 +101,8 @@ class FakeMethod:
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
             lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
             device="cpu", ran_on="Ran on CPU.",
-            timings_s={"total": 0.1}, left_out=left_out,
+            timings_s={"total": 0.1}, left_out=left_out, liver_from="found" if liver.found else "given",
             findings=tuple(dict.fromkeys((*volume.findings, *liver.findings, *self.findings, *about_pieces(left_out)))),
-            liver_from="found" if liver.found else "given",
         )  # fmt: skip
 
 
@@ -155,7 +162,7 @@ def make_panel(
     def make(viewer: Any, sample: SimpleNamespace | None = None, **engine: Any) -> TumourPanel:
         if type(viewer) is ViewerModel:  # nobody looks, so nothing need be drawn between two layers
             monkeypatch.setattr(stepwise, "PAUSE_MS", 0)
-        fakes = {"segment": method, "find_liver": finder, "load": lambda name: name, "names": ("compact",)}
+        fakes = {"segment": method, "find_liver": finder, "names": ("compact",)}
         panel = TumourPanel(viewer, Engine(**fakes | engine))
         made.append(panel)
         if sample is not None:

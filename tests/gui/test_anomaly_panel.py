@@ -64,9 +64,9 @@ def test_every_setting_has_a_row_with_its_range_and_help(anomalies, name):
     rows = anomalies.recipe.rows[name].fields
     assert list(rows) == [option.name for option in options(RECIPES[name])]
     for option in options(RECIPES[name]):
-        assert option.help in rows[option.name].toolTip()
+        assert option.help in rows[option.name].tooltip
         if option.low is not None and not option.choices:
-            assert (rows[option.name].minimum(), rows[option.name].maximum()) == (option.low, option.high)
+            assert (rows[option.name].min, rows[option.name].max) == (option.low, option.high)
 
 
 def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, qtbot):
@@ -79,7 +79,7 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
     anomalies.recipe.seed.setValue(seed)
     settle(qtbot, anomalies)
     assert np.array_equal(image.data[0], Synthesis(sample.volume, sample.liver).slice(4, recipe, seed)[0])
-    anomalies.recipe.rows["nodules"].fields["p_empty"].setValue(1.0)
+    anomalies.recipe.rows["nodules"].fields["p_empty"].value = 1.0
     settle(qtbot, anomalies)
     assert anomalies.said.text() == HEALTHY and np.array_equal(image.data[0], sample.volume.voxels[4])
     viewer.dims.set_point(0, 0)
@@ -90,13 +90,13 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
 def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, viewer, qtbot):
     settle(qtbot, anomalies)
     fields = anomalies.recipe.rows["nodules"].fields
-    fields["dark_low_hu"].setValue(120)
+    fields["dark_low_hu"].value = 120
     settle(qtbot, anomalies)
     assert "Dark low (HU) cannot be 120 while Dark high (HU) is 110." in anomalies.messages.text
     assert "case preview" not in viewer.layers and anomalies.said.text() == ""
     anomalies.runbar.started.emit()
     assert not anomalies.drawing.busy and "Dark low" in anomalies.messages.text
-    fields["dark_high_hu"].setValue(130)
+    fields["dark_high_hu"].value = 130
     settle(qtbot, anomalies)
     assert anomalies.messages.text == "" and "case preview" in viewer.layers
 

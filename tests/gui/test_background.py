@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import background
-from napari_liver_anomaly.gui.background import LatestTask, Task, TimeLeft
+from napari_liver_anomaly.gui.background import Task, TimeLeft
 from napari_liver_anomaly.job import Job, Progress
 
 
@@ -136,7 +136,7 @@ def test_a_panel_that_goes_stops_its_run(qtbot):
 
 
 def test_the_newest_wish_wins(qtbot):
-    latest, got, first_runs, goes = LatestTask(None), [], Event(), Event()
+    latest, got, first_runs, goes = Task(None), [], Event(), Event()
     latest.returned.connect(got.append)
 
     def slow(job: Job) -> int:

@@ -53,17 +53,17 @@ def is_cut(panel, viewer, sample, share, **settings):
 def test_the_slider_does_not_bring_back_what_the_run_left_out(done, viewer, sample, share, qtbot):
     assert is_cut(done, viewer, sample, share) and expected(sample, share)[1] == 1
     assert done.threshold.remark.text().startswith(LEFT_OUT) and "left out" not in done.messages.text
-    done.threshold.slider.setValue(30)
+    done.threshold.slider.setValue(0.3)
     settle(qtbot, done)
     assert is_cut(done, viewer, sample, share, threshold=0.3) and done.controller.shown.left_out == 1
-    done.model.rows.fields["min_liver_probability"].setValue(0)
+    done.model.rows.fields["min_liver_probability"].value = 0
     settle(qtbot, done)
     assert (
         is_cut(done, viewer, sample, share, threshold=0.3, min_liver_probability=0.0)
         and viewer.layers["case tumours"].data.max() == 2
     )
     assert not done.threshold.remark.text() and done.controller.shown.now().settings.min_liver_probability == 0
-    done.model.rows.fields["min_liver_probability"].setValue(1)
+    done.model.rows.fields["min_liver_probability"].value = 1
     settle(qtbot, done)
     assert is_cut(done, viewer, sample, share, threshold=0.3, min_liver_probability=1.0)
     assert done.threshold.remark.text().startswith("2 suspicious pieces were left out.")
@@ -94,7 +94,7 @@ def test_what_the_user_adds_to_a_found_liver_is_certain(sample, share, viewer):
 def test_a_liver_that_somebody_gave_is_taken_as_it_is(panel, viewer, sample, run, method, qtbot):
     run(panel)
     assert method.calls[0]["liver"].probability is None and tag_of(viewer.layers["case liver"]).probability is None
-    panel.model.rows.fields["min_liver_probability"].setValue(1)
+    panel.model.rows.fields["min_liver_probability"].value = 1
     settle(qtbot, panel)
     assert is_cut(panel, viewer, sample, None) and viewer.layers["case tumours"].data.max() == 2
     assert not panel.threshold.remark.text()
@@ -110,12 +110,12 @@ def test_a_liver_that_somebody_gave_is_taken_as_it_is(panel, viewer, sample, run
 )
 def test_the_preview_shows_what_one_gets(done, viewer, sample, share, qtbot, rule):
     for name, value in rule.items():
-        done.model.rows.fields[name].setValue(value)
+        done.model.rows.fields[name].value = value
     settle(qtbot, done)
     score, heat = viewer.layers["case anomaly score"], viewer.layers["case anomaly score"].data
     done.threshold.slider.setSliderDown(True)
     for step in (70, 40):
-        done.threshold.slider.setValue(step)
+        done.threshold.slider.setValue(step / 100)
         qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
         wanted, _ = expected(sample, share, threshold=step / 100, **rule)
         assert done.controller.preview.on and np.array_equal(score.data >= level_of(step / 100), wanted > 0)

@@ -8,9 +8,8 @@ import pytest
 
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.gui.layers import Role, tag_of
-from napari_liver_anomaly.gui.model_chooser import FROM_FILE
-from napari_liver_anomaly.gui.style import OneLine
-from napari_liver_anomaly.gui.worker import NO_HEALTHY_IMAGE, Engine, ModelSummary, about
+from napari_liver_anomaly.gui.model_chooser import FROM_FILE, NO_HEALTHY_IMAGE, ModelSummary, summary_of
+from napari_liver_anomaly.gui.style import one_line, say
 
 TITLES = {"first": "Five networks, 64 healthy livers.", "second": "A small one, for a laptop."}
 
@@ -32,15 +31,13 @@ def test_the_chosen_model_says_what_it_is(model):
     assert not model.caption.toolTip() and not model.caption.isVisibleTo(model)
 
 
-def test_a_long_line_is_cut_to_the_width(qtbot):
-    line = OneLine()
+def test_a_long_line_does_not_widen_the_panel_and_is_told_whole(qtbot):
+    line = one_line()
     qtbot.addWidget(line)
-    line.resize(140, 20)
-    line.say("word " * 50)
-    line.show()
-    assert line.text().endswith("…") and len(line.text()) < 50
-    line.resize(3000, 20)
-    assert line.text() == line.toolTip() == "word " * 50
+    say(line, "word " * 50)
+    assert line.minimumSizeHint().width() < 60 and line.toolTip() == "word " * 50
+    say(line, "")
+    assert not line.isVisibleTo(None)
 
 
 def test_while_a_file_is_looked_for_the_line_stays(model):
@@ -52,23 +49,23 @@ def test_a_model_that_cannot_be_used_says_why_in_a_sentence(tmp_path):
     def refuse(name):
         raise UnfitModel("x", "This is damaged.", "Wrong.", "Fetch it again.")
 
-    assert about(Engine(card=refuse), "first").line == "Cannot be used: This is damaged."
-    assert "missing.safetensors" in about(Engine(), str(tmp_path / "missing.safetensors")).line
-    assert about(Engine(), None) == ModelSummary()
+    assert summary_of("first", refuse).line == "Cannot be used: This is damaged."
+    assert "missing.safetensors" in summary_of(str(tmp_path / "missing.safetensors")).line
+    assert summary_of(None) == ModelSummary()
 
 
 def test_a_card_of_a_file_is_read(tmp_path):
     from napari_liver_anomaly.checkpoint import save
 
     save(tmp_path / "mine.safetensors", {}, {"title": "Mine"})
-    assert about(Engine(), str(tmp_path / "mine.safetensors")) == ModelSummary(line="Mine")
+    assert summary_of(str(tmp_path / "mine.safetensors")) == ModelSummary(line="Mine")
 
 
 MEASURED = {"not_seen_in_training": {"dice": {"case_mean": {"mean": 0.547, "sd": 0.342, "n": 12, "of": 15}}}}
 
 
 def figure_of(card):
-    return about(Engine(card=lambda _: card), "x").figure
+    return summary_of("x", lambda _: card).figure
 
 
 @pytest.mark.parametrize(
@@ -89,7 +86,7 @@ def test_a_figure_is_that_of_the_models_own_card():
 def test_the_standard_model_shows_its_own_figure_and_the_other_packaged_ones_none():
     from napari_liver_anomaly.models import names
 
-    figures = {name: about(Engine(), name).figure for name in names()}
+    figures = {name: summary_of(name).figure for name in names()}
     assert "cross-validation" in figures.pop("standard")
     assert not any(figures.values())
 

@@ -56,8 +56,8 @@ def test_the_hooks_are_light():
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is simply imported")
 def test_torch_is_warmed_without_being_imported():
     program = (
-        "import sys; from pathlib import Path; from napari_liver_anomaly.gui.preload import LIBRARY, preload_torch\n"
-        "print(preload_torch(), LIBRARY in Path('/proc/self/maps').read_text(), 'torch' in sys.modules)\n"
+        "import sys; from pathlib import Path; from napari_liver_anomaly.gui.worker import TORCH, preload_torch\n"
+        "print(preload_torch(), TORCH in Path('/proc/self/maps').read_text(), 'torch' in sys.modules)\n"
         "import torch; print(torch.ones(2).sum().item(), preload_torch())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)

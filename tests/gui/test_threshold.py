@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QLineEdit
 
 from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.layers import Role
@@ -32,18 +33,20 @@ def done(panel, run):
     return panel
 
 
-def test_slider_and_box_say_the_same(done):
-    done.threshold.slider.setValue(37)
-    assert done.threshold.box.value() == 0.37
-    done.threshold.box.setValue(0.81)
-    assert done.threshold.slider.value() == 81 and done.threshold.value == 0.81
+def test_slider_and_number_say_the_same(done):
+    done.threshold.slider.setValue(0.37)
+    number = done.threshold.findChild(QLineEdit)
+    assert number.text() == "0.37" and done.threshold.value == 0.37
+    number.setText("0.81")
+    number.editingFinished.emit()
+    assert done.threshold.slider.value() == done.threshold.value == 0.81
 
 
 def test_while_it_moves_the_score_shows_exactly_the_voxels_that_count(done, viewer, sample):
     score = viewer.layers["case anomaly score"]
     labels = viewer.layers["case tumours"].data
     for step in (10, 37, 90, 100):
-        done.threshold.slider.setValue(step)
+        done.threshold.slider.setValue(step / 100)
         low, high = score.contrast_limits
         level = lesions.level_of(step / 100)
         assert level - 1 < low < high < level, "a whole number may not lie inside the edge"
@@ -55,7 +58,7 @@ def test_while_it_moves_the_score_shows_exactly_the_voxels_that_count(done, view
 def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, sample, qtbot):
     score = viewer.layers["case anomaly score"]
     before = (score.visible, list(score.contrast_limits), score.colormap, score.opacity)
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
     assert (score.visible, list(score.contrast_limits), score.colormap, score.opacity) == before
@@ -66,7 +69,7 @@ def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, s
 def test_while_the_slider_is_held_nothing_is_cut(done, viewer, qtbot):
     labels = viewer.layers["case tumours"].data
     done.threshold.slider.setSliderDown(True)
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     qtbot.wait(400)
     assert viewer.layers["case tumours"].data is labels
     done.threshold.slider.setSliderDown(False)
@@ -75,14 +78,14 @@ def test_while_the_slider_is_held_nothing_is_cut(done, viewer, qtbot):
 
 
 def test_back_at_the_old_threshold_the_preview_ends(done, viewer, qtbot):
-    done.threshold.slider.setValue(20)
-    done.threshold.slider.setValue(50)
+    done.threshold.slider.setValue(0.2)
+    done.threshold.slider.setValue(0.5)
     settle(qtbot, done)
     assert not done.controller.preview.on and not viewer.layers["case anomaly score"].visible
 
 
 def test_the_smallest_lesion_counts_too(done, viewer, sample, qtbot):
-    done.model.rows.fields["min_lesion_mm3"].setValue(300)
+    done.model.rows.fields["min_lesion_mm3"].value = 300
     qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.5, 300.0))
     assert done.threshold.count.text().startswith("1 lesion,")
@@ -102,12 +105,12 @@ def test_a_correction_by_hand_is_never_overwritten(done, viewer, sample, qtbot, 
         if how == "undone":
             layer.undo()
     corrected = layer.data.copy()
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert np.array_equal(layer.data, corrected)
     assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.2))
     assert done.messages.text.startswith("'case tumours' was corrected by hand and is kept.")
-    done.threshold.slider.setValue(30)
+    done.threshold.slider.setValue(0.3)
     settle(qtbot, done)
     assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.3)) and "case tumours 3" not in viewer.layers
 
@@ -137,23 +140,23 @@ def test_a_correction_is_counted(done, viewer, qtbot):
 
 def test_deleted_tumours_come_back_as_a_new_layer(done, viewer, sample, qtbot):
     viewer.layers.remove("case tumours")
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
     assert not done.messages.text
 
 
 def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
-    done.threshold.slider.setValue(30)
+    done.threshold.slider.setValue(0.3)
     viewer.layers.remove("case anomaly score")
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
 
 
 def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
     monkeypatch.setattr(segmentation, "label_components", lambda *_: 1 / 0)
-    done.threshold.slider.setValue(20)
+    done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert "ZeroDivisionError" in done.messages.text and not done.controller.preview.on
 
@@ -161,7 +164,7 @@ def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
 def test_in_space_the_preview_is_a_surface(done, viewer, qtbot):
     viewer.dims.ndisplay = 3
     score = viewer.layers["case anomaly score"]
-    done.threshold.slider.setValue(40)
+    done.threshold.slider.setValue(0.4)
     assert score.rendering == "iso" and score.iso_threshold == lesions.level_of(0.4) - 0.5
     settle(qtbot, done)
     assert score.rendering != "iso"
@@ -194,11 +197,11 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure)
     viewer.dims.set_point(0, 90)
     panel._follow(shown)
     panel.threshold.slider.setSliderDown(True)
-    panel.threshold.slider.setValue(60)
+    panel.threshold.slider.setValue(0.6)
     ticks_ms = []
     for step in range(20, 50):
         began = time.perf_counter()
-        panel.threshold.slider.setValue(step)
+        panel.threshold.slider.setValue(step / 100)
         ticks_ms.append(1000 * (time.perf_counter() - began))
     median_ms = statistics.median(ticks_ms)
     figure("tick_ms", median_ms)

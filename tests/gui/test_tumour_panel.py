@@ -37,10 +37,10 @@ def test_a_run_shows_four_layers_over_the_scan(panel, viewer, sample, run):
 
 def test_the_run_gets_what_the_panel_shows(panel, method, run):
     panel.model.device.setCurrentIndex(1)
-    panel.model.rows.fields["min_lesion_mm3"].setValue(75)
+    panel.model.rows.fields["min_lesion_mm3"].value = 75
     run(panel)
     (call,) = method.calls
-    assert (call["device"], call["method"]) == ("cpu", "compact")
+    assert (call["device"], call["model"]) == ("cpu", "compact")
     assert (call["settings"].threshold, call["settings"].min_lesion_mm3) == (0.5, 75)
 
 

@@ -57,7 +57,7 @@ def test_the_whole_way_is_seen(panel, run, qtbot, sample):
     assert all(not np.array_equal(one, other) for one, other in pairwise(seen)), "each switch changes the picture"
     tint_is_what_counts(panel, sample)
     panel.viewer.dims.ndisplay = 3
-    panel.threshold.slider.setValue(31)
+    panel.threshold.slider.setValue(0.31)
     assert picture(panel).std() > 0
     panel.controller.follow(None)
 
@@ -69,7 +69,7 @@ def tint_is_what_counts(panel, sample):
     panel.threshold.slider.setSliderDown(True)
     share = []
     for step in (90, 50, 10):
-        panel.threshold.slider.setValue(step)
+        panel.threshold.slider.setValue(step / 100)
         now = picture(panel)
         share.append(np.count_nonzero(now[..., 0] > now[..., 2] + 40) / np.count_nonzero(sample.score[6] >= 2.55 * step))
     assert share[0] == pytest.approx(share[2], rel=0.2) and share[1] == pytest.approx(share[2], rel=0.2)

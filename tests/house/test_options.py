@@ -273,5 +273,5 @@ def test_panel_rows_are_the_options(qapp: object) -> None:
         assert list(form.fields) == [option.name for option in options(cls)]
         assert form.value() == cls()
         for option in options(cls):
-            assert option.help in form.fields[option.name].toolTip()
+            assert option.help in form.fields[option.name].tooltip
         form.deleteLater()

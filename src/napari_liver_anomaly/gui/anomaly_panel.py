@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox
 
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.gui.background import LatestTask, Task
+from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.inputs import Inputs
@@ -54,7 +54,7 @@ class ScanAndLiver:
         from napari_liver_anomaly.synthesis.apply import Synthesis
 
         if self.made is None:
-            volume, _ = volume_of(self.scan, copy=False)
+            volume = volume_of(self.scan, copy=False)
             self.made = Synthesis(volume, mask_of(self.liver, self.scan, volume, "liver mask"))
         return self.made
 
@@ -88,7 +88,7 @@ class AnomalyPanel(Panel):
         self.runbar = RunBar("Draw on the whole volume")
         self.messages = MessageArea()
         self.preview = SlicePreview(self.viewer)
-        self.drawing, self.latest = Task(self, alone=True), LatestTask(self)
+        self.drawing, self.latest = Task(self, alone=True), Task(self)
         self._guard = ClosingGuard(self, self.drawing)
         self._showing = Stepwise(self)
         self._inside: ScanAndLiver | None = None
@@ -192,7 +192,7 @@ class AnomalyPanel(Panel):
 
     def _blank(self) -> None:
         """Show no preview."""
-        self.latest.drop()
+        self.latest.cancel()
         self.said.setText("")
         self.preview.remove()
 
@@ -247,7 +247,7 @@ def _whole(inside: ScanAndLiver, recipe: Recipe, seed: int, job: Job) -> Synthet
     from napari_liver_anomaly.synthesis.apply import synthesise
 
     job.at("Preparing the scan", 0, 1)
-    volume, _ = volume_of(inside.scan)  # a copy, so that later edits of the layers do not reach it
+    volume = volume_of(inside.scan)  # a copy, so that later edits of the layers do not reach it
     liver = mask_of(inside.liver, inside.scan, volume, "liver mask")
     anomalous, mask = synthesise(volume, liver, recipe, seed, job)
     named = replace(anomalous, name=f"{inside.scan.name} anomalous")

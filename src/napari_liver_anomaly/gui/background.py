@@ -37,8 +37,8 @@ _living: dict[Thread, Job] = {}
 class Outcome:
     """How a piece of work ended."""
 
-    kind: str
-    value: Any = None
+    kind: str  # name of the signal that tells it
+    values: tuple[Any, ...] = ()
 
 
 class Task(QObject):
@@ -55,6 +55,7 @@ class Task(QObject):
         super().__init__(parent)
         self._alone = alone
         self._job: Job | None = None
+        self._waiting: Callable[[Job], Any] | None = None
         self._box: SimpleQueue[Progress | Outcome] = SimpleQueue()
         self._time_left = TimeLeft()
         self._shown_s, self._phase = 0.0, ""
@@ -86,8 +87,14 @@ class Task(QObject):
         self._timer.start()
         return True
 
+    def ask(self, work: Callable[[Job], Any]) -> None:
+        """Do this now, or as soon as the work in progress ends; of what waits only the last counts, and no earlier result is told."""
+        if not self.start(work):
+            self._waiting = work
+
     def cancel(self) -> None:
-        """Ask the work to stop; ``cancelled`` comes when it has."""
+        """Ask the work to stop, and forget what waits; ``cancelled`` comes when it has stopped."""
+        self._waiting = None
         if self._job is not None:
             self._job.cancel()
 
@@ -115,54 +122,12 @@ class Task(QObject):
     def _end(self, outcome: Outcome) -> None:
         self._timer.stop()
         self._job = None
-        if outcome.kind == "cancelled":
-            self.cancelled.emit()
-        elif outcome.kind == "failed":
-            self.failed.emit(*outcome.value)
-        else:
-            getattr(self, outcome.kind).emit(outcome.value)
-        self.ended.emit()
-
-
-class LatestTask(QObject):
-    """Short work of which only the newest wish counts: while one runs, later ones replace each other."""
-
-    returned = Signal(object)
-    refused = Signal(object)
-    failed = Signal(str, str)
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._next: Callable[[Job], Any] | None = None
-        self._run = Task(self)
-        self._run.returned.connect(self._deliver)
-        self._run.refused.connect(self.refused)
-        self._run.failed.connect(self.failed)
-        self._run.ended.connect(self._go_on)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a wish is being worked on or waits."""
-        return self._run.busy or self._next is not None
-
-    def ask(self, work: Callable[[Job], Any]) -> None:
-        """Do this now, or as soon as the work in progress ends."""
-        if not self._run.start(work):
-            self._next = work
-
-    def drop(self) -> None:
-        """Forget the waiting wish and what is in progress."""
-        self._next = None
-        self._run.cancel()
-
-    def _deliver(self, value: Any) -> None:
-        if self._next is None:
-            self.returned.emit(value)
-
-    def _go_on(self) -> None:
-        work, self._next = self._next, None
+        work, self._waiting = self._waiting, None
+        if work is None or outcome.kind in ("refused", "failed"):
+            getattr(self, outcome.kind).emit(*outcome.values)
         if work is not None:
-            self._run.start(work)
+            self.ask(work)
+        self.ended.emit()
 
 
 class TimeLeft:
@@ -185,13 +150,13 @@ class TimeLeft:
 def _carry_out(work: Callable[[Job], Any], job: Job, box: SimpleQueue[Any], alone: bool) -> None:
     """Work in its thread, from the start to a message about the end. Exceptions are told and dropped, for they hold memory."""
     try:
-        outcome = Outcome("returned", work(job))
+        outcome = Outcome("returned", (work(job),))
         if job.cancelled:  # it did not look again after its last step
             outcome = Outcome("cancelled")
     except Cancelled:
         outcome = Outcome("cancelled")
     except Refusal as refusal:
-        outcome = Outcome("refused", refusal.finding)
+        outcome = Outcome("refused", (refusal.finding,))
     except BaseException as error:  # the last door of this thread: nothing may vanish, KeyboardInterrupt from the core included
         outcome = Outcome("failed", (sentence_of(error), traceback.format_exc()))
     if alone:

@@ -70,11 +70,11 @@ def snapshot_of(layer: Layer) -> LayerSnapshot:
     )
 
 
-def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tuple[Finding, ...]]:
-    """Make a scan from a layer. May be called on any thread."""
+def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> Volume:
+    """Make a scan from a layer, with what is doubtful about it. May be called on any thread."""
     if snapshot.own:
         voxels = np.array(snapshot.data, dtype=np.int16, copy=copy or None)
-        return Volume(voxels, snapshot.geometry, snapshot.name), snapshot.tag.findings
+        return Volume(voxels, snapshot.geometry, snapshot.name, snapshot.tag.findings)
     geometry = snapshot.geometry
     data = np.asarray(snapshot.data)
     if data.dtype.kind not in "iuf" or data.size == 0 or not np.isfinite(data).all():
@@ -83,7 +83,7 @@ def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> tuple[Volume, tu
     if low < -32768 or high > 32767:
         raise make_refusal("layer-range", layer=snapshot.name, low=low, high=high)
     voxels = np.rint(data).astype(np.int16) if data.dtype.kind == "f" else data.astype(np.int16)
-    return Volume(geometry.to_canonical(voxels), geometry, snapshot.name), _doubts(snapshot, low, high)
+    return Volume(geometry.to_canonical(voxels), geometry, snapshot.name, _doubts(snapshot, low, high))
 
 
 def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: str) -> Mask:

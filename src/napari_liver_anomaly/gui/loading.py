@@ -105,7 +105,7 @@ def read_liver(path: Path, scan: LayerSnapshot, job: Job) -> Loaded:
     from napari_liver_anomaly.io import read_mask
 
     job.at("Loading", 0, 1)
-    volume, _ = volume_of(scan, copy=False)
+    volume = volume_of(scan, copy=False)
     mask = read_mask(path, volume).of(volume, "liver mask")
     return Loaded([(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())])
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
+from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.settings_form import SettingsForm
-from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, OneLine, form
-from napari_liver_anomaly.gui.worker import ModelSummary
+from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +21,41 @@ if TYPE_CHECKING:
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
 FROM_FILE = "From file…"
+NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """What the panel says of a model before it is used, in short lines; ``restores`` is whether it gives a healthy image."""
+
+    line: str = ""
+    figure: str = ""
+    note: str = ""
+    restores: bool = True
+
+
+def names_of(names: Sequence[str] | None = None) -> Sequence[str]:
+    """List the models that are found by name, or these."""
+    if names is not None:
+        return names
+    from napari_liver_anomaly.models import names as found
+
+    return found()
+
+
+def summary_of(name: str | None, card: Callable[[str], dict[str, Any]] | None = None) -> ModelSummary:
+    """Say what a model is and how good, from its card alone; why, where it cannot be used."""
+    if name is None:
+        return ModelSummary()
+    from napari_liver_anomaly.models import path_of
+    from napari_liver_anomaly.models.card import ModelCard
+
+    try:
+        about = ModelCard.from_dict(card(name)) if card is not None else ModelCard.read(path_of(name))
+    except Refusal as refusal:
+        return ModelSummary(line=f"Cannot be used: {refusal.finding.what}")
+    healthy = about.restores()
+    return ModelSummary(line=about.name(), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
 
 
 class UpdatingList(QComboBox):
@@ -49,7 +86,7 @@ class ModelChooser(QWidget):
         self.model.addItem(FROM_FILE, None)
         self._listed: tuple[str, ...] = ()
         self._before = 0
-        self.caption, self.figure, self.note = said = OneLine(), OneLine(), OneLine()
+        self.caption, self.figure, self.note = said = one_line(), one_line(), one_line()
         for line in said:
             line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
         self.list_again()
@@ -61,12 +98,11 @@ class ModelChooser(QWidget):
         for device, words in DEVICES.items():
             self.device.addItem(words, device)
         self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"))
-        self.rows.setVisible(False)
-        self.fold = QToolButton(text="More settings", checkable=True)
-        self.fold.setProperty("kind", "fold")
-        self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.fold.setArrowType(Qt.ArrowType.RightArrow)
-        self.fold.toggled.connect(self._unfold)
+        self.more = QCollapsible("More settings")
+        self.more.setDuration(0)
+        self.more.layout().setContentsMargins(0, 0, 0, 0)
+        self.more.toggleButton().setProperty("kind", "fold")
+        self.more.addWidget(self.rows)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -74,8 +110,7 @@ class ModelChooser(QWidget):
         for place, line in enumerate(said, start=1):
             rows.insertRow(place, line)
         layout.addLayout(rows)
-        layout.addWidget(self.fold)
-        layout.addWidget(self.rows)
+        layout.addWidget(self.more)
 
     @property
     def name(self) -> str | None:
@@ -113,9 +148,9 @@ class ModelChooser(QWidget):
         """Say what the chosen model is; while the user looks for a file, what was said before stays."""
         if self.name is not None or self.model.count() == 1:
             self.about = self._describe(self.name)
-            self.caption.say(self.about.line)
-            self.figure.say(self.about.figure)
-            self.note.say(self.about.note)
+            say(self.caption, self.about.line)
+            say(self.figure, self.about.figure)
+            say(self.note, self.about.note)
             self.chosen.emit()
 
     def _choose(self, index: int) -> None:
@@ -127,7 +162,3 @@ class ModelChooser(QWidget):
             self.add_file(Path(name))
         else:
             self.model.setCurrentIndex(self._before)
-
-    def _unfold(self, open_: bool) -> None:
-        self.fold.setArrowType(Qt.ArrowType.DownArrow if open_ else Qt.ArrowType.RightArrow)
-        self.rows.setVisible(open_)

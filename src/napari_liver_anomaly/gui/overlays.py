@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
 
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.style import wheel_needs_focus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Overlays(QWidget):
         for n, (role, (words, tip)) in enumerate(SWITCHES.items()):
             tick, strength = QCheckBox(words), QSlider(Qt.Orientation.Horizontal)
             strength.setRange(0, 100)
+            wheel_needs_focus(strength)
             tick.setToolTip(tip)
             strength.setToolTip(f"{words}: how opaque, 0 to 100 %")
             tick.toggled.connect(lambda on, role=role: self._switch(role, on))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_liver_anomaly.gui.style import restyle, small
+from napari_liver_anomaly.gui.style import restyle, say, small
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent
@@ -51,7 +51,7 @@ class RunBar(QWidget):
         restyle(self.button, running=True)
         self.bar.setRange(0, 0)
         self.bar.setVisible(True)
-        self.say("Starting…")
+        say(self.text, "Starting…")
 
     def show_progress(self, progress: Progress, left_s: float | None) -> None:
         """Show how far the run is."""
@@ -60,7 +60,7 @@ class RunBar(QWidget):
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         left = "" if left_s is None else f", about {duration(left_s)} left"
-        self.say(f"{progress.phase}: {progress.done} of {progress.total}{left}")
+        say(self.text, f"{progress.phase}: {progress.done} of {progress.total}{left}")
 
     def rest(self, text: str) -> None:
         """Show that the run has ended."""
@@ -69,12 +69,7 @@ class RunBar(QWidget):
         self.button.setEnabled(True)
         restyle(self.button, running=False)
         self.bar.setVisible(False)
-        self.say(text)
-
-    def say(self, text: str) -> None:
-        """Write the line below the button."""
-        self.text.setText(text)
-        self.text.setVisible(bool(text))
+        say(self.text, text)
 
     def _press(self) -> None:
         if not self._running:
@@ -82,7 +77,7 @@ class RunBar(QWidget):
             return
         self.button.setEnabled(False)
         self.button.setText("Stopping…")
-        self.say("Stopping at the next step.")
+        say(self.text, "Stopping at the next step.")
         self.stopped.emit()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from magicgui.widgets import ComboBox, create_widget
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.style import form
 from napari_liver_anomaly.settings import Option, Settings, options
@@ -13,72 +14,48 @@ from napari_liver_anomaly.settings import Option, Settings, options
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from magicgui.widgets.bases import ValueWidget
+
+S = TypeVar("S", bound=Settings)
 MOST = 1e9
 
 
-class SettingsForm(QWidget):
-    """A form for one settings class."""
+class SettingsForm(QWidget, Generic[S]):
+    """A form for one settings class, without the fields that have a place elsewhere in the panel."""
 
     changed = Signal()
 
-    def __init__(self, settings: type[Settings] | Settings, leave_out: Iterable[str] = ()) -> None:
+    def __init__(self, settings: type[S] | S, leave_out: Iterable[str] = ()) -> None:
         super().__init__()
-        self._made_from = settings if isinstance(settings, type) else type(settings)
-        self.fields: dict[str, QWidget] = {}
-        left_out, rows = set(leave_out), {}
-        for option in options(settings):
-            if option.name not in left_out:
-                self.fields[option.name] = field = _field(option)
-                field.setToolTip(_tip(option))
-                rows[option.label.removesuffix(f" ({option.unit})")] = field
-                _changes(field).connect(lambda *_: self.changed.emit())
+        self._made_from: type[S] = settings if isinstance(settings, type) else type(settings)
+        left_out = set(leave_out)
+        rows = [option for option in options(settings) if option.name not in left_out]
+        self.fields = {option.name: _field(option) for option in rows}
+        for field in self.fields.values():
+            field.changed.connect(lambda _: self.changed.emit())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form(rows))
+        layout.addLayout(form({_sign(option.label): self.fields[option.name].native for option in rows}))
 
-    def value(self, **others: Any) -> Settings:
-        """Make the settings from what the rows show."""
-        return self._made_from(**{name: _read(field) for name, field in self.fields.items()}, **others)
+    def value(self, **others: Any) -> S:
+        """Make the settings from what the rows show, and from values of the fields that were left out."""
+        return self._made_from(**{name: field.value for name, field in self.fields.items()}, **others)
 
 
-def _field(option: Option) -> QWidget:
+def _field(option: Option) -> ValueWidget[Any]:
     """Make the widget of one option."""
+    tip = {"tooltip": _tip(option)}
     if option.choices:
-        box = QComboBox()
-        box.addItems(option.choices)
-        box.setCurrentText(option.default)
-        return box
+        return ComboBox(value=option.default, choices=option.choices, name=option.name, **tip)
     if option.kind is bool:
-        tick = QCheckBox()
-        tick.setChecked(option.default)
-        return tick
-    low = option.low if option.low is not None else -MOST
-    high = option.high if option.high is not None else MOST
-    if option.kind is int:
-        number = QSpinBox()
-        number.setRange(int(low), int(high))
-    else:
-        number = QDoubleSpinBox()
-        number.setDecimals(2)
-        number.setRange(low, high)
-        number.setSingleStep(0.05 if high <= 1 else 1.0)
-    number.setValue(option.default)
-    number.setKeyboardTracking(False)
-    if option.unit:
-        number.setSuffix(f" {_sign(option.unit)}")
-    return number
-
-
-def _read(field: QWidget) -> Any:
-    if isinstance(field, QComboBox):
-        return field.currentText()
-    return field.isChecked() if isinstance(field, QCheckBox) else field.value()
-
-
-def _changes(field: QWidget) -> Any:
-    if isinstance(field, QComboBox):
-        return field.currentTextChanged
-    return field.toggled if isinstance(field, QCheckBox) else field.valueChanged
+        return create_widget(value=option.default, annotation=bool, name=option.name, options={"text": "", **tip})
+    low, high = (-MOST if option.low is None else option.low), (MOST if option.high is None else option.high)
+    whole = option.kind is int
+    step = 1 if whole else 0.05 if high <= 1 else 1.0
+    limits = {"min": int(low), "max": int(high)} if whole else {"min": low, "max": high}
+    field = create_widget(value=option.default, annotation=option.kind, name=option.name, options={"step": step, **limits, **tip})
+    field.native.setKeyboardTracking(False)
+    return field
 
 
 def _tip(option: Option) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
     QDockWidget,
     QFormLayout,
     QFrame,
@@ -17,6 +20,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.gui.event_listener import EventListener
@@ -54,7 +58,7 @@ QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3p
 QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
 QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
 QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
-QToolButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; }}
+QAbstractButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; text-align: left; }}
 """
 
 
@@ -127,30 +131,37 @@ def small(text: str = "") -> QLabel:
     return label
 
 
-class OneLine(QLabel):
-    """Small faint text on one line, cut with "…" where it is too long; the whole is its tool tip. Hidden when empty."""
+def one_line() -> QElidingLabel:
+    """Small faint text on one line, cut with "…" where it is too long."""
+    label = QElidingLabel()
+    label.setProperty("kind", "small")
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._whole = ""
-        self.setProperty("kind", "small")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.say("")
 
-    def say(self, text: str) -> None:
-        """Show another text."""
-        self._whole = text
-        self.setToolTip(text)
-        self.setVisible(bool(text))
-        self._fit()
+def say(label: QLabel, text: str) -> None:
+    """Show a text, or hide its label when there is none; what may be cut stands in the tool tip as well."""
+    label.setText(text)
+    label.setVisible(bool(text))
+    if isinstance(label, QElidingLabel):
+        label.setToolTip(text)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Cut the text anew."""
-        super().resizeEvent(event)
-        self._fit()
 
-    def _fit(self) -> None:
-        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.contentsRect().width()))
+class _WheelGuard(QObject):
+    """Lets the wheel scroll the panel while what lies below it does not have the focus."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+def wheel_needs_focus(widget: QWidget) -> None:
+    """Keep the wheel from changing a value that was only passed over."""
+    for control in (widget, *widget.findChildren(QAbstractSlider), *widget.findChildren(QAbstractSpinBox)):
+        control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        control.installEventFilter(_WheelGuard(control))
 
 
 class ElidedButton(QPushButton):
@@ -185,6 +196,8 @@ def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
         label.setMinimumWidth(LABEL_PX)
         if isinstance(field, QWidget):
             label.setToolTip(field.toolTip())
+            if isinstance(field, (QAbstractSpinBox, QComboBox)):
+                wheel_needs_focus(field)
         layout.addRow(label, field)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setHorizontalSpacing(COLUMN_GAP_PX)

@@ -1,4 +1,4 @@
-"""From the threshold to the tumours layer: a live preview, then cleaned and measured lesions from a worker."""
+"""From the threshold to the tumours layer: a live preview, then cut and measured lesions from a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_liver_anomaly import lesions, segmentation
-from napari_liver_anomaly.gui.background import LatestTask
+from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers, checksum
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
@@ -20,9 +20,12 @@ from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.lesions import Lesion
 
@@ -43,58 +46,74 @@ class Cut:
 
 
 class ThresholdController(QObject):
-    """Follows the threshold of the result on screen."""
+    """Takes the threshold from its slider to the lesions of the result on screen."""
 
-    changed = Signal()  # other lesions, or other measures
+    changed = Signal()  # another result, other lesions, or other measures
     kept = Signal(str)  # that a corrected layer was left alone
     refused = Signal(object)
     failed = Signal(str, str)
 
-    def __init__(self, parent: QObject, viewer: Any) -> None:
-        super().__init__(parent)
+    def __init__(self, slider: ThresholdSlider, viewer: Any, settings: Callable[[], SegmentSettings]) -> None:
+        super().__init__(slider)
+        self._slider, self._settings = slider, settings
         self.shown: ResultLayers | None = None
         self.preview = ThresholdPreview(viewer)
-        self._latest = LatestTask(self)
-        self._latest.returned.connect(self._deliver)
-        self._latest.refused.connect(self._refuse)
-        self._latest.failed.connect(self._fail)
-        self._looking = LatestTask(self)  # for the preview; what goes wrong is said when the slider settles
-        self._looking.returned.connect(self._hide)
+        self._cutting, self._looking = Task(self), Task(self)
+        self._cutting.returned.connect(self._show)
+        for over in (self._cutting.refused, self._cutting.failed):
+            over.connect(lambda *_: self._end_preview())
+        self._cutting.refused.connect(self.refused)
+        self._cutting.failed.connect(self.failed)
+        self._looking.returned.connect(self._hide)  # what goes wrong there is said when the slider settles
         self._after_paint = QTimer(self, singleShot=True, interval=AFTER_PAINT_MS)
         self._after_paint.timeout.connect(self._measure_again)
+        slider.moved.connect(self._move)
+        slider.settled.connect(self.cut)
+        slider.switched.connect(self._switch)
 
     @property
     def busy(self) -> bool:
         """Whether lesions are being cut or measured, for a preview too."""
-        return self._latest.busy or self._looking.busy
+        return self._cutting.busy or self._looking.busy
 
     def follow(self, shown: ResultLayers | None) -> None:
-        """Work on this result from now on."""
-        self._end()
-        self._latest.drop()
-        if self.shown is not None:
-            self.shown.painted = lambda: None
-        self.shown = shown
+        """Work on this result from now on, and show its threshold."""
+        if shown is not self.shown:
+            self._end_preview()
+            self._cutting.cancel()
+            if self.shown is not None:
+                self.shown.painted = lambda: None
+            self.shown = shown
+            if shown is not None:
+                timer = self._after_paint  # the layer may outlive the panel
+                shown.painted = lambda: timer.start() if isalive(timer) else None
         if shown is not None:
-            timer = self._after_paint  # the layer may outlive the panel
-            shown.painted = lambda: timer.start() if isalive(timer) else None
+            self._slider.show_threshold(shown.threshold, auto=shown.auto)
+        self._tell()
 
-    def move(self, settings: SegmentSettings) -> None:
-        """Preview a threshold, at every tick of the slider; as soon as a worker has cut there, without the pieces that are dropped."""
+    def cut(self) -> None:
+        """Cut and measure in a worker, then show the lesions."""
+        shown, settings = self.shown, self._settings()
+        same = shown is not None and _how(settings) == _how(shown.settings)
+        if shown is None or (same and not settings.auto_threshold and not self._cutting.busy):
+            return self._end_preview()
+        now = shown.tumours.data if shown.tumours is not None else None
+        return self._cutting.ask(partial(_cut, shown, shown.settings, now, shown.sum, settings))
+
+    def _move(self) -> None:
+        """Preview the threshold at every tick; as soon as a worker has cut there, without the pieces that are dropped."""
         if self.shown is not None and Role.SCORE in self.shown.layers:
+            settings = self._settings()
             self.preview.show(self.shown.layers[Role.SCORE], self.shown.result.score, lesions.level_of(settings.threshold))
             self._looking.ask(partial(_dropped, self.shown, settings))
 
-    def settle(self, settings: SegmentSettings) -> None:
-        """Cut and measure in a worker, then show the lesions."""
-        if self.shown is None:
-            return self._end()
-        if not settings.auto_threshold and _how(settings) == _how(self.shown.settings) and not self._latest.busy:
-            return self._end()
-        now = self.shown.tumours.data if self.shown.tumours is not None else None
-        return self._latest.ask(partial(_cut, self.shown, self.shown.settings, now, self.shown.sum, settings))
+    def _switch(self, auto: bool) -> None:
+        """Let the scan choose its threshold, or no longer; it chooses once its lesions are cut."""
+        if self.shown is not None:
+            self.shown.settings = replace(self.shown.settings, auto_threshold=self.shown.auto and auto)
+        self.cut()
 
-    def _deliver(self, cut: Cut) -> None:
+    def _show(self, cut: Cut) -> None:
         shown = cut.shown
         if shown is not self.shown:
             return
@@ -104,7 +123,19 @@ class ThresholdController(QObject):
             shown.lesions = cut.lesions
         elif shown.put_labels(cut.labels, cut.lesions, cut.sum, new=cut.corrected):
             self.kept.emit(f"'{name}' was corrected by hand and is kept. The threshold now has a layer of its own.")
-        self._end()
+        self._end_preview()
+        if shown.auto:
+            self._slider.show_threshold(shown.threshold, auto=True)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what the threshold leaves."""
+        shown = self.shown
+        self._slider.allow(shown is not None)
+        if shown is None:
+            self._slider.tell("", "Segment a scan to move the threshold.")
+        else:
+            self._slider.tell(summary(shown), remark(shown))
         self.changed.emit()
 
     def _hide(self, made: tuple[ResultLayers, NDArray[np.uint8]]) -> None:
@@ -113,23 +144,14 @@ class ThresholdController(QObject):
         if shown is self.shown and shown.layers.get(Role.SCORE) is self.preview.layer:
             self.preview.hide(score)
 
-    def _end(self) -> None:
-        """End the preview, and the work for it."""
-        self._looking.drop()
+    def _end_preview(self) -> None:
+        self._looking.cancel()
         self.preview.end()
 
     def _measure_again(self) -> None:
         """Measure the lesions after the user painted."""
         if self.shown is not None and self.shown.tumours is not None:
-            self._latest.ask(partial(_measure, self.shown, self.shown.settings, self.shown.tumours.data))
-
-    def _refuse(self, finding: object) -> None:
-        self._end()
-        self.refused.emit(finding)
-
-    def _fail(self, sentence: str, details: str) -> None:
-        self._end()
-        self.failed.emit(sentence, details)
+            self._cutting.ask(partial(_measure, self.shown, self.shown.settings, self.shown.tumours.data))
 
 
 def summary(shown: ResultLayers) -> str:

@@ -1,50 +1,64 @@
-"""The threshold: a slider with a number box, a tick that lets the scan choose, and what it leaves: how many lesions, how much."""
+"""The threshold: a slider with its number, a tick that lets the scan choose, and what it leaves: how many lesions, how much."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtCore import QLocale, Qt, QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
+from superqt.utils import signals_blocked
 
-from napari_liver_anomaly.gui.style import small
+from napari_liver_anomaly.gui.style import say, small, wheel_needs_focus
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
-STEPS = 100
+STEP = 0.01
 SETTLE_MS = 250
-BOX_PX = 72
 AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose its threshold
+TIP = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
+AUTO_TIP = (
+    "Chooses for each scan the threshold at which the overlap (Dice) expected from its own scores is largest; no label is used"
+)
 
 
 class ThresholdSlider(QWidget):
-    """Slider and number box for a score of 0.01 to 1, and "Auto", which a move by hand switches off."""
+    """A score of 0.01 to 1, and "Auto", which a move by hand switches off."""
 
-    moved = Signal(float)  # at every tick
-    settled = Signal(float)  # a moment after the last tick, when the slider is let go
+    moved = Signal()  # at every tick
+    settled = Signal()  # a moment after the last tick, when the slider is let go
     switched = Signal(bool)  # Auto was switched, with a click or by moving the slider
 
     def __init__(self, value: float) -> None:
         super().__init__()
-        tip = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(1, STEPS)
-        self.slider.setToolTip(tip)
-        self.box = QDoubleSpinBox(decimals=2, singleStep=0.01, keyboardTracking=False)
-        self.box.setRange(1 / STEPS, 1.0)
-        self.box.setToolTip(tip)
-        self.box.setMaximumWidth(BOX_PX)
-        self.auto = QCheckBox("Auto", checked=AUTO)
-        self.auto.setToolTip(
-            "Chooses for each scan the threshold at which the overlap (Dice) expected from its own scores is largest; no label is used"
-        )
+        self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(STEP, 1.0)
+        self.slider.setSingleStep(STEP)
+        self.slider.setDecimals(2)
+        self.slider.setToolTip(TIP)
+        number = self.slider.findChild(QLineEdit)  # a field to type in, as any other, with a point in every country
+        number.validator().setLocale(QLocale.c())
+        number.setStyleSheet("")
+        wheel_needs_focus(self.slider)
+        self.auto = QCheckBox("Auto")
+        self.auto.setChecked(AUTO)
+        self.auto.setToolTip(AUTO_TIP)
         self.count = QLabel()
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
         self.remark = small()
-        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
-        self._settle.timeout.connect(self._settled)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._lay_out()
+        self.show_threshold(value, auto=AUTO)
+        self.slider.valueChanged.connect(self._tick)
+        self.slider.sliderReleased.connect(self._settle.start)
+        self.auto.toggled.connect(self.switched)
+        self._settle.timeout.connect(lambda: self.slider.isSliderDown() or self.settled.emit())
+        self.tell("")
+
+    def _lay_out(self) -> None:
         row = QHBoxLayout()
         row.addWidget(QLabel("Threshold"))
         row.addWidget(self.slider, stretch=1)
-        row.addWidget(self.box)
         row.addWidget(self.auto)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -52,49 +66,29 @@ class ThresholdSlider(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.count)
         layout.addWidget(self.remark)
-        self.set_value(value)
-        self.slider.valueChanged.connect(lambda step: self._tick(step / STEPS))
-        self.box.valueChanged.connect(self._tick)
-        self.slider.sliderReleased.connect(self._settle.start)
-        self.auto.toggled.connect(self.switched)
-        self.tell("")
 
     @property
     def value(self) -> float:
-        """The threshold, 0.01 to 1."""
-        return self.slider.value() / STEPS
+        """The threshold, 0.01 to 1, in hundredths."""
+        return round(float(self.slider.value()), 2)
 
-    def set_value(self, value: float) -> None:
-        """Show a threshold without telling anybody."""
-        for widget, shown in ((self.slider, round(value * STEPS)), (self.box, value)):
-            widget.blockSignals(True)
-            widget.setValue(shown)
-            widget.blockSignals(False)
+    def show_threshold(self, value: float, *, auto: bool) -> None:
+        """Show a threshold and whether the scan chose it, without telling anybody."""
+        with signals_blocked(self.slider), signals_blocked(self.auto):
+            self.slider.setValue(value)
+            self.auto.setChecked(auto)
         self._settle.stop()
-
-    def set_auto(self, on: bool) -> None:
-        """Show whether the scan chooses, without telling anybody."""
-        self.auto.blockSignals(True)
-        self.auto.setChecked(on)
-        self.auto.blockSignals(False)
 
     def allow(self, on: bool) -> None:
         """Let the threshold be moved or not. Auto can be chosen before there is anything to move."""
         self.slider.setEnabled(on)
-        self.box.setEnabled(on)
 
     def tell(self, count: str, remark: str = "") -> None:
         """Say what the threshold leaves."""
-        for label, text in ((self.count, count), (self.remark, remark)):
-            label.setText(text)
-            label.setVisible(bool(text))
+        say(self.count, count)
+        say(self.remark, remark)
 
-    def _tick(self, value: float) -> None:
-        self.auto.setChecked(False)
-        self.set_value(value)
-        self.moved.emit(self.value)
+    def _tick(self) -> None:
         self._settle.start()
-
-    def _settled(self) -> None:
-        if not self.slider.isSliderDown():
-            self.settled.emit(self.value)
+        self.auto.setChecked(False)
+        self.moved.emit()

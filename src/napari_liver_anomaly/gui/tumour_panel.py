@@ -22,7 +22,7 @@ from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs
 from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.message_area import MessageArea
-from napari_liver_anomaly.gui.model_chooser import ModelChooser
+from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
@@ -30,10 +30,10 @@ from napari_liver_anomaly.gui.result_layers import BY_HAND, ResultLayers
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, heading, line
-from napari_liver_anomaly.gui.threshold_controller import ThresholdController, remark, summary
+from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
 from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
-from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, about, listed, search
+from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, find_liver, segment_layers
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.segmentation import SegmentSettings
 
@@ -69,7 +69,9 @@ class TumourPanel(Panel):
         self.questions = Questions(self.question, self.open)
         self.windows = WindowPresets()
         self.inputs = Inputs(self.viewer, {"Window": self.windows})
-        self.model = ModelChooser(partial(listed, self._engine), SegmentSettings, partial(about, self._engine))
+        self.model = ModelChooser(
+            partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
+        )
         self.runbar = RunBar("Segment liver tumours")
         self.messages = MessageArea()
         self._doubts = Confirmations(self.messages)
@@ -77,12 +79,12 @@ class TumourPanel(Panel):
         self.table = LesionTable()
         self.export = ExportButton()
         self.loading, self.segmenting, self.writing = Task(self), Task(self, alone=True), Task(self)
-        self.controller = ThresholdController(self, self.viewer)
+        self.controller = ThresholdController(self.threshold, self.viewer, self._settings)
         self.overlays = Overlays(held=lambda: self.controller.preview.on)
         self._showing, self._adding = Stepwise(self), Stepwise(self)
         self._to_load: deque[Callable[[Job], Loaded]] = deque()
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
-        self._on_the_way: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
+        self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
             self.opening, self.question, heading("Scan and liver"), self.inputs,
@@ -109,14 +111,11 @@ class TumourPanel(Panel):
         self.windows.picked.connect(self._window)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
-        self.threshold.moved.connect(lambda _: self.controller.move(self._settings()))
-        self.threshold.settled.connect(self._cut)
-        self.threshold.switched.connect(self._switch)
-        self.model.rows.changed.connect(self._cut)
+        self.model.rows.changed.connect(self.controller.cut)
         self.model.chosen.connect(self._follow_overlays)
         self.table.picked.connect(lambda lesion: self.controller.shown is not None and self.controller.shown.turn_to(lesion))
         self.export.wanted.connect(self.write)
-        self.controller.changed.connect(self._tell)
+        self.controller.changed.connect(self._follow_result)
         self.controller.kept.connect(self.messages.note)
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
@@ -199,7 +198,7 @@ class TumourPanel(Panel):
         snapshot = self._snapshot(scan)
         if snapshot is None or self._doubts.waits(snapshot, "Find it anyway", self.find_liver):
             return None
-        return self._begin(partial(found_liver.find_liver_of, self._engine, snapshot, self.model.device.currentData()))
+        return self._begin(partial(find_liver, self._engine, snapshot, self.model.device.currentData()))
 
     def segment(self) -> None:
         """Start the run on the chosen scan and liver, which is found first where none is chosen; or say what is missing."""
@@ -214,16 +213,18 @@ class TumourPanel(Panel):
         if lost or self._doubts.waits(snapshot, "Segment anyway", self.segment):
             return None
         device, written = self.model.device.currentData(), found_liver.written(liver)
-        way: list[FoundLiver] = []
+        livers: list[FoundLiver] = []
         self._given = [(layer, layer.data) for layer in (scan, liver) if layer is not None]
-        work = partial(search, self._engine, snapshot, mask, name, self._settings(), device, written=written, way=way.append)
-        return self._begin(work, way)
+        work = partial(
+            segment_layers, self._engine, snapshot, mask, name, self._settings(), device, written=written, livers=livers
+        )
+        return self._begin(work, livers)
 
-    def _begin(self, work: Callable[[Job], Any], way: Sequence[FoundLiver] = ()) -> None:
-        """Start work of which there may be one at a time, unless there is some; it leaves the livers that it finds on its way."""
+    def _begin(self, work: Callable[[Job], Any], livers: Sequence[FoundLiver] = ()) -> None:
+        """Start work of which there may be one at a time, unless there is some; it leaves the livers that it finds."""
         if self._showing.busy or not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
-        self._on_the_way = way
+        self._livers = livers
         self._guard.watch()
         self.inputs.find.setEnabled(False)
         return self.runbar.run()
@@ -238,7 +239,7 @@ class TumourPanel(Panel):
             return self._rest("")
         found_liver.show(found, self.viewer, self.inputs)
         yield
-        self.messages.note(" ".join(map(str, found.findings)))
+        self.messages.note(" ".join(map(str, found.notes)))
         return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
 
     def _show(self, found: RunResult) -> Iterator[None]:
@@ -253,7 +254,7 @@ class TumourPanel(Panel):
         layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
         yield from shown.show(found.sum, tuple(layer.contrast_limits) if layer is not None else LIVER_WINDOW, earlier)
         self.shown[shown.scan] = shown
-        notes = list(map(str, found.findings))
+        notes = list(map(str, found.notes))
         if layer is not None and layer in self.viewer.layers:
             remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
             self.inputs.scan.choose(layer)
@@ -269,7 +270,7 @@ class TumourPanel(Panel):
 
     def _stop(self, text: str, kept: str) -> None:
         """End a run that has no result; a liver that it found before is shown all the same, if its scan is still there."""
-        found = [liver for liver in self._on_the_way if found_liver.scan_of(liver, self.viewer) is not None]
+        found = [liver for liver in self._livers if found_liver.scan_of(liver, self.viewer) is not None]
         if not found:
             return self._rest(text)
 
@@ -282,7 +283,7 @@ class TumourPanel(Panel):
 
     def _rest(self, text: str) -> None:
         """End the run, in whichever way."""
-        self._on_the_way = self._given = ()
+        self._livers = self._given = ()
         self.runbar.rest(text)
         self.inputs.find.setEnabled(True)
         self.finished.emit()
@@ -304,24 +305,12 @@ class TumourPanel(Panel):
         return self.shown.get(tag.scan) if tag is not None else None
 
     def _follow(self, shown: ResultLayers | None = None) -> None:
-        """Show threshold, count and overlays of the chosen scan's result."""
-        shown = shown or self._now()
-        if shown is not self.controller.shown:
-            self.controller.follow(shown)
-        self.threshold.allow(shown is not None)
-        if shown is not None:
-            self.threshold.set_value(shown.threshold)
-            self.threshold.set_auto(shown.auto)
-        self._tell()
+        """Turn to the chosen scan's result."""
+        self.controller.follow(shown or self._now())
 
-    def _tell(self) -> None:
-        """Say what was found, and switch what is there."""
+    def _follow_result(self) -> None:
+        """List the lesions that there are now, and offer what there is to see and to export."""
         shown = self.controller.shown
-        if shown is not None and shown.auto:
-            self.threshold.set_value(shown.threshold)
-            self.threshold.set_auto(True)
-        words = (summary(shown), remark(shown)) if shown is not None else ("", "Segment a scan to move the threshold.")
-        self.threshold.tell(*words)
         self.table.show_lesions(shown.lesions if shown is not None else ())
         self._follow_overlays()
         self._follow_export()
@@ -337,19 +326,8 @@ class TumourPanel(Panel):
     def _follow_export(self) -> None:
         self.export.button.setEnabled(self.controller.shown is not None and not self.writing.busy)
 
-    def _cut(self, _value: object = None) -> None:
-        if self.controller.shown is not None:
-            self.controller.settle(self._settings())
-
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
-
-    def _switch(self, auto: bool) -> None:
-        """Let the scan choose its threshold, or no longer; it chooses once its lesions are cut."""
-        if self.controller.shown is not None:
-            shown = self.controller.shown
-            shown.settings = replace(shown.settings, auto_threshold=shown.auto and auto)
-        self._cut()
 
     def _forget(self, event: Any) -> None:
         """Let go of a layer that was deleted, and of a result that has none left."""

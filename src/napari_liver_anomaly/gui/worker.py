@@ -1,31 +1,37 @@
-"""The run itself, in a worker: a scan and a mask of their own from the layers, a model, and what it finds."""
+"""What the panel asks for beside the window: a search for tumours, or for the liver alone, in scans made from layers."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Finding, Level, Refusal
-from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver, find_liver_in
-from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, mask_of, volume_of
-from napari_liver_anomaly.gui.preload import preload_torch
+from napari_liver_anomaly.errors import Level
+from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver
+from napari_liver_anomaly.gui.layer_snapshot import mask_of, volume_of
+from napari_liver_anomaly.gui.layers import liver_layer
 from napari_liver_anomaly.gui.result_layers import checksum
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Mask, Volume
 
 EDITED = make_finding("scan-edited")
-NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
+TORCH = "libtorch_cpu.so"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +39,11 @@ class Engine:
     """What the panel calls for the work itself, replaceable in a test. None stands for the real one, loaded at first use."""
 
     segment: Callable[..., Result] | None = None
-    load: Callable[[str], Any] | None = None
-    names: Sequence[str] | None = None
-    write: Callable[..., Any] | None = None
     find_liver: Callable[..., Mask] | None = None
-    series_in: Callable[[Path], Sequence[Any]] | None = None
+    names: Sequence[str] | None = None
     card: Callable[[str], dict[str, Any]] | None = None
+    write: Callable[..., Any] | None = None
+    series_in: Callable[[Path], Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,85 +52,97 @@ class RunResult:
 
     result: Result
     scan: LayerSnapshot
-    findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
     sum: int
     liver: FoundLiver | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelSummary:
-    """What the panel says of a model before it is used, in short lines; ``restores`` is whether it gives a healthy image."""
-
-    line: str = ""
-    figure: str = ""
-    note: str = ""
-    restores: bool = True
-
-
-def listed(engine: Engine) -> Sequence[str]:
-    """List the models that are found by name."""
-    if engine.names is not None:
-        return engine.names
-    from napari_liver_anomaly.models import names
-
-    return names()
-
-
-def about(engine: Engine, name: str | None) -> ModelSummary:
-    """Say what a model is and how good, from its card alone."""
-    if name is None:
-        return ModelSummary()
-    from napari_liver_anomaly.models.card import ModelCard
-
-    try:
-        if engine.card is not None:
-            card = ModelCard.from_dict(engine.card(name))
-        else:
-            from napari_liver_anomaly.models import path_of
-
-            card = ModelCard.read(path_of(name))
-    except Refusal as refusal:
-        return ModelSummary(line=f"Cannot be used: {refusal.finding.what}")
-    healthy = card.restores()
-    return ModelSummary(line=card.name(), figure=card.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
-
-
-def search(
+def segment_layers(
     engine: Engine,
     scan: LayerSnapshot,
     liver: LayerSnapshot | None,
-    name: str,
+    model: str,
     settings: SegmentSettings,
     device: str,
     job: Job,
     *,
     written: int | None = None,
-    way: Callable[[FoundLiver], object] = lambda _: None,
+    livers: list[FoundLiver] | None = None,
 ) -> RunResult:
-    """Search a liver for tumours; find the liver first when none is given."""
+    """Search a scan for tumours. A liver that is found on the way goes into ``livers`` at once: it outlives a run that fails.
+
+    ``written`` is the checksum of the liver's layer as the program wrote it: while it is still that, nobody corrected it.
+    """
     job.at("Preparing the scan", 0, 1)
-    volume, findings = volume_of(scan)
+    volume, livers = volume_of(scan), [] if livers is None else livers
     mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
-    if mask is not None and liver is not None and written is not None and checksum(liver.data) == written:
+    if mask is not None and liver is not None and written == checksum(liver.data):
         mask = replace(mask, found=True, findings=(AUTOMATIC,))
-    found: list[FoundLiver] = []
 
     def find(volume: Volume, *, device: str, job: Job) -> Mask:
-        found.append(find_liver_in(volume, engine, scan, device, job))
-        way(found[0])
-        return replace(found[0].mask, findings=found[0].findings)
+        livers.append(_find(engine, scan, volume, device, job))
+        return livers[-1].mask
 
-    segment = engine.segment
-    if segment is None:
-        preload_torch()
-        from napari_liver_anomaly.inference import segment
-    model = engine.load(name) if engine.load is not None else name
-    result = segment(replace(volume, findings=findings), mask, model, settings, find=find, device=device, job=job)
-    # Pieces left out are said beside the threshold, with which they change; of an automatic liver the user was told when it was found.
-    elsewhere = (*about_pieces(result.left_out), *(() if found else (AUTOMATIC,)))
-    notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding not in elsewhere]
-    now, _ = volume_of(scan, copy=False)
-    mask_now = mask_of(liver, scan, now, "liver mask") if liver is not None else result.liver
-    if not np.array_equal(now.voxels, volume.voxels) or not np.array_equal(mask_now.voxels, result.liver.voxels):
+    result = (engine.segment or _segment())(volume, mask, model, settings, find=find, device=device, job=job)
+    # The panel says elsewhere what was left out, beside the threshold with which it changes; and a liver that is on screen is no news.
+    known = {finding.code for finding in (*about_pieces(result.left_out), *(mask.findings if mask is not None else ()))}
+    notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding.code not in known]
+    if _edited(volume, scan, mask, liver):
         notes.append(EDITED)
-    return RunResult(result, scan, tuple(notes), checksum(result.labels), found[0] if found else None)
+    return RunResult(result, scan, tuple(notes), checksum(result.labels), livers[-1] if livers else None)
+
+
+def find_liver(engine: Engine, scan: LayerSnapshot, device: str, job: Job) -> FoundLiver:
+    """Find the liver of a scan."""
+    job.at("Preparing the scan", 0, 1)
+    return _find(engine, scan, volume_of(scan), device, job)
+
+
+def _find(engine: Engine, scan: LayerSnapshot, volume: Volume, device: str, job: Job) -> FoundLiver:
+    job.at("Finding the liver", 0, 1)
+    mask = (engine.find_liver or _find_liver)(volume, device=device, job=job).of(volume, "liver mask")
+    mask = replace(mask, findings=(AUTOMATIC, *mask.findings))
+    made = liver_layer(mask, volume, scan.place, f"{scan.name} liver")
+    notes = tuple(note for note in (*volume.findings, *mask.findings) if note.level is not Level.ASK)
+    return FoundLiver(scan, mask, made, checksum(made[0]), notes)
+
+
+def _edited(volume: Volume, scan: LayerSnapshot, mask: Mask | None, liver: LayerSnapshot | None) -> bool:
+    """Whether scan or liver were changed since they were made from their layers."""
+    now = volume_of(scan, copy=False)
+    if not np.array_equal(now.voxels, volume.voxels):
+        return True
+    if mask is None or liver is None:
+        return False
+    return not np.array_equal(mask_of(liver, scan, now, "liver mask").voxels, mask.voxels)
+
+
+def _segment() -> Callable[..., Result]:
+    preload_torch()
+    from napari_liver_anomaly.inference import segment
+
+    return segment
+
+
+def _find_liver(volume: Volume, *, device: str, job: Job) -> Mask:
+    preload_torch()
+    from napari_liver_anomaly.liver import find_liver
+
+    return find_liver(volume, device=device, job=job)
+
+
+def preload_torch() -> bool:
+    """Load torch's large library without stopping the window; False where that is not needed, or not possible.
+
+    ``import torch`` links some hundred megabytes while it holds the interpreter's lock, so the window would be silent for up to a second
+    at the first run. A call through ctypes gives the lock away; the import then finds the library in place.
+    """
+    if sys.platform != "linux" or "torch" in sys.modules:
+        return False
+    spec = find_spec("torch")
+    library = Path(spec.origin).parent / "lib" / TORCH if spec is not None and spec.origin else None
+    if library is None or not library.is_file():
+        return False  # the import itself will say why
+    load = ctypes.CDLL(None).dlopen
+    load.restype, load.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
+    return bool(load(os.fsencode(library), os.RTLD_LAZY))
