@@ -25,11 +25,11 @@ def auto_threshold(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> float:
     """Choose the threshold of one scan so that the Dice expected from its own scores, read as probabilities, is largest."""
     counts = np.bincount(score[liver].ravel(), minlength=256).astype(np.float64)
     levels = np.arange(256) / 255
-    called = counts[::-1].cumsum()[::-1]  # voxels at least as suspicious as each level
+    predicted = counts[::-1].cumsum()[::-1]  # voxels at least as suspicious as each level
     hits = (counts * levels)[::-1].cumsum()[::-1]  # of which this many are expected to be tumour
-    expected = 2 * hits / np.maximum(called + hits[0], 1e-9)
+    expected = 2 * hits / np.maximum(predicted + hits[0], 1e-9)
     allowed = np.flatnonzero((levels >= LOWEST) & (levels <= HIGHEST))
-    if not called[allowed[0]]:
+    if not predicted[allowed[0]]:
         return DEFAULT
     return float(round(float(levels[allowed[int(expected[allowed].argmax())]]), 2))
 

@@ -46,9 +46,9 @@ def brute_surface(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array(sorted(set(found)), float).reshape(-1, 3)
 
 
-def brute(guess: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: Three) -> SimpleNamespace:
+def brute(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: Three) -> SimpleNamespace:
     """Every distance between two surfaces, n times m of them."""
-    one, other = brute_surface(guess) * spacing, brute_surface(truth) * spacing
+    one, other = brute_surface(prediction) * spacing, brute_surface(truth) * spacing
     apart = np.sqrt(((one[:, None] - other[None]) ** 2).sum(axis=2))
     there, back = apart.min(axis=1), apart.min(axis=0)
     both = np.concatenate([there, back])
@@ -91,10 +91,10 @@ def distances_are_in_mm_on_any_grid_and_at_the_edge(kit: Kit) -> None:
             assert double.mean_mm == pytest.approx(2 * found.mean_mm), words
     rng = np.random.default_rng(0)
     for shape in ((6, 7, 8), (3, 9, 5)):  # objects that touch every side
-        guess, truth = rng.random(shape) < 0.5, rng.random(shape) < 0.3
+        prediction, truth = rng.random(shape) < 0.5, rng.random(shape) < 0.3
         spacing = (5.0, 0.7, 1.1)
-        assert np.array_equal(np.argwhere(surface_of(guess)), brute_surface(guess)), shape
-        found, checked = Surfaces.of(guess, truth, spacing), brute(guess, truth, spacing)
+        assert np.array_equal(np.argwhere(surface_of(prediction)), brute_surface(prediction)), shape
+        found, checked = Surfaces.of(prediction, truth, spacing), brute(prediction, truth, spacing)
         assert found.mean_mm == pytest.approx(checked.mean, rel=1e-12), shape
         assert found.hausdorff_mm == pytest.approx(checked.most, rel=1e-12), shape
         assert found.hausdorff95_mm == pytest.approx(checked.most95, rel=1e-12), shape
@@ -106,8 +106,8 @@ def distances_are_in_mm_on_any_grid_and_at_the_edge(kit: Kit) -> None:
     same = Surfaces.of(whole, whole, (1.0, 1.0, 1.0))
     assert (same.mean_mm, same.hausdorff_mm, same.dice_at(0)) == (0.0, 0.0, 1.0)
     nothing = np.zeros_like(whole)
-    for guess, truth in ((nothing, whole), (whole, nothing)):
-        lost = Surfaces.of(guess, truth, (1.0, 1.0, 1.0))
+    for prediction, truth in ((nothing, whole), (whole, nothing)):
+        lost = Surfaces.of(prediction, truth, (1.0, 1.0, 1.0))
         assert math.isinf(lost.mean_mm) and math.isinf(lost.hausdorff_mm) and math.isinf(lost.hausdorff95_mm)
         assert lost.dice_at(5) == 0, "what is missing gets the worst score"
     none = Surfaces.of(nothing, nothing, (1.0, 1.0, 1.0))

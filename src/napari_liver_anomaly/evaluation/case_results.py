@@ -43,7 +43,7 @@ class Figures:
     Attributes
     ----------
     inside, everywhere : Overlap
-        Inside the liver mask, over the slices that have liver; and in the whole scan, over those with liver, truth or guess.
+        Inside the liver mask, over the slices that have liver; and in the whole scan, over those with liver, truth or prediction.
     ranking, whole : Ranking
         Scores inside the liver, and in the whole scan (where they are 0 outside the liver).
     lesions : LesionsFound
@@ -87,12 +87,12 @@ class Figures:
         return self.inside.dice
 
 
-def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask, liver: Mask) -> Figures:
-    """Measure a guess on one scan.
+def figures_of(prediction: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask, liver: Mask) -> Figures:
+    """Measure a prediction on one scan.
 
     Parameters
     ----------
-    guess : ndarray, (z, y, x) bool
+    prediction : ndarray, (z, y, x) bool
         What was called tumour.
     score : ndarray, (z, y, x) uint8
         Anomaly score, 0 outside the liver.
@@ -104,22 +104,22 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
     Figures
         Everything that is needed to report and to pool.
     """
-    total = guess.size
-    box = box_of(liver.voxels | tumours.voxels | guess) or (slice(0, 0),) * 3
-    guess, score, truth, inside = guess[box], score[box], tumours.voxels[box], liver.voxels[box]
+    total = prediction.size
+    box = box_of(liver.voxels | tumours.voxels | prediction) or (slice(0, 0),) * 3
+    prediction, score, truth, inside = prediction[box], score[box], tumours.voxels[box], liver.voxels[box]
     ranking = Ranking.of(score, truth, inside)
     outside = int(np.count_nonzero(truth & ~inside))
     planes = np.flatnonzero(inside.any(axis=(1, 2)))
-    busy = np.flatnonzero((inside | truth | guess).any(axis=(1, 2)))
-    everywhere = Overlap.of(guess[busy], truth[busy])
+    busy = np.flatnonzero((inside | truth | prediction).any(axis=(1, 2)))
+    everywhere = Overlap.of(prediction[busy], truth[busy])
     scores = slice_scores(score, inside)
     return Figures(
-        inside=Overlap.of(guess, truth, inside),
+        inside=Overlap.of(prediction, truth, inside),
         everywhere=everywhere,
         ranking=ranking,
         whole=ranking.with_lowest(outside, total - int(np.count_nonzero(inside)) - outside),
-        lesions=find_lesions(guess, truth, liver.geometry),
-        distances=distances_of(guess, truth, liver.geometry.spacing_mm),
+        lesions=find_lesions(prediction, truth, liver.geometry),
+        distances=distances_of(prediction, truth, liver.geometry.spacing_mm),
         slice_scores={kind: tuple(values[planes].tolist()) for kind, values in scores.items()},
         slice_truths=tuple(bool(plane.any()) for plane in truth[planes]),
         scores=scan_scores(scores),
@@ -127,12 +127,14 @@ def figures_of(guess: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask
     )
 
 
-def distances_of(guess: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> dict[str, float]:
-    """Measure how far the outline of a guess lies from that of the truth.
+def distances_of(
+    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> dict[str, float]:
+    """Measure how far the outline of a prediction lies from that of the truth.
 
     Parameters
     ----------
-    guess, truth : ndarray, (z, y, x) bool
+    prediction, truth : ndarray, (z, y, x) bool
         The masks.
     spacing_mm : tuple of float
         Voxel size (z, y, x) in mm.
@@ -141,13 +143,13 @@ def distances_of(guess: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm:
     -------
     dict
         ``mean_mm``, average symmetric distance, and ``hausdorff95_mm``, both NaN when either mask is empty; ``dice``, surface Dice at 2 mm,
-        0 when the guess is empty, NaN without truth.
+        0 when the prediction is empty, NaN without truth.
     """
     if not truth.any():
         return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": math.nan}
-    if not guess.any():
+    if not prediction.any():
         return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": 0.0}
-    apart = Surfaces.of(guess, truth, spacing_mm)
+    apart = Surfaces.of(prediction, truth, spacing_mm)
     return {"mean_mm": apart.mean_mm, "hausdorff95_mm": apart.hausdorff95_mm, "dice": apart.dice_at(TOLERANCE_MM)}
 
 
@@ -178,7 +180,7 @@ def row(figures: Figures) -> dict[str, Any]:
         "auroc_in_liver": figures.ranking.auroc(),
         "auroc_whole_scan": figures.whole.auroc(),
         "lesions": {
-            "found": sum(found.found), "of": len(found.found), "by_size": _by_size([found]), "specks": found.specks,
+            "found": sum(found.found), "of": len(found.found), "by_size": _by_size([found]), "specks": found.small_components,
             "false": found.false,
         },
         "false_ml": figures.false_ml,
@@ -233,7 +235,7 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
         "of_slices": slices,
         "lesions": {
             "found": sum(sum(f.lesions.found) for f in many), "of": sum(len(f.lesions.found) for f in many),
-            "by_size": _by_size([f.lesions for f in many]), "specks": sum(f.lesions.specks for f in many),
+            "by_size": _by_size([f.lesions for f in many]), "specks": sum(f.lesions.small_components for f in many),
             "false": sum(f.lesions.false for f in many),
             "false_per_scan": Mean.over([float(f.lesions.false) for f in many] + lost),
         },

@@ -44,8 +44,8 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
     probability = None if liver.probability is None else liver.probability[box]
     points = []
     for threshold in THRESHOLDS:
-        guess = cut(part, probability, liver.geometry, replace(settings, threshold=threshold))[0] > 0
-        counts, found = Counts.of(guess, truth), find_lesions(guess, truth, liver.geometry)
+        prediction = cut(part, probability, liver.geometry, replace(settings, threshold=threshold))[0] > 0
+        counts, found = Counts.of(prediction, truth), find_lesions(prediction, truth, liver.geometry)
         points.append({
             "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,
             "found": {name: list(pair) for name, pair in found.by_size().items()}, "false_lesions": found.false,

@@ -38,7 +38,7 @@ REDUCTIONS = {
     "case_mean": "mean and standard deviation over the scans with tumour, each as one volume",
     "whole_scan": "tumour outside the liver mask counts as missed; slices with liver, tumour or a call count",
     "best_dice": "threshold chosen by the truth: an upper bound, never a product figure",
-    "average_precision": "to be read beside prevalence, which a blind guess reaches",
+    "average_precision": "to be read beside prevalence, which a blind prediction reaches",
     "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }

@@ -18,7 +18,7 @@ LARGEST_REPORT = 2**28
 NONE = "–"
 SIZE_WORDS = {"under_10_mm": "under 10 mm", "10_to_20_mm": "10 to 20 mm", "over_20_mm": "over 20 mm"}
 HEAD = (
-    "what", "Dice, pooled", "case mean ± SD", "slice mean", "best Dice, pooled (oracle)", "AUROC, mean", "≥ 10 mm touched", "< 10 mm touched",
+    "what", "Dice, pooled", "case mean ± SD", "slice mean", "best Dice, pooled (oracle)", "AUROC, mean", "≥ 10 mm detected", "< 10 mm detected",
     "false per scan ± SD", "false, scans without tumour",
 )  # fmt: skip
 
@@ -152,9 +152,9 @@ def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
     Returns
     -------
     str
-        A Markdown table: tumour volume, then Dice, AUROC, lesions touched and false lesions of each method.
+        A Markdown table: tumour volume, then Dice, AUROC, lesions detected and false lesions of each method.
     """
-    head = ["scan", "tumour, ml", *(f"{what}, {name}" for what in ("Dice", "AUROC", "touched", "false") for name in methods)]
+    head = ["scan", "tumour, ml", *(f"{what}, {name}" for what in ("Dice", "AUROC", "detected", "false") for name in methods)]
     rows = []
     for case in report["cases"]:
         found = [case["methods"][name] for name in methods]
@@ -188,9 +188,9 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
         free.plot(curve["false_per_scan"], curve["sensitivity"][name], "o-", markersize=3, label=words)
         size.plot(curve["thresholds"], curve["sensitivity"][name], "o-", markersize=3, label=words)
     free.set(
-        xlabel="false lesions per scan", ylabel="share of lesions touched", title="FROC by equivalent diameter", ylim=(0, 1.02)
+        xlabel="false lesions per scan", ylabel="fraction of lesions detected", title="FROC by equivalent diameter", ylim=(0, 1.02)
     )
-    size.set(xlabel="threshold", ylabel="share of lesions touched", title="Sensitivity and threshold", ylim=(0, 1.02))
+    size.set(xlabel="threshold", ylabel="fraction of lesions detected", title="Sensitivity and threshold", ylim=(0, 1.02))
     voxels = np.sum([curve["bins"]["voxels"] for curve in curves], axis=0)
     tumour = np.sum([curve["bins"]["tumour"] for curve in curves], axis=0)
     middle = (np.arange(len(voxels)) + 0.5) / len(voxels)

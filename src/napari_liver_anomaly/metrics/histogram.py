@@ -53,11 +53,11 @@ def require_usable(score: NDArray[np.generic]) -> None:
 
 def bounds(lesion: Numbers, other: Numbers) -> dict[str, tuple[float, float]]:
     """Tell between what values the exact figures lie, when the order inside each bin is not known."""
-    hits, called = np.cumsum(lesion), np.cumsum(lesion + other)
-    truth, rest = int(hits[-1]), int(called[-1] - hits[-1])
-    before, ahead = hits - lesion, called - lesion - other  # lesion voxels, and all voxels, of higher bins
-    dice = 2 * hits / (called + truth), 2 * hits / (ahead + lesion + truth)
-    precise = (before + 1) / (called - lesion + 1), hits / np.maximum(ahead + lesion, 1)
+    hits, predicted = np.cumsum(lesion), np.cumsum(lesion + other)
+    truth, rest = int(hits[-1]), int(predicted[-1] - hits[-1])
+    before, ahead = hits - lesion, predicted - lesion - other  # lesion voxels, and all voxels, of higher bins
+    dice = 2 * hits / (predicted + truth), 2 * hits / (ahead + lesion + truth)
+    precise = (before + 1) / (predicted - lesion + 1), hits / np.maximum(ahead + lesion, 1)
     below = rest - np.cumsum(other)
     area = below, below + other
     return {

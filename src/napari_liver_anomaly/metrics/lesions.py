@@ -34,16 +34,16 @@ class LesionsFound:
     sizes_mm : tuple of float
         Diameter of the sphere of equal volume, for every lesion of the truth.
     found : tuple of bool
-        Whether the guess touches it.
-    specks : int
+        Whether the prediction touches it.
+    small_components : int
         Pieces of the truth too small to count.
     false : int
-        Lesions of the guess that touch no truth at all.
+        Lesions of the prediction that touch no truth at all.
     """
 
     sizes_mm: tuple[float, ...]
     found: tuple[bool, ...]
-    specks: int
+    small_components: int
     false: int
 
     def by_size(self) -> dict[str, tuple[int, int]]:
@@ -61,36 +61,36 @@ class LesionsFound:
 
 
 def find_lesions(
-    guess: Bools, truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
+    prediction: Bools, truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
 ) -> LesionsFound:
     """Count lesions found, missed and invented.
 
     Parameters
     ----------
-    guess, truth : ndarray, (z, y, x) bool
+    prediction, truth : ndarray, (z, y, x) bool
         The masks; 26-connected pieces are lesions.
     grid : Geometry, or tuple of float
         Their grid, or its voxel size (z, y, x) in mm.
     smallest_mm3 : float
-        Smaller pieces are no lesions, neither of the truth nor of the guess.
+        Smaller pieces are no lesions, neither of the truth nor of the prediction.
 
     Returns
     -------
     LesionsFound
-        A lesion of the truth is found when at least one voxel of the guess lies on it; a lesion of the guess is false when none
-        of its voxels lies on any truth, specks included.
+        A lesion of the truth is found when at least one voxel of the prediction lies on it; a lesion of the prediction is false when none
+        of its voxels lies on any truth, small components included.
     """
-    return find_lesions_each([guess], truth, grid, smallest_mm3)[0]
+    return find_lesions_each([prediction], truth, grid, smallest_mm3)[0]
 
 
 def find_lesions_each(
-    guesses: Iterable[Bools], truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
+    predictions: Iterable[Bools], truth: Bools, grid: Geometry | tuple[float, float, float], smallest_mm3: float = 50.0
 ) -> list[LesionsFound]:
-    """Count lesions for several guesses of one truth, whose pieces are numbered once.
+    """Count lesions for several predictions of one truth, whose pieces are numbered once.
 
     Parameters
     ----------
-    guesses : iterable of ndarray, (z, y, x) bool
+    predictions : iterable of ndarray, (z, y, x) bool
         Taken one after another, so that not all need be there at once.
     truth : ndarray, (z, y, x) bool
         The lesions.
@@ -105,17 +105,17 @@ def find_lesions_each(
         As :func:`find_lesions` gives them.
     """
     voxel_mm3 = float(np.prod(grid)) if isinstance(grid, tuple) else grid.voxel_ml * 1000
-    labels, sizes = _pieces(truth, voxel_mm3)
+    labels, sizes = _components(truth, voxel_mm3)
     real = sizes >= smallest_mm3 - 1e-9
     diameters = tuple(float(d) for d in np.cbrt(6 * sizes[real] / np.pi))
     made = []
-    for guess in guesses:
-        touched = _touched(labels, guess, sizes.size)[real]
-        called, volumes = _pieces(guess, voxel_mm3)
-        invented = (volumes >= smallest_mm3 - 1e-9) & ~_touched(called, truth, volumes.size)
+    for prediction in predictions:
+        detected = _detected(labels, prediction, sizes.size)[real]
+        predicted, volumes = _components(prediction, voxel_mm3)
+        invented = (volumes >= smallest_mm3 - 1e-9) & ~_detected(predicted, truth, volumes.size)
         made.append(
             LesionsFound(
-                diameters, tuple(bool(t) for t in touched), int(np.count_nonzero(~real)), int(np.count_nonzero(invented))
+                diameters, tuple(bool(t) for t in detected), int(np.count_nonzero(~real)), int(np.count_nonzero(invented))
             )
         )
     return made
@@ -152,7 +152,7 @@ def froc(cases: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
     return {"thresholds": thresholds, "false_per_scan": false.tolist(), "sensitivity": sensitivity}
 
 
-def _pieces(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def _components(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Find the pieces of a mask: their numbers from 1, and the volume of each in mm³."""
     from scipy import ndimage
 
@@ -160,6 +160,6 @@ def _pieces(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[n
     return labels, np.asarray(np.bincount(labels[mask], minlength=count + 1)[1:] * voxel_mm3, np.float64)
 
 
-def _touched(labels: NDArray[np.int32], other: Bools, count: int) -> Bools:
+def _detected(labels: NDArray[np.int32], other: Bools, count: int) -> Bools:
     """Whether another mask touches each of the numbered pieces."""
     return np.bincount(labels[other], minlength=count + 1)[1:] > 0

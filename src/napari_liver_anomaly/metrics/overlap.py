@@ -1,4 +1,4 @@
-"""How well a guess covers the truth: Dice of a case and of its slices.
+"""How well a prediction covers the truth: Dice of a case and of its slices.
 
 References
 ----------
@@ -38,12 +38,12 @@ class Counts:
     missed: int = 0
 
     @classmethod
-    def of(cls, guess: Bools, truth: Bools, where: Bools | None = None) -> Counts:
+    def of(cls, prediction: Bools, truth: Bools, where: Bools | None = None) -> Counts:
         """Count.
 
         Parameters
         ----------
-        guess, truth : ndarray, any one shape, bool
+        prediction, truth : ndarray, any one shape, bool
             The masks.
         where : ndarray, same shape, bool, optional
             Only these voxels count, for example the liver.
@@ -54,26 +54,26 @@ class Counts:
             The three numbers.
         """
         if where is not None:
-            guess, truth = guess & where, truth & where
-        hits = int(np.count_nonzero(guess & truth))
-        return cls(hits, int(np.count_nonzero(guess)) - hits, int(np.count_nonzero(truth)) - hits)
+            prediction, truth = prediction & where, truth & where
+        hits = int(np.count_nonzero(prediction & truth))
+        return cls(hits, int(np.count_nonzero(prediction)) - hits, int(np.count_nonzero(truth)) - hits)
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(self.hits + other.hits, self.false + other.false, self.missed + other.missed)
 
     @property
     def dice(self) -> float:
-        """``2 TP / (2 TP + FP + FN)``; NaN when guess and truth are both empty."""
+        """``2 TP / (2 TP + FP + FN)``; NaN when prediction and truth are both empty."""
         size = 2 * self.hits + self.false + self.missed
         return 2 * self.hits / size if size else math.nan
 
 
-def dice(guess: Bools, truth: Bools, where: Bools | None = None) -> float:
+def dice(prediction: Bools, truth: Bools, where: Bools | None = None) -> float:
     """Dice of one case, or pooled over everything given.
 
     Parameters
     ----------
-    guess, truth : ndarray, any one shape, bool
+    prediction, truth : ndarray, any one shape, bool
         The masks.
     where : ndarray, same shape, bool, optional
         Only these voxels count.
@@ -83,15 +83,15 @@ def dice(guess: Bools, truth: Bools, where: Bools | None = None) -> float:
     float
         0 to 1; NaN when both are empty.
     """
-    return Counts.of(guess, truth, where).dice
+    return Counts.of(prediction, truth, where).dice
 
 
-def slice_dice(guess: Bools, truth: Bools) -> tuple[Mean, Mean]:
+def slice_dice(prediction: Bools, truth: Bools) -> tuple[Mean, Mean]:
     """Mean Dice over axial slices, in its two customary readings.
 
     Parameters
     ----------
-    guess, truth : ndarray, (z, y, x) bool
+    prediction, truth : ndarray, (z, y, x) bool
         The masks.
 
     Returns
@@ -101,16 +101,16 @@ def slice_dice(guess: Bools, truth: Bools) -> tuple[Mean, Mean]:
     Mean
         Over all slices; where both are empty a slice counts 1, where only the truth is empty it counts 0.
     """
-    values = slice_values(guess, truth)
-    return Mean.over(values), Mean.over(filled(guess, values))
+    values = slice_values(prediction, truth)
+    return Mean.over(values), Mean.over(filled(prediction, values))
 
 
-def slice_values(guess: Bools, truth: Bools) -> list[float]:
+def slice_values(prediction: Bools, truth: Bools) -> list[float]:
     """Dice of every axial slice.
 
     Parameters
     ----------
-    guess, truth : ndarray, (z, y, x) bool
+    prediction, truth : ndarray, (z, y, x) bool
         The masks.
 
     Returns
@@ -118,16 +118,16 @@ def slice_values(guess: Bools, truth: Bools) -> list[float]:
     list of float
         One per slice; NaN where the truth is empty.
     """
-    return [dice(g, t) if t.any() else math.nan for g, t in zip(guess, truth, strict=True)]
+    return [dice(g, t) if t.any() else math.nan for g, t in zip(prediction, truth, strict=True)]
 
 
-def filled(guess: Bools, values: Iterable[float]) -> list[float]:
+def filled(prediction: Bools, values: Iterable[float]) -> list[float]:
     """Give slices without truth a value: 1 when nothing was guessed there, else 0.
 
     Parameters
     ----------
-    guess : ndarray, (z, y, x) bool
-        The guess.
+    prediction : ndarray, (z, y, x) bool
+        The prediction.
     values : iterable of float
         As given by :func:`slice_values`.
 
@@ -136,4 +136,4 @@ def filled(guess: Bools, values: Iterable[float]) -> list[float]:
     list of float
         Without NaN.
     """
-    return [float(not g.any()) if math.isnan(value) else value for g, value in zip(guess, values, strict=True)]
+    return [float(not g.any()) if math.isnan(value) else value for g, value in zip(prediction, values, strict=True)]

@@ -1,4 +1,4 @@
-"""What is done to a score or a guess after the network: opening and closing slice by slice, or a filter in space.
+"""What is done to a score or a prediction after the network: opening and closing slice by slice, or a filter in space.
 
 Either removes small lesions with the noise, so a figure after it stands beside the share of lesions found, by size.
 """
@@ -22,22 +22,22 @@ SIDE_PX = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaning(Settings):
-    """How a score becomes a guess in space."""
+    """How a score becomes a prediction in space."""
 
-    threshold: float = setting(0.5, low=0.0, high=1.0, help="Smallest score called tumour, after the filter.")
+    threshold: float = setting(0.5, low=0.0, high=1.0, help="Smallest score that counts as tumour, after the filter.")
     median_px: int = setting(3, unit="px", low=1, high=15, help="Side of the median filter in each slice; 1 filters nothing.")
     min_voxels: int = setting(20, unit="voxels", low=0, high=100_000, help="Pieces of fewer voxels are dropped.")
     min_mm3: float = setting(0.0, unit="mm³", low=0.0, high=100_000.0, help="Pieces of a smaller volume are dropped.")
-    rim_px: int = setting(0, unit="px", low=0, high=10, help="Width of the liver's rim in which nothing is called tumour.")
+    rim_px: int = setting(0, unit="px", low=0, high=10, help="Width of the liver's rim in which nothing counts as tumour.")
 
 
-def open_then_close_slices(guess: Bools, side_px: int = SIDE_PX) -> Bools:
+def open_then_close_slices(prediction: Bools, side_px: int = SIDE_PX) -> Bools:
     """Remove from every slice what is narrower than a square, then fill gaps that are narrower.
 
     Parameters
     ----------
-    guess : ndarray, (z, y, x) bool
-        The guess.
+    prediction : ndarray, (z, y, x) bool
+        The prediction.
     side_px : int
         Odd side of the square in pixels: 5 for liver and MS lesions in the paper, 9 for brain tumours.
 
@@ -50,14 +50,14 @@ def open_then_close_slices(guess: Bools, side_px: int = SIDE_PX) -> Bools:
     ----------
     Dey, Hong, "ASC-Net: adversarial-based selective network for unsupervised anomaly segmentation", MICCAI 2021.
     """
-    if side_px <= 1 or not guess.any():
-        return guess
-    used = np.flatnonzero(guess.any(axis=(1, 2)))
+    if side_px <= 1 or not prediction.any():
+        return prediction
+    used = np.flatnonzero(prediction.any(axis=(1, 2)))
     room = 2 * (side_px // 2)  # so that closing meets no edge
-    planes = np.pad(guess[used], ((0, 0), (room, room), (room, room))).view(np.uint8)
+    planes = np.pad(prediction[used], ((0, 0), (room, room), (room, room))).view(np.uint8)
     for lowest in (True, False, False, True):
         planes = _extreme(planes, side_px, lowest=lowest)
-    made = np.zeros_like(guess)
+    made = np.zeros_like(prediction)
     made[used] = planes[:, room:-room, room:-room].view(np.bool_)
     return made
 
@@ -82,7 +82,7 @@ def clean_in_space(
     score : ndarray, (z, y, x) uint8, or float in 0 to 1
         Whole numbers 0 to 255 stand for 0 to 1.
     liver : ndarray, (z, y, x) bool
-        Where was searched; nothing is called outside.
+        Where was searched; nothing outside counts as tumour.
     spacing_mm : tuple of float
         Voxel size (z, y, x) in mm.
     settings : Cleaning, optional
@@ -107,8 +107,8 @@ def clean_in_space(
     if settings.rim_px:
         flat = generate_binary_structure(2, 1)[None]
         searched = binary_erosion(liver, flat, iterations=settings.rim_px)
-    guess = (score >= np.float32(settings.threshold * scale)) & (score > 0) & searched
-    pieces, count = label(guess, structure=np.ones((3, 3, 3), bool))
+    prediction = (score >= np.float32(settings.threshold * scale)) & (score > 0) & searched
+    pieces, count = label(prediction, structure=np.ones((3, 3, 3), bool))
     voxels = np.bincount(pieces.ravel(), minlength=count + 1)
     kept = (voxels >= settings.min_voxels) & (voxels * float(np.prod(spacing_mm)) >= settings.min_mm3 - 1e-9)
     kept[0] = False

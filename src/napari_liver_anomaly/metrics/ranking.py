@@ -154,7 +154,7 @@ class Ranking:
 
     @property
     def prevalence(self) -> float:
-        """Share of lesion voxels, the average precision of a blind guess; NaN without voxels."""
+        """Share of lesion voxels, the average precision of a blind prediction; NaN without voxels."""
         everything = int(self.lesion.sum() + self.other.sum())
         return float(self.lesion.sum()) / everything if everything else math.nan
 
@@ -171,9 +171,9 @@ class Ranking:
         Counts
             True positives, false positives, false negatives.
         """
-        called = self.levels.astype(float) >= level
-        hits = int(self.lesion[called].sum())
-        return Counts(hits, int(self.other[called].sum()), int(self.lesion.sum()) - hits)
+        predicted = self.levels.astype(float) >= level
+        hits = int(self.lesion[predicted].sum())
+        return Counts(hits, int(self.other[predicted].sum()), int(self.lesion.sum()) - hits)
 
     def best_dice(self) -> tuple[float, float]:
         """Best Dice any threshold reaches, chosen by the truth: written [DICE], an oracle and never a product figure.
@@ -193,8 +193,8 @@ class Ranking:
         truth = int(self.lesion.sum())
         if not truth:
             return math.nan, math.nan
-        hits, called = np.cumsum(self.lesion), np.cumsum(self.lesion + self.other)
-        values = 2 * hits / (called + truth)
+        hits, predicted = np.cumsum(self.lesion), np.cumsum(self.lesion + self.other)
+        values = 2 * hits / (predicted + truth)
         best = int(np.argmax(values))
         return float(values[best]), float(self.levels[best])
 
@@ -209,8 +209,8 @@ class Ranking:
         truth = int(self.lesion.sum())
         if not truth:
             return math.nan
-        hits, called = np.cumsum(self.lesion), np.cumsum(self.lesion + self.other)
-        return float((self.lesion * (hits / np.maximum(called, 1))).sum() / truth)
+        hits, predicted = np.cumsum(self.lesion), np.cumsum(self.lesion + self.other)
+        return float((self.lesion * (hits / np.maximum(predicted, 1))).sum() / truth)
 
     def auroc(self) -> float:
         """Chance that a lesion voxel scores higher than another one; ties count half.

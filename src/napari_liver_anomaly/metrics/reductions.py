@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Guess and truth of one case, ready for all three readings of Dice.
+    """Prediction and truth of one case, ready for all three readings of Dice.
 
     Attributes
     ----------
@@ -43,12 +43,12 @@ class Overlap:
     filled: tuple[float, ...]
 
     @classmethod
-    def of(cls, guess: Bools, truth: Bools, where: Bools | None = None) -> Overlap:
+    def of(cls, prediction: Bools, truth: Bools, where: Bools | None = None) -> Overlap:
         """Measure.
 
         Parameters
         ----------
-        guess, truth : ndarray, (z, y, x) bool
+        prediction, truth : ndarray, (z, y, x) bool
             The masks.
         where : ndarray, same shape, bool, optional
             Only these voxels count, and only the slices that have any; without it, all slices count.
@@ -60,9 +60,9 @@ class Overlap:
         """
         if where is not None:
             planes = np.flatnonzero(where.any(axis=(1, 2)))
-            guess, truth = (guess & where)[planes], (truth & where)[planes]
-        values = slice_values(guess, truth)
-        return cls(Counts.of(guess, truth), tuple(values), tuple(filled(guess, values)))
+            prediction, truth = (prediction & where)[planes], (truth & where)[planes]
+        values = slice_values(prediction, truth)
+        return cls(Counts.of(prediction, truth), tuple(values), tuple(filled(prediction, values)))
 
     @property
     def has_truth(self) -> bool:

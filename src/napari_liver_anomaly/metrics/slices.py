@@ -48,21 +48,21 @@ def measure_slices(
     spacing_mm : tuple of float
         Voxel size (z, y, x) in mm.
     threshold : float
-        Smallest score called lesion, above 0 to 1.
+        Smallest score that counts as lesion, above 0 to 1.
     window_px : int
         Side of the mean filter behind ``maximum_of_means``, see :func:`window_for`.
     side_px : int
-        Side of the square that opens and closes the guess.
+        Side of the square that opens and closes the prediction.
 
     Returns
     -------
     dict
         Plain data for JSON, None where a figure has no meaning; :func:`pool` takes a list of them.
         ``dice`` of the case and ``counts``; ``missed_outside``, voxels of the truth outside the organ; ``slice_dice`` of slices with truth;
-        ``empty_slices``, how many there are and how many the guess left empty; ``slice_scores`` of four kinds, with ``slice_truths``;
+        ``empty_slices``, how many there are and how many the prediction left empty; ``slice_scores`` of four kinds, with ``slice_truths``;
         ``case_scores``; ``ranking``, voxels in 4096 bins of the score as pairs of bins and counts; ``lesions`` found, of how many, by size,
         and ``false`` ones of 50 mm³ and more; ``curve``, the same at thresholds from 0.1 to 0.9, see :func:`froc`; ``post_processed``, dice,
-        counts and lesions of the guess opened and closed.
+        counts and lesions of the prediction opened and closed.
 
     Raises
     ------
@@ -73,17 +73,17 @@ def measure_slices(
     """
     lesion, other = count_bins(score, truth, liver_mask)  # refuses what is no number
     outside = int(np.count_nonzero(truth & ~liver_mask))
-    truth, guess = truth & liver_mask, (score >= threshold) & liver_mask
+    truth, prediction = truth & liver_mask, (score >= threshold) & liver_mask
     scores = slice_scores(score, liver_mask, window_px)
     planes = np.flatnonzero(liver_mask.any(axis=(1, 2)))
-    tidy = open_then_close_slices(guess, side_px) & liver_mask
-    guesses = chain((guess, tidy), ((score >= cut) & liver_mask for cut in THRESHOLDS))
-    found, after, *at_cuts = find_lesions_each(guesses, truth, spacing_mm)
+    tidy = open_then_close_slices(prediction, side_px) & liver_mask
+    predictions = chain((prediction, tidy), ((score >= cut) & liver_mask for cut in THRESHOLDS))
+    found, after, *at_cuts = find_lesions_each(predictions, truth, spacing_mm)
     made: dict[str, Any] = plain(
         {
             "voxels": int(np.count_nonzero(liver_mask)),
             "threshold": float(threshold),
-            **_overlap(Overlap.of(guess, truth, liver_mask)),
+            **_overlap(Overlap.of(prediction, truth, liver_mask)),
             "missed_outside": outside,
             "slice_truths": [int(plane.any()) for plane in truth[planes]],
             "slice_scores": {kind: values[planes].tolist() for kind, values in scores.items()},
@@ -117,4 +117,8 @@ def _point(threshold: float, found: LesionsFound) -> dict[str, Any]:
 
 
 def _lesions(found: LesionsFound) -> dict[str, Any]:
-    return {"found": {size: list(pair) for size, pair in found.by_size().items()}, "specks": found.specks, "false": found.false}
+    return {
+        "found": {size: list(pair) for size, pair in found.by_size().items()},
+        "specks": found.small_components,
+        "false": found.false,
+    }

@@ -30,21 +30,21 @@ class Surfaces:
     Attributes
     ----------
     there, back : ndarray, (n,) and (m,) float64
-        Distance of every surface voxel of the guess to the nearest of the truth, and the other way, in mm; infinite where the other is empty.
+        Distance of every surface voxel of the prediction to the nearest of the truth, and the other way, in mm; infinite where the other is empty.
     """
 
     there: Floats
     back: Floats
 
     @classmethod
-    def of(cls, guess: Bools, truth: Bools, spacing_mm: tuple[float, float, float]) -> Surfaces:
+    def of(cls, prediction: Bools, truth: Bools, spacing_mm: tuple[float, float, float]) -> Surfaces:
         """Measure."""
         from scipy.spatial import cKDTree
 
-        box = box_of(guess | truth)
+        box = box_of(prediction | truth)
         if box is None:
             return cls(np.zeros(0), np.zeros(0))
-        one, other = (np.argwhere(surface_of(mask[box])) * np.asarray(spacing_mm) for mask in (guess, truth))
+        one, other = (np.argwhere(surface_of(mask[box])) * np.asarray(spacing_mm) for mask in (prediction, truth))
 
         def apart(here: Floats, there: Floats) -> Floats:
             return np.asarray(cKDTree(there).query(here)[0], np.float64) if len(there) else np.full(len(here), math.inf)

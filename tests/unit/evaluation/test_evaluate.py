@@ -71,18 +71,18 @@ def test_it_is_plain_data(found):
 
 
 def test_the_three_readings_of_dice_are_what_they_say(samples, found):
-    guesses = [segment(s.volume, s.liver, Oracle(samples)).labels > 0 for s in samples]
+    predictions = [segment(s.volume, s.liver, Oracle(samples)).labels > 0 for s in samples]
     truths = [s.tumours.voxels for s in samples]
     said = found["summary"]["oracle"]["all"]["dice"]
-    assert said["pooled"] == pytest.approx(dice(np.concatenate(guesses), np.concatenate(truths)), abs=1e-6)
-    cases = [dice(g, t) for g, t in zip(guesses[:3], truths[:3], strict=True)]
+    assert said["pooled"] == pytest.approx(dice(np.concatenate(predictions), np.concatenate(truths)), abs=1e-6)
+    cases = [dice(g, t) for g, t in zip(predictions[:3], truths[:3], strict=True)]
     assert said["case_mean"] == {
         "mean": pytest.approx(np.mean(cases), abs=1e-6),
         "sd": pytest.approx(np.std(cases, ddof=1), abs=1e-6),
         "n": 3,
         "of": 4,
     }
-    slices = [dice(g[z], t[z]) for g, t in zip(guesses, truths, strict=True) for z in range(12) if t[z].any()]
+    slices = [dice(g[z], t[z]) for g, t in zip(predictions, truths, strict=True) for z in range(12) if t[z].any()]
     assert said["slice_mean"]["mean"] == pytest.approx(np.mean(slices), abs=1e-6)
     with_liver = sum(int(s.liver.voxels.any(axis=(1, 2)).sum()) for s in samples)
     assert (said["slice_mean"]["n"], said["slice_mean"]["of"]) == (len(slices), with_liver)
@@ -198,8 +198,8 @@ def test_the_rule_alone_is_measured_once(folder):
 
 def test_pooled_equals_case_when_there_is_one(samples):
     sample = samples[0]
-    guess = np.roll(sample.tumours.voxels, 1, axis=1) & sample.liver.voxels
-    figures = figures_of(guess, guess.astype(np.uint8) * 200, sample.tumours, sample.liver)
+    prediction = np.roll(sample.tumours.voxels, 1, axis=1) & sample.liver.voxels
+    figures = figures_of(prediction, prediction.astype(np.uint8) * 200, sample.tumours, sample.liver)
     summary, single = summarise([figures]), row(figures)
     assert summary["dice"]["pooled"] == summary["dice"]["case_mean"]["mean"] == single["dice"]
     assert single["best_dice"]["dice"] >= single["dice"]
@@ -208,9 +208,9 @@ def test_pooled_equals_case_when_there_is_one(samples):
 
 def test_a_false_alarm_in_a_healthy_scan_is_no_dice_of_nought(samples):
     healthy = samples[3]
-    guess = np.zeros(healthy.liver.voxels.shape, bool)
-    guess[tuple(np.argwhere(healthy.liver.voxels)[500])] = True
-    figures = figures_of(guess, guess.astype(np.uint8) * 200, healthy.tumours, healthy.liver)
+    prediction = np.zeros(healthy.liver.voxels.shape, bool)
+    prediction[tuple(np.argwhere(healthy.liver.voxels)[500])] = True
+    figures = figures_of(prediction, prediction.astype(np.uint8) * 200, healthy.tumours, healthy.liver)
     assert math.isnan(figures.dice) and row(figures)["dice"] is None
     assert figures.false_ml == pytest.approx(healthy.volume.geometry.voxel_ml)
     assert figures.counts.dice == 0, "but it weighs on the pooled figure"

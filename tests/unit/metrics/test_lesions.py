@@ -20,7 +20,7 @@ def blob(mask, centre, radius_mm, spacing):
 def test_lesions_are_counted_in_mm(spacing):
     shape = tuple(round(90 / s) for s in spacing)
     geometry = Geometry(shape[::-1], np.diag([-spacing[2], -spacing[1], spacing[0], 1]))
-    truth, guess = np.zeros(shape, bool), np.zeros(shape, bool)
+    truth, prediction = np.zeros(shape, bool), np.zeros(shape, bool)
 
     def at(z, y, x):
         return tuple(round(mm / s) for mm, s in zip((z, y, x), spacing, strict=True))
@@ -29,20 +29,20 @@ def test_lesions_are_counted_in_mm(spacing):
     blob(truth, at(20, 20, 60), 7.5, spacing)  # 15 mm, found
     blob(truth, at(60, 60, 30), 14, spacing)  # 28 mm, found
     truth[at(80, 5, 80)] = True  # a speck
-    blob(guess, at(22, 20, 62), 5, spacing)
-    guess[at(60, 60, 30)] = True  # one voxel is enough
-    blob(guess, at(70, 20, 70), 5, spacing)  # false
-    guess[at(5, 85, 5)] = True  # too small to be a lesion
-    found = find_lesions(guess, truth, geometry)
+    blob(prediction, at(22, 20, 62), 5, spacing)
+    prediction[at(60, 60, 30)] = True  # one voxel is enough
+    blob(prediction, at(70, 20, 70), 5, spacing)  # false
+    prediction[at(5, 85, 5)] = True  # too small to be a lesion
+    found = find_lesions(prediction, truth, geometry)
     assert found.by_size() == {"under_10_mm": (0, 1), "10_to_20_mm": (1, 1), "over_20_mm": (1, 1)}
-    assert found.specks == 1 and found.false == 1
+    assert found.small_components == 1 and found.false == 1
     assert sorted(found.sizes_mm) == pytest.approx([8, 15, 28], rel=0.08)
 
 
 def test_no_lesion_at_all():
     nothing = np.zeros((3, 4, 5), bool)
     found = find_lesions(nothing, nothing, Geometry((5, 4, 3), np.eye(4)))
-    assert found.sizes_mm == () and found.false == found.specks == 0
+    assert found.sizes_mm == () and found.false == found.small_components == 0
     assert set(found.by_size().values()) == {(0, 0)}
 
 

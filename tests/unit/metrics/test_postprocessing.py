@@ -1,4 +1,4 @@
-"""What is done to a guess after the network does that and no more."""
+"""What is done to a prediction after the network does that and no more."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ SPACING = (2.5, 1.0, 1.0)
 @pytest.mark.parametrize("side", [5, 9])
 def test_slices_are_opened_then_closed_by_a_square(side):
     field = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((4, 60, 50)), (0, 3, 3))
-    guess = field > 0.05
-    guess[2] = False
-    made = open_then_close_slices(guess, side)
-    for before, after in zip(guess, made, strict=True):
+    prediction = field > 0.05
+    prediction[2] = False
+    made = open_then_close_slices(prediction, side)
+    for before, after in zip(prediction, made, strict=True):
         square, room = np.ones((side, side)), 2 * side
         opened = ndimage.binary_opening(np.pad(before, room), square)
         assert np.array_equal(after, ndimage.binary_closing(opened, square)[room:-room, room:-room])
-    assert made.any() and (made != guess).any() and not made[2].any()
-    assert np.array_equal(open_then_close_slices(guess, 1), guess)
+    assert made.any() and (made != prediction).any() and not made[2].any()
+    assert np.array_equal(open_then_close_slices(prediction, 1), prediction)
 
 
 def test_small_things_go_gaps_close_and_the_edge_is_no_gap():
-    guess = np.zeros((2, 40, 40), bool)
-    guess[0, 10:30, 10:19] = guess[0, 10:30, 21:30] = True  # a gap of two pixels
-    guess[0, 2:6, 2:9] = True  # four pixels wide: an opening by five deletes it
-    guess[1, :6, 10:20] = True  # at the edge
-    made = open_then_close_slices(guess, 5)
+    prediction = np.zeros((2, 40, 40), bool)
+    prediction[0, 10:30, 10:19] = prediction[0, 10:30, 21:30] = True  # a gap of two pixels
+    prediction[0, 2:6, 2:9] = True  # four pixels wide: an opening by five deletes it
+    prediction[1, :6, 10:20] = True  # at the edge
+    made = open_then_close_slices(prediction, 5)
     assert made[0, 10:30, 10:30].all() and made[0].sum() == 400
-    assert np.array_equal(made[1], guess[1])
-    assert find_lesions(made, guess, SPACING).by_size()["under_10_mm"] == (3, 4), "why sensitivity by size stands beside it"
+    assert np.array_equal(made[1], prediction[1])
+    assert find_lesions(made, prediction, SPACING).by_size()["under_10_mm"] == (3, 4), "why sensitivity by size stands beside it"
 
 
 def test_a_score_is_cleaned_in_space():

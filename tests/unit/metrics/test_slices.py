@@ -40,20 +40,20 @@ def kept(cases):
 def test_a_case_is_plain_data(cases, kept):
     (score, truth, liver_mask), found = cases[0], kept[0]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    guess, inside = (score >= 0.5) & liver_mask, truth & liver_mask
-    assert found["dice"] == dice(guess, inside) and found["counts"]["fn"] == (inside & ~guess).sum()
-    assert found["counts"]["tp"] == (guess & inside).sum() and found["counts"]["fp"] == (guess & ~inside).sum()
+    prediction, inside = (score >= 0.5) & liver_mask, truth & liver_mask
+    assert found["dice"] == dice(prediction, inside) and found["counts"]["fn"] == (inside & ~prediction).sum()
+    assert found["counts"]["tp"] == (prediction & inside).sum() and found["counts"]["fp"] == (prediction & ~inside).sum()
     assert found["missed_outside"] == (truth & ~liver_mask).sum() > 0
-    assert found["slice_dice"] == [dice(g, t) for g, t in zip(guess, inside, strict=True) if t.any()]
+    assert found["slice_dice"] == [dice(g, t) for g, t in zip(prediction, inside, strict=True) if t.any()]
     assert len(found["slice_truths"]) == 10 == len(found["slice_scores"]["maximum"])
     assert found["slice_truths"] == [int(t.any()) for t in inside[1:-1]]
     assert found["slice_scores"]["maximum"] == pytest.approx(
         [s[o].max() for s, o in zip(score[1:-1], liver_mask[1:-1], strict=True)]
     )
-    lesions = find_lesions(guess, inside, SPACING)
+    lesions = find_lesions(prediction, inside, SPACING)
     assert {size: tuple(pair) for size, pair in found["lesions"]["found"].items()} == lesions.by_size()
     assert found["lesions"]["false"] == lesions.false > 0 and found["curve"][4]["false_lesions"] == lesions.false
-    tidy = open_then_close_slices(guess, 5) & liver_mask
+    tidy = open_then_close_slices(prediction, 5) & liver_mask
     assert found["post_processed"]["dice"] == dice(tidy, inside) != found["dice"]
     assert found["voxels"] == liver_mask.sum() == sum(sum(found["ranking"][side][1]) for side in ("lesion", "other"))
 
@@ -90,8 +90,8 @@ def test_cases_pool_to_the_figures_of_all_voxels(cases, kept):
 def test_slices_pool_too(cases, kept):
     found = pool(kept)
     pairs = [((s >= 0.5) & o, t & o) for one in cases for s, t, o in zip(*one, strict=True) if o.any()]
-    with_truth = [dice(guess, truth) for guess, truth in pairs if truth.any()]
-    every = [dice(guess, truth) if truth.any() else float(not guess.any()) for guess, truth in pairs]
+    with_truth = [dice(prediction, truth) for prediction, truth in pairs if truth.any()]
+    every = [dice(prediction, truth) if truth.any() else float(not prediction.any()) for prediction, truth in pairs]
     assert found["dice"]["slice_mean"]["mean"] == pytest.approx(np.mean(with_truth), abs=1e-6)
     assert (found["dice"]["slice_mean"]["n"], found["dice"]["slice_mean"]["of"]) == (len(with_truth), 40)
     assert found["dice"]["slice_mean_with_empty"]["mean"] == pytest.approx(np.mean(every), abs=1e-6)
