@@ -20,8 +20,9 @@ from napari_liver_anomaly.errors import version
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import dice, measure_slices, plain
 from napari_liver_anomaly.metrics.scores import window_for
-from napari_liver_anomaly.models.base import FRAME, SIDE_PX
-from napari_liver_anomaly.models.registry import build, class_of, entry_of, plan_of
+from napari_liver_anomaly.models.card import card_of
+from napari_liver_anomaly.models.config import FRAME, SIDE_PX
+from napari_liver_anomaly.models.registry import build, class_of, config_of, method_of
 from napari_liver_anomaly.storage import replacing
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.validation import validate_on_synthesis
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from liver_anomaly_study.cases import Case
     from liver_anomaly_study.runs import Run, RunFolder
     from napari_liver_anomaly.models.base import Model
+    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.preprocessing import PreprocessSettings
 
 
@@ -66,7 +68,7 @@ def _prepare_cases(runs: Sequence[Run], folder: RunFolder) -> None:
 
 
 def _prepared_for(run: Run) -> PreprocessSettings:
-    settings: PreprocessSettings = plan_of(run.key, run.budget).prepare if entry_of(run.key).learns else FRAME
+    settings: PreprocessSettings = config_of(run.key, run.budget).preprocess if method_of(run.key).trains else FRAME
     return settings
 
 
@@ -80,9 +82,9 @@ def run_one(run: Run, folder: RunFolder) -> dict[str, Any]:
         **asdict(run), "of_folds": len(folder.folds) if run.dataset == "patients" else 1,
         "trained_on": [case.name for case in train],
     }  # fmt: skip
-    if entry_of(run.key).learns:
+    if method_of(run.key).trains:
         model: Any = _trained(run, folder, train)
-        training, threshold = model.card["training"], threshold_of(model.card["synthetic"])
+        training, threshold = model.card.training, threshold_of(model.card.validation)
         made |= {"parameters": model.parameters, "steps": run.budget, "training": training}
         made["train_s"] = sum(part["seconds"] for part in training.values() if isinstance(part, dict))
     else:
@@ -116,34 +118,30 @@ def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, 
 
 def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
     """Load the run's model, where it was trained with this plan on these cases, or train it and write it."""
-    from napari_liver_anomaly.checkpoint import read_card
     from napari_liver_anomaly.device import choose
-    from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 
     path, names = folder.model(run), [one.name for one in cases]
-    plan = plan_of(run.key, run.budget)
-    model = build(plan, seed=run.seed)
+    config = config_of(run.key, run.budget)
+    model = build(config, seed=run.seed)
     if path.exists():
-        card = read_card(path)
-        if card.get("settings") == json.loads(json.dumps(plan.to_dict())) and trained_on(card) == names:
-            return class_of(model.key).load(path)
+        there = class_of(model.key).load(path)
+        if there.config == config and trained_on(there.card) == names:
+            return there
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_name(f"{path.stem}.unfinished")
     slices = healthy_slices(cases)
     training = train(model, slices, device=choose(folder.device), state=state)
-    card = {
-        "title": entry_of(run.key).title, "system": run.key, "use": f"For research. {NOT_A_MEDICAL_DEVICE}", "training": training,
-        "synthetic": validate_on_synthesis(model, slices, plan.schedule, seed=run.seed),
-        "parameters": model.parameters, "data": {"learned_from": names, "dataset": run.dataset},
-    }  # fmt: skip
-    model.save(path, card)
-    model.card = card
+    model.card = card_of(
+        model, {"learned_from": names, "dataset": run.dataset}, training=training, title=method_of(run.key).title,
+        validation=validate_on_synthesis(model, slices, config.schedule, seed=run.seed),
+    )  # fmt: skip
+    model.save(path, model.card)
     for unfinished in path.parent.glob(f"{state.name}.stage*.safetensors"):
         os.unlink(unfinished)
     return model
 
 
-def trained_on(card: dict[str, Any]) -> list[str]:
+def trained_on(card: ModelCard) -> list[str]:
     """Names of the cases that a model of a run folder was trained on."""
-    names: list[str] = card.get("data", {}).get("learned_from", [])
+    names: list[str] = card.data.get("learned_from", [])
     return names

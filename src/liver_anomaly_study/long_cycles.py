@@ -14,7 +14,7 @@ import numpy as np
 
 from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.figures.cuts import LEVELS, counted, cuts_of, dice_by_cut, peaks
-from napari_liver_anomaly.models.registry import build, plan_of
+from napari_liver_anomaly.models.registry import build, config_of
 from napari_liver_anomaly.training.loop import train_stage
 from napari_liver_anomaly.training.training_set import slice_set
 
@@ -27,8 +27,8 @@ CYCLES = 8
 
 def cycles_plan(budget: int) -> Any:
     """Plan ASC-Net with more cycles of the second stage."""
-    normal = plan_of("asc-net", budget).options
-    longer = plan_of("asc-net", budget * CYCLES // (normal.cycles_one + normal.cycles_two))
+    normal = config_of("asc-net", budget).options
+    longer = config_of("asc-net", budget * CYCLES // (normal.cycles_one + normal.cycles_two))
     return replace(longer, options=replace(normal, cycles_two=CYCLES - normal.cycles_one))
 
 
@@ -36,7 +36,7 @@ def about_cycles(folds: list[Subject]) -> dict[str, Any]:
     """Say what decides the run."""
     for one in folds:
         one.model("two-stage")  # refuses before anything is trained
-    normal = plan_of("asc-net", folds[0].budget).options
+    normal = config_of("asc-net", folds[0].budget).options
     return {"normal": normal.cycles_one + normal.cycles_two, "options": cycles_plan(folds[0].budget).options.to_dict()}
 
 
@@ -46,9 +46,9 @@ def train_cycles(subject: Subject, seed: int, job: Job) -> list[dict[str, Any]]:
     unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
     model = build(cycles_plan(subject.budget), seed=seed)
     found: list[dict[str, Any]] = []
-    drawn = slice_set(data, model.plan.recipe, model.plan.schedule)
+    drawn = slice_set(data, model.config.recipe, model.config.schedule)
     for stage in model.stages(drawn):
-        train_stage(stage, drawn, model.plan.schedule.learning_rate, seed=seed, device=model.device, job=job)
+        train_stage(stage, drawn, model.config.schedule.learning_rate, seed=seed, device=model.device, job=job)
         if stage.network is model.parts["cutter"]:
             made = [cuts_of(model, one)["reconstruction"] for one in unseen]
             found.append({"cycle": len(found) + 1, **counted(made, unseen)})

@@ -40,7 +40,7 @@ def about_segmenter(folds: list[Subject]) -> dict[str, Any]:
     """Say what decides the run."""
     models = [one.model("two-stage") for one in folds]
     normal = [
-        model.plan.schedule.segmenter_length(len(healthy_slices(one.training_cases(model))))
+        model.config.schedule.segmenter_length(len(healthy_slices(one.training_cases(model))))
         for model, one in zip(models, folds, strict=True)
     ]
     return {"normal": normal, "times": TIMES, "restorers": [f"{model.name} {model.hash[:16]}" for model in models]}
@@ -50,24 +50,24 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
     """Train a new segmenter beside the two-stage model's restorer, with a constant learning rate, and measure it on the way."""
     known = subject.model("two-stage")
     unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
-    model = build(known.plan, seed=seed)
+    model = build(known.config, seed=seed)
     model.parts["restorer"].load_state_dict(known.parts["restorer"].state_dict())
-    when = points_of(known.plan.schedule.segmenter_length(len(data)))
+    when = points_of(known.config.schedule.segmenter_length(len(data)))
     found: list[dict[str, Any]] = []
 
     def measure(step: int) -> None:
         if step in when:
             network = model.parts["segmenter"].eval()
-            cut = threshold_of(validate_on_synthesis(model, data, model.plan.schedule, seed=seed))
+            cut = threshold_of(validate_on_synthesis(model, data, model.config.schedule, seed=seed))
             cases = [_measured(model, one, cut) for one in unseen]
-            found.append({"steps": step, "epochs": step * model.plan.schedule.batch / len(data), "cases": cases})
+            found.append({"steps": step, "epochs": step * model.config.schedule.batch / len(data), "cases": cases})
             network.train()
 
-    drawn = slice_set(data, model.plan.recipe, model.plan.schedule)
+    drawn = slice_set(data, model.config.recipe, model.config.schedule)
     for stage in model.stages(drawn):
         if stage.network is model.parts["segmenter"]:  # the restorer is trained already
             long = replace(stage, steps=when[-1], cosine_decay=False, on_step=measure)
-            train_stage(long, drawn, model.plan.schedule.learning_rate, seed=seed, device=model.device, job=job)
+            train_stage(long, drawn, model.config.schedule.learning_rate, seed=seed, device=model.device, job=job)
     return found
 
 

@@ -21,7 +21,7 @@ from liver_anomaly_study.cells import (
 from liver_anomaly_study.pairs import by_patient, paired, tested
 from liver_anomaly_study.record import DATASETS
 from napari_liver_anomaly.evaluation.tables import NONE, SIZE_WORDS, markdown_table
-from napari_liver_anomaly.models.registry import SYSTEMS
+from napari_liver_anomaly.models.registry import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -119,7 +119,7 @@ def _against_rule(record: Record, dataset: str) -> str:
     if RULE not in record:
         return NOTHING
     rows = []
-    for entry in SYSTEMS:
+    for entry in METHODS:
         if entry.key in record and entry.key != RULE:
             row = [entry.key]
             for figure in ("dice", "average_precision"):
@@ -143,7 +143,7 @@ def _every_system(record: Record, dataset: str) -> str:
         Column("change of healthy liver, HU", change_hu), Column("AUROC of an inserted lesion", inserted),
         *BESIDE, Column("steps", lambda seeds: str(seeds[0]["steps"])),
     )  # fmt: skip
-    rows = [[entry.key, *(column.cell(record[entry.key]) for column in columns)] for entry in SYSTEMS if entry.key in record]
+    rows = [[entry.key, *(column.cell(record[entry.key]) for column in columns)] for entry in METHODS if entry.key in record]
     return markdown_table(("method", *(column.head for column in columns)), rows) if rows else NOTHING
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from liver_anomaly_study.cases import patients, phantoms
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import DATASETS
-from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS, entry_of
+from napari_liver_anomaly.models.registry import BUDGET, METHODS, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def plan_runs(
     budget: int = BUDGET,
 ) -> list[Run]:
     """List what there is to do: first every method once, then more seeds; rules, which are not trained, have one."""
-    entries = [entry_of(key) for key in only] if only else list(SYSTEMS)
+    entries = [method_of(key) for key in only] if only else list(METHODS)
     runs = []
     for seed in range(first, first + seeds):
         for dataset in datasets:
@@ -78,8 +78,8 @@ def plan_runs(
                 continue
             folds = range(1, len(folder.folds) + 1) if dataset == "patients" else (1,)
             for entry in entries:
-                if entry.learns or seed == 0:
-                    runs += [Run(dataset, entry.key, fold, seed, budget if entry.learns else 0) for fold in folds]
+                if entry.trains or seed == 0:
+                    runs += [Run(dataset, entry.key, fold, seed, budget if entry.trains else 0) for fold in folds]
     return runs
 
 

@@ -27,7 +27,7 @@ def score_case(model: Any, case: Case) -> Scores:
     if not hasattr(model, "predict"):
         return model(case), None
     scores, images = [], []
-    reach = model.prepare.neighbours
+    reach = model.preprocess.neighbours
     for first in range(0, len(case.images), BATCH):
         batch = np.arange(first, min(first + BATCH, len(case.images)))
         seen = np.clip(batch[:, None] + np.arange(-reach, reach + 1), 0, len(case.images) - 1)

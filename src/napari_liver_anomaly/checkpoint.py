@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
 from napari_liver_anomaly.messages import make_refusal
@@ -18,7 +20,7 @@ from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.storage import hash_of, memory_budget, opened, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -66,61 +68,43 @@ def save(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> 
     return hash_of(path)
 
 
-def read_card(path: str | Path) -> dict[str, Any]:
-    """Read the card of a weights file without its tensors.
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a weights file holds.
 
-    Parameters
+    Attributes
     ----------
-    path : path-like
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    dict
-        The card.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged, edited, or has no card of ours.
-    """
-    return read_sealed(path)[0]
-
-
-def read_sealed(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the card of a weights file and its seal, which holds a checksum over card and tensors.
-
-    Parameters
-    ----------
-    path : path-like
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    tuple of dict
-        Card and seal; the seal is empty in files from before there were seals.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged, edited, or has no card of ours.
-    """
-    card = _card(Path(path))
-    return card, card.pop(SEAL, {})
-
-
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a weights file.
-
-    Parameters
-    ----------
-    path : path-like
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    dict
+    path : Path
+        The file.
+    card : dict
+        Its card, without the seal.
+    checksum : str
+        Of card and tensors, from the seal; empty in files from before there were seals.
+    tensors : dict
         Name to tensor, on the CPU.
+    hash : str
+        SHA-256 of the file.
+    """
+
+    path: Path
+    card: dict[str, Any]
+    checksum: str
+    tensors: dict[str, Tensor]
+    hash: str
+
+
+def open_weights(path: str | Path) -> Weights:
+    """Read a weights file: once its bytes, its header, its hash, and its seal.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.safetensors`` file.
+
+    Returns
+    -------
+    Weights
+        Card and tensors.
 
     Raises
     ------
@@ -129,19 +113,77 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     OutOfMemory
         When it is larger than the memory there is for it.
     """
+    path = Path(path)
+    with _opened(path) as stream:
+        header, size = _header(path, stream)
+        card = _card(path, header)
+        if 2 * size > memory_budget():
+            raise make_refusal("model-too-large", file=path.name)
+        try:
+            stream.seek(0)
+            block = stream.read()
+        except OSError:
+            raise _damaged(path) from None
+    if block[8 : 8 + len(header)] != header:  # it was written over meanwhile
+        raise _damaged(path)
+    tensors = _tensors(path, block)
+    seal = card.pop(SEAL, None)
+    checksum = "" if seal is None else str(seal.pop("checksum", ""))
+    if seal is not None and checksum != _checksum(card | {SEAL: seal}, tensors):
+        raise _damaged(path)
+    return Weights(path, card, checksum, tensors, hashlib.sha256(block).hexdigest())
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """Read the card of a weights file, without its seal and its tensors."""
+    return read_sealed(path)[0]
+
+
+def read_sealed(path: str | Path) -> tuple[dict[str, Any], str]:
+    """Read the card of a weights file, and its checksum, without its tensors.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.safetensors`` file.
+
+    Returns
+    -------
+    dict
+        The card, without the seal.
+    str
+        The checksum over card and tensors that the seal holds; empty in files from before there were seals.
+
+    Raises
+    ------
+    UnfitModel
+        When the file is missing, unsafe, damaged, edited, or has no card of ours.
+    """
+    path = Path(path)
+    with _opened(path) as stream:
+        card = _card(path, _header(path, stream)[0])
+    return card, str(card.pop(SEAL, {}).get("checksum", ""))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a weights file; one that is not there is no such model."""
+    try:
+        with opened(path) as stream:
+            yield stream
+    except UnreadableFile:
+        raise make_refusal("model-missing", file=path.name) from None
+
+
+def _tensors(path: Path, block: bytes) -> dict[str, Tensor]:
+    """Read tensors of kinds that are ours, with finite numbers."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = Path(path)
-    card = _card(path)
     try:
-        size = os.path.getsize(path)
-        if 2 * size > memory_budget():
-            raise make_refusal("model-too-large", file=path.name)
-        tensors: dict[str, Tensor] = load(path.read_bytes())
+        tensors: dict[str, Tensor] = load(block)
     except (
         SafetensorError,
-        OSError,
         KeyError,
         ValueError,
         TypeError,
@@ -153,27 +195,21 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     known = all(str(tensor.dtype).removeprefix("torch.") in KINDS for tensor in tensors.values())
     if not known or not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise _damaged(path)
-    if SEAL in card and card[SEAL].pop("checksum", "") != _checksum(card, tensors):
-        raise _damaged(path)
     return tensors
 
 
-def _header(path: Path) -> bytes:
-    """JSON at the start of a weights file. What could carry a program is refused, by name and by first bytes; so is what is too large."""
-    try:
-        with opened(path) as stream:
-            start = stream.read(9)
-            size = stream.seek(0, os.SEEK_END)
-            length = int.from_bytes(start[:8], "little")
-            plain = start[8:] == b"{"  # a length may begin with the same bytes as a pickle
-            if path.suffix.lower() in PROGRAM_ENDINGS or (not plain and _may_be_program(start)):
-                raise make_refusal("model-program", file=path.name)
-            if not plain or size > LARGEST_BYTES or not 2 <= length <= min(size - 8, LARGEST_HEADER):
-                raise _damaged(path)
-            stream.seek(8)
-            return stream.read(length)
-    except UnreadableFile:
-        raise make_refusal("model-missing", file=path.name) from None
+def _header(path: Path, stream: BinaryIO) -> tuple[bytes, int]:
+    """Read the JSON at the start of a weights file, and the size of all. What could carry a program is refused; so is what is too large."""
+    start = stream.read(9)
+    size = stream.seek(0, os.SEEK_END)
+    length = int.from_bytes(start[:8], "little")
+    plain = start[8:] == b"{"  # a length may begin with the same bytes as a pickle
+    if path.suffix.lower() in PROGRAM_ENDINGS or (not plain and _may_be_program(start)):
+        raise make_refusal("model-program", file=path.name)
+    if not plain or size > LARGEST_BYTES or not 2 <= length <= min(size - 8, LARGEST_HEADER):
+        raise _damaged(path)
+    stream.seek(8)
+    return stream.read(length), size
 
 
 def _may_be_program(start: bytes) -> bool:
@@ -181,10 +217,10 @@ def _may_be_program(start: bytes) -> bool:
     return start.startswith(PROGRAM_STARTS) or (start[:1] in (b"c", b"(", b"]", b"}", b"I", b"S", b"V") and b"\0" not in start)
 
 
-def _card(path: Path) -> dict[str, Any]:
+def _card(path: Path, header: bytes) -> dict[str, Any]:
     """Read the card with its seal, as it was written."""
     try:
-        card = json.loads(json.loads(_header(path))["__metadata__"]["card"])
+        card = json.loads(json.loads(header)["__metadata__"]["card"])
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         raise _damaged(path) from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:

@@ -49,7 +49,7 @@ class SliceModel(Movable, Protocol):
     hash: str
 
     @property
-    def prepare(self) -> PreprocessSettings:
+    def preprocess(self) -> PreprocessSettings:
         """How a scan becomes slices."""
 
     def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
@@ -215,7 +215,7 @@ def _scored(
     scales = getattr(model, "scales", (model,))
     for scale in scales:
         job.at("Preparing the liver", 0, 1)
-        slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, scale.prepare)
+        slices = prepare(volume.voxels, liver.voxels, volume.geometry.spacing_mm, scale.preprocess)
         watch.lap("prepare")
         ladder = Ladder(choose(device), batch, needed)
         try:
@@ -307,7 +307,7 @@ def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: in
         return voxels * RULE_BYTES
     if len(scales := getattr(model, "scales", ())) > 1:
         return max(needed_bytes(volume, liver, scale, batch) for scale in scales) + 4 * voxels  # the sum of their scores
-    frame = frame_of(liver.voxels, volume.geometry.spacing_mm, model.prepare)
+    frame = frame_of(liver.voxels, volume.geometry.spacing_mm, model.preprocess)
     box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
     pixels = frame.padded[0] * frame.padded[1]
     at_once = min(batch, frame.depth) * pixels * getattr(model, "pixel_bytes", PIXEL_BYTES)

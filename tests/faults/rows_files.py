@@ -825,4 +825,4 @@ def model_file(path: Path, about: str) -> None:
 
     checkpoint.save(path, {"a": torch.arange(6.0)}, {"about": "é"})
     assert checkpoint.read_card(path)["about"] == "é", about
-    assert torch.equal(checkpoint.read_tensors(path)["a"], torch.arange(6.0)), about
+    assert torch.equal(checkpoint.open_weights(path).tensors["a"], torch.arange(6.0)), about

@@ -398,7 +398,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     """The long work of the library on a phantom, each ready to be started."""
     from napari_liver_anomaly.inference import segment
     from napari_liver_anomaly.liver import find_liver
-    from napari_liver_anomaly.models.two_stage import PRESETS, TwoStage
+    from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage
     from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.synthesis import Blobs
@@ -412,11 +412,14 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     grid = Geometry((64, 64, 6), made.volume.geometry.source_affine)
     volume = Volume(np.ascontiguousarray(made.volume.voxels[part]), grid)
     liver = Mask(np.ascontiguousarray(made.liver.voxels[part]), grid, volume.identity)
-    small = PRESETS["compact"]
+    small = CONFIGS["compact"]
     preset = dataclasses.replace(
         small,
-        restorer=dataclasses.replace(small.restorer, width=4),
-        segmenter=dataclasses.replace(small.segmenter, width=4),
+        options=dataclasses.replace(
+            small.options,
+            restorer=dataclasses.replace(small.options.restorer, width=4),
+            segmenter=dataclasses.replace(small.options.segmenter, width=4),
+        ),
         schedule=dataclasses.replace(
             small.schedule, restorer_steps=2, segmenter_steps=2, segmenter_epochs=0, batch=2, crop_px=64
         ),

@@ -19,6 +19,7 @@ from napari_liver_anomaly.io import write_sample
 from napari_liver_anomaly.lesions import diameters
 from napari_liver_anomaly.metrics import Mean, dice
 from napari_liver_anomaly.metrics.surface_distance import Surfaces, surface_of
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Knowing:
 
     def __init__(self, samples: Sequence[Sample], card: dict[str, Any] | None = None, **faults: str) -> None:
         self.truths = {s.volume.identity: s.tumours.voxels for s in samples}
-        self.card = {"synthetic": {"held_out_family": {"threshold": 0.5}}} if card is None else card
+        self.card = ModelCard.from_dict({"synthetic": {"held_out_family": {"threshold": 0.5}}} if card is None else card)
         self.faults = {samples[ord(name) - ord("a")].volume.identity: fault for name, fault in faults.items()}
 
     def score_volume(self, volume: Any, liver: Any) -> NDArray[np.uint8]:
@@ -238,7 +239,7 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
     """A copy of a scan under another name in the training set, and a model that has seen its own fold."""
     from napari_liver_anomaly.evaluation import cross_validation
     from napari_liver_anomaly.evaluation.cross_validation import cross_validate
-    from napari_liver_anomaly.models.two_stage import PRESETS
+    from napari_liver_anomaly.models.two_stage import CONFIGS
     from napari_liver_anomaly.training.training_file import pack_training_set
 
     scans = pack_training_set(folder, keep_names=True)
@@ -251,16 +252,16 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
 
     kit.patch.setattr(cross_validation, "fit_and_save", fit)
     with pytest.raises(Refusal, match="Enough"):
-        cross_validate([*scans, copy], folder, [["a"], ["b"]], PRESETS["compact"], models=kit.folder / "models")
+        cross_validate([*scans, copy], folder, [["a"], ["b"]], CONFIGS["compact"], models=kit.folder / "models")
     assert learned == [["b"]], "neither the scan of the fold nor a copy of it is learned from"
     with pytest.raises(Refusal, match="named twice"):
-        cross_validate(scans, folder, [["a", "b"], ["a"]], PRESETS["compact"], models=kit.folder / "models")
+        cross_validate(scans, folder, [["a", "b"], ["a"]], CONFIGS["compact"], models=kit.folder / "models")
     leaky = SimpleNamespace(
         name="m", key="two-stage", hash="0", seed=0, has_restorer=True,
-        card={"training": {}, "data": {"scans": [{"scan": scans[0].scan, "name": ""}]}},
+        card=ModelCard(data={"scans": [{"scan": scans[0].scan, "name": ""}]}),
         score_volume=lambda volume, liver: np.zeros(volume.voxels.shape, np.uint8),
     )  # fmt: skip
     kit.patch.setattr(cross_validation, "fit_and_save", lambda *_, **__: None)
     kit.patch.setattr(cross_validation.TwoStage, "load", lambda path: leaky)
     with pytest.raises(Refusal, match="was in the training set of its own fold"):
-        cross_validate(scans, folder, [["a"]], PRESETS["compact"], models=kit.folder / "models")
+        cross_validate(scans, folder, [["a"]], CONFIGS["compact"], models=kit.folder / "models")

@@ -789,7 +789,7 @@ def a_training_that_was_stopped_ends_as_if_it_had_not_been(kit: Kit) -> None:
 
     sample, preset = make_phantom(PhantomSettings(seed=2, size_px=64, slices=12, tumours=False)), tiny_preset()
     spacing = sample.volume.geometry.spacing_mm
-    data = slices_of([pack_case(sample.volume.voxels, sample.liver.voxels, None, spacing, scan="1")], preset.prepare)
+    data = slices_of([pack_case(sample.volume.voxels, sample.liver.voxels, None, spacing, scan="1")], preset.preprocess)
 
     def trained(state: Path | None = None, job: Job | None = None, seed: int = 5) -> dict[str, torch.Tensor]:
         model = TwoStage(preset, seed=seed)

@@ -19,10 +19,12 @@ from napari_liver_anomaly.cli import REFUSED, main
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.models import load
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import ModelConfig
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
+from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage, TwoStageOptions
 from napari_liver_anomaly.training.fit import _restorer_of
 from napari_liver_anomaly.training.loop import _OptimisedNetwork, _Unfinished
 from napari_liver_anomaly.training.training_file import read_training_set
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from faults.table import Kit
 
 SMALL = replace(
-    PRESETS["compact"], restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8, residual_gain=5)
+    CONFIGS["compact"],
+    options=TwoStageOptions(restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8, residual_gain=5)),
 )  # fmt: skip
 
 
@@ -85,8 +88,8 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
     """Weights trained with other spacing, window or network: every field of the card edited in turn, tensors dropped or renamed."""
     path, both = kit.folder / "model.safetensors", kit.folder / "both.safetensors"
     model = TwoStage(SMALL, seed=1)
-    model.save(path, {"data": {"scans": []}})
-    Ensemble([model, TwoStage(SMALL, seed=2)]).save(both, {})
+    model.save(path, ModelCard(data={"scans": []}))
+    Ensemble([model, TwoStage(SMALL, seed=2)]).save(both)
     load(path)
     load(both)
     for source, keys in ((path, ("settings", "seed", "key")), (both, ("members", "mirror", "shown", "key"))):
@@ -115,15 +118,15 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
         card = {"format": 1, "key": "two-stage", "settings": SMALL.to_dict(), "seed": 1}
         save_file(weights, old, metadata={"card": json.dumps(card)})
         load(old)
-        card["settings"][trail[0]][trail[1]] = value
+        card["settings"]["options"][trail[0]][trail[1]] = value
         if trail[1] == "residual_gain":
-            card["settings"]["segmenter"]["restoration"] = False
+            card["settings"]["options"]["segmenter"]["restoration"] = False
         save_file(weights, old, metadata={"card": json.dumps(card)})
         with refused(("old", trail), "model-tensors", "model-card"):
             load(old)
     for name, change in {"unknown": {"more": 1}, "missing": {}, "range": {"pixel_mm": 99.0}}.items():
         card = {"format": 1, "key": "two-stage", "settings": SMALL.to_dict(), "seed": 1}
-        card["settings"]["prepare"] = card["settings"]["prepare"] | change if change else {}
+        card["settings"]["preprocess"] = card["settings"]["preprocess"] | change if change else {}
         save_file(weights, old, metadata={"card": json.dumps(card)})
         with refused(("old", name), "model-card"):
             load(old)
@@ -162,13 +165,13 @@ def weights_of_other_settings_are_refused(kit: Kit) -> None:
         assert ".".join(str(step) for step in trail) in caught.finding.what, trail
     with refused("state of another network", "state-other"):
         _Unfinished(state, key, [_OptimisedNetwork("", torch.nn.Linear(3, 2), len, 1e-3, adam, {})]).resume()
-    wider = replace(SMALL, prepare=replace(SMALL.prepare, pixel_mm=2.0))
+    wider = replace(SMALL, preprocess=replace(SMALL.preprocess, pixel_mm=2.0))
     with refused("restorer", "restorer-other") as caught:
         _restorer_of(path, wider, [])
-    assert "prepare.pixel_mm" in caught.finding.what
+    assert "preprocess.pixel_mm" in caught.finding.what
     with refused("ensemble", "ensemble-mixed"):
         Ensemble([model, TwoStage(wider)]).predict(torch.zeros(1, 1, 32, 32).numpy(), torch.ones(1, 32, 32).bool().numpy())
-    assert Preset.from_dict(SMALL.to_dict()) == SMALL
+    assert ModelConfig.from_dict(SMALL.to_dict(), TwoStageOptions) == SMALL
 
 
 class Payload:
@@ -204,7 +207,7 @@ def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
         for ending in (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".safetensors", ".json", ".SAFETENSORS", ".PT", ""):
             path = kit.folder / f"model{ending}"
             path.write_bytes(block)
-            for use in (load, checkpoint.read_card, checkpoint.read_tensors, TwoStage.load, Ensemble.load):
+            for use in (load, checkpoint.read_card, checkpoint.open_weights, TwoStage.load, Ensemble.load):
                 with refused((about, ending), "model-program", kind=UnfitModel) as caught:
                     use(path)
                 assert volume_sentence in str(caught.refusal)
@@ -230,7 +233,7 @@ def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
         read_training_set(kit.folder / "objects.npz")
     assert not canary.exists()
     # Sound weights with a name that such files have are refused too; sound weights whose length looks like a pickle are not.
-    TwoStage(SMALL).save(kit.folder / "sound.safetensors", {})
+    TwoStage(SMALL).save(kit.folder / "sound.safetensors")
     (kit.folder / "sound.pt").write_bytes((kit.folder / "sound.safetensors").read_bytes())
     with refused("sound.pt", "model-program"):
         load(kit.folder / "sound.pt")
@@ -241,14 +244,14 @@ def a_file_that_can_run_programs_is_refused(kit: Kit) -> None:
             {"__metadata__": {"card": card}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
         ).encode()
         put(path, header.ljust(length), struct.pack("<f", 1.5))
-        assert checkpoint.read_card(path)["key"] == "x" and checkpoint.read_tensors(path)["a"].item() == 1.5, length
+        assert checkpoint.read_card(path)["key"] == "x" and checkpoint.open_weights(path).tensors["a"].item() == 1.5, length
 
 
 @row(54)
 def damaged_weights_are_refused(kit: Kit) -> None:
     """Malformed safetensors: impossible lengths, overlaps, wrong kinds, trailing bytes, NaN, odd cards, any flipped bit."""
     path, bad = kit.folder / "model.safetensors", kit.folder / "bad.safetensors"
-    TwoStage(SMALL, seed=1).save(path, {"title": "é"})
+    TwoStage(SMALL, seed=1).save(path, ModelCard(title="é"))
     header, data = parts_of(path)
     names = [name for name in header if name != "__metadata__"]
     first, second = names[0], names[1]
@@ -300,7 +303,7 @@ def damaged_weights_are_refused(kit: Kit) -> None:
         with refused(about, kind=UnfitModel):
             load(bad)
         with refused(about, kind=UnfitModel):
-            checkpoint.read_tensors(bad)
+            checkpoint.open_weights(bad)
     bad.unlink()
     for odd in (float("nan"), float("inf"), -float("inf")):
         tensors = {name: value.clone() for name, value in load_file(path).items()}

@@ -580,7 +580,7 @@ def whole():
     values = open_nifti(mask).load()
     n = {int(v) for v in geometry.to_canonical(values)[noise % 2 == 0]}
     assert len(n) == 1 and (geometry.to_canonical(values)[noise % 2 == 1] == noise[noise % 2 == 1]).all(), n
-    card, tensors = checkpoint.read_card(weights), checkpoint.read_tensors(weights)
+    card, tensors = checkpoint.read_card(weights), checkpoint.open_weights(weights).tensors
     assert (tensors["a"] == card["number"]).all() and tensors["a"].numel() == 500_000
 
 write(0)
@@ -792,11 +792,11 @@ def state_of(folder: Path, out: Path) -> None:
     """An unfinished training, as a cancelled one leaves it."""
     from napari_liver_anomaly.errors import Cancelled
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.models.two_stage import PRESETS
+    from napari_liver_anomaly.models.two_stage import CONFIGS
     from napari_liver_anomaly.training.fit import fit_and_save
     from napari_liver_anomaly.training.training_file import pack_training_set
 
-    preset = PRESETS["compact"]
+    preset = CONFIGS["compact"]
     preset = replace(preset, schedule=replace(preset.schedule, restorer_steps=9, batch=2, crop_px=32))
     job = Job()
     job.report = lambda progress: job.cancel() if progress.done >= 2 and "Training" in progress.phase else None

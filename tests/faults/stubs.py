@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.models.config import ModelConfig
 
 LESION = (slice(4, 7), slice(20, 32), slice(30, 44))
 
@@ -42,7 +42,7 @@ class Grey:
     """Restores every liver to flat grey; a lesion of 50 HU in 100 scores 1."""
 
     name, hash = "grey", "0" * 64
-    prepare = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
+    preprocess = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
 
     def __init__(self, fault: Callable[[NDArray[Any], torch.device], object] = lambda images, device: None) -> None:
         self.device, self.fault = torch.device("cpu"), fault
@@ -68,17 +68,20 @@ def fake_card(kit: Any) -> None:
     kit.patch.setattr(torch.cuda, "empty_cache", lambda: None)
 
 
-def tiny_preset() -> Preset:
+def tiny_preset() -> ModelConfig:
     """A two-stage model that trains in seconds."""
-    from napari_liver_anomaly.models.config import Schedule
+    from napari_liver_anomaly.models.config import ModelConfig, Schedule
     from napari_liver_anomaly.models.networks.restorer import RestorerSettings
     from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-    from napari_liver_anomaly.models.two_stage import PRESETS, Preset
+    from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStageOptions
 
-    return Preset(
-        prepare=PreprocessSettings(geometry="liver", pixel_mm=3, plane_mm=5, neighbours=1, around_mm=8, window_low_hu=-45, window_high_hu=160),
-        restorer=RestorerSettings(width=4, planes=3), segmenter=SegmenterSettings(width=4, planes=3, depth=4, liver_mask=True, residual_gain=5),
-        recipe=PRESETS["standard"].recipe,
+    return ModelConfig(
+        preprocess=PreprocessSettings(geometry="liver", pixel_mm=3, plane_mm=5, neighbours=1, around_mm=8, window_low_hu=-45, window_high_hu=160),
+        options=TwoStageOptions(
+            restorer=RestorerSettings(width=4, planes=3),
+            segmenter=SegmenterSettings(width=4, planes=3, depth=4, liver_mask=True, residual_gain=5),
+        ),
+        recipe=CONFIGS["standard"].recipe,
         schedule=Schedule(
             restorer_steps=3, segmenter_epochs=0, segmenter_steps=3, batch=2, learning_rate=1e-3, cosine_decay=True, segmenter_cosine_decay=True,
             crop_px=32, augment=True, segmenter_loss="overlap", by_area=True, jitter=True,

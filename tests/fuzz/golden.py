@@ -198,11 +198,12 @@ def _weights() -> list[Golden]:
     from napari_liver_anomaly.models.networks.liver import LiverNetSettings
     from napari_liver_anomaly.models.networks.restorer import RestorerSettings
     from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-    from napari_liver_anomaly.models.registry import build, plan_of
-    from napari_liver_anomaly.models.two_stage import KEY, Preset, TwoStage
+    from napari_liver_anomaly.models.registry import build, config_of
+    from napari_liver_anomaly.models.two_stage import CONFIGS, KEY, TwoStage, TwoStageOptions
 
     seen = SegmenterSettings(width=4, depth=1, restoration=False, residual_gain=0.0)
-    preset = Preset(restorer=RestorerSettings(width=4, depth=1), segmenter=seen)
+    options = TwoStageOptions(restorer=RestorerSettings(width=4, depth=1), segmenter=seen)
+    preset = replace(CONFIGS["paper"], options=options)
     whole = TwoStage(preset).tensors()
     tensors = {name: value.numpy() for name, value in whole.items()}
     about = {"settings": preset.to_dict(), "seed": 0}
@@ -214,11 +215,11 @@ def _weights() -> list[Golden]:
         for part in ("coarse", "fine")
         for key, value in getattr(finder, part).state_dict().items()
     }
-    plan = plan_of("ae-spatial", 4)
+    plan = config_of("ae-spatial", 4)
     coder = build(replace(plan, options=replace(plan.options, width=4, code=1)))
     codes = {name: narrowed(value).numpy() for name, value in coder.tensors().items()}
     return [
-        _safetensors("weights-ae", "model", codes, {"key": coder.key, "settings": coder.plan.to_dict(), "seed": 0}),
+        _safetensors("weights-ae", "model", codes, {"key": coder.key, "settings": coder.config.to_dict(), "seed": 0}),
         _safetensors("weights", "model", tensors, {"key": KEY, **about}),
         _safetensors("weights-ensemble", "model", half, {"key": ENSEMBLE, "members": [about], "mirror": False, "shown": 0}),
         _safetensors(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.metrics import measure_slices
-from napari_liver_anomaly.models.registry import BUDGET, entry_of
+from napari_liver_anomaly.models.registry import BUDGET, method_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,11 @@ def run(dataset: str, key: str, fold: int, seed: int, hits: dict[str, int], budg
             "figures": figures(hits[name], name in HEALTHY),
             "dice_at_half": 0.25,
         }
-        | ({"change_healthy_hu": 2.0 + fold} if entry_of(key).restores else {})
+        | ({"change_healthy_hu": 2.0 + fold} if method_of(key).restores else {})
         for name in FOLDS[dataset][fold - 1]
     ]
     return {
-        "dataset": dataset, "key": key, "fold": fold, "seed": seed, "budget": budget if entry_of(key).learns else 0, "of_folds": len(FOLDS[dataset]),
+        "dataset": dataset, "key": key, "fold": fold, "seed": seed, "budget": budget if method_of(key).trains else 0, "of_folds": len(FOLDS[dataset]),
         "trained_on": ["a"], "parameters": 12345, "steps": budget, "train_s": 10.0 * fold, "ms_per_slice": 2.0,
         "inserted_auroc": 0.9, "threshold": 0.5, "threads": 1, "version": "0", "cases": cases,
     }  # fmt: skip

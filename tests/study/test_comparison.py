@@ -16,11 +16,10 @@ from liver_anomaly_study.comparison import run_all, run_one
 from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
 from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
 from liver_anomaly_study.scoring import rule_on_slices, score_case
-from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.base import FRAME
-from napari_liver_anomaly.models.registry import SYSTEMS, plan_of
+from napari_liver_anomaly.models.registry import METHODS, config_of
 
 FOLDS = (("a", "b"), ("c",))
 
@@ -47,8 +46,8 @@ def folder(tmp_path, monkeypatch):
 def test_every_method_is_planned_on_every_fold_before_a_second_seed_begins(folder):
     planned = plan_runs(folder, datasets=["patients"], seeds=2)
     first = [run for run in planned if run.seed == 0]
-    assert planned[: len(first)] == first and len(first) == 2 * len(SYSTEMS)
-    assert {run.key for run in planned if run.seed} == {entry.key for entry in SYSTEMS if entry.learns}
+    assert planned[: len(first)] == first and len(first) == 2 * len(METHODS)
+    assert {run.key for run in planned if run.seed} == {entry.key for entry in METHODS if entry.trains}
     with pytest.raises(Refusal, match="no system called 'nonsense'"):
         plan_runs(folder, only=["nonsense"])
     assert not plan_runs(replace(folder, data=None), datasets=["patients"])
@@ -90,7 +89,7 @@ def test_other_folds_are_trained_and_measured_again(folder):
     assert run_all([run], other) == 1
     stored = json.loads(folder.result(run).read_text())
     assert [one["case"] for one in stored["cases"]] == ["c"] and stored["trained_on"] == ["a", "b", "d"]
-    assert load(folder.model(run)).card["data"]["learned_from"] == ["a", "b", "d"] and load(folder.model(run)).hash != before
+    assert load(folder.model(run)).card.data["learned_from"] == ["a", "b", "d"] and load(folder.model(run)).hash != before
     assert run_all([run], other) == 0
 
 
@@ -98,10 +97,10 @@ def test_weights_of_another_plan_are_trained_again(folder):
     run = Run("patients", "random-shape", 2, 0, 2)
     run_one(run, folder)
     model = load(folder.model(run))
-    model.plan = replace(model.plan, schedule=replace(model.plan.schedule, batch=3))
-    model.save(folder.model(run), {})
+    model.config = replace(model.config, schedule=replace(model.config.schedule, batch=3))
+    model.save(folder.model(run))
     run_one(run, folder)
-    assert checkpoint.read_card(folder.model(run))["settings"] == json.loads(json.dumps(plan_of("random-shape", 2).to_dict()))
+    assert load(folder.model(run)).config == config_of("random-shape", 2)
 
 
 def test_runs_become_a_record_and_the_record_a_list(folder, tmp_path):
@@ -178,8 +177,8 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     more = ["--healthy", str(tmp_path / "healthy.npz"), "--only", "random-shape", "--to", str(tmp_path / "models")]
     assert main(["export", *rest, *more]) == 0
     model = load(tmp_path / "models" / "random-shape.safetensors")
-    assert [scan["name"] for scan in model.card["data"]["scans"]] == ["c", "d"] and model.card["system"] == "random-shape"
-    assert model.card["command"].endswith("--without a b") and 0 < model.card["synthetic"]["held_out_family"]["threshold"] <= 1
+    assert [scan["name"] for scan in model.card.data["scans"]] == ["c", "d"] and model.card.method == "random-shape"
+    assert model.card.command.endswith("--without a b") and 0 < model.card.validation["held_out_family"]["threshold"] <= 1
     whole = load(folder.model(Run("patients", "random-shape", 1, 0, 4)))
     sizes = [folder.model(Run("patients", "random-shape", 1, 0, 4)), tmp_path / "models" / "random-shape.safetensors"]
     assert sizes[1].stat().st_size < 0.6 * sizes[0].stat().st_size

@@ -17,7 +17,9 @@ from liver_anomaly_study.figures.slice_selection import same_slice, tumour_free_
 from liver_anomaly_study.figures.subject import Subject
 from liver_anomaly_study.runs import RunFolder
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.models.base import FRAME, Prediction
+from napari_liver_anomaly.models.base import Prediction
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import FRAME
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.registry import BUDGET
 from napari_liver_anomaly.synthesis import Blobs
@@ -39,12 +41,12 @@ def case(name: str, seed: int) -> Case:
 class Fake:
     """A model that predicts what is dark, and restores every slice to half grey."""
 
-    name, hash, prepare = "fake", "0" * 64, FRAME
+    name, hash, preprocess = "fake", "0" * 64, FRAME
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
-        self.card = {"data": {"learned_from": ["train-1"]}, "synthetic": {"held_out_family": {"threshold": 0.3}}}
-        self.plan = type("Plan", (), {"recipe": Blobs(p_empty=0.3)})()
+        self.card = ModelCard(data={"learned_from": ["train-1"]}, validation={"held_out_family": {"threshold": 0.3}})
+        self.config = type("Plan", (), {"recipe": Blobs(p_empty=0.3)})()
         torch.manual_seed(0)
         self.restorer = Restorer(RestorerSettings(width=4)).eval()
 

@@ -6,7 +6,7 @@ import pytest
 
 from liver_anomaly_study import listing, record
 from liver_anomaly_study.cli import main
-from napari_liver_anomaly.models.registry import SYSTEMS
+from napari_liver_anomaly.models.registry import METHODS
 
 RUN = {"parameters": 123_456, "steps": 400, "train_s": 61.0, "ms_per_slice": 2.0}
 
@@ -24,7 +24,7 @@ def recorded(monkeypatch):
 
 def test_every_method_is_listed_with_what_is_known(recorded):
     listed = {one["key"]: one for one in listing.list_methods()}
-    assert list(listed) == [entry.key for entry in SYSTEMS]
+    assert list(listed) == [entry.key for entry in METHODS]
     hu = listed["hu"]
     assert (hu["trained"], hu["parameters"], hu["megabytes"], hu["case_mean_dice"]) == (True, 123_456, 0.49, 0.5)
     assert hu["phantom"]["case_mean_dice"] == 0.9

@@ -16,9 +16,11 @@ from liver_anomaly_study.figures.subject import Subject
 from liver_anomaly_study.runs import RunFolder
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.models.registry import build, plan_of
+from napari_liver_anomaly.models.registry import build, config_of
+from napari_liver_anomaly.models.two_stage import TwoStageOptions
 from napari_liver_anomaly.training.fit import train
 
 
@@ -34,22 +36,21 @@ def case(name: str, seed: int) -> Case:
 
 @pytest.fixture
 def subject(tmp_path):
-    plan = plan_of("two-stage", 10)  # of which three are the segmenter's
+    plan = config_of("two-stage", 10)  # of which three are the segmenter's
     plan = replace(
         plan,
-        restorer=RestorerSettings(width=4),
-        segmenter=SegmenterSettings(width=4),
+        options=TwoStageOptions(restorer=RestorerSettings(width=4), segmenter=SegmenterSettings(width=4)),
         schedule=replace(plan.schedule, crop_px=32, batch=4),
     )
     model = build(plan, seed=0)
-    model.name, model.card = "phantom-two-stage", {"data": {"learned_from": ["train-1"]}}
+    model.name, model.card = "phantom-two-stage", ModelCard(data={"learned_from": ["train-1"]})
     made = Subject(RunFolder(tmp_path, None, ()), "phantom", 300, tmp_path / "record")
     run = made.run("two-stage")
     for path in (made.folder.model(run), made.folder.result(run)):
         path.parent.mkdir(parents=True)
         path.write_text('{"of_folds": 1}')
     made._models[run] = model
-    made._prepared[model.prepare] = [case("train-1", 1), case("test-1", 2), case("test-2", 3)]
+    made._prepared[model.preprocess] = [case("train-1", 1), case("test-1", 2), case("test-2", 3)]
     monkey = pytest.MonkeyPatch()
     monkey.setattr(long_segmenter, "points_of", lambda normal: [normal, 3 * normal])
     yield made
@@ -82,7 +83,7 @@ def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
 
 def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(subject):
     known = subject.model("two-stage")
-    plan = replace(known.plan, schedule=replace(known.plan.schedule, segmenter_cosine_decay=False))
+    plan = replace(known.config, schedule=replace(known.config.schedule, segmenter_cosine_decay=False))
     normal = build(plan, seed=5)
     normal.take_restorer(known.restorer)
     train(normal, long_segmenter.healthy_slices(subject.training_cases(known)))

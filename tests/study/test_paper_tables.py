@@ -11,7 +11,7 @@ from scipy.stats import wilcoxon
 from liver_anomaly_study import published
 from liver_anomaly_study.paper_tables import tables
 from liver_anomaly_study.record import DATASETS, gather, seeds_of
-from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
+from napari_liver_anomaly.models.registry import BUDGET, METHODS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
 
@@ -115,7 +115,7 @@ def test_every_method_has_its_lesions_and_false_ones(made):
     assert cell(found, "detected, 10 to 20 mm") == "8 of 8"
     assert found["false lesions per scan"] == f"{10 / 9:.1f}"  # one each, and one more where there is no tumour
     assert [line["method"] for line in parts(made[1]["methods"])[0]] == [
-        entry.key for entry in SYSTEMS if entry.key in made[0]["patients"]
+        entry.key for entry in METHODS if entry.key in made[0]["patients"]
     ]
 
 
@@ -142,7 +142,7 @@ def test_published_figures_are_fractions_of_methods_that_exist():
         for line in (value if isinstance(value, tuple) else sum(value.values(), ()))
     ]
     assert len(lines) > 50
-    assert {line.key for line in lines} - {""} <= {entry.key for entry in SYSTEMS}
+    assert {line.key for line in lines} - {""} <= {entry.key for entry in METHODS}
     for line in lines:
         for text in line.paper:
             numbers = re.findall(r"\d+(?:\.\d+)?", text)

@@ -38,7 +38,7 @@ class Flat:
     """Restores every liver to flat grey; 25 HU off scores one half, so a lesion of 50 HU is cut at its edge."""
 
     name, hash = "flat", "0" * 64
-    prepare = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
+    preprocess = PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust")
 
     def __init__(self, fail=lambda images, device: None):
         self.device, self.fail, self.batches = torch.device("cpu"), fail, []

@@ -68,7 +68,7 @@ def _features(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.intp], 
     found, kinds, scans = [], [], []
     for kind, chosen in enumerate((tumour_free[:count], tumour_free[count : 2 * count], with_tumour)):
         for case, z in chosen:
-            image = changed(model.plan.recipe, case, z, rng)[0] if kind == 1 else case.images[z]
+            image = changed(model.config.recipe, case, z, rng)[0] if kind == 1 else case.images[z]
             found.append(bottleneck(model.restorer, image, case.liver_mask[z]))
             kinds.append(kind)
             scans.append(scan_of[case.name])

@@ -32,7 +32,7 @@ def draw_restorations(subject: Subject) -> tuple[Any, dict[str, Any]]:
     held_out = subject.held_out(models["two-stage"])
     tumour_free = tumour_free_slices(held_out)
     numbers = measured(models, held_out, tumour_free)
-    case, z, image, mask = _on_show(models["two-stage"].plan.recipe, tumour_free)
+    case, z, image, mask = _on_show(models["two-stage"].config.recipe, tumour_free)
     with_tumour, there = largest_slices(held_out, 1)[0]
     rows = (
         ("healthy", case.images[z], np.zeros_like(mask), case.liver_mask[z]), ("pseudo anomaly", image, mask, case.liver_mask[z]),
@@ -71,7 +71,7 @@ def _on_show(recipe: Any, tumour_free: list[tuple[Case, int]]) -> tuple[Case, in
 def measured(models: dict[str, Any], held_out: list[Case], tumour_free: list[tuple[Case, int]]) -> dict[str, Any]:
     """Measure restorations in Hounsfield units."""
     rng = np.random.default_rng(0)
-    recipe = next(iter(models.values())).plan.recipe
+    recipe = next(iter(models.values())).config.recipe
     drawn = [(*changed(recipe, case, z, rng), case, z) for case, z in tumour_free]
     drawn = [each for each in drawn if each[1].any()]
     hu = held_out[0].hu_per_unit

@@ -58,7 +58,7 @@ class Subject:
 
     def threshold(self, key: str, seed: int = 0) -> float:
         """Give the threshold of the comparison, which was set without labels."""
-        return threshold_of(self.model(key, seed).card["synthetic"])
+        return threshold_of(self.model(key, seed).card.validation)
 
     def lacking(self, key: str, seeds: int = 1) -> Refusal:
         """Say which command trains what is not there."""
@@ -84,9 +84,9 @@ class Subject:
         return [one for one in self._cases(model) if one.name in names]
 
     def _cases(self, model: Any) -> list[Case]:
-        if model.prepare not in self._prepared:
-            self._prepared[model.prepare] = self.folder.cases(self.dataset, model.prepare)
-        return self._prepared[model.prepare]
+        if model.preprocess not in self._prepared:
+            self._prepared[model.preprocess] = self.folder.cases(self.dataset, model.preprocess)
+        return self._prepared[model.preprocess]
 
     def scored(self, key: str, case: Case, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Score a case, or take what was scored before."""

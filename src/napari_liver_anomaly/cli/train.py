@@ -11,18 +11,16 @@ from napari_liver_anomaly.cli.parser import command_of
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.models import PRESETS
 from napari_liver_anomaly.models.config import Schedule
-from napari_liver_anomaly.models.registry import BUDGET, SYSTEMS
+from napari_liver_anomaly.models.registry import BUDGET, CONFIG_NAMES, METHODS, config_of
 from napari_liver_anomaly.settings import REQUIRED, setting
 from napari_liver_anomaly.storage import require_not_an_input
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.models.base import Plan
-    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.models.config import ModelConfig
 
-METHODS = tuple(entry.key for entry in SYSTEMS if entry.learns and entry.key not in PRESETS)
+KEYS = tuple(method.key for method in METHODS if method.trains and method.key not in CONFIG_NAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +49,7 @@ class TrainingVerb(Verb):
 
     healthy: tuple[Path, ...] = setting(REQUIRED, help="Files made by 'prepare', or folders of cases.")
     config: str = setting(
-        "standard", was="preset", choices=PRESETS, word="NAME", help=f"What the model is: {', '.join(PRESETS)}."
+        "standard", was="preset", choices=CONFIG_NAMES, word="NAME", help=f"What the model is: {', '.join(CONFIG_NAMES)}."
     )
     seed: int = setting(0, low=0, help="Decides every random choice.")
     device: Device = setting("auto", help="Where to compute.")
@@ -59,12 +57,10 @@ class TrainingVerb(Verb):
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the model's card.")
     schedule: dict[str, Any] = changes_of(Schedule)
 
-    def configured(self) -> Preset:
-        """Give the preset that ``--config`` names, changed by the flags of the schedule."""
-        from napari_liver_anomaly.models.two_stage import PRESETS
-
-        preset = PRESETS[self.config]
-        return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, **self.schedule))
+    def configured(self, budget: int = 0) -> ModelConfig:
+        """Give the configuration that ``--config`` names, changed by the flags of the schedule."""
+        config = config_of(self.config, budget)
+        return dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, **self.schedule))
 
 
 def healthy_scans(paths: tuple[Path, ...], job: Job) -> list[Any]:
@@ -79,8 +75,8 @@ class TrainVerb(TrainingVerb):
     """Train a model on healthy livers."""
 
     config: str = setting(
-        "standard", was="preset", choices=(*PRESETS, *METHODS), word="NAME",
-        help=f"What the model is: {', '.join(PRESETS)}; or a system of 'liver-anomaly-study systems'.",
+        "standard", was="preset", choices=(*CONFIG_NAMES, *KEYS), word="NAME",
+        help=f"What the model is: {', '.join(CONFIG_NAMES)}; or a system of 'liver-anomaly-study systems'.",
     )  # fmt: skip
     budget: int | None = setting(
         None, low=4, word="STEPS",
@@ -99,28 +95,16 @@ class TrainVerb(TrainingVerb):
         from napari_liver_anomaly.training.fit import fit_and_save
 
         require_not_an_input(self.out, [path for path in (*self.healthy, self.restorer, self.metrics) if path])
-        plan, system = self.planned()
         scans = healthy_scans(self.healthy, job)
         left_out = set(self.without)
         if unknown := left_out - {word for scan in scans for word in (scan.name, scan.scan)}:
             raise make_refusal("case-unknown", cases=", ".join(sorted(unknown)), option="--without")
         scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
         figures = fit_and_save(
-            scans, plan, self.out, system=system, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
+            scans, self.configured(self.budget or 0), self.out, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
             about=self.about_data, command=self.command(), metrics=read_json(self.metrics) if self.metrics else None, job=job,
         )  # fmt: skip
         say(f"Wrote {self.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")
-
-    def planned(self) -> tuple[Preset | Plan, str]:
-        """Give the preset or the plan of a system, and the system's key; a name of both is the preset until ``--budget`` is said."""
-        from napari_liver_anomaly.models.registry import plan_of
-
-        if self.config in PRESETS and not (self.budget and any(entry.key == self.config for entry in SYSTEMS)):
-            if self.budget:
-                raise make_refusal("budget-preset", preset=self.config)
-            return self.configured(), ""
-        plan = plan_of(self.config, self.budget or BUDGET)
-        return dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, **self.schedule)), self.config
 
     def command(self) -> str:
         """Say how the model can be trained again; folders and files of scans get numbers, for their names may be those of patients."""

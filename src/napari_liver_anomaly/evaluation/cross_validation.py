@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.evaluation.evaluate import Measured, measure_case, report, seen_in_training
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.models.two_stage import TwoStage
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_liver_anomaly.io.cases import Case
-    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.models.config import ModelConfig
     from napari_liver_anomaly.training.training_file import TrainingCase
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -32,7 +32,7 @@ def cross_validate(
     scans: Sequence[TrainingCase],
     folder: str | Path,
     folds: Sequence[Sequence[str]],
-    preset: Preset,
+    config: ModelConfig,
     *,
     models: str | Path,
     seed: int = 0,
@@ -55,7 +55,7 @@ def cross_validate(
         Holds the cases with their tumour masks.
     folds : sequence of sequence of str
         Names of the cases measured together. All scans of one patient belong in one fold.
-    preset : Preset
+    config : ModelConfig
         What the models are.
     models : path-like
         Folder for the model of each fold: ``fold-1.safetensors`` and so on. One that is there with the same settings, scans and
@@ -67,7 +67,7 @@ def cross_validate(
     only : int, optional
         Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
     also : path-like, optional
-        Folder with trained models of another preset for the same folds (``fold-1.safetensors`` and so on): each is measured alone as
+        Folder with trained models of another config for the same folds (``fold-1.safetensors`` and so on): each is measured alone as
         ``"direct"``, and in an ensemble with the others as ``"fused"``.
     find : callable, optional
         From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
@@ -98,7 +98,7 @@ def cross_validate(
     left_out: list[dict[str, str]] = []
     trained = []
     tasks: dict[str, Callable[[], Measured | str]] = {}
-    others_seen: dict[str, dict[str, Any]] = {}
+    others_seen: dict[str, ModelCard] = {}
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
             continue
@@ -107,15 +107,15 @@ def cross_validate(
         members = []
         for extra in range(0, 100 * seeds, 100):
             path = Path(models) / (f"fold-{number}.safetensors" if not extra else f"fold-{number}-seed-{extra}.safetensors")
-            if not _is_trained(path, others, preset, seed + number - 1 + extra):
-                shared = Path(models) / f"fold-{number}.safetensors" if extra and preset.restores else None
+            if not _is_trained(path, others, config, seed + number - 1 + extra):
+                shared = Path(models) / f"fold-{number}.safetensors" if extra and config.options.restores else None
                 fit_and_save(
-                    others, preset, path, seed=seed + number - 1 + extra, restorer=shared, device=device, about=about, job=job
+                    others, config, path, seed=seed + number - 1 + extra, restorer=shared, device=device, about=about, job=job
                 )
             members.append(TwoStage.load(path))
             trained.append({
                 "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
-                "trained_on": len(others), "training": members[-1].card["training"],
+                "trained_on": len(others), "training": members[-1].card.training,
             })  # fmt: skip
         if only is not None:
             return {"folds": trained}
@@ -133,7 +133,7 @@ def cross_validate(
                 job=job,
                 find=liver,
             )
-            others_seen[name] = other.card if other is not None else {}
+            others_seen[name] = other.card if other is not None else ModelCard()
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
             job.at("Measuring", len(measured) + len(left_out), len(cases))
@@ -145,7 +145,7 @@ def cross_validate(
             measured.append(found)
     if not measured:
         raise make_refusal("no-truth")
-    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "preset": preset.to_dict()}
+    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "config": config.to_dict()}
 
 
 def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
@@ -154,7 +154,7 @@ def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) ->
 
 
 def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, Any]:
-    """Name what is measured: the model, or each of several and their ensemble; another preset's; and the rule."""
+    """Name what is measured: the model, or each of several and their ensemble; another config's; and the rule."""
     if len(members) == 1:
         named: dict[str, Any] = {"two-stage" if members[0].has_restorer else "direct": members[0]}
     else:
@@ -166,13 +166,13 @@ def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, A
     return named | {DarkRule.name: DarkRule()}
 
 
-def _is_trained(path: Path, scans: Sequence[TrainingCase], preset: Preset, seed: int) -> bool:
+def _is_trained(path: Path, scans: Sequence[TrainingCase], config: ModelConfig, seed: int) -> bool:
     """Whether the model of a fold is there already, with these very settings, scans and seed."""
     if not path.exists():
         return False
-    card = read_card(path)
-    same_scans = [entry["scan"] for entry in card["data"]["scans"]] == [scan.scan for scan in scans]
-    return same_scans and card["seed"] == seed and card["settings"] == preset.to_dict()
+    model = TwoStage.load(path)
+    same_scans = [entry["scan"] for entry in model.card.data["scans"]] == [scan.scan for scan in scans]
+    return same_scans and model.seed == seed and model.config == config
 
 
 def _cases_of(folder: str | Path, folds: Sequence[Sequence[str]]) -> dict[str, Case]:

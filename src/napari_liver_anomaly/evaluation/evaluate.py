@@ -17,6 +17,7 @@ from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice, plain
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
 from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
@@ -118,7 +119,7 @@ def evaluate(
         When the job was cancelled.
     """
     settings, job = settings or AUTO_SETTINGS, job or Job()
-    cases, card = find_cases(folder), getattr(model, "card", {})
+    cases, card = find_cases(folder), getattr(model, "card", ModelCard())
     require_threshold(model)
     left_out = _without_liver(folder, cases)
     methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
@@ -155,7 +156,7 @@ def require_threshold(model: Any) -> None:
     """
     if not hasattr(model, "card"):
         return
-    about = model.card.get("synthetic") or []
+    about = model.card.validation
     members = about if isinstance(about, list) else [about]
     if not members or not all(_is_threshold((member or {}).get("held_out_family", {}).get("threshold")) for member in members):
         raise make_refusal("card-threshold")
@@ -176,7 +177,7 @@ def measure_case(
     methods: dict[str, Any],
     settings: SegmentSettings,
     *,
-    card: dict[str, Any],
+    card: ModelCard,
     device: str = "auto",
     job: Job | None = None,
     find: Callable[[Volume], Mask] | None = None,
@@ -267,7 +268,7 @@ def _measure(
             note(f"{name}, {other}", labels, result.score, threshold=threshold)
 
 
-def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:
+def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
     """Tell whether a model's card names a case among those it was trained on.
 
     Parameters
@@ -284,7 +285,7 @@ def seen_in_training(name: str, scan: str, card: dict[str, Any]) -> bool | None:
     bool or None
         None when the card says nothing about its data.
     """
-    data = card.get("data") or {}
+    data = card.data
     listed = [*data.get("scans", ()), *data.get("patients", ())]
     known = {
         word for entry in listed for word in (entry.values() if isinstance(entry, dict) else [entry]) if isinstance(word, str)

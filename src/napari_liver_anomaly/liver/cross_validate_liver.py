@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
@@ -17,6 +16,7 @@ from napari_liver_anomaly.liver import find_liver
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.liver.train_liver import PHANTOM_SEEDS, require_cases, train_and_write, training_cases
 from napari_liver_anomaly.metrics import dice
+from napari_liver_anomaly.models.card import ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,6 @@ def _is_trained(path: Path, cases: Sequence[Case], schedule: LiverSchedule, seed
     """Whether the model of a fold is there already, from these very scans, schedule and seed."""
     if not path.exists():
         return False
-    card = read_card(path)
-    trained = (card["data"]["scans"], card["data"]["phantom_seeds"], card["seed"], LiverSchedule.from_dict(card["schedule"]))
+    card = ModelCard.read(path)
+    trained = (card.data["scans"], card.data["phantom_seeds"], card.seed, LiverSchedule.from_dict(card.schedule))
     return bool(trained == ([case.name for case in cases], list(PHANTOM_SEEDS), seed, schedule))

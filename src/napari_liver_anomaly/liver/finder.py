@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
+from napari_liver_anomaly.checkpoint import open_weights, save
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
 from napari_liver_anomaly.liver.sampling import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.networks.liver import LiverNet, LiverNetSettings
 
 if TYPE_CHECKING:
@@ -74,15 +76,15 @@ class Finder:
         self.fine.to(device)
         return self
 
-    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+    def save(self, path: str | Path, card: ModelCard | None = None) -> str:
         """Write weights, as 16-bit numbers, and card.
 
         Parameters
         ----------
         path : path-like
             Ends in ``.safetensors``.
-        card : dict
-            What the weights are.
+        card : ModelCard, optional
+            What the weights are; kind and sizes are added here.
 
         Returns
         -------
@@ -92,7 +94,7 @@ class Finder:
         nets = {"coarse": self.coarse, "fine": self.fine}
         tensors = {f"{name}.{key}": value.half() for name, net in nets.items() for key, value in net.state_dict().items()}
         sizes = {name: net.settings.to_dict() for name, net in nets.items()}
-        return save(path, tensors, {"key": KEY, "networks": sizes, **card})
+        return save(path, tensors, replace(card or ModelCard(), key=KEY, networks=sizes).to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Finder:
@@ -113,10 +115,10 @@ class Finder:
         UnfitModel
             When the file is missing, unsafe, damaged, or no liver finder.
         """
-        card = read_card(path)
+        weights = open_weights(path)
+        card, tensors = weights.card, weights.tensors
         if card.get("key") != KEY:
             raise make_refusal("model-kind")
-        tensors = read_tensors(path)
         try:
             sizes = [LiverNetSettings.from_dict(card["networks"][name]) for name in ("coarse", "fine")]
             with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims

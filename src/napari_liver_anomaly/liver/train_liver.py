@@ -6,12 +6,9 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_liver_anomaly.checkpoint import read_card
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
@@ -19,6 +16,7 @@ from napari_liver_anomaly.liver.finder import Finder
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.liver.sampling import LiverBatch, LiverCase, coarse_sample, fine_sample, liver_set
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.card import CROSS_VALIDATION, Metrics, ModelCard, card_of
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.storage import hash_of
@@ -93,30 +91,23 @@ def train_and_write(
     """Train on cases and write weights and card; what was kept of an unfinished training goes then."""
     path = Path(path)
     states = path.with_name(f"{path.stem}.unfinished")
-    before = {key: read_card(start)[key] for key in ("data", "schedule", "seed")} if start else {}
+    former = ModelCard.read(start) if start else None
     finder, figures = train_finder(cases, schedule, seed=seed, job=job, start=start, state=states)
-    card = {
-        "title": TITLE,
-        "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
-        "data": {
-            "scans": [one.name for one in cases if not one.name.startswith("phantom ")],
-            "phantom_seeds": [int(one.name.split()[1]) for one in cases if one.name.startswith("phantom ")],
-            "about": about,
-        },
-        "seed": seed,
-        "schedule": schedule.to_dict(),
-        "started_from": before,
-        "training": figures,
-        "command": command,
-        "parameters": finder.parameters,
-        "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": np.__version__},
-        "device": "cpu",
-        "metrics": (metrics or {}).get("summary", {}),
+    data = {
+        "scans": [one.name for one in cases if not one.name.startswith("phantom ")],
+        "phantom_seeds": [int(one.name.split()[1]) for one in cases if one.name.startswith("phantom ")],
+        "about": about,
     }
+    same = metrics is not None and metrics.get("schedule") == schedule.to_dict()
+    card = card_of(
+        finder, data, training=figures, title=TITLE, seed=seed, schedule=schedule.to_dict(), command=command,
+        started_from={"data": former.data, "schedule": former.schedule, "seed": former.seed} if former else {},
+        metrics=Metrics(of=CROSS_VALIDATION if same else "", summary=metrics.get("summary", {})) if metrics else None,
+    )  # fmt: skip
     finder.save(path, card)
     for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
         state.unlink(missing_ok=True)
-    return card
+    return card.to_dict()
 
 
 def train_finder(

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.models.installing import folder, installed
+from napari_liver_anomaly.models.registry import CONFIG_NAMES as CONFIG_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_liver_anomaly.models.base import Model
+    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.models.ensemble import Ensemble
 
 DEFAULT = "standard"
-PRESETS = (
-    "standard",
-    "direct",
-    "compact",
-    "paper",
-    "paper-small",
-)  # what methods.two_stage knows; named here so that listing them needs no torch
 
 
 def packaged() -> tuple[str, ...]:
@@ -88,13 +83,13 @@ def load(name_or_path: str | Path = DEFAULT) -> Model | Ensemble:
     UnfitModel
         When the file is missing, unsafe, damaged, or does not fit its own card.
     """
-    from napari_liver_anomaly.checkpoint import read_card
+    from napari_liver_anomaly.checkpoint import open_weights
     from napari_liver_anomaly.models.ensemble import KEY, Ensemble
     from napari_liver_anomaly.models.registry import class_of
 
-    path = path_of(name_or_path)
-    key = str(read_card(path).get("key"))
-    return Ensemble.load(path) if key == KEY else class_of(key).load(path)
+    weights = open_weights(path_of(name_or_path))
+    key = str(weights.card.get("key"))
+    return Ensemble.from_weights(weights) if key == KEY else class_of(key).from_weights(weights)
 
 
 def combine(
@@ -131,26 +126,26 @@ def combine(
     UnfitModel
         When a file is not such a model, or they do not go together.
     """
+    from napari_liver_anomaly.models.card import Metrics, card_of
     from napari_liver_anomaly.models.ensemble import Ensemble
     from napari_liver_anomaly.models.two_stage import TwoStage
 
     members = [TwoStage.load(path) for path in (*paths, *shown)]
     ensemble = Ensemble(members, mirror=mirror, shown=len(shown))
     cards = [member.card for member in members]
-    same = {key: value for key, value in cards[0].items() if all(card.get(key) == value for card in cards)}
-    kept = {key: value for key, value in same.items() if key not in ("key", "format", "settings", "seed", "training", "command")}
-    own = {name: [card.get(name) for card in cards] for name in ("training", "synthetic", "command")}
-    figures = {"metrics": metrics.get("summary", {})} if metrics else {}
-    said = {"title": title} if title else {}
-    data = _data_of(cards) | ({"about": about} if about else {})
-    ensemble.save(out, kept | own | {"data": data, "parameters": ensemble.parameters} | figures | said)
+    titles = {card.title for card in cards}
+    ensemble.save(out, card_of(
+        ensemble, _data_of(cards, about), title=title or (titles.pop() if len(titles) == 1 else ""),
+        training=[card.training for card in cards], validation=[card.validation for card in cards], command=[card.command for card in cards],
+        metrics=Metrics.of_report(metrics, [member.config for member in ensemble.scorers]),
+    ))  # fmt: skip
 
 
-def _data_of(cards: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Say what several models learned from, all together: every scan that any of them has seen."""
-    datas = [card.get("data", {}) for card in cards]
+def _data_of(cards: Sequence[ModelCard], about: str) -> dict[str, Any]:
+    """Say what several models were trained on, all together: every scan that any of them has seen."""
+    datas = [card.data for card in cards]
     scans = {entry["scan"]: entry for data in datas for entry in data.get("scans", ())}
     without = sorted({name for data in datas for name in data.get("scans_without_tumour_label", ())})
-    learned = [[entry["name"] or entry["scan"] for entry in data.get("scans", ())] for data in datas]
-    words = {key: datas[0][key] for key in ("chosen", "about") if key in datas[0]}
-    return {"scans": list(scans.values()), "scans_without_tumour_label": without, "members_learned_from": learned} | words
+    seen = [[entry["name"] or entry["scan"] for entry in data.get("scans", ())] for data in datas]
+    words = {key: datas[0][key] for key in ("chosen", "about") if key in datas[0]} | ({"about": about} if about else {})
+    return {"scans": list(scans.values()), "scans_without_tumour_label": without, "members_trained_on": seen} | words

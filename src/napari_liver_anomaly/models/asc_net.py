@@ -21,7 +21,8 @@ from torch import nn
 from torch.nn import functional
 
 from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay
-from napari_liver_anomaly.models.base import SIDE_PX, Model, Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.base import Model
+from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.networks.cutting import Cutter, Discriminator
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE, Scale, healthy_values
 from napari_liver_anomaly.models.stage import Stage
@@ -71,7 +72,7 @@ class AscNet(Model):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
-        width = self.plan.options.width
+        width = self.config.options.width
         return {"cutter": Cutter(width), "discriminator": Discriminator(width, SIDE_PX), "scale": Scale()}
 
     @property
@@ -81,7 +82,7 @@ class AscNet(Model):
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train discriminator and generator in turn, each against the other as it stands; then set the cut."""
-        options, updates = self.plan.options, self.plan.steps
+        options, updates = self.config.options, self.config.steps
         cutter, discriminator = self.parts["cutter"], self.parts["discriminator"]
         cycles = options.cycles_one + options.cycles_two
         for cycle in range(cycles):
@@ -91,12 +92,12 @@ class AscNet(Model):
             yield Stage(
                 name=f"Cycle {cycle + 1}: training the discriminator", number=2 * cycle + 1, network=discriminator,
                 loss=self._judging if cycle < options.cycles_one else self._judging_second, steps=judging,
-                cosine_decay=self.plan.schedule.cosine_decay, adam={"lr": options.discriminator_rate},
+                cosine_decay=self.config.schedule.cosine_decay, adam={"lr": options.discriminator_rate},
             )  # fmt: skip
             discriminator.requires_grad_(False).apply(_drop_on)
             yield Stage(
                 name=f"Cycle {cycle + 1}: training the generator", number=2 * cycle + 2, network=cutter, loss=self._cutting,
-                steps=length - judging, cosine_decay=self.plan.schedule.cosine_decay,
+                steps=length - judging, cosine_decay=self.config.schedule.cosine_decay,
             )  # fmt: skip
         discriminator.eval()
         cut = PAPER_CUT
@@ -147,7 +148,7 @@ class AscNet(Model):
         Parameters
         ----------
         images : ndarray, (B, 1, H, W) float32
-            0…1, made with this system's :attr:`prepare`. Up to :attr:`side_px` they are seen as in scoring, larger ones in one piece.
+            0…1, made with this model's :attr:`preprocess`. Up to :attr:`side_px` they are seen as in scoring, larger ones in one piece.
         liver_mask : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -173,7 +174,7 @@ def _drop_on(part: nn.Module) -> None:
         part.train()
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List the plan of the comparison: two cycles of each stage, as the paper has for livers.
 
     Parameters
@@ -186,4 +187,4 @@ def plans(budget: int) -> dict[str, Plan]:
     dict
         Model key to plan.
     """
-    return {"asc-net": Plan(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}
+    return {"asc-net": ModelConfig(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}

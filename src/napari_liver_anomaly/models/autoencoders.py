@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from napari_liver_anomaly.models.base import SIDE_PX, Plan, schedule_for
+from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, schedule_for
 from napari_liver_anomaly.models.losses import summed_difference
 from napari_liver_anomaly.models.networks.baur import HALVINGS, Decoder, DenseBottleneck, Encoder, filters
 from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale
@@ -53,7 +53,7 @@ class Autoencoders(ResidualModel):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
-        options = self.plan.options
+        options = self.config.options
         channels = filters(options.width)[-1]
         dense = DenseBottleneck(channels, SIDE_PX // 2**HALVINGS, options.code, dropout=options.dropout)
         middle = dense if options.dense else nn.Dropout(options.dropout)
@@ -62,8 +62,8 @@ class Autoencoders(ResidualModel):
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train on healthy slices, then set the scale on them."""
         yield Stage(
-            name="Training the autoencoder", number=1, network=self.parts["restorer"], steps=self.plan.steps,
-            cosine_decay=self.plan.schedule.cosine_decay, adam={"betas": BETAS}, loss=self._loss,
+            name="Training the autoencoder", number=1, network=self.parts["restorer"], steps=self.config.steps,
+            cosine_decay=self.config.schedule.cosine_decay, adam={"betas": BETAS}, loss=self._loss,
         )  # fmt: skip
         self.set_scale(data)
 
@@ -76,7 +76,7 @@ class Autoencoders(ResidualModel):
         return restored
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List the two autoencoders.
 
     Parameters
@@ -90,6 +90,8 @@ def plans(budget: int) -> dict[str, Plan]:
         ``ae-spatial`` and ``ae-dense``.
     """
     return {
-        f"ae-{name}": Plan(options=AutoencoderOptions(dense=name == "dense"), recipe=HEALTHY_ALONE, schedule=schedule_for(budget))
+        f"ae-{name}": ModelConfig(
+            options=AutoencoderOptions(dense=name == "dense"), recipe=HEALTHY_ALONE, schedule=schedule_for(budget)
+        )
         for name in ("spatial", "dense")
     }

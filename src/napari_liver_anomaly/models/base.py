@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -13,25 +12,21 @@ import torch
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import WrongSetting
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.models.config import Schedule
-from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import ModelConfig
 from napari_liver_anomaly.settings import Settings
-from napari_liver_anomaly.storage import hash_of
-from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from napari_liver_anomaly.models.stage import Stage, TrainingData
+    from napari_liver_anomaly.preprocessing import PreprocessSettings
 
 LAYERS = 14  # of full size and width that a network holds at once, copies of the libraries included
-SIDE_PX = 64
-PAPER_MM = 400 / 256  # pixel of the paper's slices: a usual field of view in 256 pixels
-# Every system of the comparison sees the same slices: the liver's box at 2.5 mm, HU around its median; they learn from squares of 64 pixels in it.
-FRAME = PreprocessSettings(geometry="liver", pixel_mm=2.5, plane_mm=4, window_low_hu=-45, window_high_hu=160)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +45,12 @@ class Prediction:
     restored: NDArray[np.float32] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Everything that decides what a system is: how it sees a scan, what it learns from, how long, and its own options."""
-
-    options: Settings
-    recipe: Recipe
-    schedule: Schedule
-    prepare: PreprocessSettings = FRAME
-
-    @property
-    def steps(self) -> int:
-        """Steps in all: what a model gets that trains in one stage."""
-        return self.schedule.restorer_steps + self.schedule.segmenter_steps
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for a model's card.
-
-        Returns
-        -------
-        dict
-            One entry for each part; the recipe also says its name.
-        """
-        name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
-        return {
-            "prepare": self.prepare.to_dict(), "options": self.options.to_dict(),
-            "recipe": {"name": name, "settings": self.recipe.to_dict()}, "schedule": self.schedule.to_dict(),
-        }  # fmt: skip
-
-
-def schedule_for(budget: int, **changes: Any) -> Schedule:
-    """Make the schedule that all systems of the comparison share.
-
-    Parameters
-    ----------
-    budget : int
-        Updates in all. Seven in ten are for the first stage of a system with two.
-    **changes
-        Fields of :class:`Schedule` that are part of a system's idea.
-
-    Returns
-    -------
-    Schedule
-        Batches of 8 squares of 64 pixels, step size falling from 1e-3.
-    """
-    first = budget * 7 // 10
-    same = {"batch": 8, "learning_rate": 1e-3, "cosine_decay": True, "segmenter_cosine_decay": True, "crop_px": SIDE_PX}
-    return Schedule(**{**same, "restorer_steps": first, "segmenter_steps": budget - first, **changes})
-
-
-def pseudo_anomalies() -> NoiseStretch:
-    """Give the paper's pseudo anomalies for the common slices: blur and rounding are as wide in mm as on the paper's own.
-
-    Returns
-    -------
-    NoiseStretch
-        A recipe.
-    """
-    scale = PAPER_MM / FRAME.pixel_mm
-    return NoiseStretch(sigma_px=15 * scale, round_px=2 * round(9 * scale / 2) + 1)
-
-
 class Model(ABC):
     """A trained system.
 
     Parameters
     ----------
-    plan : Plan
+    config : ModelConfig
         What it is.
     seed : int
         Decides the first weights and every batch.
@@ -131,12 +65,12 @@ class Model(ABC):
     options_class: ClassVar[type[Settings]] = Settings
     side_px: int = 0
 
-    def __init__(self, plan: Any, seed: int = 0) -> None:
-        self.plan = plan
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        self.config = config
         self.seed = seed
         self.name = "untrained"
         self.hash = ""
-        self.card: dict[str, Any] = {}
+        self.card = ModelCard()
         self.device = torch.device("cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -196,10 +130,9 @@ class Model(ABC):
         return False
 
     @property
-    def prepare(self) -> PreprocessSettings:
+    def preprocess(self) -> PreprocessSettings:
         """How a scan becomes slices for this system."""
-        prepare: PreprocessSettings = self.plan.prepare
-        return prepare
+        return self.config.preprocess
 
     @property
     def parameters(self) -> int:
@@ -210,10 +143,10 @@ class Model(ABC):
     def pixel_bytes(self) -> int:
         """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers."""
         widest = max(
-            (p.shape[0] for net in self.networks.values() for p in net.parameters() if p.dim() == 4 and p.shape[1] <= self.prepare.planes + 3),
+            (p.shape[0] for net in self.networks.values() for p in net.parameters() if p.dim() == 4 and p.shape[1] <= self.preprocess.planes + 3),
             default=1,
         )  # fmt: skip
-        return 4 * (4 * self.prepare.planes + LAYERS * widest)
+        return 4 * (4 * self.preprocess.planes + LAYERS * widest)
 
     def to(self, device: torch.device) -> Self:
         """Move the networks to a device.
@@ -240,7 +173,7 @@ class Model(ABC):
         Parameters
         ----------
         images : ndarray, (B, C, H, W) float32
-            0…1, made with this system's :attr:`prepare`: the slice to score in the middle of its neighbours.
+            0…1, made with this model's :attr:`preprocess`: the slice to score in the middle of its neighbours.
         liver_mask : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -275,15 +208,15 @@ class Model(ABC):
         """Pixels a side is filled up to: a multiple of 32, or at least the side that the networks see."""
         return max(size, self.side_px) if self.side_px else size + -size % 32
 
-    def save(self, path: str | Path, card: dict[str, Any], *, half: bool = False) -> str:
+    def save(self, path: str | Path, card: ModelCard | None = None, *, half: bool = False) -> str:
         """Write the weights and their card.
 
         Parameters
         ----------
         path : path-like
             Ends in ``.safetensors``.
-        card : dict
-            Data, figures, versions; key, settings and seed are added here.
+        card : ModelCard, optional
+            Data, figures, versions; key, method, settings and seed are added here.
         half : bool
             Keep 16 bits of every number: half the size, and scores that differ in the third digit or so.
 
@@ -293,7 +226,10 @@ class Model(ABC):
             SHA-256 of the file.
         """
         kept = {name: narrowed(value) if half else value for name, value in self.tensors().items()}
-        return checkpoint.save(path, kept, {"key": self.key, "settings": self.plan.to_dict(), "seed": self.seed, **card})
+        whole = replace(
+            card or ModelCard(), key=self.key, method=self.config.method, settings=self.config.to_dict(), seed=self.seed
+        )
+        return checkpoint.save(path, kept, whole.to_dict())
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the weights of the networks.
@@ -324,14 +260,37 @@ class Model(ABC):
         UnfitModel
             When the card is of another system or version, or a tensor is missing, extra or of another shape.
         """
-        card, path = checkpoint.read_card(path), Path(path)
-        whole = {name: widened(value) for name, value in checkpoint.read_tensors(path).items()}
-        model = cls.rebuilt(card if card.get("key") == cls.key else {}, whole, path.name)
-        model.name, model.card, model.hash = path.stem, card, hash_of(path)
+        return cls.from_weights(checkpoint.open_weights(path))
+
+    @classmethod
+    def from_weights(cls, weights: checkpoint.Weights) -> Self:
+        """Build the model of a file that was opened.
+
+        Parameters
+        ----------
+        weights : Weights
+            Card and tensors.
+
+        Returns
+        -------
+        Model
+            Ready to predict.
+
+        Raises
+        ------
+        UnfitModel
+            When the card is of another kind of model or version, or a tensor is missing, extra or of another shape.
+        """
+        card = ModelCard.from_dict(weights.card, weights.checksum)
+        whole = {name: widened(value) for name, value in weights.tensors.items()}
+        model = cls.rebuilt(weights.card if card.key == cls.key else {}, whole, weights.path.name, method=card.method)
+        model.name, model.card, model.hash = weights.path.stem, card, weights.hash
         return model
 
     @classmethod
-    def rebuilt(cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str, *, without: str = "") -> Self:
+    def rebuilt(
+        cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str, *, without: str = "", method: str = ""
+    ) -> Self:
         """Build a system from what a card says of it and from its tensors.
 
         Parameters
@@ -344,6 +303,8 @@ class Model(ABC):
             Name of the file, for messages.
         without : str
             Name of a network that is not in the file, because it will not be used.
+        method : str
+            Key in the list of methods.
 
         Returns
         -------
@@ -356,11 +317,11 @@ class Model(ABC):
             When they do not fit each other or this version.
         """
         try:
-            plan, seed = cls.plan_from(about["settings"]), int(about["seed"])
+            config, seed = ModelConfig.from_dict(about["settings"], cls.options_class, method), int(about["seed"])
             if not 0 <= seed < 2**63:
                 raise ValueError("seed")
             with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
-                planned = cls(plan)
+                planned = cls(config)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, WrongSetting) as error:
             raise make_refusal("model-card", file=file) from error
         wanted = {
@@ -372,7 +333,7 @@ class Model(ABC):
         odd = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if odd:
             raise make_refusal("model-tensors", count=len(odd), file=file, first=odd[0][:60])
-        model = cls(plan, seed=seed)
+        model = cls(config, seed=seed)
         for part, network in model.networks.items():
             if part == without:
                 continue
@@ -380,26 +341,6 @@ class Model(ABC):
                 {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
             )
         return model
-
-    @classmethod
-    def plan_from(cls, settings: dict[str, Any]) -> Any:
-        """Rebuild a plan from a card.
-
-        Parameters
-        ----------
-        settings : dict
-            As given by the plan's ``to_dict``.
-
-        Returns
-        -------
-        Plan
-            The same plan.
-        """
-        recipe = settings["recipe"]
-        return Plan(
-            prepare=PreprocessSettings.from_dict(settings["prepare"]), options=cls.options_class.from_dict(settings["options"]),
-            recipe=RECIPES[recipe["name"]].from_dict(recipe["settings"]), schedule=Schedule.from_dict(settings["schedule"]),
-        )  # fmt: skip
 
 
 def narrowed(tensor: Tensor) -> Tensor:

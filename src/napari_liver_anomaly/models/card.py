@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
-from napari_liver_anomaly.models.registry import MODULES, SYSTEMS, Entry
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.models.registry import METHODS, MODULES, Method
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from napari_liver_anomaly.models.config import ModelConfig
 
 LICENCE = (
     "For research use, under the terms of the data sets that the weights were trained on (see data, about). "
@@ -21,6 +25,14 @@ TITLES = {True: "Two-stage restorer and segmenter", False: "Segmenter alone"}
 FORMER_NAMES = {"system": "method", "synthetic": "validation"}  # of fields, in cards of earlier versions
 # Earlier versions wrote metrics without saying what was measured. These files, by their checksums, are known to hold a cross-validation.
 CROSS_VALIDATED = {"standard": "60eee61ee93be781525b5fa9bca73fca"}
+
+
+class Weighty(Protocol):
+    """What has a number of weights."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +78,33 @@ class Metrics:
         if isinstance(summary := values.get("summary"), dict):
             return cls(summary=summary, **{name: _text(values.get(name)) for name in ("of", "by", "method")})
         return cls(of=of, method=str(next(iter(values))), summary=values)
+
+    @classmethod
+    def of_report(cls, report: dict[str, Any] | None, configs: Sequence[ModelConfig]) -> Metrics | None:
+        """Keep the summary of an evaluation, and say what it measured of a model.
+
+        Parameters
+        ----------
+        report : dict, optional
+            As given by ``evaluation.evaluate`` or ``evaluation.cross_validate``.
+        configs : sequence of ModelConfig
+            Of the model, or of each member of an ensemble that scores.
+
+        Returns
+        -------
+        Metrics or None
+            None without a report. A cross-validation says so when it is of the same configuration; of anything else nobody can tell that it belongs
+            to these weights.
+        """
+        if not report:
+            return None
+        summary = report.get("summary", {})
+        folds = report.get("folds") if all(config.to_dict() == report.get("config") for config in configs) else None
+        return cls(
+            of=f"{CROSS_VALIDATION}, {len(folds)} folds" if folds else "",
+            method="ensemble" if "ensemble" in summary else next(iter(summary), ""),
+            summary=summary,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the card.
@@ -149,9 +188,9 @@ class ModelCard:
     use: str = f"For research. {NOT_A_MEDICAL_DEVICE}"
     licence: str = LICENCE
     data: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
-    validation: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
-    command: str | list[str] = ""
+    training: dict[str, Any] | list[Any] = field(default_factory=dict)
+    validation: dict[str, Any] | list[Any] = field(default_factory=dict)
+    command: str | list[Any] = ""
     parameters: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""
@@ -208,8 +247,7 @@ class ModelCard:
         """
         from napari_liver_anomaly.checkpoint import read_sealed
 
-        card, seal = read_sealed(path)
-        return cls.from_dict(card, _text(seal.get("checksum")))
+        return cls.from_dict(*read_sealed(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the header of a file.
@@ -233,15 +271,15 @@ class ModelCard:
         """
         return self.metrics.figure() if self.metrics else ""
 
-    def known_method(self) -> Entry | None:
+    def known_method(self) -> Method | None:
         """Find the method of the list that the model is.
 
         Returns
         -------
-        Entry or None
+        Method or None
             None for a configuration of one's own, an ensemble, or a card that names none.
         """
-        return next((entry for entry in SYSTEMS if entry.key == self.method), None)
+        return next((entry for entry in METHODS if entry.key == self.method), None)
 
     def restores(self) -> bool:
         """Tell whether the model gives a healthy image.
@@ -257,7 +295,7 @@ class ModelCard:
             return any(_restores(_part(member, "settings")) for member in self.members)
         if self.key == "two-stage":
             return _restores(self.settings)
-        return self.key not in MODULES or any(entry.restores for entry in SYSTEMS if entry.module == MODULES[self.key])
+        return self.key not in MODULES or any(entry.restores for entry in METHODS if entry.module == MODULES[self.key])
 
     def name(self) -> str:
         """Say in a few words what the model is.
@@ -275,7 +313,40 @@ class ModelCard:
             return f"Mean of {len(self.members)} models"
         if self.key == "two-stage":
             return TITLES[self.restores()]
-        return next((entry.title for entry in SYSTEMS if entry.key == self.key), "")
+        return next((entry.title for entry in METHODS if entry.key == self.key), "")
+
+
+def card_of(
+    model: Weighty,
+    data: dict[str, Any],
+    *,
+    training: dict[str, Any] | list[Any],
+    device: str = "",
+    **said: Any,
+) -> ModelCard:
+    """Write down what a trained model is: the one writer of model cards.
+
+    Parameters
+    ----------
+    model : Model, Ensemble or Finder
+        Trained.
+    data : dict
+        What it was trained on.
+    training : dict, or list of dict
+        How the training went.
+    device : str
+        Where it was trained; the model's own when nothing is said.
+    **said
+        Other fields of :class:`ModelCard`.
+
+    Returns
+    -------
+    ModelCard
+        The card, but for what the model's ``save`` adds: kind, settings, seed.
+    """
+    versions = {"napari-liver-anomaly": version(), **{name: metadata.version(name) for name in ("torch", "numpy")}}
+    where = device or str(getattr(model, "device", "cpu")).partition(":")[0]
+    return ModelCard(data=data, training=training, parameters=model.parameters, versions=versions, device=where, **said)
 
 
 _DICT, _TEXT, _LIST = (dict,), (str,), (list,)
@@ -288,7 +359,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def _restores(settings: dict[str, Any]) -> bool:
     """Whether the segmenter of these settings sees a restoration or a residual."""
-    segmenter = _part(settings, "segmenter")
+    segmenter = _part(_part(settings, "options") or settings, "segmenter")  # in earlier versions beside the other parts
     return segmenter.get("restoration") is not False or segmenter.get("residual_gain") != 0
 
 

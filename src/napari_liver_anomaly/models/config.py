@@ -1,11 +1,18 @@
-"""How long a two-stage model is trained, and on what share of each slice."""
+"""Everything that decides what a model is: how it sees a scan, what it is trained on, how long, and the options of its method."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
+from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.settings import Settings, setting
+from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
+
+SIDE_PX = 64
+PAPER_MM = 400 / 256  # pixel of the paper's slices: a usual field of view in 256 pixels
+# Every method of the comparison sees the same slices: the liver's box at 2.5 mm, HU around its median; they learn from squares of 64 pixels in it.
+FRAME = PreprocessSettings(geometry="liver", pixel_mm=2.5, plane_mm=4, window_low_hu=-45, window_high_hu=160)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,3 +78,96 @@ class Schedule(Settings):
             Steps.
         """
         return max(self.segmenter_steps, self.segmenter_epochs * -(-slices // self.batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What a model is.
+
+    Attributes
+    ----------
+    options : Settings
+        Of its method: sizes of the networks, switches of losses. Their class says which method it is.
+    recipe : Recipe
+        The synthetic anomalies that it is trained on.
+    schedule : Schedule
+        How long it is trained, and on what part of each slice.
+    preprocess : PreprocessSettings
+        How a scan becomes slices.
+    method : str
+        Key in the list of methods, where it is one of these; empty for a configuration of one's own. Two configurations that differ in this only
+        are equal.
+    """
+
+    options: Any
+    recipe: Recipe
+    schedule: Schedule = field(default_factory=Schedule)
+    preprocess: PreprocessSettings = FRAME
+    method: str = field(default="", compare=False)
+
+    @property
+    def steps(self) -> int:
+        """Steps in all: what a model gets that trains in one stage."""
+        return self.schedule.restorer_steps + self.schedule.segmenter_steps
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a model card.
+
+        Returns
+        -------
+        dict
+            One entry for each part; the recipe also says its name.
+        """
+        name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
+        return {
+            "preprocess": self.preprocess.to_dict(), "options": self.options.to_dict(),
+            "recipe": {"name": name, "settings": self.recipe.to_dict()}, "schedule": self.schedule.to_dict(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], options: type[Settings], method: str = "") -> Self:
+        """Rebuild a configuration from a model card.
+
+        Parameters
+        ----------
+        values : dict
+            As given by :meth:`to_dict`, or by earlier versions: ``preprocess`` was called ``prepare``, and the options of a two-stage model stood
+            beside the other parts.
+        options : type of Settings
+            Of the method.
+        method : str
+            Key in the list of methods.
+
+        Returns
+        -------
+        ModelConfig
+            The same configuration.
+
+        Raises
+        ------
+        WrongSetting
+            For a name that is not known, one that is missing, or a value out of range.
+        """
+        parts = {"preprocess" if name == "prepare" else name: part for name, part in values.items()}
+        own = {name: part for name, part in parts.items() if name not in ("preprocess", "recipe", "schedule")}
+        return cls(
+            preprocess=PreprocessSettings.from_dict(parts["preprocess"]), options=options.from_dict(own.get("options", own)),
+            recipe=RECIPES[parts["recipe"]["name"]].from_dict(parts["recipe"]["settings"]),
+            schedule=Schedule.from_dict(parts["schedule"]), method=method,
+        )  # fmt: skip
+
+
+def schedule_for(budget: int, **changes: Any) -> Schedule:
+    """Make the schedule that all methods of the comparison share: batches of 8 squares of 64 pixels, step size decaying from 1e-3.
+
+    Seven steps in ten of the budget are for the first stage of a method with two. ``changes`` are the fields that are part of a method's idea.
+    """
+    first = budget * 7 // 10
+    same = {"batch": 8, "learning_rate": 1e-3, "cosine_decay": True, "segmenter_cosine_decay": True, "crop_px": SIDE_PX}
+    return Schedule(**{**same, "restorer_steps": first, "segmenter_steps": budget - first, **changes})
+
+
+def pseudo_anomalies() -> NoiseStretch:
+    """Give the paper's pseudo anomalies for the common slices: blur and rounding are as wide in mm as on the paper's own."""
+    scale = PAPER_MM / FRAME.pixel_mm
+    return NoiseStretch(sigma_px=15 * scale, round_px=2 * round(9 * scale / 2) + 1)

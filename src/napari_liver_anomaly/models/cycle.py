@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_liver_anomaly.models.base import Plan, schedule_for
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.networks.translator import PatchCritic, Translator
 from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale, healthy_values
@@ -60,7 +60,7 @@ class Cycle(ResidualModel):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
-        width, classes = self.plan.options.width, len(NAMES)
+        width, classes = self.config.options.width, len(NAMES)
         segmenter = Segmenter(SegmenterSettings(width=width, depth=DEPTH, restoration=False))
         segmenter.head = nn.Conv2d(width, classes, 3, padding=1)
         return {
@@ -70,7 +70,7 @@ class Cycle(ResidualModel):
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Fit the tissues; train the segmenter to name them, and the generator to draw slices from them; then set the scale."""
-        schedule = self.plan.schedule
+        schedule = self.config.schedule
         self.parts["mixture"].fit(healthy_values(self, data, lambda image, liver_mask: smoothed(image, liver_mask)[:, 0]))
         yield Stage(
             name="Training the segmenter of tissues", number=1, network=self.parts["segmenter"], loss=self._naming,
@@ -97,7 +97,7 @@ class Cycle(ResidualModel):
         maps = self._known_maps(batch)
         drawn = self.parts["translator"](maps)
         doubted = functional.softplus(-self.parts["critic"](maps, drawn)).mean()
-        loss: Tensor = doubted + self.plan.options.l1_weight * functional.l1_loss(drawn, batch.healthy)
+        loss: Tensor = doubted + self.config.options.l1_weight * functional.l1_loss(drawn, batch.healthy)
         return loss
 
     def _criticising(self, batch: Batch) -> Tensor:
@@ -109,7 +109,7 @@ class Cycle(ResidualModel):
 
     def _of_kind(self, shares: Tensor) -> Tensor:
         """Leave soft maps (B, 4, H, W) as they are, and make hard ones of them where the options say so."""
-        if not self.plan.options.discrete:
+        if not self.config.options.discrete:
             return shares
         return functional.one_hot(shares.argmax(dim=1), len(NAMES)).movedim(-1, 1).to(shares.dtype)
 
@@ -140,7 +140,7 @@ class Cycle(ResidualModel):
         Parameters
         ----------
         images : ndarray, (B, 1, H, W) float32
-            0…1, made with this system's :attr:`prepare`.
+            0…1, made with this model's :attr:`preprocess`.
         liver_mask : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -156,7 +156,7 @@ class Cycle(ResidualModel):
         return shares * liver_mask[:, None].astype(np.float32)
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List soft maps, which the paper proposes, and hard maps, its baseline.
 
     Parameters
@@ -172,6 +172,6 @@ def plans(budget: int) -> dict[str, Plan]:
     naming = budget * 2 // 3
     schedule = schedule_for(budget, restorer_steps=naming, segmenter_steps=budget - naming)
     return {
-        f"cycle-{kind}": Plan(options=CycleOptions(discrete=kind == "discrete"), recipe=HEALTHY_ALONE, schedule=schedule)
+        f"cycle-{kind}": ModelConfig(options=CycleOptions(discrete=kind == "discrete"), recipe=HEALTHY_ALONE, schedule=schedule)
         for kind in ("continuous", "discrete")
     }

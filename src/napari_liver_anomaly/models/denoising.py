@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from napari_liver_anomaly.models.base import Plan, schedule_for
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
 from napari_liver_anomaly.models.losses import masked_square
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.residual import HEALTHY_ALONE, ResidualModel, Scale
@@ -52,20 +52,20 @@ class Denoising(ResidualModel):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
-        return {"restorer": Restorer(RestorerSettings(width=self.plan.options.width)), "scale": Scale()}
+        return {"restorer": Restorer(RestorerSettings(width=self.config.options.width)), "scale": Scale()}
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train on healthy slices under noise, then set the scale on them."""
         yield Stage(
-            name="Training the denoiser", number=1, network=self.parts["restorer"], steps=self.plan.steps,
-            cosine_decay=self.plan.schedule.cosine_decay, adam={"amsgrad": True, "weight_decay": 1e-5}, loss=self._loss,
+            name="Training the denoiser", number=1, network=self.parts["restorer"], steps=self.config.steps,
+            cosine_decay=self.config.schedule.cosine_decay, adam={"amsgrad": True, "weight_decay": 1e-5}, loss=self._loss,
         )  # fmt: skip
         self.set_scale(data)
 
     def _loss(self, batch: Batch) -> Tensor:
         liver_mask = batch.liver_mask[:, None].float()
-        noise = coarse_noise(batch.healthy.shape, self.plan.options.cell_px).to(batch.healthy.device)
-        noisy = batch.healthy + self.plan.options.noise * noise * liver_mask
+        noise = coarse_noise(batch.healthy.shape, self.config.options.cell_px).to(batch.healthy.device)
+        noisy = batch.healthy + self.config.options.noise * noise * liver_mask
         return masked_square(self.parts["restorer"](noisy), batch.healthy, liver_mask)
 
     def restore(self, image: Tensor, liver_mask: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def coarse_noise(shape: torch.Size, cell_px: int) -> Tensor:
     return torch.roll(fine, torch.randint(0, max(height, width), (2,)).tolist(), dims=(2, 3))
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List the one system.
 
     Parameters
@@ -113,4 +113,4 @@ def plans(budget: int) -> dict[str, Plan]:
     dict
         ``dae``.
     """
-    return {"dae": Plan(options=DenoisingOptions(), recipe=HEALTHY_ALONE, schedule=schedule_for(budget))}
+    return {"dae": ModelConfig(options=DenoisingOptions(), recipe=HEALTHY_ALONE, schedule=schedule_for(budget))}

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_liver_anomaly.models.base import Model, Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.base import Model
+from napari_liver_anomaly.models.config import ModelConfig, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.losses import focal_loss
 from napari_liver_anomaly.models.networks.autoencoder import Autoencoder
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
@@ -53,8 +54,8 @@ class Draem(Model):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
-        width = self.plan.options.width
-        restorer = Restorer(RestorerSettings(width=width)) if self.plan.options.skips else Autoencoder(width)
+        width = self.config.options.width
+        restorer = Restorer(RestorerSettings(width=width)) if self.config.options.skips else Autoencoder(width)
         return {"restorer": restorer, "segmenter": Segmenter(SegmenterSettings(width=width))}
 
     @property
@@ -65,11 +66,11 @@ class Draem(Model):
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train both networks at once, or one after the other."""
         restorer, segmenter = self.parts["restorer"], self.parts["segmenter"]
-        schedule = self.plan.schedule
-        if not self.plan.options.two_phases:
+        schedule = self.config.schedule
+        if not self.config.options.two_phases:
             both = nn.ModuleDict(self.parts)
             yield Stage(
-                name="Training both networks", number=1, network=both, steps=self.plan.steps, cosine_decay=schedule.cosine_decay,
+                name="Training both networks", number=1, network=both, steps=self.config.steps, cosine_decay=schedule.cosine_decay,
                 loss=lambda batch: self._restoring(batch) + self._segmenting(batch),
             )  # fmt: skip
             return
@@ -86,7 +87,7 @@ class Draem(Model):
     def _restoring(self, batch: Batch) -> Tensor:
         """L1 for the U-Net trained alone, as in the paper; mean square and structural similarity otherwise, as in DRAEM."""
         restored = self.parts["restorer"](batch.anomalous)
-        if self.plan.options.two_phases and self.plan.options.skips:
+        if self.config.options.two_phases and self.config.options.skips:
             return functional.l1_loss(restored, batch.healthy)
         from pytorch_msssim import ssim  # window 11, sigma 1.5
 
@@ -105,7 +106,7 @@ class Draem(Model):
         return torch.softmax(self.parts["segmenter"](restored, image).float(), dim=1)[:, 1], restored[:, 0]
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List seven of the ablation's eight cells; the eighth, all three together, is ``two-stage`` in ``two_stage.py``.
 
     Parameters
@@ -126,5 +127,5 @@ def plans(budget: int) -> dict[str, Plan]:
                 options = DraemOptions(two_phases=phases, skips=skips)
                 if len(on) < 3:
                     name = "-".join(["cell", *on]) if on else "draem"
-                    cells[name] = Plan(options=options, recipe=recipe, schedule=schedule_for(budget))
+                    cells[name] = ModelConfig(options=options, recipe=recipe, schedule=schedule_for(budget))
     return cells

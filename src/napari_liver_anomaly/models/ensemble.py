@@ -11,19 +11,20 @@ segmenter's training is short on purpose, so single models scatter; their mean d
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.base import Prediction, narrowed, widened
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.two_stage import TwoStage, predict_together
-from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
@@ -72,14 +73,14 @@ class Ensemble:
             same = (
                 m
                 for m in self.members[:place]
-                if m.preset.restorer == member.preset.restorer and _same(m.restorer, member.restorer)
+                if m.config.options.restorer == member.config.options.restorer and _same(m.restorer, member.restorer)
             )
             member.restorer = next(same, member).restorer
         self.mirror = mirror
         self.scorers = self.members[: len(self.members) - shown]
         self.name = "untrained"
         self.hash = ""
-        self.card: dict[str, Any] = {}
+        self.card = ModelCard()
 
     @property
     def scales(self) -> tuple[Ensemble, ...]:
@@ -88,17 +89,17 @@ class Ensemble:
         A group whose members only show restorations has no score to give; it is left out.
         """
         found = []
-        for prepare in dict.fromkeys(member.prepare for member in self.members):
-            scorers = [member for member in self.scorers if member.prepare == prepare]
-            shown = [member for member in self.members[len(self.scorers) :] if member.prepare == prepare]
+        for preprocess in dict.fromkeys(member.preprocess for member in self.members):
+            scorers = [member for member in self.scorers if member.preprocess == preprocess]
+            shown = [member for member in self.members[len(self.scorers) :] if member.preprocess == preprocess]
             if scorers:
                 found.append(Ensemble([*scorers, *shown], mirror=self.mirror, shown=len(shown)))
         return tuple(found)
 
     @property
-    def prepare(self) -> PreprocessSettings:
+    def preprocess(self) -> PreprocessSettings:
         """How a scan becomes slices for these models; with several scales, for the first of them."""
-        return self.members[0].prepare
+        return self.members[0].preprocess
 
     @property
     def has_restorer(self) -> bool:
@@ -141,7 +142,7 @@ class Ensemble:
         Parameters
         ----------
         images : ndarray, (B, C, H, W) float32
-            0…1, made with :attr:`prepare`.
+            0…1, made with :attr:`preprocess`.
         liver_mask : ndarray, (B, H, W) bool
             Where the liver is.
 
@@ -155,7 +156,7 @@ class Ensemble:
         UnfitModel
             When the members see a scan at several scales: each of the :attr:`scales` scores its own slices.
         """
-        if any(member.prepare != self.prepare for member in self.members):
+        if any(member.preprocess != self.preprocess for member in self.members):
             raise make_refusal("ensemble-mixed")
         found = predict_together(self.members, images, liver_mask, self.scorers)
         if self.mirror:
@@ -169,14 +170,14 @@ class Ensemble:
         score = np.asarray(np.mean([found[place].score for place in places], axis=0, dtype=np.float32))
         return Prediction(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
-    def save(self, path: str | Path, card: dict[str, Any]) -> str:
+    def save(self, path: str | Path, card: ModelCard | None = None) -> str:
         """Write all weights that are used, in half precision, and their card.
 
         Parameters
         ----------
         path : path-like
             Ends in ``.safetensors``.
-        card : dict
+        card : ModelCard, optional
             Data, figures, versions; key, settings and seeds are added here.
 
         Returns
@@ -184,16 +185,17 @@ class Ensemble:
         str
             SHA-256 of the file.
         """
-        tensors, about, restorers = {}, [], [member.restorer for member in self.members]
+        tensors, members, restorers = {}, [], [member.restorer for member in self.members]
         for number, member in enumerate(self.members):
             owner = restorers.index(member.restorer)
-            about.append({"settings": member.preset.to_dict(), "seed": member.seed, "restorer_of": owner})
+            members.append({"settings": member.config.to_dict(), "seed": member.seed, "restorer_of": owner})
             for name, value in member.tensors().items():
                 unused = owner != number if name.startswith("restorer.") else number >= len(self.scorers)
                 if not unused:
                     tensors[f"{number}.{name}"] = narrowed(value)
-        parts = {"members": about, "mirror": self.mirror, "shown": len(self.members) - len(self.scorers)}
-        return checkpoint.save(path, tensors, {"key": KEY, **parts, **card})
+        shown = len(self.members) - len(self.scorers)
+        whole = replace(card or ModelCard(), key=KEY, members=members, mirror=self.mirror, shown=shown)
+        return checkpoint.save(path, tensors, whole.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:
@@ -207,19 +209,23 @@ class Ensemble:
         Returns
         -------
         Ensemble
-            Ready to score.
+            Ready to predict.
 
         Raises
         ------
         UnfitModel
-            When the card is of another system or version, or a tensor is missing, extra or of another shape.
+            When the card is of another kind of model or version, or a tensor is missing, extra or of another shape.
         """
-        path = Path(path)
-        card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
+        return cls.from_weights(checkpoint.open_weights(path))
+
+    @classmethod
+    def from_weights(cls, weights: checkpoint.Weights) -> Ensemble:
+        """Build the ensemble of a file that was opened."""
+        card, tensors, file = weights.card, weights.tensors, weights.path.name
         abouts = card.get("members") if card.get("key") == KEY else None
         shown = card.get("shown", 0)
         if not isinstance(abouts, list) or not isinstance(card.get("mirror"), bool) or not _below(shown, max(len(abouts), 1)):
-            raise make_refusal("model-card", file=path.name)
+            raise make_refusal("model-card", file=file)
         parts: list[dict[str, torch.Tensor]] = [{} for _ in abouts]
         for name, value in tensors.items():
             number, _, rest = name.partition(".")
@@ -233,11 +239,12 @@ class Ensemble:
                 parts[place] |= {name: value for name, value in parts[owner].items() if name.startswith("restorer.")}
         model = cls(
             [
-                TwoStage.rebuilt(about, part, path.name, without="segmenter" if place >= len(parts) - shown else "")
+                TwoStage.rebuilt(about, part, file, without="segmenter" if place >= len(parts) - shown else "")
                 for place, (about, part) in enumerate(zip(abouts, parts, strict=True))
             ],
             mirror=card["mirror"],
             shown=shown,
         )
-        model.name, model.card, model.hash = path.stem, card, hash_of(path)
+        model.name, model.hash = weights.path.stem, weights.hash
+        model.card = ModelCard.from_dict(card, weights.checksum)
         return model

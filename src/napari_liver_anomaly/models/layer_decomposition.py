@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
-from napari_liver_anomaly.models.base import Model, Plan, schedule_for
+from napari_liver_anomaly.models.base import Model
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
@@ -38,7 +39,7 @@ class LayersOptions(Settings):
     width: int = setting(8, unit="filters", low=4, high=256, help="Filters of the first block; 64 in the paper.")
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List the variants of this system.
 
     Parameters
@@ -51,7 +52,7 @@ def plans(budget: int) -> dict[str, Plan]:
     dict
         Name to plan.
     """
-    return {"layers": Plan(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
+    return {"layers": ModelConfig(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
 
 
 class LayerDecomposition(Model):
@@ -62,8 +63,8 @@ class LayerDecomposition(Model):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the network, untrained."""
-        width = self.plan.options.width
-        settings = SegmenterSettings(width=width, planes=self.prepare.planes, depth=DEPTH, restoration=False)
+        width = self.config.options.width
+        settings = SegmenterSettings(width=width, planes=self.preprocess.planes, depth=DEPTH, restoration=False)
         network = Segmenter(settings)
         network.head = nn.Conv2d(width, 3, 3, padding=1)
         return {"decomposer": network}
@@ -77,7 +78,7 @@ class LayerDecomposition(Model):
         """Train the network in one stage."""
         yield Stage(
             name="Training to take layers apart", number=1, network=self.parts["decomposer"], loss=self._loss,
-            steps=self.plan.steps, cosine_decay=self.plan.schedule.cosine_decay, adam={"weight_decay": WEIGHT_DECAY},
+            steps=self.config.steps, cosine_decay=self.config.schedule.cosine_decay, adam={"weight_decay": WEIGHT_DECAY},
         )  # fmt: skip
 
     def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_liver_anomaly.models.base import Model, Plan, schedule_for
+from napari_liver_anomaly.models.base import Model
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
 from napari_liver_anomaly.models.losses import combined_loss
 from napari_liver_anomaly.models.networks.unet import UNet
 from napari_liver_anomaly.models.stage import Stage
@@ -48,24 +49,24 @@ class RandomShape(Model):
 
     def build(self) -> dict[str, nn.Module]:
         """Make the network, untrained."""
-        return {"segmenter": UNet(self.plan.options.width)}
+        return {"segmenter": UNet(self.config.options.width)}
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train on the recipe's anomalies."""
         yield Stage(
-            name="Training the segmenter", number=1, network=self.parts["segmenter"], steps=self.plan.steps,
-            cosine_decay=self.plan.schedule.cosine_decay, loss=self._loss,
+            name="Training the segmenter", number=1, network=self.parts["segmenter"], steps=self.config.steps,
+            cosine_decay=self.config.schedule.cosine_decay, loss=self._loss,
         )  # fmt: skip
 
     def _loss(self, batch: Batch) -> Tensor:
-        return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.plan.options.dice_share)
+        return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.config.options.dice_share)
 
     def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device."""
         return torch.softmax(self.parts["segmenter"](image).float(), dim=1)[:, 1], None
 
 
-def plans(budget: int) -> dict[str, Plan]:
+def configs(budget: int) -> dict[str, ModelConfig]:
     """List the segmenter by what it is trained on.
 
     Parameters
@@ -81,7 +82,9 @@ def plans(budget: int) -> dict[str, Plan]:
     masks: dict[str, Recipe] = {"": Paintbrush(), "-squares": Squares(), "-circles": Circles(), "-cutpaste": CutPaste()}
     degrees: dict[str, Recipe] = {"-fpi": FPI(), "-pii": PII(), "-nsa": NSA()}
     return {
-        f"random-shape{name}": Plan(options=RandomShapeOptions(dice_share=share), recipe=recipe, schedule=schedule_for(budget))
+        f"random-shape{name}": ModelConfig(
+            options=RandomShapeOptions(dice_share=share), recipe=recipe, schedule=schedule_for(budget)
+        )
         for recipes, share in ((masks, 0.5), (degrees, 0.0))
         for name, recipe in recipes.items()
     }

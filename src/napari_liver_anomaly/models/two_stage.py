@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from napari_liver_anomaly.models.base import FRAME, LAYERS, Model, Prediction, pseudo_anomalies, schedule_for
-from napari_liver_anomaly.models.config import Schedule
+from napari_liver_anomaly.models.base import LAYERS, Model, Prediction
+from napari_liver_anomaly.models.config import FRAME, ModelConfig, Schedule, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.losses import focal_loss, overlap_loss, restoration_loss
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.stage import Batch, Stage
 from napari_liver_anomaly.preprocessing import PreprocessSettings
-from napari_liver_anomaly.synthesis import RECIPES, Blobs, HuTumours, Nodules, NoiseStretchPaper, Recipe
+from napari_liver_anomaly.settings import Settings
+from napari_liver_anomaly.synthesis import Blobs, HuTumours, Nodules, NoiseStretchPaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,73 +33,39 @@ if TYPE_CHECKING:
 KEY = "two-stage"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """Everything that decides what a two-stage model is."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwoStageOptions(Settings):
+    """The two networks."""
 
-    prepare: PreprocessSettings = field(default_factory=PreprocessSettings)
     restorer: RestorerSettings = field(default_factory=RestorerSettings)
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
-    recipe: Recipe = field(default_factory=NoiseStretchPaper)
-    schedule: Schedule = field(default_factory=Schedule)
 
     @property
     def restores(self) -> bool:
         """Whether there is a restorer; a segmenter that sees neither restoration nor residual needs none."""
         return self.segmenter.restoration or self.segmenter.residual_gain > 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for a model's card.
 
-        Returns
-        -------
-        dict
-            One entry for each part; the recipe also says its name.
-        """
-        name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
-        return {
-            "prepare": self.prepare.to_dict(), "restorer": self.restorer.to_dict(), "segmenter": self.segmenter.to_dict(),
-            "recipe": {"name": name, "settings": self.recipe.to_dict()}, "schedule": self.schedule.to_dict(),
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Preset:
-        """Rebuild a preset from a card.
-
-        Parameters
-        ----------
-        values : dict
-            As given by :meth:`to_dict`.
-
-        Returns
-        -------
-        Preset
-            The same preset.
-        """
-        return cls(
-            prepare=PreprocessSettings.from_dict(values["prepare"]), restorer=RestorerSettings.from_dict(values["restorer"]),
-            segmenter=SegmenterSettings.from_dict(values["segmenter"]), schedule=Schedule.from_dict(values["schedule"]),
-            recipe=RECIPES[values["recipe"]["name"]].from_dict(values["recipe"]["settings"]),
-        )  # fmt: skip
-
-
-PRESETS: dict[str, Preset] = {
-    "paper": Preset(prepare=PreprocessSettings(geometry="field", intensity="paper")),
+CONFIGS: dict[str, ModelConfig] = {
+    "paper": ModelConfig(
+        preprocess=PreprocessSettings(geometry="field", intensity="paper"), options=TwoStageOptions(), recipe=NoiseStretchPaper()
+    ),
     # The paper's small-machine twin: half the side, a quarter of the filters, noise and rounding scaled with the side.
-    "paper-small": Preset(
-        prepare=PreprocessSettings(geometry="field", size_px=128, intensity="paper"),
-        restorer=RestorerSettings(width=16),
-        segmenter=SegmenterSettings(width=16),
+    "paper-small": ModelConfig(
+        preprocess=PreprocessSettings(geometry="field", size_px=128, intensity="paper"),
+        options=TwoStageOptions(restorer=RestorerSettings(width=16), segmenter=SegmenterSettings(width=16)),
         recipe=NoiseStretchPaper(sigma_px=7.5, round_px=5),
     ),
     # Ours: five slices 3 mm apart at 1.5 mm, HU around the liver's median inside a window that lies inside what 8-bit sources keep of a CT,
     # tissue around the liver in sight, lesions drawn as bodies in space.
-    "standard": Preset(
-        prepare=PreprocessSettings(
+    "standard": ModelConfig(
+        preprocess=PreprocessSettings(
             geometry="liver", pixel_mm=1.5, plane_mm=3, neighbours=2, around_mm=8, window_low_hu=-45, window_high_hu=160
         ),
-        restorer=RestorerSettings(width=16, planes=5),
-        segmenter=SegmenterSettings(width=16, planes=5, depth=4, liver_mask=True, residual_gain=5),
+        options=TwoStageOptions(
+            restorer=RestorerSettings(width=16, planes=5),
+            segmenter=SegmenterSettings(width=16, planes=5, depth=4, liver_mask=True, residual_gain=5),
+        ),
         recipe=Nodules(),
         schedule=Schedule(
             restorer_steps=500,
@@ -114,11 +81,10 @@ PRESETS: dict[str, Preset] = {
             jitter=True,
         ),
     ),
-    "compact": Preset(
+    "compact": ModelConfig(
         # The window lies inside what 8-bit sources keep of a CT, so that they and true scans look alike to the networks.
-        prepare=PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
-        restorer=RestorerSettings(width=16),
-        segmenter=SegmenterSettings(width=16, residual_gain=5),
+        preprocess=PreprocessSettings(geometry="liver", pixel_mm=1.5, intensity="robust", window_low_hu=-45, window_high_hu=160),
+        options=TwoStageOptions(restorer=RestorerSettings(width=16), segmenter=SegmenterSettings(width=16, residual_gain=5)),
         recipe=Blobs(),
         schedule=Schedule(
             restorer_steps=2000,
@@ -133,43 +99,43 @@ PRESETS: dict[str, Preset] = {
 }
 
 # The same segmenter without a restorer (Hu et al. 2023 train so): what the restoration adds is measured against it.
-PRESETS["direct"] = replace(
-    PRESETS["standard"],
-    segmenter=replace(PRESETS["standard"].segmenter, restoration=False, residual_gain=0.0),
-    schedule=replace(PRESETS["standard"].schedule, segmenter_steps=2400),
+CONFIGS["direct"] = replace(
+    CONFIGS["standard"],
+    options=replace(
+        CONFIGS["standard"].options,
+        segmenter=replace(CONFIGS["standard"].options.segmenter, restoration=False, residual_gain=0.0),
+    ),
+    schedule=replace(CONFIGS["standard"].schedule, segmenter_steps=2400),
 )
 
 
-def plans(budget: int) -> dict[str, Preset]:
-    """List the systems of the comparison that this file builds.
+def configs(budget: int) -> dict[str, ModelConfig]:
+    """List the methods of the comparison that this file holds.
 
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------
     dict
-        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like the presets ``standard`` and ``direct``, ``hu`` like ``direct``.
+        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like ``standard`` and ``direct`` of :data:`CONFIGS`, ``hu`` like
+        ``direct``.
     """
     near = replace(FRAME, neighbours=2, around_mm=8)
+    papers = TwoStageOptions(restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8))
     seeing = SegmenterSettings(width=8, planes=5, depth=4, liver_mask=True, residual_gain=5)
-    alone = replace(seeing, restoration=False, residual_gain=0.0)
+    both = TwoStageOptions(restorer=RestorerSettings(width=8, planes=5), segmenter=seeing)
+    alone = TwoStageOptions(segmenter=replace(seeing, restoration=False, residual_gain=0.0))
     short, whole = schedule_for(budget), schedule_for(budget, restorer_steps=0, segmenter_steps=budget)
     ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
     return {
-        "two-stage": Preset(
-            prepare=FRAME, restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8), recipe=pseudo_anomalies(),
-            schedule=short,
-        ),
-        "two-stage-ours": Preset(
-            prepare=near, restorer=RestorerSettings(width=8, planes=5), segmenter=seeing, recipe=Nodules(),
-            schedule=replace(short, **ours),
-        ),
-        "direct": Preset(prepare=near, segmenter=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
-        "hu": Preset(prepare=near, segmenter=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
-    }  # fmt: skip
+        "two-stage": ModelConfig(preprocess=FRAME, options=papers, recipe=pseudo_anomalies(), schedule=short),
+        "two-stage-ours": ModelConfig(preprocess=near, options=both, recipe=Nodules(), schedule=replace(short, **ours)),
+        "direct": ModelConfig(preprocess=near, options=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
+        "hu": ModelConfig(preprocess=near, options=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
+    }
 
 
 class TwoStage(Model):
@@ -177,17 +143,17 @@ class TwoStage(Model):
 
     Parameters
     ----------
-    preset : Preset
+    config : ModelConfig
         What to build.
     seed : int
         Decides the first weights.
     """
 
     key = KEY
+    options_class = TwoStageOptions
 
-    def __init__(self, preset: Preset, seed: int = 0) -> None:
-        super().__init__(preset, seed)
-        self.preset = preset
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
         self._given = False
 
     @property
@@ -213,7 +179,7 @@ class TwoStage(Model):
 
     def build(self) -> dict[str, torch.nn.Module]:
         """Make the networks, untrained."""
-        return {"restorer": Restorer(self.plan.restorer), "segmenter": Segmenter(self.plan.segmenter)}
+        return {"restorer": Restorer(self.config.options.restorer), "segmenter": Segmenter(self.config.options.segmenter)}
 
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
@@ -223,13 +189,15 @@ class TwoStage(Model):
     @property
     def has_restorer(self) -> bool:
         """Whether a healthy image is made."""
-        return self.preset.restores
+        restores: bool = self.config.options.restores
+        return restores
 
     @property
     def pixel_bytes(self) -> int:
         """Bytes of working memory for each pixel of the slices seen at once: numbers of 4 bytes in the widest layers, as measured."""
-        planes, widths = self.prepare.planes, (self.preset.restorer.width, self.preset.segmenter.width)
-        return 4 * (4 * planes + LAYERS * max(widths))
+        planes, widths = self.preprocess.planes, (self.config.options.restorer.width, self.config.options.segmenter.width)
+        widest: int = max(widths)
+        return 4 * (4 * planes + LAYERS * widest)
 
     def take_restorer(self, trained: Restorer) -> None:
         """Take the weights of a restorer that is trained already: only the segmenter is trained then.
@@ -244,7 +212,7 @@ class TwoStage(Model):
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train the restorer, if there is to be one and none was given; freeze it; train the segmenter."""
-        schedule = self.preset.schedule
+        schedule = self.config.schedule
         if self.has_restorer and not self._given:
             self.restorer.requires_grad_(True)
             yield Stage(
@@ -258,13 +226,13 @@ class TwoStage(Model):
         )  # fmt: skip
 
     def _restoration_loss(self, batch: Batch) -> torch.Tensor:
-        return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.preset.schedule.anomaly_weight)
+        return restoration_loss(self.restorer(batch.anomalous), batch.healthy, batch.mask, self.config.schedule.anomaly_weight)
 
     def _segmentation_loss(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad():
             restored = self.restorer(batch.anomalous) if self.has_restorer else None
         logits = self.segmenter(restored, batch.anomalous, batch.liver_mask.unsqueeze(1).float())
-        if self.preset.schedule.segmenter_loss == "overlap":
+        if self.config.schedule.segmenter_loss == "overlap":
             return overlap_loss(logits, batch.mask, batch.liver_mask)
         return focal_loss(logits, batch.mask)
 
@@ -273,22 +241,6 @@ class TwoStage(Model):
         healthy = self.restorer(image) if self.has_restorer else None
         share = torch.softmax(self.segmenter(healthy, image, liver_mask).float(), dim=1)[:, 1]
         return share, None if healthy is None else healthy[:, 0]
-
-    @classmethod
-    def plan_from(cls, settings: dict[str, Any]) -> Preset:
-        """Rebuild a preset from a card.
-
-        Parameters
-        ----------
-        settings : dict
-            As given by :meth:`Preset.to_dict`.
-
-        Returns
-        -------
-        Preset
-            The same preset.
-        """
-        return Preset.from_dict(settings)
 
 
 @torch.inference_mode()
@@ -305,7 +257,7 @@ def predict_together(
     models : sequence of TwoStage
         On one device.
     images : ndarray, (B, C, H, W) float32
-        0…1, made with the models' ``prepare``.
+        0…1, made with the models' ``preprocess``.
     liver_mask : ndarray, (B, H, W) bool
         Where the liver is.
     scorers : sequence of TwoStage, optional

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import choose
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.card import Metrics, card_of
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.settings import differing
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.models.base import Model, Plan
-    from napari_liver_anomaly.models.two_stage import Preset
+    from napari_liver_anomaly.models.base import Model
+    from napari_liver_anomaly.models.config import ModelConfig
     from napari_liver_anomaly.preprocessing import HealthySlices
     from napari_liver_anomaly.training.training_file import TrainingCase
 
@@ -71,7 +71,7 @@ def train(
     """
     import torch
 
-    recipe, schedule = model.plan.recipe, model.plan.schedule
+    recipe, schedule = model.config.recipe, model.config.schedule
     figures: dict[str, Any] = {"slices": len(slices)}
     model.to(device or torch.device("cpu"))
     data = slice_set(slices, recipe, schedule)
@@ -85,10 +85,9 @@ def train(
 
 def fit_and_save(
     scans: Sequence[TrainingCase],
-    plan: Preset | Plan,
+    config: ModelConfig,
     path: str | Path,
     *,
-    system: str = "",
     seed: int = 0,
     restorer: str | Path | None = None,
     device: str = "auto",
@@ -103,17 +102,15 @@ def fit_and_save(
     Parameters
     ----------
     scans : sequence of TrainingCase
-        What it learns from.
-    plan : Preset or Plan
-        What it is: a preset of the two-stage system, or what ``registry.plan_of`` gives.
+        What it is trained on.
+    config : ModelConfig
+        What it is, for example ``models.registry.config_of("standard")``.
     path : path-like
         Ends in ``.safetensors``. An unfinished training is kept beside it and gone on with.
-    system : str
-        Key of the system of the list that it is, for the card; empty for a preset that is none of them.
     seed : int
         Decides every random choice.
     restorer : path-like, optional
-        A two-stage model trained on the same scans with the same preset, whose restorer is taken; only the segmenter is trained.
+        A two-stage model trained on the same scans with the same configuration, whose restorer is taken; only the segmenter is trained.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     title : str
@@ -123,7 +120,7 @@ def fit_and_save(
     command : str
         How the model can be trained again, for the card.
     metrics : dict, optional
-        An evaluation, whose summary is kept in the card.
+        The report of an evaluation, whose summary is kept in the card.
     job : Job, optional
         Progress and cancel.
 
@@ -141,18 +138,18 @@ def fit_and_save(
     """
     path = Path(path)
     where = choose(device)
-    model = build(plan, seed)
+    model = build(config, seed)
     states = path.with_name(f"{path.stem}.unfinished")
-    slices = slices_of(scans, plan.prepare)
-    taken = _restorer_of(restorer, plan, scans) if restorer is not None else None
+    slices = slices_of(scans, config.preprocess)
+    taken = _restorer_of(restorer, config, scans) if restorer is not None else None
     if taken and isinstance(model, TwoStage):
         model.take_restorer(taken.restorer)
     figures = train(model, slices, device=where, state=states, job=job)
-    if taken:
-        figures |= {"stage_1": taken.card["training"]["stage_1"], "restorer_seed": taken.seed}
+    if taken and isinstance(taken.card.training, dict):
+        figures |= {"stage_1": taken.card.training["stage_1"], "restorer_seed": taken.seed}
     card = card_of(
-        model, scans, training=figures, synthetic=validate_on_synthesis(model, slices, plan.schedule, seed=seed), system=system, title=title,
-        about=about, command=command, metrics=metrics,
+        model, data_of(scans, about), training=figures, validation=validate_on_synthesis(model, slices, config.schedule, seed=seed),
+        title=title, command=command, metrics=Metrics.of_report(metrics, [config]),
     )  # fmt: skip
     if job is not None:
         job.at("Writing the model", 1, 1)  # the last chance to stop
@@ -162,75 +159,22 @@ def fit_and_save(
     return figures
 
 
-def card_of(
-    model: Model,
-    scans: Sequence[TrainingCase],
-    *,
-    training: dict[str, Any],
-    synthetic: dict[str, Any],
-    system: str = "",
-    title: str = "",
-    about: str = "",
-    command: str = "",
-    metrics: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write down what a trained model is.
-
-    Parameters
-    ----------
-    model : Model
-        Trained.
-    scans : sequence of TrainingCase
-        What it learned from.
-    training : dict
-        What :func:`train` says of the training.
-    synthetic : dict
-        What ``validate_on_synthesis`` says of it.
-    system : str
-        Key of the system of the list that it is; empty for a preset that is none of them.
-    title : str
-        One line for lists of models.
-    about : str
-        Origin and licence of the scans.
-    command : str
-        How it can be trained again.
-    metrics : dict, optional
-        An evaluation, whose summary is kept.
-
-    Returns
-    -------
-    dict
-        The card, but for what :meth:`Model.save` adds.
-    """
-    import numpy
-    import torch
-
+def data_of(scans: Sequence[TrainingCase], about: str = "") -> dict[str, Any]:
+    """Say in a card what scans a model was trained on, and by which rule their slices were chosen."""
     whole = [scan for scan in scans if (scan.liver.any(axis=(1, 2)) == scan.healthy).all()]
     return {
-        **({"system": system} if system else {}),
-        "title": title,
-        "use": f"For research. {NOT_A_MEDICAL_DEVICE}",
-        "data": {
-            "scans": [{"scan": s.scan, "name": s.name, "healthy_slices": int(s.healthy.sum())} for s in scans],
-            "chosen": STRICT if len(whole) == len(scans) else CHOSEN,
-            "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
-            "about": about,
-        },
-        "training": training,
-        "synthetic": synthetic,
-        "command": command,
-        "parameters": model.parameters,
-        "versions": {"napari-liver-anomaly": version(), "torch": torch.__version__, "numpy": numpy.__version__},
-        "device": model.device.type,
-        "metrics": (metrics or {}).get("summary", {}),
+        "scans": [{"scan": s.scan, "name": s.name, "healthy_slices": int(s.healthy.sum())} for s in scans],
+        "chosen": STRICT if len(whole) == len(scans) else CHOSEN,
+        "scans_without_tumour_label": [scan.name or scan.scan for scan in whole],
+        "about": about,
     }
 
 
-def _restorer_of(path: str | Path, plan: Preset | Plan, scans: Sequence[TrainingCase]) -> TwoStage:
+def _restorer_of(path: str | Path, config: ModelConfig, scans: Sequence[TrainingCase]) -> TwoStage:
     """Load the model whose restorer is to be shared, and make sure that it may be."""
     model = TwoStage.load(path)
-    learned = [entry["scan"] for entry in model.card.get("data", {}).get("scans", ())]
-    odd = differing(model.preset.to_dict(), plan.to_dict()) + (["scans"] if learned != [scan.scan for scan in scans] else [])
+    seen = [entry["scan"] for entry in model.card.data.get("scans", ())]
+    odd = differing(model.config.to_dict(), config.to_dict()) + (["scans"] if seen != [scan.scan for scan in scans] else [])
     if odd:
         raise make_refusal("restorer-other", file=Path(path).name, settings=", ".join(odd[:8]))
     return model

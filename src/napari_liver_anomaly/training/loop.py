@@ -199,8 +199,8 @@ class _Unfinished:
         """Go on from what was kept, where there is something, and say how many steps are done."""
         if self.path is None or not self.path.exists():
             return 0
-        about = checkpoint.read_card(self.path).get("state", {})
-        tensors = checkpoint.read_tensors(self.path)
+        kept = checkpoint.open_weights(self.path)
+        about, tensors = kept.card.get("state", {}), kept.tensors
         weights = [_under(f"{one.prefix}network.", tensors) for one in self.optimised]
         fits = all(
             {name: value.shape for name, value in one.network.state_dict().items()}

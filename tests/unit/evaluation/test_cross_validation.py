@@ -11,7 +11,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation import cross_validation as room
 from napari_liver_anomaly.evaluation.cross_validation import cross_validate
 from napari_liver_anomaly.io import write_sample
-from napari_liver_anomaly.models.two_stage import PRESETS
+from napari_liver_anomaly.models.two_stage import CONFIGS
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.training.training_file import pack_training_set
 from napari_liver_anomaly.volume import Mask
@@ -28,11 +28,14 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def preset():
     """The product's, as small as it can be."""
-    whole = PRESETS["compact"]
+    whole = CONFIGS["compact"]
     return dataclasses.replace(
         whole,
-        restorer=dataclasses.replace(whole.restorer, width=4),
-        segmenter=dataclasses.replace(whole.segmenter, width=4),
+        options=dataclasses.replace(
+            whole.options,
+            restorer=dataclasses.replace(whole.options.restorer, width=4),
+            segmenter=dataclasses.replace(whole.options.segmenter, width=4),
+        ),
         schedule=dataclasses.replace(
             whole.schedule, restorer_steps=2, segmenter_epochs=0, segmenter_steps=2, batch=2, crop_px=64
         ),
@@ -62,7 +65,8 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
         half[:, :, : half.shape[2] // 2] = True
         return Mask(half, volume.geometry, volume.identity)
 
-    direct = dataclasses.replace(preset, segmenter=dataclasses.replace(preset.segmenter, restoration=False, residual_gain=0.0))
+    alone = dataclasses.replace(preset.options.segmenter, restoration=False, residual_gain=0.0)
+    direct = dataclasses.replace(preset, options=dataclasses.replace(preset.options, segmenter=alone))
     also = tmp_path / "also"
     for number in (1, 2):
         cross_validate(scans, folder, [["a"], ["b"]], direct, models=also, only=number)

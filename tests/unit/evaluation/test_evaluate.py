@@ -16,6 +16,7 @@ from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import write_sample
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import Mean, Ranking, dice
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
@@ -32,7 +33,8 @@ class Oracle:
 
     def __init__(self, samples, card=None, turned=False, refuses=()):
         self.truths = {s.volume.identity: s.tumours.voxels for s in samples}
-        self.card, self.turned, self.refuses = LABEL_FREE | (card or {}), turned, refuses
+        self.card = ModelCard.from_dict(LABEL_FREE | (card or {}))
+        self.turned, self.refuses = turned, refuses
 
     def score_volume(self, volume, liver):
         if volume.identity in self.refuses:

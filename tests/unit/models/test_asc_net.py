@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from builders import healthy_slices
-from napari_liver_anomaly.models.asc_net import AscNet, AscNetOptions, plans
+from napari_liver_anomaly.models.asc_net import AscNet, AscNetOptions, configs
 from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay
-from napari_liver_anomaly.models.base import SIDE_PX, Plan, pseudo_anomalies, schedule_for
+from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.residual import HEALTHY_SHARE
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import train_stage
 from napari_liver_anomaly.training.training_set import make_batch, slice_set
 
-PLAN = Plan(
+PLAN = ModelConfig(
     options=AscNetOptions(width=4, cycles_one=1, cycles_two=1, discriminator_rate=1e-3),
     recipe=pseudo_anomalies(),
     schedule=replace(schedule_for(40), batch=4),
@@ -164,7 +164,7 @@ def test_cuts_of_any_size(trained):
 
 
 def test_the_papers_size_and_cycles():
-    plan = plans(101)["asc-net"]
+    plan = configs(101)["asc-net"]
     assert (plan.options.cycles_one, plan.options.cycles_two, plan.schedule.crop_px) == (2, 2, SIDE_PX)
     paper = AscNet(replace(plan, options=AscNetOptions(width=32)))
     assert [block[0].out_channels for block in paper.parts["cutter"].encoder.blocks] == [32, 64, 128, 256, 512]

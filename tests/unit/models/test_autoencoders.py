@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from builders import healthy_slices
-from napari_liver_anomaly.models.autoencoders import Autoencoders, plans
-from napari_liver_anomaly.models.base import SIDE_PX
+from napari_liver_anomaly.models.autoencoders import Autoencoders, configs
+from napari_liver_anomaly.models.config import SIDE_PX
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.training_set import make_batch
 
 
 def made(key: str, budget: int = 80, **options) -> Autoencoders:
-    plan = plans(budget)[key]
+    plan = configs(budget)[key]
     schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=SIDE_PX, learning_rate=3e-3)
     return Autoencoders(
         dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=8, **options), schedule=schedule)
@@ -42,7 +42,7 @@ def test_a_dark_spot_is_scored_above_healthy_liver(key):
 def test_no_anomaly_is_ever_seen():
     model, data = made("ae-spatial"), healthy_slices()
     model.parts["restorer"].eval()
-    batch = make_batch(data, model.plan.recipe, model.plan.schedule, (0, 1), 0)
+    batch = make_batch(data, model.config.recipe, model.config.schedule, (0, 1), 0)
     assert not batch.mask.any()
     assert torch.equal(batch.anomalous, batch.healthy)
     spoilt = dataclasses.replace(batch, anomalous=batch.anomalous + float("nan"))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from napari_liver_anomaly.checkpoint import read_card, read_tensors, save
+from napari_liver_anomaly.checkpoint import open_weights, save
 from napari_liver_anomaly.models import load, names, path_of
 from napari_liver_anomaly.models.card import CROSS_VALIDATION, LICENCE, THESE_WEIGHTS, Metrics, ModelCard
-from napari_liver_anomaly.models.registry import build, entry_of, plan_of
-from napari_liver_anomaly.models.two_stage import PRESETS, TwoStage
+from napari_liver_anomaly.models.registry import build, config_of, method_of
+from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage
 
 CASES = {"mean": 0.547, "sd": 0.342, "n": 12, "of": 15}
 SUMMARY = {"direct": {"all": {"dice": {"case_mean": CASES}}}, "dark-rule": {}}
@@ -30,21 +30,23 @@ def test_packaged_models(name):
 
 @pytest.mark.parametrize("preset", ["compact", "direct"])
 def test_presets(tmp_path, preset):
-    small = PRESETS[preset]
-    small = replace(small, restorer=replace(small.restorer, width=4), segmenter=replace(small.segmenter, width=4))
-    TwoStage(small).save(tmp_path / "a.safetensors", {})
+    small = CONFIGS[preset]
+    options = small.options
+    options = replace(options, restorer=replace(options.restorer, width=4), segmenter=replace(options.segmenter, width=4))
+    small = replace(small, options=options)
+    TwoStage(small).save(tmp_path / "a.safetensors")
     card = ModelCard.read(tmp_path / "a.safetensors")
-    assert card.restores() == small.restores
+    assert card.restores() == small.options.restores
     assert card.name() == {"compact": "Two-stage restorer and segmenter", "direct": "Segmenter alone"}[preset]
     assert card.known_method() is None, "a preset is no method of the list, whatever its kind"
 
 
 @pytest.mark.parametrize("key", ["draem", "cell-tp-unet"])
 def test_methods(tmp_path, key):
-    model = build(plan_of(key, 40))
-    model.save(tmp_path / "a.safetensors", {"system": key})
+    model = build(config_of(key, 40))
+    model.save(tmp_path / "a.safetensors")
     card = ModelCard.read(tmp_path / "a.safetensors")
-    assert card.known_method() == entry_of(key) and card.name() == entry_of(key).title
+    assert card.known_method() == method_of(key) and card.name() == method_of(key).title
     assert card.restores() == model.has_restorer
     assert ModelCard(key="draem").restores()
 
@@ -101,6 +103,6 @@ def test_the_standard_model_shows_its_own_cross_validation_and_its_weights_alone
     figures = {name: ModelCard.read(path_of(name)).figure() for name in names()}
     assert figures.pop("standard") == "Dice 0.55 ± 0.34 on 12 patients in cross-validation by its makers."
     assert not any(figures.values())
-    card = read_card(path_of("standard"))
-    save(tmp_path / "mine.safetensors", read_tensors(path_of("draem")), card)
+    card = open_weights(path_of("standard")).card
+    save(tmp_path / "mine.safetensors", open_weights(path_of("draem")).tensors, card)
     assert ModelCard.read(tmp_path / "mine.safetensors").figure() == "", "the same card, other weights"

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_liver_anomaly.models.base import Plan, schedule_for
-from napari_liver_anomaly.models.cycle import Cycle, CycleOptions, plans
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
+from napari_liver_anomaly.models.cycle import Cycle, CycleOptions, configs
 from napari_liver_anomaly.models.residual import HEALTHY_ALONE
 from napari_liver_anomaly.models.tissues import Mixture, smoothed
 from napari_liver_anomaly.preprocessing import HealthySlices
@@ -18,7 +18,7 @@ from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.training_set import make_batch, slice_set
 
 SIDE = 48
-PLAN = Plan(
+PLAN = ModelConfig(
     options=CycleOptions(width=4),
     recipe=HEALTHY_ALONE,
     schedule=replace(schedule_for(110, restorer_steps=80, segmenter_steps=30), batch=4, learning_rate=3e-3, crop_px=SIDE),
@@ -170,6 +170,6 @@ def test_posteriors_of_tissues(trained):
 
 
 def test_soft_maps_are_proposed_and_hard_ones_the_baseline():
-    made = plans(100)
+    made = configs(100)
     assert {key: plan.options.discrete for key, plan in made.items()} == {"cycle-continuous": False, "cycle-discrete": True}
     assert {(plan.schedule.restorer_steps, plan.options.l1_weight) for plan in made.values()} == {(66, 10)}

@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from builders import healthy_slices
-from napari_liver_anomaly.models.denoising import Denoising, coarse_noise, plans
+from napari_liver_anomaly.models.denoising import Denoising, coarse_noise, configs
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.training_set import make_batch
 
 
 def made(budget: int = 40) -> Denoising:
-    plan = plans(budget)["dae"]
+    plan = configs(budget)["dae"]
     schedule = dataclasses.replace(plan.schedule, batch=4, crop_px=64, learning_rate=1e-2)
     return Denoising(dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4), schedule=schedule))
 
 
 @pytest.fixture
 def batch():
-    plan = made().plan
+    plan = made().config
     return make_batch(healthy_slices(), plan.recipe, plan.schedule, (0, 1), 0)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from builders import healthy_slices
-from napari_liver_anomaly.models.draem import Draem, plans
+from napari_liver_anomaly.models.draem import Draem, configs
 from napari_liver_anomaly.training.training_set import make_batch
 
 
@@ -19,8 +19,8 @@ class Far(torch.nn.Module):
 
 def test_structural_similarity_is_worked_out_in_full_precision():
     """Its variances are differences of two squares: in half precision they come out below zero, and now and then the loss is no number."""
-    model = Draem(plans(10)["draem"])
-    batch = make_batch(healthy_slices(), model.plan.recipe, model.plan.schedule, (0, 1), 0)
+    model = Draem(configs(10)["draem"])
+    batch = make_batch(healthy_slices(), model.config.recipe, model.config.schedule, (0, 1), 0)
     model.parts["restorer"] = Far()
     full = model._restoring(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):

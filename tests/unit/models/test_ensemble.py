@@ -10,20 +10,25 @@ import pytest
 from napari_liver_anomaly import checkpoint, models
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.inference import needed_bytes, segment
+from napari_liver_anomaly.models.card import CROSS_VALIDATION, Metrics, ModelCard
+from napari_liver_anomaly.models.config import ModelConfig
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.models.two_stage import Preset, TwoStage
+from napari_liver_anomaly.models.two_stage import TwoStage, TwoStageOptions
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.segmentation import SegmentSettings
+from napari_liver_anomaly.synthesis import Blobs
 
-TINY = Preset(
-    prepare=PreprocessSettings(plane_mm=3, neighbours=1, around_mm=6),
-    restorer=RestorerSettings(width=4, depth=2, planes=3),
-    segmenter=SegmenterSettings(width=4, depth=2, planes=3, liver_mask=True, residual_gain=5),
+SEEING = SegmenterSettings(width=4, depth=2, planes=3, liver_mask=True, residual_gain=5)
+ALONE = dataclasses.replace(SEEING, restoration=False, residual_gain=0.0)
+TINY = ModelConfig(
+    preprocess=PreprocessSettings(plane_mm=3, neighbours=1, around_mm=6),
+    options=TwoStageOptions(restorer=RestorerSettings(width=4, depth=2, planes=3), segmenter=SEEING),
+    recipe=Blobs(),
 )
-DIRECT = dataclasses.replace(TINY, segmenter=SegmenterSettings(width=4, depth=2, planes=3, liver_mask=True, restoration=False))
+DIRECT = dataclasses.replace(TINY, options=dataclasses.replace(TINY.options, segmenter=ALONE))
 
 
 @pytest.fixture
@@ -48,10 +53,10 @@ def test_the_mean_of_members_and_mirror_images(batch):
 def test_save_and_load_agree_to_a_grey_level(batch, tmp_path):
     images, liver_mask = batch
     made = Ensemble([TwoStage(TINY, seed=0), TwoStage(DIRECT, seed=1)])
-    digest = made.save(tmp_path / "both.safetensors", {"title": "two"})
+    digest = made.save(tmp_path / "both.safetensors", ModelCard(title="two"))
     again = models.load(tmp_path / "both.safetensors")
     assert isinstance(again, Ensemble)
-    assert (again.hash, again.name, again.mirror, again.card["title"]) == (digest, "both", True, "two")
+    assert (again.hash, again.name, again.mirror, again.card.title) == (digest, "both", True, "two")
     assert [m.seed for m in again.members] == [0, 1]
     assert again.parameters == made.parameters
     np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)
@@ -73,7 +78,7 @@ def test_a_model_without_restorer(batch):
 
 
 def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tmp_path):
-    coarse = dataclasses.replace(DIRECT, prepare=dataclasses.replace(DIRECT.prepare, pixel_mm=4, plane_mm=6))
+    coarse = dataclasses.replace(DIRECT, preprocess=dataclasses.replace(DIRECT.preprocess, pixel_mm=4, plane_mm=6))
     fine = [TwoStage(TINY, seed=seed) for seed in range(2)]
     both = Ensemble([*fine, TwoStage(coarse, seed=5), TwoStage(TINY, seed=7)], mirror=False, shown=1)
     assert [len(scale.members) for scale in both.scales] == [3, 1] and len(both.scales[0].scorers) == 2
@@ -89,7 +94,7 @@ def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tm
     assert np.abs(together.score - mean).max() <= 1 and len(np.unique(together.score)) > 20
     assert np.array_equal(together.restored, alone[0].restored) and alone[1].restored is None
     assert not np.array_equal(alone[0].score, alone[1].score)
-    both.save(tmp_path / "both.safetensors", {})
+    both.save(tmp_path / "both.safetensors")
     again = segment(sample.volume, sample.liver, models.load(tmp_path / "both.safetensors"), settings, device="cpu")
     assert np.abs(again.score.astype(int) - together.score).max() <= 1
     assert needed_bytes(sample.volume, sample.liver, both, 4) > max(
@@ -102,25 +107,28 @@ def test_combining_files(batch, tmp_path):
     for seed in range(2):
         paths.append(tmp_path / f"{seed}.safetensors")
         data = {"scans": [{"scan": "both", "name": ""}, {"scan": f"only{seed}", "name": f"n{seed}"}], "about": "phantoms"}
-        card = {"title": "t", "training": {"slices": seed}, "command": f"seed {seed}", "data": data}
+        card = ModelCard(title="t", training={"slices": seed}, command=f"seed {seed}", data=data)
         TwoStage(TINY, seed=seed).save(paths[-1], card)
-    models.combine(paths, tmp_path / "all.safetensors", metrics={"summary": {"x": 1}})
+    report = {"summary": {"x": 1}, "folds": [{}, {}], "config": TINY.to_dict()}
+    models.combine(paths, tmp_path / "all.safetensors", metrics=report)
     made = models.load(tmp_path / "all.safetensors")
-    assert made.card["title"] == "t"
-    assert made.card["command"] == ["seed 0", "seed 1"]
-    assert sorted(entry["scan"] for entry in made.card["data"]["scans"]) == ["both", "only0", "only1"]
-    assert made.card["data"]["members_learned_from"] == [["both", "n0"], ["both", "n1"]]
-    assert made.card["data"]["about"] == "phantoms"
+    assert made.card.title == "t"
+    assert made.card.command == ["seed 0", "seed 1"]
+    assert sorted(entry["scan"] for entry in made.card.data["scans"]) == ["both", "only0", "only1"]
+    assert made.card.data["members_trained_on"] == [["both", "n0"], ["both", "n1"]]
+    assert made.card.data["about"] == "phantoms"
     assert made.mirror is False
-    assert made.card["training"] == [{"slices": 0}, {"slices": 1}]
-    assert made.card["metrics"] == {"x": 1}
+    assert made.card.training == [{"slices": 0}, {"slices": 1}]
+    assert made.card.metrics == Metrics(of=f"{CROSS_VALIDATION}, 2 folds", method="x", summary={"x": 1})
+    models.combine(paths, tmp_path / "all.safetensors", metrics=report | {"config": DIRECT.to_dict()})
+    assert models.load(tmp_path / "all.safetensors").card.metrics.of == "", "a cross-validation of another configuration"
 
 
 @pytest.mark.parametrize("spoil", ["members", "mirror", "tensor", "shown", "shown as 0.0", "shown as no"])
 def test_a_card_that_does_not_fit_is_refused(tmp_path, spoil):
     path = tmp_path / "x.safetensors"
-    Ensemble([TwoStage(TINY)]).save(path, {})
-    card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
+    Ensemble([TwoStage(TINY)]).save(path)
+    card, tensors = checkpoint.read_card(path), checkpoint.open_weights(path).tensors
     if spoil == "tensor":
         tensors["0.segmenter.head.weight"] = tensors["0.segmenter.head.weight"][:1]
     elif spoil.startswith("shown"):
@@ -137,8 +145,8 @@ def test_a_restorer_of_no_other_member_is_refused(tmp_path, owner):
     path = tmp_path / "x.safetensors"
     both = [TwoStage(TINY), TwoStage(TINY)]
     both[1].restorer = both[0].restorer
-    Ensemble(both).save(path, {})
-    card, tensors = checkpoint.read_card(path), checkpoint.read_tensors(path)
+    Ensemble(both).save(path)
+    card, tensors = checkpoint.read_card(path), checkpoint.open_weights(path).tensors
     assert card["members"][1]["restorer_of"] == 0 and models.load(path).parameters
     card["members"][1]["restorer_of"] = owner
     checkpoint.save(path, tensors, {k: v for k, v in card.items() if k != "format"})
@@ -155,9 +163,9 @@ def test_a_shared_restorer_is_kept_and_run_once(batch, tmp_path, monkeypatch):
     np.testing.assert_allclose(made.predict(images, liver_mask).score, np.mean(alone, axis=0), atol=1e-6)
     own = sum(p.numel() for p in members[0].restorer.parameters())
     assert made.parameters == sum(m.parameters for m in members) - own
-    made.save(tmp_path / "x.safetensors", {})
+    made.save(tmp_path / "x.safetensors")
     again = models.load(tmp_path / "x.safetensors")
-    assert [entry["restorer_of"] for entry in again.card["members"]] == [0, 0, 2]
+    assert [entry["restorer_of"] for entry in again.card.members] == [0, 0, 2]
     assert again.members[1].restorer is again.members[0].restorer is not again.members[2].restorer
     np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)
     calls = []
@@ -176,7 +184,7 @@ def test_members_that_are_only_shown_have_no_say_in_the_score(batch, tmp_path):
     np.testing.assert_allclose(
         made.predict(images, liver_mask).restored, Ensemble([two_stage]).predict(images, liver_mask).restored, atol=1e-6
     )
-    made.save(tmp_path / "x.safetensors", {})
+    made.save(tmp_path / "x.safetensors")
     again = models.load(tmp_path / "x.safetensors")
     assert [m.seed for m in again.scorers] == [3]
     np.testing.assert_allclose(again.predict(images, liver_mask).score, made.predict(images, liver_mask).score, atol=1 / 255)

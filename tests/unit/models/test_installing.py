@@ -12,16 +12,17 @@ from napari_liver_anomaly import models
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import NotWritten, Refusal, UnfitModel
 from napari_liver_anomaly.models import installing
+from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.installing import folder, install, installed, remove
-from napari_liver_anomaly.models.registry import build, plan_of
+from napari_liver_anomaly.models.registry import build, config_of
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A tiny system, not trained, as a file."""
-    plan = plan_of("draem", 8)
+    plan = config_of("draem", 8)
     path = tmp_path_factory.mktemp("weights") / "Mine.safetensors"
-    build(replace(plan, options=replace(plan.options, width=4))).save(path, {"system": "draem", "parameters": 7})
+    build(replace(plan, options=replace(plan.options, width=4))).save(path, ModelCard(parameters=7))
     return path
 
 
@@ -40,7 +41,7 @@ def test_an_installed_model_is_found_by_name(weights):
 def test_another_model_is_replaced_only_on_request(weights, tmp_path):
     install(weights)
     other = tmp_path / "mine.safetensors"  # the same file, where capitals do not count
-    build(plan_of("draem", 8), seed=1).save(other, {})
+    build(config_of("draem", 8), seed=1).save(other)
     with pytest.raises(Refusal, match="'Mine' is installed already"):
         install(other)
     assert models.path_of("Mine").read_bytes() == weights.read_bytes()

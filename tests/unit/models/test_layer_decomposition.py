@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.models.base import Plan, schedule_for
-from napari_liver_anomaly.models.layer_decomposition import LayerDecomposition, LayersOptions, decomposition_loss, plans
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import ModelConfig, schedule_for
+from napari_liver_anomaly.models.layer_decomposition import LayerDecomposition, LayersOptions, configs, decomposition_loss
 from napari_liver_anomaly.models.stage import Batch
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Layers
@@ -18,9 +19,9 @@ from napari_liver_anomaly.training.training_set import make_batch
 RECIPE = Layers(opacity_low=0.7, factor_high=0.5, radius_low=0.15, p_empty=0.1)
 
 
-def plan(steps: int) -> Plan:
+def plan(steps: int) -> ModelConfig:
     schedule = schedule_for(steps, batch=4, crop_px=64, learning_rate=2e-3)
-    return Plan(options=LayersOptions(width=8), recipe=RECIPE, schedule=schedule)
+    return ModelConfig(options=LayersOptions(width=8), recipe=RECIPE, schedule=schedule)
 
 
 def tiny_slices() -> HealthySlices:
@@ -56,7 +57,7 @@ def test_held_out_anomalies_are_found_and_undone(trained):
     model, data, _ = trained
     truth, score, before, after = [], [], [], []
     for update in range(6):
-        batch = make_batch(data, RECIPE, model.plan.schedule, (77, 9), update)
+        batch = make_batch(data, RECIPE, model.config.schedule, (77, 9), update)
         liver_mask, mask, healthy = batch.liver_mask.numpy(), batch.mask.numpy(), batch.healthy[:, 0].numpy()
         found = model.predict(batch.anomalous.numpy(), liver_mask)
         truth.append(mask[liver_mask])
@@ -90,20 +91,20 @@ def test_a_slice_does_not_depend_on_its_batch(trained):
 
 def test_save_and_load_give_the_same_bits(trained, tmp_path):
     model, data, figures = trained
-    digest = model.save(tmp_path / "tiny.safetensors", {"training": figures})
+    digest = model.save(tmp_path / "tiny.safetensors", ModelCard(training=figures))
     first, second = (LayerDecomposition.load(tmp_path / "tiny.safetensors") for _ in range(2))
     images, liver_mask = np.stack(data.images[:3])[:, None], np.stack(data.liver_masks[:3])
     for name, value in model.tensors().items():
         assert torch.equal(value, first.tensors()[name]), name
     assert np.array_equal(first.predict(images, liver_mask).score, second.predict(images, liver_mask).score)
     np.testing.assert_allclose(model.predict(images, liver_mask).score, first.predict(images, liver_mask).score, atol=1e-5)
-    assert (first.hash, first.name, first.plan) == (digest, "tiny", model.plan)
+    assert (first.hash, first.name, first.config) == (digest, "tiny", model.config)
 
 
 def test_weights_of_another_width_are_refused(trained, tmp_path):
     model, _, _ = trained
-    model.save(tmp_path / "tiny.safetensors", {})
-    card = {"settings": {**model.plan.to_dict(), "options": {"width": 4}}, "seed": 0}
+    model.save(tmp_path / "tiny.safetensors")
+    card = {"settings": {**model.config.to_dict(), "options": {"width": 4}}, "seed": 0}
     with pytest.raises(UnfitModel):
         LayerDecomposition.rebuilt(card, model.tensors(), "tiny")
 
@@ -147,7 +148,7 @@ def test_each_term_of_the_loss_counts():
 
 
 def test_the_plan_splits_nothing_and_survives_its_card():
-    (planned,) = plans(400).values()
+    (planned,) = configs(400).values()
     assert planned.steps == 400
-    assert LayerDecomposition.plan_from(planned.to_dict()) == planned
+    assert ModelConfig.from_dict(planned.to_dict(), LayersOptions) == planned
     assert LayerDecomposition(planned).parameters < 200_000

@@ -16,8 +16,9 @@ from builders import healthy_slices
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.models.base import SIDE_PX
-from napari_liver_anomaly.models.registry import MODULES, SYSTEMS, class_of, entry_of, plan_of
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig
+from napari_liver_anomaly.models.registry import METHODS, MODULES, class_of, config_of, method_of
 from napari_liver_anomaly.training.fit import train
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ KEYS = [
     "cycle-continuous",
 ]
 SHORT = {"asc-net": {"cycles_one": 1, "cycles_two": 0, "discriminator_rate": 1e-3}}  # so that every loss falls in few updates
-FILES = sorted({entry_of(key).module for key in KEYS})
+FILES = sorted({method_of(key).module for key in KEYS})
 BUDGET = 12
 STOP_AT = 10  # of two stages, in the second one
 SIZES = [(41, 67), (120, 100)]
@@ -63,7 +64,7 @@ def kind_of(file: str) -> type[Model]:
 
 def untrained(key: str) -> Model:
     """The system as it is in the comparison, but for few filters, small batches, and small slices where it can see them."""
-    plan, kind = plan_of(key, BUDGET), kind_of(entry_of(key).module)
+    plan, kind = config_of(key, BUDGET), kind_of(method_of(key).module)
     plan = dataclasses.replace(plan, options=dataclasses.replace(plan.options, width=4, **SHORT.get(key, {})))
     side = kind(plan).side_px or 64
     return kind(dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, batch=4, crop_px=side)), seed=3)
@@ -120,11 +121,11 @@ def test_a_slice_does_not_depend_on_its_batch(trained):
 
 
 def test_saved_and_loaded_it_says_the_same(trained, tmp_path):
-    digest = trained.system.save(tmp_path / "kept.safetensors", {"training": trained.figures})
+    digest = trained.system.save(tmp_path / "kept.safetensors", ModelCard(training=trained.figures))
     again = type(trained.system).load(tmp_path / "kept.safetensors")
     for name, value in trained.system.tensors().items():
         assert torch.equal(value, again.tensors()[name]), name
-    assert (again.plan, again.seed, again.hash) == (trained.system.plan, trained.system.seed, digest)
+    assert (again.config, again.seed, again.hash) == (trained.system.config, trained.system.seed, digest)
     assert np.array_equal(trained.system.predict(*trained.slices()).score, again.predict(*trained.slices()).score)
 
 
@@ -152,10 +153,12 @@ def test_a_training_that_was_stopped_ends_in_the_same_bits(trained, tmp_path, re
 
 @pytest.mark.parametrize("file", FILES)
 def test_plans_are_those_of_the_list_and_survive_storage(file):
-    kind, entries = kind_of(file), [entry for entry in SYSTEMS if entry.module == file]
-    assert set(import_module(f"napari_liver_anomaly.models.{file}").plans(1000)) == {entry.key for entry in entries}
+    kind, entries = kind_of(file), [entry for entry in METHODS if entry.module == file]
+    assert set(import_module(f"napari_liver_anomaly.models.{file}").configs(1000)) == {entry.key for entry in entries}
     for entry in entries:
-        plan = plan_of(entry.key, 1000)
+        plan = config_of(entry.key, 1000)
         assert (plan.steps, plan.schedule.crop_px, plan.schedule.learning_rate) == (1000, SIDE_PX, 1e-3)
-        assert kind.plan_from(json.loads(json.dumps(plan.to_dict()))) == plan
+        assert (
+            ModelConfig.from_dict(json.loads(json.dumps(plan.to_dict())), kind.options_class) == plan and plan.method == entry.key
+        )
         assert kind(plan).has_restorer is entry.restores

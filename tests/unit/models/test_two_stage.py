@@ -10,19 +10,19 @@ import torch
 
 from napari_liver_anomaly import checkpoint, models
 from napari_liver_anomaly.errors import UnfitModel
-from napari_liver_anomaly.models.config import Schedule
+from napari_liver_anomaly.models.card import ModelCard
+from napari_liver_anomaly.models.config import ModelConfig, Schedule
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.models.two_stage import PRESETS, Preset, TwoStage
+from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage, TwoStageOptions
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.training_set import make_batch
 
-TINY = Preset(
-    prepare=PreprocessSettings(geometry="liver", pixel_mm=3, intensity="robust"),
-    restorer=RestorerSettings(width=8, depth=2),
-    segmenter=SegmenterSettings(width=4, residual_gain=5),
+TINY = ModelConfig(
+    preprocess=PreprocessSettings(geometry="liver", pixel_mm=3, intensity="robust"),
+    options=TwoStageOptions(restorer=RestorerSettings(width=8, depth=2), segmenter=SegmenterSettings(width=4, residual_gain=5)),
     recipe=Blobs(scale=0.6, dark_low_hu=60, p_dark=1, p_empty=0.2),
     schedule=Schedule(restorer_steps=150, segmenter_steps=70, learning_rate=3e-3, batch=4, anomaly_weight=4, cosine_decay=True),
 )
@@ -133,7 +133,7 @@ def test_scores_are_zero_outside_the_organ_and_any_size_works(trained):
 
 def test_save_and_load_give_the_same_bits(trained, tmp_path):
     model, data, figures, _ = trained
-    digest = model.save(tmp_path / "tiny.safetensors", {"training": figures})
+    digest = model.save(tmp_path / "tiny.safetensors", ModelCard(training=figures))
     again = models.load(tmp_path / "tiny.safetensors")
     images, liver_mask = np.stack(data.images[:3]), np.stack(data.liver_masks[:3])
     for tensor, value in model.segmenter.state_dict().items():
@@ -145,8 +145,8 @@ def test_save_and_load_give_the_same_bits(trained, tmp_path):
     assert np.array_equal(first.score, second.score)
     # The trained model still holds its tensors in the memory layout of training, which adds in another order.
     np.testing.assert_allclose(model.predict(images[:, None], liver_mask).score, first.score, atol=1e-5)
-    assert (again.hash, again.name, again.preset) == (digest, "tiny", TINY)
-    assert again.card["training"]["slices"] == 16
+    assert (again.hash, again.name, again.config) == (digest, "tiny", TINY)
+    assert again.card.training["slices"] == 16
 
 
 def test_same_seed_same_weights():
@@ -160,11 +160,14 @@ def test_same_seed_same_weights():
         assert torch.equal(value, made[1].segmenter.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("change", ["drop", "rename", "reshape", "key", "prepare", "width"])
+@pytest.mark.parametrize("change", ["drop", "rename", "reshape", "key", "preprocess", "width"])
 def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, change):
     model, _, _, _ = trained
-    model.save(tmp_path / "good.safetensors", {})
-    tensors, card = checkpoint.read_tensors(tmp_path / "good.safetensors"), checkpoint.read_card(tmp_path / "good.safetensors")
+    model.save(tmp_path / "good.safetensors")
+    tensors, card = (
+        checkpoint.open_weights(tmp_path / "good.safetensors").tensors,
+        checkpoint.read_card(tmp_path / "good.safetensors"),
+    )
     first = sorted(tensors)[0]
     if change == "drop":
         del tensors[first]
@@ -174,10 +177,10 @@ def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, chang
         tensors[first] = tensors[first].flatten()[:1]
     elif change == "key":
         card["key"] = "another-system"
-    elif change == "prepare":
-        card["settings"]["prepare"]["pixel_mm"] = 99.0
+    elif change == "preprocess":
+        card["settings"]["preprocess"]["pixel_mm"] = 99.0
     else:
-        card["settings"]["segmenter"]["width"] = 16
+        card["settings"]["options"]["segmenter"]["width"] = 16
     card.pop("format")
     checkpoint.save(tmp_path / "bad.safetensors", tensors, card)
     with pytest.raises(UnfitModel):
@@ -185,9 +188,9 @@ def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, chang
 
 
 def test_presets():
-    assert TwoStage(PRESETS["paper"]).parameters == 7_701_825 + 28_371_842
-    paper = PRESETS["paper"]
-    assert (paper.prepare.geometry, paper.prepare.intensity, paper.prepare.size_px) == ("field", "paper", 256)
+    assert TwoStage(CONFIGS["paper"]).parameters == 7_701_825 + 28_371_842
+    paper = CONFIGS["paper"]
+    assert (paper.preprocess.geometry, paper.preprocess.intensity, paper.preprocess.size_px) == ("field", "paper", 256)
     assert (paper.schedule.restorer_epochs, paper.schedule.learning_rate, paper.schedule.batch) == (200, 1e-4, 8)
-    for preset in PRESETS.values():
-        assert Preset.from_dict(preset.to_dict()) == preset
+    for preset in CONFIGS.values():
+        assert ModelConfig.from_dict(preset.to_dict(), TwoStageOptions) == preset

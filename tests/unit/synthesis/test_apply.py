@@ -10,7 +10,7 @@ from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.io import read, read_mask, write_image
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.config import Schedule
-from napari_liver_anomaly.models.two_stage import PRESETS
+from napari_liver_anomaly.models.two_stage import CONFIGS
 from napari_liver_anomaly.preprocessing import prepare
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, Nodules
 from napari_liver_anomaly.synthesis.apply import FLAT, IN_SPACE, STAGE, Synthesis, choose_donor, synthesise
@@ -83,7 +83,7 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
 
 
 def test_scans_are_prepared_as_the_packaged_trainings_do():
-    assert PRESETS["standard"].prepare == IN_SPACE and PRESETS["compact"].prepare == FLAT
+    assert CONFIGS["standard"].preprocess == IN_SPACE and CONFIGS["compact"].preprocess == FLAT
 
 
 @pytest.mark.parametrize("mm", [1.5, 3.0, 5.0])

@@ -76,11 +76,11 @@ def test_a_machine_that_only_trains_needs_no_reader_of_medical_files():
         "import numpy as np\n"
         "from napari_liver_anomaly.training.training_file import pack_case\n"
         "from napari_liver_anomaly.training.fit import fit_and_save\n"
-        "from napari_liver_anomaly.models.two_stage import PRESETS\n"
+        "from napari_liver_anomaly.models.two_stage import CONFIGS\n"
         "liver = np.zeros((3, 60, 60), bool); liver[:, 10:50, 10:50] = True\n"
         "scan = pack_case(np.full((3, 60, 60), 100, np.int16), liver, None, (2.0, 1.0, 1.0), scan='a')\n"
         "import dataclasses, tempfile, pathlib\n"
-        "preset = PRESETS['compact']\n"
+        "preset = CONFIGS['compact']\n"
         "short = dataclasses.replace(preset.schedule, restorer_steps=1, segmenter_steps=1, segmenter_epochs=0, batch=1)\n"
         "fit_and_save([scan], dataclasses.replace(preset, schedule=short), pathlib.Path(tempfile.mkdtemp()) / 'm.safetensors')\n"
     )
