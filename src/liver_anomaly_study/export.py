@@ -8,7 +8,7 @@ from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.runs import split
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.card import card_of
-from napari_liver_anomaly.models.registry import method_of
+from napari_liver_anomaly.models.methods import method_of
 from napari_liver_anomaly.training.fit import data_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from liver_anomaly_study.cells import (
 from liver_anomaly_study.pairs import by_patient, paired, tested
 from liver_anomaly_study.record import DATASETS
 from napari_liver_anomaly.evaluation.tables import NONE, SIZE_WORDS, markdown_table
-from napari_liver_anomaly.models.registry import METHODS
+from napari_liver_anomaly.models.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

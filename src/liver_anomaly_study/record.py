@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.models.registry import BUDGET, METHODS
+from napari_liver_anomaly.models.methods import BUDGET, METHODS
 from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from liver_anomaly_study.cases import patients, phantoms
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import DATASETS
-from napari_liver_anomaly.models.registry import BUDGET, METHODS, method_of
+from napari_liver_anomaly.models.methods import BUDGET, METHODS, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from liver_anomaly_study.record import DATASETS
 from napari_liver_anomaly.cli.completion import CompletionVerb
 from napari_liver_anomaly.cli.verb import Verb, say
 from napari_liver_anomaly.device import Device
-from napari_liver_anomaly.models.registry import BUDGET
+from napari_liver_anomaly.models.methods import BUDGET
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:

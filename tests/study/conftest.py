@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.metrics import measure_slices
-from napari_liver_anomaly.models.registry import BUDGET, method_of
+from napari_liver_anomaly.models.methods import BUDGET, method_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,8 @@ from liver_anomaly_study.scoring import rule_on_slices, score_case
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.base import FRAME
-from napari_liver_anomaly.models.registry import METHODS, config_of
+from napari_liver_anomaly.models.methods import METHODS
+from napari_liver_anomaly.models.registry import config_of
 
 FOLDS = (("a", "b"), ("c",))
 

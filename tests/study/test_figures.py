@@ -20,8 +20,8 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models.base import Prediction
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.config import FRAME
+from napari_liver_anomaly.models.methods import BUDGET
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
-from napari_liver_anomaly.models.registry import BUDGET
 from napari_liver_anomaly.synthesis import Blobs
 
 pytest.importorskip("matplotlib")

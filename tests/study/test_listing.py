@@ -6,7 +6,7 @@ import pytest
 
 from liver_anomaly_study import listing, record
 from liver_anomaly_study.cli import main
-from napari_liver_anomaly.models.registry import METHODS
+from napari_liver_anomaly.models.methods import METHODS
 
 RUN = {"parameters": 123_456, "steps": 400, "train_s": 61.0, "ms_per_slice": 2.0}
 

@@ -11,7 +11,7 @@ from scipy.stats import wilcoxon
 from liver_anomaly_study import published
 from liver_anomaly_study.paper_tables import tables
 from liver_anomaly_study.record import DATASETS, gather, seeds_of
-from napari_liver_anomaly.models.registry import BUDGET, METHODS
+from napari_liver_anomaly.models.methods import BUDGET, METHODS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
 

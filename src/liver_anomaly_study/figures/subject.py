@@ -12,7 +12,7 @@ from liver_anomaly_study.runs import Run
 from liver_anomaly_study.scoring import score_case, threshold_of
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.models import load
-from napari_liver_anomaly.models.registry import BUDGET
+from napari_liver_anomaly.models.methods import BUDGET
 
 if TYPE_CHECKING:
     from pathlib import Path

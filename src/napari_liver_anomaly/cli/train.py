@@ -12,7 +12,8 @@ from napari_liver_anomaly.cli.verb import Verb, changes_of, say
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.config import Schedule
-from napari_liver_anomaly.models.registry import BUDGET, CONFIG_NAMES, METHODS, config_of
+from napari_liver_anomaly.models.methods import BUDGET, CONFIG_NAMES, METHODS
+from napari_liver_anomaly.models.registry import config_of
 from napari_liver_anomaly.settings import REQUIRED, setting
 from napari_liver_anomaly.storage import require_not_an_input
 

@@ -192,7 +192,7 @@ def measure_case(
         What to measure.
     settings : SegmentSettings
         Threshold and smallest lesion.
-    card : dict
+    card : ModelCard
         The model's card, which says what it was trained on; may be empty.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
@@ -277,7 +277,7 @@ def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
         Name of the case.
     scan : str
         Identity of its scan.
-    card : dict
+    card : ModelCard
         The model's card.
 
     Returns

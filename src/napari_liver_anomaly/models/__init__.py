@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.models.installing import folder, installed
-from napari_liver_anomaly.models.registry import CONFIG_NAMES as CONFIG_NAMES
+from napari_liver_anomaly.models.methods import CONFIG_NAMES as CONFIG_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

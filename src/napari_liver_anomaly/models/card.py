@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
-from napari_liver_anomaly.models.registry import METHODS, MODULES, Method
+from napari_liver_anomaly.models.methods import METHODS, MODULES, Method
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -171,11 +171,11 @@ def test_cases_of_the_training_are_marked_and_taken_out(samples, folder, found):
 
 
 def test_cards_name_cases_in_several_ways():
-    assert seen_in_training("a", "1f", {}) is None
-    assert seen_in_training("a", "1f", {"data": {"patients": ["b"]}}) is False
-    assert seen_in_training("a", "1f", {"data": {"patients": ["a"]}}) is True
-    assert seen_in_training("a", "1f", {"data": {"scans": [{"scan": "1f", "name": ""}]}}) is True
-    assert seen_in_training("", "1f", {"data": {"scans": [{"scan": "2f", "name": ""}]}}) is False
+    assert seen_in_training("a", "1f", ModelCard.from_dict({})) is None
+    assert seen_in_training("a", "1f", ModelCard.from_dict({"data": {"patients": ["b"]}})) is False
+    assert seen_in_training("a", "1f", ModelCard.from_dict({"data": {"patients": ["a"]}})) is True
+    assert seen_in_training("a", "1f", ModelCard.from_dict({"data": {"scans": [{"scan": "1f", "name": ""}]}})) is True
+    assert seen_in_training("", "1f", ModelCard.from_dict({"data": {"scans": [{"scan": "2f", "name": ""}]}})) is False
 
 
 def test_without_truth_there_is_nothing_to_measure(samples, tmp_path):

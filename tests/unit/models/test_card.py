@@ -9,7 +9,8 @@ import pytest
 from napari_liver_anomaly.checkpoint import open_weights, save
 from napari_liver_anomaly.models import load, names, path_of
 from napari_liver_anomaly.models.card import CROSS_VALIDATION, LICENCE, THESE_WEIGHTS, Metrics, ModelCard
-from napari_liver_anomaly.models.registry import build, config_of, method_of
+from napari_liver_anomaly.models.methods import method_of
+from napari_liver_anomaly.models.registry import build, config_of
 from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage
 
 CASES = {"mean": 0.547, "sd": 0.342, "n": 12, "of": 15}

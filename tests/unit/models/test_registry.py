@@ -18,7 +18,8 @@ from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig
-from napari_liver_anomaly.models.registry import METHODS, MODULES, class_of, config_of, method_of
+from napari_liver_anomaly.models.methods import METHODS, MODULES, method_of
+from napari_liver_anomaly.models.registry import class_of, config_of
 from napari_liver_anomaly.training.fit import train
 
 if TYPE_CHECKING:
