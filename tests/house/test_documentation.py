@@ -45,7 +45,7 @@ def commands() -> list[tuple[str, list[str]]]:
     return [(name, words) for name, words in split if words and words[0] in PARSERS]
 
 
-def test_every_command_of_the_documents_is_understood() -> None:
+def test_every_command_of_the_documents_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
     parsers = {name: importlib.import_module(module).make_parser() for name, module in PARSERS.items()}
     given = commands()
     assert {words[0] for _, words in given} == set(PARSERS)
@@ -54,6 +54,7 @@ def test_every_command_of_the_documents_is_understood() -> None:
             parsers[words[0]].parse_args(words[1:])
         except SystemExit:
             pytest.fail(f"{page}: {' '.join(words)}")
+        assert capsys.readouterr().err == "", f"{page} uses a former name: {' '.join(words)}"
 
 
 def test_the_page_of_commands_is_that_of_the_classes() -> None:

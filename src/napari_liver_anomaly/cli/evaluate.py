@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_liver_anomaly.cli.segment import cutting
+from napari_liver_anomaly.cli.segment import segment_settings
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say, write_json
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.messages import make_refusal
@@ -29,7 +29,7 @@ class EvaluateVerb(Verb):
     device: Device = setting("auto", help="Where to compute.")
     find_liver: bool = setting(False, help="Measure in the liver that the program finds, too.")
     seen: Literal["ask", "mark"] = setting("ask", help="Whether scans of the model's own training are measured.")
-    cutting: dict[str, Any] = changes_of(AUTO_SETTINGS)
+    settings: dict[str, Any] = changes_of(AUTO_SETTINGS)
     out: Path = setting(REQUIRED, help="JSON file to write.")
 
     def run(self, job: Job) -> None:
@@ -42,7 +42,7 @@ class EvaluateVerb(Verb):
         # Whatever is found is measured: a question would count as nothing found.
         find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")) if self.find_liver else None
         found = evaluate(
-            self.data, load(self.model), cutting(self.cutting), find=find, seen=self.seen, device=self.device, job=job
+            self.data, load(self.model), segment_settings(self.settings), find=find, seen=self.seen, device=self.device, job=job
         )
         write_json(found, self.out)
 

@@ -24,7 +24,7 @@ class SegmentVerb(LiverScanVerb):
 
     out: Path = setting(REQUIRED, help="Folder for the results.")
     model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
-    cutting: dict[str, Any] = changes_of(AUTO_SETTINGS)
+    settings: dict[str, Any] = changes_of(AUTO_SETTINGS)
 
     def run(self, job: Job) -> None:
         """Search a scan and write everything that was found."""
@@ -33,7 +33,7 @@ class SegmentVerb(LiverScanVerb):
 
         volume = self.read(job)
         result = segment(
-            volume, self.given_liver(volume), self.model, cutting(self.cutting),
+            volume, self.given_liver(volume), self.model, segment_settings(self.settings),
             find=self.find_liver, device=self.device, job=job,
         )  # fmt: skip
         show(result.findings)
@@ -43,7 +43,7 @@ class SegmentVerb(LiverScanVerb):
         say(NOT_A_MEDICAL_DEVICE)
 
 
-def cutting(given: dict[str, Any]) -> SegmentSettings:
+def segment_settings(given: dict[str, Any]) -> SegmentSettings:
     """How tumours are cut from the score: by the scan's own threshold, until one is given."""
     by_hand = {"auto_threshold": False} if "threshold" in given else {}
     return dataclasses.replace(AUTO_SETTINGS, **by_hand | given)

@@ -188,7 +188,10 @@ def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
         free.plot(curve["false_per_scan"], curve["sensitivity"][name], "o-", markersize=3, label=words)
         size.plot(curve["thresholds"], curve["sensitivity"][name], "o-", markersize=3, label=words)
     free.set(
-        xlabel="false lesions per scan", ylabel="fraction of lesions detected", title="FROC by equivalent diameter", ylim=(0, 1.02)
+        xlabel="false lesions per scan",
+        ylabel="fraction of lesions detected",
+        title="FROC by equivalent diameter",
+        ylim=(0, 1.02),
     )
     size.set(xlabel="threshold", ylabel="fraction of lesions detected", title="Sensitivity and threshold", ylim=(0, 1.02))
     voxels = np.sum([curve["bins"]["voxels"] for curve in curves], axis=0)
