@@ -23,7 +23,7 @@ def version() -> str:
 
 
 class Level(StrEnum):
-    """How much a doubt weighs: no result, the user decides, or shown and stored."""
+    """How much a finding weighs: no result, the user decides, or shown and stored."""
 
     REFUSE = "refuse"
     ASK = "ask"
@@ -32,7 +32,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One way to settle a doubt.
+    """One way to answer a question.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One doubt about an input or a result, in three short sentences for a radiologist.
+    """One finding about an input or a result, in three short sentences for a radiologist.
 
     Attributes
     ----------

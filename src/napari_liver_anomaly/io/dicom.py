@@ -82,7 +82,7 @@ def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     found_there = _found(path)
     part, choice = _chosen(found_there.parts, answers)
     made = stack(part.slices, answers)
-    findings = (*_doubts(part, made.ordered, answers), *made.findings, *choice, *found_there.notes)
+    findings = (*_findings(part, made.ordered, answers), *made.findings, *choice, *found_there.notes)
 
     def load() -> NDArray[np.int16]:
         voxels = hounsfield(made.ordered)
@@ -163,14 +163,14 @@ def _listed(parts: Sequence[Part]) -> tuple[Series, ...]:
         except Refusal:
             told.append(series_of(number, part, part.slices, np.nan, readable=False))
             continue
-        doubts = (*_doubts(part, made.ordered, ASK_ALL), *made.findings)
-        readable = all(doubt.level is Level.NOTE or doubt.answers for doubt in doubts)
+        findings = (*_findings(part, made.ordered, ASK_ALL), *made.findings)
+        readable = all(finding.level is Level.NOTE or finding.answers for finding in findings)
         apart_mm = float(np.linalg.norm(made.affine[:3, 2]))
         told.append(series_of(number, part, tuple(made.ordered), apart_mm, readable=readable))
     return tuple(told)
 
 
-def _doubts(part: Part, ordered: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
+def _findings(part: Part, ordered: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
     """Doubts about pictures and values, and about files that are in the folder twice."""
     codecs = (undecodable(syntax) for syntax in sorted({one.syntax for one in ordered}))
     return (*found(_clash(part), *codecs), *pictured(ordered, answers), *_copies(part))

@@ -1,6 +1,6 @@
 """Doubts about a header: each function looks at one thing and returns a finding, or nothing.
 
-A doubt of level *refuse* ends the reading, *ask* needs the user's decision, *note* is shown and stored.
+A finding of level *refuse* ends the reading, *ask* needs the user's decision, *note* is shown and stored.
 Tolerances are in millimetres, not in angles.
 """
 
@@ -39,8 +39,8 @@ PER_MM = {"mm": 1.0, "m": 1000.0, "cm": 10.0, "um": 0.001}
 
 def geometry(affine: Affine, shape: tuple[int, int, int]) -> tuple[Finding, ...]:
     """Check what every format must promise: usable numbers, credible voxel sizes, right angles, more than one slice."""
-    doubt = _spacing(affine) or _singular(affine) or sheared(affine, shape)
-    return found(doubt, _flat(shape))
+    finding = _spacing(affine) or _singular(affine) or sheared(affine, shape)
+    return found(finding, _flat(shape))
 
 
 def _spacing(affine: Affine) -> Finding | None:

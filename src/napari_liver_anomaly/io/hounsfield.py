@@ -118,12 +118,12 @@ def _clipped(low: int, high: int, piled: bool) -> Finding:
 def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Slices as float64 one by one; refuses numbers that are none, after counting them all."""
     if stored.dtype.kind == "f":
-        _demand_finite(stored)
+        _require_finite(stored)
     for index in range(stored.shape[-1]):
         yield index, stored[..., index].astype(np.float64)
 
 
-def _demand_finite(stored: Array) -> None:
+def _require_finite(stored: Array) -> None:
     counts = [int(np.count_nonzero(~np.isfinite(stored[..., k]))) for k in range(stored.shape[-1])]
     if total := sum(counts):
         first = next(k for k, count in enumerate(counts) if count) + 1

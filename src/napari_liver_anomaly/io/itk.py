@@ -64,10 +64,10 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     if len(sizes) > 3 and not _volumes_last(fields):
         raise _many_values(prod(sizes) // prod(sorted(sizes)[-3:]))
     shape = _three(sizes[:3], kind)
-    affine, doubts = _nrrd_position(fields, answers)
+    affine, findings = _nrrd_position(fields, answers)
     data = (path, start) if name is None else (_beside(path, str(name)), 0)
     return _source(
-        shape, affine, (*doubts, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
+        shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
 
 
@@ -84,17 +84,17 @@ def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     if channels != 1:
         raise _many_values(channels)
     shape = _three(sizes[:3], kind)
-    affine, doubts = _meta_position(fields, len(sizes), answers)
+    affine, findings = _meta_position(fields, len(sizes), answers)
     name = fields["ElementDataFile"]
     data = (path, start) if name == "LOCAL" else (_beside(path, name), 0)
     packing: Packing = "zlib" if fields.get("CompressedData") == "True" else "none"
     return _source(
-        shape, affine, (*doubts, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
+        shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
 
 
 def _source(
-    shape: tuple[int, int, int], affine: NDArray[np.float64], doubts: tuple[Finding, ...],
+    shape: tuple[int, int, int], affine: NDArray[np.float64], about_position: tuple[Finding, ...],
     data: tuple[Path, int], packing: Packing, kind: np.dtype[Any], volume: tuple[int, int],
 ) -> Source:  # fmt: skip
     def load() -> NDArray[np.generic]:
@@ -102,8 +102,8 @@ def _source(
             stream.seek(data[1])
             return array_from(BoundedReader(stream, packing), shape, kind, volume)
 
-    oriented = "orientation-unverified" not in {doubt.code for doubt in doubts}
-    findings = (*doubts, *header_checks.geometry(affine, shape))
+    oriented = "orientation-unverified" not in {finding.code for finding in about_position}
+    findings = (*about_position, *header_checks.geometry(affine, shape))
     return Source(shape=shape, affine=affine, findings=findings, load=load, oriented=oriented)
 
 
@@ -153,7 +153,7 @@ def _nrrd_order(fields: dict[str, Any], code: str) -> Literal["<", ">"]:
 
 
 def _nrrd_position(fields: dict[str, Any], answers: ReadOptions) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
-    """Affine (RAS, mm) and the doubts about it."""
+    """Affine (RAS, mm) and the findings about it."""
     signs = NRRD_SIGNS.get(str(fields.get("space")).lower())
     steps = np.asarray(fields.get("space directions", np.full((3, 3), np.nan)), dtype=np.float64)[:3]
     if signs is None or steps.shape != (3, 3):
@@ -164,12 +164,12 @@ def _nrrd_position(fields: dict[str, Any], answers: ReadOptions) -> tuple[NDArra
             header_checks.unknown_orientation(answers.orientation),
         )
     units = {str(name).strip().lower() for name in fields.get("space units", ["mm"])}
-    factor, doubt = header_checks.unit(_unit_name(units.pop()) if len(units) == 1 else "mixed")
+    factor, finding = header_checks.unit(_unit_name(units.pop()) if len(units) == 1 else "mixed")
     origin = np.asarray(fields.get("space origin", [np.nan] * 3), dtype=np.float64)
     if origin.shape != (3,):
         _unusual("NRRD")
     with np.errstate(all="ignore"):
-        return np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor), found(doubt)
+        return np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor), found(finding)
 
 
 def _unit_name(name: str) -> str | None:
@@ -197,7 +197,7 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
 def _meta_position(
     fields: dict[str, str], dimensions: int, answers: ReadOptions
 ) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
-    """Affine (RAS, mm) and the doubts about it. MetaImage positions are LPS, row i of its matrix is the direction of axis i."""
+    """Affine (RAS, mm) and the findings about it. MetaImage positions are LPS, row i of its matrix is the direction of axis i."""
     count = max(3, dimensions)
     spacing = _first(fields, ("ElementSpacing", "ElementSize"), count)
     matrix = _first(fields, ("TransformMatrix", "Orientation", "Rotation"), count**2)

@@ -44,7 +44,7 @@ def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     offset = _offset(header, size)
     slope, intercept = _scaling(header)
     with np.errstate(all="ignore"):  # infinite sizes are found by the checks
-        affine, findings = _position(header, sizes, answers)
+        affine, about_position = _position(header, sizes, answers)
     volumes = prod(further)
 
     def load() -> NDArray[np.generic]:
@@ -52,10 +52,10 @@ def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
             reader.read(offset)
             return array_from(reader, sizes, kind, (answers.volume or 1, volumes))
 
-    doubts = found(header_checks.one_volume(further, answers.volume), *findings)
-    oriented = "orientation-unverified" not in {doubt.code for doubt in doubts}
+    findings = found(header_checks.one_volume(further, answers.volume), *about_position)
+    oriented = "orientation-unverified" not in {finding.code for finding in findings}
     return Source(
-        shape=sizes, affine=affine, findings=doubts, load=load, slope=slope, intercept=intercept, oriented=oriented
+        shape=sizes, affine=affine, findings=findings, load=load, slope=slope, intercept=intercept, oriented=oriented
     )  # fmt: skip
 
 
@@ -123,34 +123,34 @@ def _scaling(header: Any) -> tuple[float, float]:
 
 
 def _position(header: Any, shape: tuple[int, int, int], answers: ReadOptions) -> tuple[Affine, list[Finding | None]]:
-    """Affine in mm and the doubts about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
-    factor, unit_doubt = header_checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
+    """Affine in mm and the findings about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
+    factor, unit_finding = header_checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
     scale = np.diag([factor, factor, factor, 1.0])
     sizes_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
     sform = scale @ _sform(header) if int(header["sform_code"]) > 0 else None
     qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
     claimed = header_checks.geometry(np.diag([*sizes_mm, 1.0]), shape)
     if claimed or not (sizes_mm > 0).all():
-        return np.diag([*sizes_mm, 1.0]), [unit_doubt, *(claimed or [header_checks.impossible(sizes_mm)])]
+        return np.diag([*sizes_mm, 1.0]), [unit_finding, *(claimed or [header_checks.impossible(sizes_mm)])]
     if sform is not None:
-        doubts: list[Finding | None] = [unit_doubt, *header_checks.geometry(sform, shape)]
-        if len(doubts) == 1 and qform is not None:
-            doubt = header_checks.geometry(qform, shape) or found(header_checks.two_positions(sform, qform, shape))
-            if answers.position != "ask" and doubt and doubt[0].level is Level.ASK:
+        findings: list[Finding | None] = [unit_finding, *header_checks.geometry(sform, shape)]
+        if len(findings) == 1 and qform is not None:
+            of_qform = header_checks.geometry(qform, shape) or found(header_checks.two_positions(sform, qform, shape))
+            if answers.position != "ask" and of_qform and of_qform[0].level is Level.ASK:
                 return sform if answers.position == "sform" else qform, [
-                    unit_doubt,
+                    unit_finding,
                     header_checks.position_chosen(answers.position),
                 ]
-            doubts += doubt
-        elif len(doubts) == 1:
+            findings += of_qform
+        elif len(findings) == 1:
             sizes_of_it = np.sqrt((sform[:3, :3] ** 2).sum(axis=0))
             disagree = header_checks.sizes_disagree(sizes_of_it, sizes_mm, header_checks.POSITIONS[:1])
-            doubts.append(header_checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
-        return sform, doubts
+            findings.append(header_checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
+        return sform, findings
     if qform is not None:
-        return qform, [unit_doubt, *header_checks.geometry(qform, shape)]
+        return qform, [unit_finding, *header_checks.geometry(qform, shape)]
     return header_checks.UNORIENTED @ np.diag([*sizes_mm, 1.0]), [
-        unit_doubt,
+        unit_finding,
         header_checks.unknown_orientation(answers.orientation),
     ]
 

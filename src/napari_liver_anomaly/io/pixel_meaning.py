@@ -50,11 +50,11 @@ def _inverted(slices: Sequence[Slice], answers: ReadOptions) -> Finding | None:
 
 def _calibration(slices: Sequence[Slice]) -> tuple[Finding, ...]:
     """Whether every slice says how its values become Hounsfield units, and whether compression changed them."""
-    doubts = []
+    findings = []
     if any(not one.slope or one.intercept is None or not np.isfinite([one.slope, one.intercept]).all() for one in slices):
-        doubts.append(make_finding("rescale-missing"))
+        findings.append(make_finding("rescale-missing"))
     if any(one.rescale_type.upper() not in HOUNSFIELD_TYPES for one in slices):
-        doubts.append(make_finding("series-not-hu"))
+        findings.append(make_finding("series-not-hu"))
     if any(one.lossy for one in slices):
-        doubts.append(make_finding("lossy"))
-    return tuple(doubts)
+        findings.append(make_finding("lossy"))
+    return tuple(findings)

@@ -57,7 +57,7 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
             stored = _plain(one, index + 1, blocks) if one.syntax in PLAIN else next(unpacked, None)
             if stored is None or stored.shape != (one.rows, one.columns):
                 raise make_refusal("slice-damaged", number=index + 1)
-            _demand_sound(stored, one, index + 1)
+            _require_sound(stored, one, index + 1)
             result[index] = _rescaled(stored, one)
     return result.transpose(2, 1, 0)
 
@@ -140,7 +140,7 @@ def _outside_bits(one: Slice, number: int) -> Refusal:
     return make_refusal("slice-bits", number=number, bits=one.bits_stored)
 
 
-def _demand_sound(stored: Array, one: Slice, number: int) -> None:
+def _require_sound(stored: Array, one: Slice, number: int) -> None:
     """Refuse what a broken decoder or header gives: values outside the declared bits, or a picture of one value only."""
     low, high = (-(2 ** (one.bits_stored - 1)), 2 ** (one.bits_stored - 1) - 1) if one.signed else (0, 2**one.bits_stored - 1)
     lowest, highest = int(stored.min()), int(stored.max())

@@ -1,4 +1,4 @@
-"""From a file or folder to a Volume in Hounsfield units, with every doubt about it; never silently repaired."""
+"""From a file or folder to a Volume in Hounsfield units, with every finding about it; never silently repaired."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
         A ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file, a folder that holds one DICOM series, or any one
         file of a series.
     answers : ReadOptions, optional
-        What the user decided about doubts; every open question is asked when nothing is given.
+        What the user decided about its questions; every open question is asked when nothing is given.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     Raises
     ------
     Question
-        For a doubt that only the user can decide; its finding holds the answers there are.
+        For a question that only the user can decide; its finding holds the answers there are.
     UnreadableFile
         When it is damaged, truncated, or of a kind that is not read.
     ImpossibleGeometry

@@ -1,4 +1,4 @@
-"""What every format hands over: a header that is understood, doubts about it, and a way to the voxels."""
+"""What every format hands over: a header that is understood, findings about it, and a way to the voxels."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import numpy as np
 from napari_liver_anomaly.io import header_checks
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of, found
-from napari_liver_anomaly.io.straightening import FILL, STRAIGHTEN, filled, straight, told_filled, told_straight
+from napari_liver_anomaly.io.straightening import FILL, STRAIGHTEN, filled, filled_note, straight, straightened_note
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import MAX_AXIS
 
@@ -68,11 +68,11 @@ class Stack:
 
 def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
     """Put the slices of one series in order."""
-    _demand_placed(slices)
+    _require_placed(slices)
     axes = np.array(_agreed(slices)).reshape(2, 3)
     normal = np.cross(axes[0], axes[1])
     ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm or (), normal)))
-    _demand_alike(ordered)
+    _require_alike(ordered)
     points = np.array([one.position_mm for one in ordered])
     between_rows, between_columns = ordered[0].spacing_mm or (np.nan, np.nan)
     in_plane = np.column_stack([axes[0] * between_columns, axes[1] * between_rows])
@@ -87,25 +87,25 @@ def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
     lost = _lost(points @ normal)
     fill = answers.gaps == "fill" and 0 < max(lost) <= MOST_FILLED
     whole = _completed(points, lost) if fill else points
-    doubt = _repeated(ordered, points @ normal) or (None if fill else _missing(points @ normal, lost))
+    finding = _repeated(ordered, points @ normal) or (None if fill else _missing(points @ normal, lost))
     askew = _tilted(points, normal, min(between_rows, between_columns)) or _uneven(whole)
-    straighten = answers.tilt == "straighten" and not doubt and askew is not None and min(between_rows, between_columns) > 0
-    doubt = doubt or (None if straighten else askew)
+    straighten = answers.tilt == "straighten" and not finding and askew is not None and min(between_rows, between_columns) > 0
+    finding = finding or (None if straighten else askew)
     step = float((points[-1] - points[0]) @ normal) / (len(whole) - 1)
     affine, shape, plan = placed(len(whole), step), (*size, len(whole)), None
     notes: tuple[Finding, ...] = ()
-    if fill and not doubt:
-        plan, notes = filled(lost, size, affine), found(told_filled(lost))
+    if fill and not finding:
+        plan, notes = filled(lost, size, affine), found(filled_note(lost))
     if straighten:
         plan = straight(points, axes, (between_columns, between_rows), size)
         affine, shape = LPS_TO_RAS @ plan.affine, plan.shape
-        notes += found(told_straight(plan, _angle(points, normal), float(np.diff(points @ normal).max())))
-    sound = () if doubt else header_checks.geometry(affine, shape)
-    findings = (*found(doubt, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
+        notes += found(straightened_note(plan, _angle(points, normal), float(np.diff(points @ normal).max())))
+    sound = () if finding else header_checks.geometry(affine, shape)
+    findings = (*found(finding, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
     return Stack(ordered=ordered, shape=shape, affine=affine, findings=findings, plan=plan)
 
 
-def _demand_placed(slices: Sequence[Slice]) -> None:
+def _require_placed(slices: Sequence[Slice]) -> None:
     """Refuse slices that do not say where they lie, or say it in numbers that are none."""
     for one in slices:
         numbers = [one.position_mm, one.orientation, one.spacing_mm]
@@ -123,7 +123,7 @@ def _agreed(slices: Sequence[Slice]) -> tuple[float, ...]:
     return next(one.orientation for one in slices if one.orientation and tuple(round(n, 3) for n in one.orientation) == most)
 
 
-def _demand_alike(ordered: Sequence[Slice]) -> None:
+def _require_alike(ordered: Sequence[Slice]) -> None:
     """Refuse a change of size, voxel size or direction, naming the first odd slice."""
     usual = (_agreed(ordered), Counter((one.rows, one.columns) for one in ordered).most_common(1)[0][0],
              Counter(one.spacing_mm for one in ordered).most_common(1)[0][0])  # fmt: skip

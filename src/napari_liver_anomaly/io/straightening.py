@@ -115,14 +115,14 @@ def filled(lost: Sequence[int], size: tuple[int, int], affine: Floats) -> Plan:
     return Plan(shape=(*size, len(below)), affine=affine, below=below, share=share, aside=np.zeros((len(lost) + 1, 2)))
 
 
-def told_straight(plan: Plan, angle: float, widest_mm: float) -> Finding:
+def straightened_note(plan: Plan, angle: float, widest_mm: float) -> Finding:
     """State that a stack was straightened."""
     moved = float((plan.aside * np.sqrt((plan.affine[:3, :2] ** 2).sum(axis=0))).max())
     apart = float(np.sqrt((plan.affine[:3, 2] ** 2).sum()))
     return make_finding("stack-straightened", angle=angle, moved=moved, apart=apart, widest=widest_mm)
 
 
-def told_filled(lost: Sequence[int]) -> Finding:
+def filled_note(lost: Sequence[int]) -> Finding:
     """State that missing slices were filled in."""
     places = [f"{n} after slice {k}" for k, n in enumerate(lost, start=1) if n]
     more = f", and in {len(places) - MOST_LISTED} more places" if len(places) > MOST_LISTED else ""
@@ -148,7 +148,7 @@ def unsheared(source: Source) -> Source:
     affine = plan.affine.copy()
     affine[:3, :3] = plan.affine[:3, back]
     normal = np.cross(*axes)
-    told = told_straight(plan, float(np.degrees(np.arccos(min(1.0, abs(normal @ steps[:, along]) / sizes[along])))),
+    told = straightened_note(plan, float(np.degrees(np.arccos(min(1.0, abs(normal @ steps[:, along]) / sizes[along])))),
                          float(abs(normal @ steps[:, along])))  # fmt: skip
 
     def load() -> Voxels:

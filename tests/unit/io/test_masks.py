@@ -78,7 +78,7 @@ def test_an_empty_mask(tmp_path, volume):
     assert read_mask(path, volume, may_be_empty=True).ml == 0
 
 
-def test_doubts_about_the_header_count_for_masks_too(tmp_path, volume):
+def test_findings_about_the_header_count_for_masks_too(tmp_path, volume):
     for path in (nifti_file(tmp_path / "a.nii", BLOB, codes=(0, 0)), nifti_file(tmp_path / "b.nii", np.stack([BLOB, BLOB], 3))):
         with pytest.raises(Refusal):
             read_mask(path, volume)
