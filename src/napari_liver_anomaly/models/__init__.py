@@ -1,4 +1,4 @@
-"""The systems, one file each, with the same verbs: fit on healthy slices, score slices, save and load."""
+"""The models, one file for each method, with the same verbs: stages of training, predict, save and load."""
 
 from __future__ import annotations
 

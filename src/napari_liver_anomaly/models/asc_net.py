@@ -24,7 +24,7 @@ from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_lo
 from napari_liver_anomaly.models.base import Model
 from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.networks.cutting import Cutter, Discriminator
-from napari_liver_anomaly.models.residual import HEALTHY_SHARE, Scale, healthy_values
+from napari_liver_anomaly.models.residual import HEALTHY_QUANTILE, Scale, healthy_values
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 PAPER_CUT = 242 / 255
-# The discriminator's share of a cycle: the public code sees 2n slices in batches of 288, the generator n in batches of 64, for as many epochs.
-JUDGING = (2 / 288) / (2 / 288 + 1 / 64)
+# The discriminator's part of a cycle: the public code sees 2n slices in batches of 288, the generator n in batches of 64, for as many epochs.
+DISCRIMINATOR_PART = (2 / 288) / (2 / 288 + 1 / 64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,37 +82,37 @@ class AscNet(Model):
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train discriminator and generator in turn, each against the other as it stands; then set the cut."""
-        options, updates = self.config.options, self.config.steps
+        options, steps = self.config.options, self.config.steps
         cutter, discriminator = self.parts["cutter"], self.parts["discriminator"]
         cycles = options.cycles_one + options.cycles_two
         for cycle in range(cycles):
-            length = updates * (cycle + 1) // cycles - updates * cycle // cycles
-            judging = round(length * JUDGING)
+            length = steps * (cycle + 1) // cycles - steps * cycle // cycles
+            first = round(length * DISCRIMINATOR_PART)
             discriminator.requires_grad_(True)
             yield Stage(
                 name=f"Cycle {cycle + 1}: training the discriminator", number=2 * cycle + 1, network=discriminator,
-                loss=self._judging if cycle < options.cycles_one else self._judging_second, steps=judging,
+                loss=self._discriminator_loss if cycle < options.cycles_one else self._discriminator_loss_second, steps=first,
                 cosine_decay=self.config.schedule.cosine_decay, adam={"lr": options.discriminator_rate},
             )  # fmt: skip
             discriminator.requires_grad_(False).apply(_drop_on)
             yield Stage(
-                name=f"Cycle {cycle + 1}: training the generator", number=2 * cycle + 2, network=cutter, loss=self._cutting,
-                steps=length - judging, cosine_decay=self.config.schedule.cosine_decay,
+                name=f"Cycle {cycle + 1}: training the generator", number=2 * cycle + 2, network=cutter, loss=self._generator_loss,
+                steps=length - first, cosine_decay=self.config.schedule.cosine_decay,
             )  # fmt: skip
         discriminator.eval()
         cut = PAPER_CUT
         if options.threshold == "healthy":
             found = healthy_values(self, data, lambda image, liver_mask: self._inverted(image, liver_mask)[0])
-            cut = float(np.quantile(found, HEALTHY_SHARE))
+            cut = float(np.quantile(found, HEALTHY_QUANTILE))
         self.parts["scale"].cut.fill_(min(max(cut, 1e-6), 1 - 1e-6))
 
-    def _judging(self, batch: Batch) -> Tensor:
+    def _discriminator_loss(self, batch: Batch) -> Tensor:
         """Stage 1: the reference set is true, the fence cuts of the input set are false."""
         with torch.no_grad():
             false = self.parts["cutter"](batch.anomalous)[0]
         return self._told_apart(false, batch.healthy)
 
-    def _judging_second(self, batch: Batch) -> Tensor:
+    def _discriminator_loss_second(self, batch: Batch) -> Tensor:
         """Stage 2: the fence cuts of the reference set are true, too."""
         with torch.no_grad():
             false, also = (self.parts["cutter"](image)[0] for image in (batch.anomalous, batch.healthy))
@@ -123,7 +123,7 @@ class AscNet(Model):
         found = self.parts["discriminator"](torch.cat([false, true]))
         return discriminator_loss(found[: len(false)], found[len(false) :]) + kernel_decay(self.parts["discriminator"])
 
-    def _cutting(self, batch: Batch) -> Tensor:
+    def _generator_loss(self, batch: Batch) -> Tensor:
         """Convince the discriminator, which stands still; keep the cuts apart; lose nothing."""
         fence, wild, whole = self.parts["cutter"](batch.anomalous)
         convinced = (self.parts["discriminator"](fence) - 1).abs().mean()
@@ -175,16 +175,16 @@ def _drop_on(part: nn.Module) -> None:
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the plan of the comparison: two cycles of each stage, as the paper has for livers.
+    """List the configuration of the comparison: two cycles of each stage, as the paper has for livers.
 
     Parameters
     ----------
     budget : int
-        Updates in all, of both networks.
+        Steps in all, of both networks.
 
     Returns
     -------
     dict
-        Model key to plan.
+        Key to configuration.
     """
     return {"asc-net": ModelConfig(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}

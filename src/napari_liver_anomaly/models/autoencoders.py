@@ -10,7 +10,7 @@ Analysis 69 (2021), AE (dense) and AE (spatial). Different here: squares are 64 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -38,7 +38,7 @@ class AutoencoderOptions(Settings):
     width: int = setting(32, unit="filters", low=4, high=128, help="Filters of the first layer; the paper has 32.")
     dense: bool = setting(False, help="Pass the image through one vector; off keeps the layout of a small image.")
     code: int = setting(128, unit="numbers", low=1, high=4096, help="Length of the vector.")
-    dropout: float = setting(0.1, low=0, high=0.9, help="Share of numbers left out around the middle while training.")
+    dropout: float = setting(0.1, low=0, high=0.9, help="Part of the numbers left out around the middle while training.")
 
 
 class Autoencoders(ResidualModel):
@@ -47,9 +47,9 @@ class Autoencoders(ResidualModel):
     key = "ae"
     options_class = AutoencoderOptions
 
-    def __init__(self, plan: Any, seed: int = 0) -> None:
-        super().__init__(plan, seed)
-        self.side_px = SIDE_PX if plan.options.dense else 0
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
+        self.side_px = SIDE_PX if config.options.dense else 0
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""
@@ -82,7 +82,7 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------

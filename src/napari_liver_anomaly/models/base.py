@@ -1,4 +1,4 @@
-"""What every trained model of this folder is: networks, a plan of how they are trained, and the verbs predict, save and load."""
+"""What every trained model of this folder is: networks, how they are trained, and the verbs predict, save and load."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LAYERS = 14  # of full size and width that a network holds at once, copies of th
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a system says of a batch of slices.
+    """What a model says of a batch of slices.
 
     Attributes
     ----------
     score : ndarray, (B, H, W) float32
-        Anomaly score, 0…1, 0 outside the organ.
+        Anomaly score, 0…1, 0 outside the liver.
     restored : ndarray, (B, H, W) float32, or None
-        The healthy image; None for a system without a restorer.
+        The healthy image; None for a model without a restorer.
     """
 
     score: NDArray[np.float32]
@@ -46,7 +46,7 @@ class Prediction:
 
 
 class Model(ABC):
-    """A trained system.
+    """A trained model.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Model(ABC):
 
     @property
     def preprocess(self) -> PreprocessSettings:
-        """How a scan becomes slices for this system."""
+        """How a scan becomes slices for this model."""
         return self.config.preprocess
 
     @property
@@ -159,7 +159,7 @@ class Model(ABC):
         Returns
         -------
         Model
-            This system.
+            This model.
         """
         for network in self.networks.values():
             network.to(device)
@@ -258,7 +258,7 @@ class Model(ABC):
         Raises
         ------
         UnfitModel
-            When the card is of another system or version, or a tensor is missing, extra or of another shape.
+            When the card is of another kind of model or version, or a tensor is missing, extra or of another shape.
         """
         return cls.from_weights(checkpoint.open_weights(path))
 
@@ -291,7 +291,7 @@ class Model(ABC):
     def rebuilt(
         cls, about: dict[str, Any], tensors: dict[str, Tensor], file: str, *, without: str = "", method: str = ""
     ) -> Self:
-        """Build a system from what a card says of it and from its tensors.
+        """Build a model from what a card says of it and from its tensors.
 
         Parameters
         ----------
@@ -321,12 +321,12 @@ class Model(ABC):
             if not 0 <= seed < 2**63:
                 raise ValueError("seed")
             with torch.device("meta"):  # sizes alone: a false card must not cost the memory of the networks that it claims
-                planned = cls(config)
+                empty = cls(config)
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, WrongSetting) as error:
             raise make_refusal("model-card", file=file) from error
         wanted = {
             name: (value.shape, value.dtype)
-            for name, value in planned.tensors().items()
+            for name, value in empty.tensors().items()
             if not without or not name.startswith(f"{without}.")
         }
         there = {name: (value.shape, value.dtype) for name, value in tensors.items()}

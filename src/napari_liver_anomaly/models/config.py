@@ -11,7 +11,7 @@ from napari_liver_anomaly.synthesis import RECIPES, NoiseStretch, Recipe
 
 SIDE_PX = 64
 PAPER_MM = 400 / 256  # pixel of the paper's slices: a usual field of view in 256 pixels
-# Every method of the comparison sees the same slices: the liver's box at 2.5 mm, HU around its median; they learn from squares of 64 pixels in it.
+# Every method of the comparison sees the same slices: the liver's box at 2.5 mm, HU around its median; trained on squares of 64 pixels in it.
 FRAME = PreprocessSettings(geometry="liver", pixel_mm=2.5, plane_mm=4, window_low_hu=-45, window_high_hu=160)
 
 

@@ -48,7 +48,7 @@ class CycleOptions(Settings):
     """Size, and what kind of maps."""
 
     width: int = setting(8, unit="filters", low=4, high=128, help="Filters of the first block of every network.")
-    discrete: bool = setting(False, help="Each pixel is one tissue between the two networks, instead of a share of each.")
+    discrete: bool = setting(False, help="Each pixel is one tissue between the two networks, instead of a part of each.")
     l1_weight: float = setting(10.0, low=0, high=1000, help="Weight of the mean absolute difference beside the critic's word.")
 
 
@@ -73,18 +73,18 @@ class Cycle(ResidualModel):
         schedule = self.config.schedule
         self.parts["mixture"].fit(healthy_values(self, data, lambda image, liver_mask: smoothed(image, liver_mask)[:, 0]))
         yield Stage(
-            name="Training the segmenter of tissues", number=1, network=self.parts["segmenter"], loss=self._naming,
+            name="Training the segmenter of tissues", number=1, network=self.parts["segmenter"], loss=self._tissue_loss,
             steps=schedule.restorer_steps, cosine_decay=schedule.cosine_decay,
         )  # fmt: skip
         yield Stage(
-            name="Training the generator", number=2, network=self.parts["translator"], loss=self._drawing, adam=ADAM,
+            name="Training the generator", number=2, network=self.parts["translator"], loss=self._generator_loss, adam=ADAM,
             steps=schedule.segmenter_steps, cosine_decay=schedule.segmenter_cosine_decay,
-            adversary=Adversary(network=self.parts["critic"], loss=self._criticising, adam=ADAM),
+            adversary=Adversary(network=self.parts["critic"], loss=self._critic_loss, adam=ADAM),
         )  # fmt: skip
         self.set_scale(data)
 
-    def _naming(self, batch: Batch) -> Tensor:
-        """Cross-entropy with the likeliest tissue of every pixel; each tissue counts the same, as rare ones would otherwise not be learned [OURS]."""
+    def _tissue_loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy with the likeliest tissue of every pixel; each tissue counts the same, as rare ones would otherwise be passed over [OURS]."""
         truth = self.parts["mixture"](batch.healthy, batch.liver_mask[:, None].float()).argmax(dim=1)
         weight = truth.numel() / (len(NAMES) * torch.bincount(truth.flatten(), minlength=len(NAMES)).clamp(min=1))
         return functional.cross_entropy(self.parts["segmenter"](None, batch.healthy).float(), truth, weight)
@@ -92,26 +92,26 @@ class Cycle(ResidualModel):
     def _known_maps(self, batch: Batch) -> Tensor:
         return self._of_kind(self.parts["mixture"](batch.healthy, batch.liver_mask[:, None].float()))
 
-    def _drawing(self, batch: Batch) -> Tensor:
+    def _generator_loss(self, batch: Batch) -> Tensor:
         """Add what the critic disbelieves of drawn slices and their difference from the real ones."""
         maps = self._known_maps(batch)
         drawn = self.parts["translator"](maps)
-        doubted = functional.softplus(-self.parts["critic"](maps, drawn)).mean()
-        loss: Tensor = doubted + self.config.options.l1_weight * functional.l1_loss(drawn, batch.healthy)
+        adversarial = functional.softplus(-self.parts["critic"](maps, drawn)).mean()
+        loss: Tensor = adversarial + self.config.options.l1_weight * functional.l1_loss(drawn, batch.healthy)
         return loss
 
-    def _criticising(self, batch: Batch) -> Tensor:
+    def _critic_loss(self, batch: Batch) -> Tensor:
         maps = self._known_maps(batch)
         with torch.no_grad():
             drawn = self.parts["translator"](maps)
         critic = self.parts["critic"]
         return functional.softplus(-critic(maps, batch.healthy)).mean() + functional.softplus(critic(maps, drawn)).mean()
 
-    def _of_kind(self, shares: Tensor) -> Tensor:
+    def _of_kind(self, probabilities: Tensor) -> Tensor:
         """Leave soft maps (B, 4, H, W) as they are, and make hard ones of them where the options say so."""
         if not self.config.options.discrete:
-            return shares
-        return functional.one_hot(shares.argmax(dim=1), len(NAMES)).movedim(-1, 1).to(shares.dtype)
+            return probabilities
+        return functional.one_hot(probabilities.argmax(dim=1), len(NAMES)).movedim(-1, 1).to(probabilities.dtype)
 
     def maps(self, image: Tensor) -> Tensor:
         """Give the tissue maps between the two networks.
@@ -124,7 +124,7 @@ class Cycle(ResidualModel):
         Returns
         -------
         Tensor, (B, 4, H, W) float32
-            Shares of the tissues that add to 1; with discrete maps one of them is 1.
+            Probabilities of the tissues, which add to 1; with discrete maps one of them is 1.
         """
         return self._of_kind(torch.softmax(self.parts["segmenter"](None, image).float(), dim=1))
 
@@ -152,8 +152,8 @@ class Cycle(ResidualModel):
         height, width = images.shape[2:]
         x = functional.pad(torch.from_numpy(np.ascontiguousarray(images)), (0, -width % 32, 0, -height % 32))
         logits = self.parts["segmenter"](None, x.to(device=self.device, memory_format=torch.channels_last))
-        shares: NDArray[np.float32] = torch.softmax(logits.float(), dim=1)[..., :height, :width].cpu().numpy()
-        return shares * liver_mask[:, None].astype(np.float32)
+        probabilities: NDArray[np.float32] = torch.softmax(logits.float(), dim=1)[..., :height, :width].cpu().numpy()
+        return probabilities * liver_mask[:, None].astype(np.float32)
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
@@ -162,12 +162,12 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     Parameters
     ----------
     budget : int
-        Updates in all; two thirds are the segmenter's, as in the paper.
+        Steps in all; two thirds are the segmenter's, as in the paper.
 
     Returns
     -------
     dict
-        Model key to plan.
+        Key to configuration.
     """
     naming = budget * 2 // 3
     schedule = schedule_for(budget, restorer_steps=naming, segmenter_steps=budget - naming)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.stage import Batch, TrainingData
 
 WINDOW = 5  # pixels of the square in which the liver is eroded and the residual's median taken
-INSIDE = 0.95  # share of that square that must be liver
+INSIDE = 0.95  # part of that square that must be liver
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class DenoisingOptions(Settings):
 
 
 class Denoising(ResidualModel):
-    """The two-stage system's restorer, trained on noise instead of anomalies."""
+    """The two-stage model's restorer, trained on noise instead of anomalies."""
 
     key = "dae"
     options_class = DenoisingOptions
@@ -101,12 +101,12 @@ def coarse_noise(shape: torch.Size, cell_px: int) -> Tensor:
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the one system.
+    """List the one configuration.
 
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""DRAEM, and the steps from it to the two-stage system: two phases, pseudo anomalies, skip connections, each with a switch.
+"""DRAEM, and the steps from it to the two-stage model: two phases, pseudo anomalies, skip connections, each with a switch.
 
 References
 ----------
@@ -71,20 +71,20 @@ class Draem(Model):
             both = nn.ModuleDict(self.parts)
             yield Stage(
                 name="Training both networks", number=1, network=both, steps=self.config.steps, cosine_decay=schedule.cosine_decay,
-                loss=lambda batch: self._restoring(batch) + self._segmenting(batch),
+                loss=lambda batch: self._restoration_loss(batch) + self._segmentation_loss(batch),
             )  # fmt: skip
             return
         yield Stage(
             name="Training the restorer", number=1, network=restorer, steps=schedule.restorer_steps, cosine_decay=schedule.cosine_decay,
-            loss=self._restoring,
+            loss=self._restoration_loss,
         )  # fmt: skip
         restorer.requires_grad_(False)
         yield Stage(
             name="Training the segmenter", number=2, network=segmenter, steps=schedule.segmenter_steps,
-            cosine_decay=schedule.segmenter_cosine_decay, loss=self._segmenting,
+            cosine_decay=schedule.segmenter_cosine_decay, loss=self._segmentation_loss,
         )  # fmt: skip
 
-    def _restoring(self, batch: Batch) -> Tensor:
+    def _restoration_loss(self, batch: Batch) -> Tensor:
         """L1 for the U-Net trained alone, as in the paper; mean square and structural similarity otherwise, as in DRAEM."""
         restored = self.parts["restorer"](batch.anomalous)
         if self.config.options.two_phases and self.config.options.skips:
@@ -96,7 +96,7 @@ class Draem(Model):
             alike: Tensor = ssim(restored.float(), batch.healthy, data_range=1.0)
         return functional.mse_loss(restored, batch.healthy) + 1 - alike
 
-    def _segmenting(self, batch: Batch) -> Tensor:
+    def _segmentation_loss(self, batch: Batch) -> Tensor:
         restored = self.parts["restorer"](batch.anomalous)
         return focal_loss(self.parts["segmenter"](restored, batch.anomalous), batch.mask)
 
@@ -112,12 +112,12 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------
     dict
-        Model key to plan: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
+        Key to configuration: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
     """
     pseudo, cells = pseudo_anomalies(), {}
     for phases in (False, True):

@@ -3,7 +3,7 @@
 References
 ----------
 Zhang, Xie, Huang et al., "Self-supervised tumor segmentation through layer decomposition", 2021. Here on single slices instead of crops in 3D, which
-is ours, and trained as long and with the same steps as every system of the comparison. The paper's tumour layer is the texture before it is blended;
+is ours, and trained as long and with the same steps as every method of the comparison. The paper's tumour layer is the texture before it is blended;
 since a batch does not say its opacity, ours is the tumour as it appears: the anomalous image inside the shape, 0 outside.
 """
 
@@ -40,17 +40,17 @@ class LayersOptions(Settings):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the variants of this system.
+    """List the one configuration.
 
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------
     dict
-        Name to plan.
+        Key to configuration.
     """
     return {"layers": ModelConfig(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
 
@@ -113,8 +113,8 @@ def decomposition_loss(layers: Tensor, batch: Batch) -> Tensor:
     healthy, tumour, shape = layers.float().unbind(dim=1)
     inside = batch.mask.float()
     appears = batch.anomalous[:, batch.anomalous.shape[1] // 2] * inside
-    share = shape.sigmoid() * batch.liver_mask
-    loss = 1 - (2 * (share * inside).sum() + 1) / (share.sum() + inside.sum() + 1)
+    probability = shape.sigmoid() * batch.liver_mask
+    loss = 1 - (2 * (probability * inside).sum() + 1) / (probability.sum() + inside.sum() + 1)
     for layer, wanted in ((healthy, batch.healthy[:, 0]), (tumour, appears)):
         error = (layer - wanted).abs()
         loss = loss + error.mean() + (error * inside).sum() / inside.sum().clamp(min=1)

@@ -30,8 +30,8 @@ def overlap_loss(logits: Tensor, anomalous: Tensor, liver_mask: Tensor) -> Tenso
     entropy = functional.binary_cross_entropy_with_logits(margin, truth, weight=counts, reduction="sum") / counts.sum().clamp(
         min=1
     )
-    share = margin.sigmoid() * counts
-    dice = 1 - (2 * (share * truth).sum() + 1) / (share.sum() + truth.sum() + 1)
+    probability = margin.sigmoid() * counts
+    dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
     return entropy + dice
 
 
@@ -41,13 +41,13 @@ def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
     From Lin et al., "Focal loss for dense object detection", ICCV 2017; alpha = 1 as in Zhang, Deng, Li 2023, which several
     libraries read as "no weight for one of the classes".
     """
-    log_share = functional.log_softmax(logits.float(), dim=1)
-    log_right = log_share.gather(1, anomalous.long().unsqueeze(1))
+    log_probability = functional.log_softmax(logits.float(), dim=1)
+    log_right = log_probability.gather(1, anomalous.long().unsqueeze(1))
     return (-((1 - log_right.exp()) ** gamma) * log_right).mean()
 
 
-def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Tensor:
-    """Soft Dice loss, worked out for each slice, and cross-entropy, both of the share of "anomalous" over all pixels.
+def combined_loss(logits: Tensor, degree: Tensor, dice_weight: float = 0.5) -> Tensor:
+    """Soft Dice loss, worked out for each slice, and cross-entropy, both of the probability of "anomalous" over all pixels.
 
     From "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022: half and half. How Dice is summed is
     not said there: here for each slice, with 1 added above and below, for slices without anomaly. Cross-entropy is printed as a
@@ -55,10 +55,10 @@ def combined_loss(logits: Tensor, degree: Tensor, dice_share: float = 0.5) -> Te
     """
     margin, truth = logits[:, 1].float() - logits[:, 0].float(), degree.float()
     entropy = functional.binary_cross_entropy_with_logits(margin, truth)
-    share = margin.sigmoid().flatten(1)
-    both = (share * truth.flatten(1)).sum(dim=1)
-    dice = 1 - (2 * both + 1) / (share.sum(dim=1) + truth.flatten(1).sum(dim=1) + 1)
-    return dice_share * dice.mean() + (1 - dice_share) * entropy
+    probability = margin.sigmoid().flatten(1)
+    both = (probability * truth.flatten(1)).sum(dim=1)
+    dice = 1 - (2 * both + 1) / (probability.sum(dim=1) + truth.flatten(1).sum(dim=1) + 1)
+    return dice_weight * dice.mean() + (1 - dice_weight) * entropy
 
 
 def summed_difference(restored: Tensor, healthy: Tensor) -> Tensor:

@@ -91,8 +91,8 @@ METHODS: tuple[Method, ...] = (
         "layer_decomposition",
         restores=True,
     ),
-    Method("dark-rule", "Control: darker than the liver's median", "no learning", "rules", trains=False),
-    Method("local-z", "Control: darker than its surroundings", "no learning", "rules", trains=False),
+    Method("dark-rule", "Baseline: darker than the liver's median", "no learning", "rules", trains=False),
+    Method("local-z", "Baseline: darker than its surroundings", "no learning", "rules", trains=False),
 )
 
 # What a card calls its kind of model, and the file that holds it.

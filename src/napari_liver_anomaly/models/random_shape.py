@@ -6,7 +6,7 @@ References
 Tan et al., "Detecting outliers with foreign patch interpolation", MELBA 2022; Tan et al., "Detecting outliers with Poisson image interpolation",
 MICCAI 2021; Li et al., "CutPaste", CVPR 2021; Schlüter et al., "Natural synthetic anomalies", ECCV 2022. Different here: these four have networks of
 their own, the first two a wide residual one with one sigmoid channel. Here every synthesis trains the same U-Net, and where it gives degrees the
-network's share of "anomalous" learns them by cross-entropy alone, since soft Dice of a degree is least at another answer than the degree.
+network's probability of "anomalous" learns them by cross-entropy alone, since soft Dice of a degree is least at another answer than the degree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class RandomShapeOptions(Settings):
     """Size of the network, and what its loss is made of."""
 
     width: int = setting(8, unit="filters", low=4, high=128, help="Filters of the first block; the paper has 32.")
-    dice_share: float = setting(0.5, low=0, high=1, help="Weight of soft Dice in the loss; the rest is cross-entropy.")
+    dice_weight: float = setting(
+        0.5, low=0, high=1, help="Weight of soft Dice in the loss; the rest is cross-entropy.", was="dice_share"
+    )
 
 
 class RandomShape(Model):
@@ -59,7 +61,7 @@ class RandomShape(Model):
         )  # fmt: skip
 
     def _loss(self, batch: Batch) -> Tensor:
-        return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.config.options.dice_share)
+        return combined_loss(self.parts["segmenter"](batch.anomalous), batch.target, self.config.options.dice_weight)
 
     def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device."""
@@ -72,7 +74,7 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     Parameters
     ----------
     budget : int
-        Updates in all.
+        Steps in all.
 
     Returns
     -------
@@ -83,8 +85,8 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     degrees: dict[str, Recipe] = {"-fpi": FPI(), "-pii": PII(), "-nsa": NSA()}
     return {
         f"random-shape{name}": ModelConfig(
-            options=RandomShapeOptions(dice_share=share), recipe=recipe, schedule=schedule_for(budget)
+            options=RandomShapeOptions(dice_weight=weight), recipe=recipe, schedule=schedule_for(budget)
         )
-        for recipes, share in ((masks, 0.5), (degrees, 0.0))
+        for recipes, weight in ((masks, 0.5), (degrees, 0.0))
         for name, recipe in recipes.items()
     }

@@ -1,4 +1,4 @@
-"""Systems without a segmenter: what differs from the restoration is the anomaly. Here is what they share: the residual and its scale.
+"""Models without a segmenter: what differs from the restoration is the anomaly. Here is what they have in common: the residual and its scale.
 
 References
 ----------
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.stage import TrainingData
 
 
-HEALTHY_SHARE = 0.99
+HEALTHY_QUANTILE = 0.99
 BATCHES = 12
 STAGE = 78  # no stage of a training
-HEALTHY_ALONE = NoiseStretch(p_empty=1.0)  # for systems that learn without anomalies: a recipe that draws none
+HEALTHY_ALONE = NoiseStretch(p_empty=1.0)  # for models that are trained without anomalies: a recipe that draws none
 
 
 class Scale(nn.Module):
@@ -94,7 +94,7 @@ class ResidualModel(Model):
         found = healthy_values(
             self, data, lambda image, liver_mask: self.residual(image, self.restore(image, liver_mask), liver_mask)
         )
-        self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_SHARE)), 1e-6))
+        self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_QUANTILE)), 1e-6))
 
     def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device."""

@@ -1,4 +1,4 @@
-"""Two rules without learning, which every trained model has to beat before its figures mean anything.
+"""The baselines: two rules without learning, which every trained model has to beat before its figures mean anything.
 
 References
 ----------
@@ -72,7 +72,7 @@ class DarkRule(Settings):
         healthy : iterable of (Volume, Mask)
             Scans without tumours, and their livers.
         false_positive_rate : float
-            Share of their liver voxels that may be called tumour, 0 to 1.
+            Part of their liver voxels that may be called tumour, 0 to 1.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class DarkRule(Settings):
             counts += np.histogram(np.clip(self._darkness(volume, box, inside)[inside], -reach, reach), edges)[0]
         if not counts.any():
             raise make_refusal("healthy-none")
-        above = counts[::-1].cumsum()[::-1] / counts.sum()  # share of voxels at least as dark as each edge
+        above = counts[::-1].cumsum()[::-1] / counts.sum()  # part of the voxels at least as dark as each edge
         threshold = float(edges[:-1][above <= false_positive_rate].min(initial=reach))
         return replace(self, threshold_hu=max(round(threshold, 1), 0.0))
 
@@ -156,13 +156,13 @@ class LocalZ(Settings):
         ]
         for axis, place in enumerate(places):  # linear interpolation, one axis after another
             low = np.minimum(place.astype(int), max(around.shape[axis] - 2, 0))
-            share = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+            weight = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
             high = np.minimum(low + 1, around.shape[axis] - 1)
-            around = np.take(around, low, axis) * (1 - share) + np.take(around, high, axis) * share
+            around = np.take(around, low, axis) * (1 - weight) + np.take(around, high, axis) * weight
         return np.asarray(around, np.float32)
 
 
-CONTROLS: tuple[type[DarkRule] | type[LocalZ], ...] = (DarkRule, LocalZ)
+BASELINES: tuple[type[DarkRule] | type[LocalZ], ...] = (DarkRule, LocalZ)
 
 
 def _box(liver: Mask) -> tuple[Box, NDArray[np.bool_]]:

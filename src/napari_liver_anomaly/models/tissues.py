@@ -34,7 +34,7 @@ def smoothed(image: Tensor, liver_mask: Tensor) -> Tensor:
 
 
 class Mixture(nn.Module):
-    """Three tissues, each with a mean and a share; kept with the weights of a system.
+    """Three tissues, each with a mean and a part of all pixels; kept with the weights of a model.
 
     They have one variance in common: with three, the widest would claim the darkest and the brightest pixels alike.
     """

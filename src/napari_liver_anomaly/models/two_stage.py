@@ -239,8 +239,8 @@ class TwoStage(Model):
     def predict_batch(self, image: torch.Tensor, liver_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Score a batch on the device."""
         healthy = self.restorer(image) if self.has_restorer else None
-        share = torch.softmax(self.segmenter(healthy, image, liver_mask).float(), dim=1)[:, 1]
-        return share, None if healthy is None else healthy[:, 0]
+        probability = torch.softmax(self.segmenter(healthy, image, liver_mask).float(), dim=1)[:, 1]
+        return probability, None if healthy is None else healthy[:, 0]
 
 
 @torch.inference_mode()
@@ -282,8 +282,8 @@ def predict_together(
         healthy = restored[key] if model.has_restorer else None
         score = np.zeros(liver_mask.shape, dtype=np.float32)
         if scorers is None or model in scorers:
-            share = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
-            score = share.cpu().numpy()[:, :height, :width] * liver_mask
+            probability = torch.softmax(model.segmenter(healthy, x, inside).float(), dim=1)[:, 1]
+            score = probability.cpu().numpy()[:, :height, :width] * liver_mask
         image = None if healthy is None else healthy[:, 0, :height, :width].float().cpu().numpy()
         found.append(Prediction(score.astype(np.float32), image))
     return found

@@ -1,4 +1,4 @@
-"""Train a model and write it with its card: what it is, what it learned from, and what it is not for."""
+"""Train a model and write it with its card: what it is, what it was trained on, and what it is not for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def train(
     model : Model
         Untrained; it is changed.
     slices : HealthySlices
-        Slices without anomalies, made with the model's ``prepare``.
+        Slices without anomalies, made with the model's ``preprocess``.
     device : torch.device, optional
         Where to compute; the CPU when nothing is said.
     state : Path, optional

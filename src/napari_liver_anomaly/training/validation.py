@@ -2,7 +2,7 @@
 
 References
 ----------
-M. Baugh et al., "Many tasks make light work", MICCAI 2023: judge by a held-out family of anomalies, never by the family that was trained on.
+M. Baugh et al., "Many tasks make light work", MICCAI 2023: measure by a held-out family of anomalies, never by the family that was trained on.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def validate_on_synthesis(
     ranking = Ranking.of(np.zeros(0, np.uint8), np.zeros(0, bool))
     clean: list[tuple[Any, Any]] = []
     changes = np.zeros((3, 2))  # sum and number of pixels: healthy, in anomalies, in anomalies before
-    for update in range(BATCHES):
-        batch = make_batch(data, recipe, schedule, (seed, STAGE), update)
+    for step in range(BATCHES):
+        batch = make_batch(data, recipe, schedule, (seed, STAGE), step)
         liver_mask, mask, healthy = batch.liver_mask.numpy(), batch.mask.numpy(), batch.healthy.numpy()[:, 0]
         found = model.predict(batch.anomalous.numpy(), liver_mask)
         grey = np.rint(found.score * 255).astype(np.uint8)

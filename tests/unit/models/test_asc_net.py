@@ -12,7 +12,7 @@ from builders import healthy_slices
 from napari_liver_anomaly.models.asc_net import AscNet, AscNetOptions, configs
 from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_loss, kernel_decay
 from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, pseudo_anomalies, schedule_for
-from napari_liver_anomaly.models.residual import HEALTHY_SHARE
+from napari_liver_anomaly.models.residual import HEALTHY_QUANTILE
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.loop import train_stage
 from napari_liver_anomaly.training.training_set import make_batch, slice_set
@@ -64,11 +64,11 @@ def test_the_generator_learns_from_the_discriminator_that_was_trained(trained):
         fence, wild, whole = model.parts["cutter"](batch.anomalous)
         said = model.parts["discriminator"](fence)
         rest = cuts_overlap(fence, wild) + (whole - batch.anomalous).square().mean() + kernel_decay(model.parts["cutter"])
-        assert float(model._cutting(batch)) == pytest.approx(float((said - 1).abs().mean() + rest), rel=1e-5)
+        assert float(model._generator_loss(batch)) == pytest.approx(float((said - 1).abs().mean() + rest), rel=1e-5)
         model.parts["discriminator"].load_state_dict(untrained.state_dict())
-        other = float(model._cutting(batch))
+        other = float(model._generator_loss(batch))
         model.parts["discriminator"].load_state_dict(own)
-        assert other != pytest.approx(float(model._cutting(batch)), abs=1e-3)
+        assert other != pytest.approx(float(model._generator_loss(batch)), abs=1e-3)
 
 
 def test_each_half_of_a_cycle_trains_one_network_and_leaves_the_other():
@@ -80,15 +80,20 @@ def test_each_half_of_a_cycle_trains_one_network_and_leaves_the_other():
     assert [(number, network) for number, network, *_ in seen] == list(enumerate([discriminator, cutter] * 2, 1))
     assert sum(steps for _, _, steps, _, _ in seen) == PLAN.steps
     assert [frozen for *_, frozen, _ in seen] == [[], ["discriminator"]] * 2
-    assert [loss.__name__ for *_, loss in seen] == ["_judging", "_cutting", "_judging_second", "_cutting"]
+    assert [loss.__name__ for *_, loss in seen] == [
+        "_discriminator_loss",
+        "_generator_loss",
+        "_discriminator_loss_second",
+        "_generator_loss",
+    ]
 
 
 def test_the_second_stage_counts_cuts_of_the_reference_set_as_true(trained, monkeypatch):
     model, data, _ = trained
     batch, asked = make_batch(data, PLAN.recipe, PLAN.schedule, (9, 9), 0), []
     monkeypatch.setattr(model, "_told_apart", lambda false, true: asked.append((false, true)))
-    model._judging(batch)
-    model._judging_second(batch)
+    model._discriminator_loss(batch)
+    model._discriminator_loss_second(batch)
     with torch.no_grad():
         cut = model.parts["cutter"](batch.healthy)[0]
     assert torch.equal(asked[0][1], batch.healthy)
@@ -136,7 +141,7 @@ def test_half_a_score_is_the_cut_set_on_healthy_livers(trained):
     )
     cut = float(model.parts["scale"].cut)
     # Where batches are the very slices, the share above the cut is the one asked for.
-    assert np.mean(inverted > cut) == pytest.approx(1 - HEALTHY_SHARE, abs=2e-3)
+    assert np.mean(inverted > cut) == pytest.approx(1 - HEALTHY_QUANTILE, abs=2e-3)
     clear = np.abs(inverted - cut) > 1e-5
     assert np.array_equal((score > 0.5)[clear], (inverted > cut)[clear])
     assert np.all(np.diff(score[np.argsort(inverted)]) >= -1e-5)

@@ -143,9 +143,9 @@ def test_losses_of_generator_and_critic(trained, monkeypatch):
     monkeypatch.setitem(model.parts, "critic", lambda maps, image: next(logits))
     share = 1 / (1 + np.exp(-np.array([0.3, -0.7])))
     expected = -np.log(share).mean() + 10 * float((0.5 * batch.healthy).mean())
-    assert float(model._drawing(batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(model._generator_loss(batch)) == pytest.approx(expected, rel=1e-5)
     real, false = 1 / (1 + np.exp(-np.array([1.1, -0.4])))
-    assert float(model._criticising(batch)) == pytest.approx(-np.log(real) - np.log(1 - false), rel=1e-5)
+    assert float(model._critic_loss(batch)) == pytest.approx(-np.log(real) - np.log(1 - false), rel=1e-5)
 
 
 def test_the_critic_was_trained_and_the_generator_left_the_segmenter_alone(trained):

@@ -22,6 +22,6 @@ def test_structural_similarity_is_worked_out_in_full_precision():
     model = Draem(configs(10)["draem"])
     batch = make_batch(healthy_slices(), model.config.recipe, model.config.schedule, (0, 1), 0)
     model.parts["restorer"] = Far()
-    full = model._restoring(batch)
+    full = model._restoration_loss(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert float(model._restoring(batch)) == pytest.approx(float(full), abs=1e-4)
+        assert float(model._restoration_loss(batch)) == pytest.approx(float(full), abs=1e-4)

@@ -45,7 +45,7 @@ def test_the_loss_is_that_of_the_degree():
 
 
 def test_masks_are_learned_with_dice_and_degrees_without():
-    shares = {key: plan.options.dice_share for key, plan in configs(100).items()}
+    shares = {key: plan.options.dice_weight for key, plan in configs(100).items()}
     degrees = {"random-shape-fpi", "random-shape-pii", "random-shape-nsa"}
     assert {key for key, share in shares.items() if share == 0} == degrees
     assert {share for key, share in shares.items() if key not in degrees} == {0.5}

@@ -11,7 +11,7 @@ from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.metrics import Ranking, dice
-from napari_liver_anomaly.models.rules import CONTROLS, DarkRule, LocalZ
+from napari_liver_anomaly.models.rules import BASELINES, DarkRule, LocalZ
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -64,7 +64,7 @@ def test_darker_never_scores_lower():
     assert scores == sorted(scores) and scores[0] < 128 < scores[-1]
 
 
-@pytest.mark.parametrize("rule", [kind() for kind in CONTROLS], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [kind() for kind in BASELINES], ids=lambda rule: rule.name)
 def test_rules_find_dark_lesions_of_the_phantom_and_are_methods(rule):
     sample = make_phantom(PhantomSettings(slices=32, size_px=160, seed=1))
     result = segment(sample.volume, sample.liver, rule, SegmentSettings())
@@ -90,7 +90,7 @@ def test_a_slow_slope_is_no_lesion_for_the_local_rule():
 def test_no_liver_no_score():
     volume, liver = liver_with(100, (slice(0, 0),))
     empty = Mask(np.zeros_like(liver.voxels), GRID)
-    for kind in CONTROLS:
+    for kind in BASELINES:
         assert not kind().score_volume(volume, empty).any()
 
 

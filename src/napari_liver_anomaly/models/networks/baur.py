@@ -90,7 +90,7 @@ class DenseBottleneck(nn.Module):
     codes : int
         Vectors that the encoding gives, one after the other; a variational model wants two, mean and spread.
     dropout : float
-        Share of numbers left out in training, before and after the vector.
+        Part of the numbers left out in training, before and after the vector.
     """
 
     def __init__(self, channels: int, side: int, size: int = 128, codes: int = 1, dropout: float = 0.0) -> None:

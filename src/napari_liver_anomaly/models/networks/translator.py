@@ -1,4 +1,4 @@
-"""Networks that draw an image from tissue maps: a generator, and a critic that judges its patches beside the maps.
+"""Networks that draw an image from tissue maps: a generator, and a critic that scores its patches beside the maps.
 
 References
 ----------
@@ -63,7 +63,7 @@ class Translator(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """Judges patches of 22 pixels, each by an image and the maps it was drawn from.
+    """Scores patches of 22 pixels, each by an image and the maps it was drawn from.
 
     Parameters
     ----------
