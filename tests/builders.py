@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.errors import Answer, Finding, Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -285,3 +287,8 @@ def _write(path: Path, stored: Array, fields: Mapping[str, Any], syntax: str) ->
     made.PixelData = stored.astype(np.int64).astype("<u2" if not syntax.endswith("1.2.2") else ">u2").tobytes()
     made["PixelData"].VR = "OW"
     made.save_as(path, enforce_file_format=True)
+
+
+def refusal_of(kind: type[Refusal], code: str, what: str, meaning: str, action: str, answers: tuple[Answer, ...] = ()) -> Refusal:
+    """A refusal with sentences of the test's own."""
+    return kind(Finding(level=kind.level, code=code, what=what, meaning=meaning, action=action, answers=answers))

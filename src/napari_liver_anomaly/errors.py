@@ -102,11 +102,7 @@ class Refusal(LiverAnomalyError):
 
     level = Level.REFUSE
 
-    def __init__(
-        self, finding: Finding | str, what: str = "", meaning: str = "", action: str = "", answers: tuple[Answer, ...] = ()
-    ) -> None:
-        if isinstance(finding, str):
-            finding = Finding(level=self.level, code=finding, what=what, meaning=meaning, action=action, answers=answers)
+    def __init__(self, finding: Finding) -> None:
         self.finding = finding
         super().__init__(str(finding))
 

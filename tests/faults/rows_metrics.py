@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from builders import refusal_of
 from faults.table import row
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import InvalidNumbers, Question, Refusal, UnfitModel
@@ -134,7 +135,9 @@ class Knowing:
     def score_volume(self, volume: Any, liver: Any) -> NDArray[np.uint8]:
         fault = self.faults.get(volume.identity, "")
         if fault == "nan":
-            raise InvalidNumbers("score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing.", "Again.")
+            raise refusal_of(
+                InvalidNumbers, "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing.", "Again."
+            )
         truth = self.truths[volume.identity] & (fault != "silent")
         high, low = (10, 60) if fault == "turned" else (200, 20)
         return np.where(liver.voxels, np.where(truth, high, low), 0).astype(np.uint8)
@@ -248,7 +251,7 @@ def one_patient_in_two_folds(kit: Kit, folder: Path) -> None:
 
     def fit(others: Sequence[Any], *_: Any, **__: Any) -> None:
         learned.append([scan.name for scan in others])
-        raise Refusal("enough", "Enough was seen.", "Nothing more is needed.", "Go on.")
+        raise refusal_of(Refusal, "enough", "Enough was seen.", "Nothing more is needed.", "Go on.")
 
     kit.patch.setattr(cross_validation, "fit_and_save", fit)
     with pytest.raises(Refusal, match="Enough"):

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+from builders import refusal_of
 from faults import scenes
 from faults.stubs import FullCard, Grey, fake_card, small_scan, tiny_preset
 from faults.table import row
@@ -181,7 +182,7 @@ def a_scan_that_shows_no_liver_gets_no_silent_mask(kit: Kit) -> None:
         told[name] = refused.value.finding.code
         assert told[name] in ("liver-not-found", "liver-unlikely"), name
         if told[name] == "liver-unlikely":
-            assert isinstance(refused.value, Question) and "unlike" in str(refused.value), name
+            assert isinstance(refused.value, Question) and "does not look like a liver" in str(refused.value), name
             assert [answer.flag for answer in refused.value.finding.answers] == ["--found-liver accept"], name
     assert told["air"] == told["noise"] == "liver-not-found"
     liver = find_liver(body().volume, device="cpu")
@@ -317,8 +318,12 @@ def nothing_found_cancelled_and_refused_are_three_outcomes(kit: Kit) -> None:
     assert (written["summary"], written["tumour_ml"]) == (healthy.summary, 0)
 
     def broken(images: NDArray[Any], device: Any) -> None:
-        raise InvalidNumbers(
-            "score-invalid", "The model produced invalid numbers; no mask was made.", "Nothing is known.", "Again."
+        raise refusal_of(
+            InvalidNumbers,
+            "score-invalid",
+            "The model produced invalid numbers; no mask was made.",
+            "Nothing is known.",
+            "Again.",
         )
 
     method[0] = Grey(broken)

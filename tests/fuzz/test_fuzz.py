@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import fuzz as fuzzing
+from builders import refusal_of
 from fuzz import fuzz, keep, oracle, replay
 from fuzz.mutations import changed, damage
 from fuzz.oracle import Bench
@@ -134,14 +135,20 @@ def test_a_line_in_a_log_is_seen(monkeypatch, bench):
 def test_a_name_or_a_path_in_a_message_is_seen(monkeypatch, bench):
     for what in ("The scan of CANARY is bad.", f"{bench.folder}/x is bad.", "", "Line\nbreak."):
         with monkeypatch.context() as patch:
-            assert seen(patch, bench, "nifti1", raising(UnreadableFile("file-damaged", what, "It is.", "Do."))) == "words", what
+            assert (
+                seen(patch, bench, "nifti1", raising(refusal_of(UnreadableFile, "file-damaged", what, "It is.", "Do.")))
+                == "words"
+            ), what
 
 
 def test_a_question_that_its_answer_does_not_settle_is_seen(monkeypatch, bench):
     from napari_liver_anomaly.errors import Answer
 
     answer = Answer(words="Yes", option="values", value="hounsfield")
-    assert seen(monkeypatch, bench, "nifti1", raising(Question("values-not-hu", "A.", "B.", "C.", (answer,)))) == "unsettled"
+    assert (
+        seen(monkeypatch, bench, "nifti1", raising(refusal_of(Question, "values-not-hu", "A.", "B.", "C.", (answer,))))
+        == "unsettled"
+    )
 
 
 def test_other_voxels_are_seen(monkeypatch, bench):

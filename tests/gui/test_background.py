@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 from qtpy.QtCore import QObject
 
+from builders import refusal_of
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import background
 from napari_liver_anomaly.gui.background import Task, TimeLeft
@@ -41,7 +42,7 @@ def test_what_the_work_returns_arrives(qtbot):
 
 
 def test_a_refusal_arrives_as_its_finding(qtbot):
-    told = finish(qtbot, Task(None), stumble(Refusal("x", "What.", "Meaning.", "Action.")))
+    told = finish(qtbot, Task(None), stumble(refusal_of(Refusal, "x", "What.", "Meaning.", "Action.")))
     assert (told[0][0], str(told[0][1])) == ("refused", "What. Meaning. Action.")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from builders import refusal_of
 from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.found_liver import AUTOMATIC
@@ -18,7 +19,7 @@ RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours
 EDGE = Finding(
     level=Level.NOTE, code="liver-at-edge", what="The liver touches the edge.", meaning="Part is missing.", action="Take care."
 )
-NO_LIVER = Refusal("liver-not-found", "No liver was found.", "Nothing was searched.", "Load a mask of it.")
+NO_LIVER = refusal_of(Refusal, "liver-not-found", "No liver was found.", "Nothing was searched.", "Load a mask of it.")
 
 
 def names(viewer):

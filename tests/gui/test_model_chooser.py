@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from builders import refusal_of
 from napari_liver_anomaly.errors import UnfitModel
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.model_chooser import FROM_FILE, NO_HEALTHY_IMAGE, ModelSummary, summary_of
@@ -47,7 +48,7 @@ def test_while_a_file_is_looked_for_the_line_stays(model):
 
 def test_a_model_that_cannot_be_used_says_why_in_a_sentence(tmp_path):
     def refuse(name):
-        raise UnfitModel("x", "This is damaged.", "Wrong.", "Fetch it again.")
+        raise refusal_of(UnfitModel, "x", "This is damaged.", "Wrong.", "Fetch it again.")
 
     assert summary_of("first", refuse).line == "Cannot be used: This is damaged."
     assert "missing.safetensors" in summary_of(str(tmp_path / "missing.safetensors")).line

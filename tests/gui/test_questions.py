@@ -6,7 +6,7 @@ import napari
 import numpy as np
 import pytest
 
-from builders import PLAIN_AFFINE, ct, nifti_file
+from builders import PLAIN_AFFINE, ct, nifti_file, refusal_of
 from napari_liver_anomaly import io as reading
 from napari_liver_anomaly.errors import Answer, Question, Refusal, UnreadableFile
 from napari_liver_anomaly.gui import hooks
@@ -92,7 +92,7 @@ def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer
         given.append(answers)
         if answers.gaps == "ask":
             fill = Answer(words="Fill the gap", option="gaps", value="fill")
-            raise UnreadableFile("slices-missing", "A slice is missing.", "Sizes are wrong.", "Fill it.", (fill,))
+            raise refusal_of(UnreadableFile, "slices-missing", "A slice is missing.", "Sizes are wrong.", "Fill it.", (fill,))
         return plain, ()
 
     monkeypatch.setattr(reading, "read", read)
@@ -104,7 +104,7 @@ def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer
 
 def test_an_answer_that_leads_to_a_refusal_ends_in_words(asked_panel, two_positions, viewer, qtbot, monkeypatch):
     panel = asked_panel(two_positions)
-    monkeypatch.setattr(reading, "read", lambda *_: (_ for _ in ()).throw(Refusal("x", "No.", "Not so.", "Leave.")))
+    monkeypatch.setattr(reading, "read", lambda *_: (_ for _ in ()).throw(refusal_of(Refusal, "x", "No.", "Not so.", "Leave.")))
     with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
         panel.question.press(POSITIONS[0])
     assert panel.messages.text == "No. Not so. Leave." and not panel.question.isVisibleTo(panel) and not names(viewer)

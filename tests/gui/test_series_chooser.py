@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from builders import nifti_file
+from builders import nifti_file, refusal_of
 from napari_liver_anomaly import io as reading
 from napari_liver_anomaly.errors import Answer, Question, Refusal
 from napari_liver_anomaly.gui.loading import SeriesEntry
@@ -111,10 +111,10 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
     def ask(where, answers=None):
         given.append(answers.series)
         if answers.series == 1:
-            raise Refusal("slices-few", "Two slices are no scan.", "Nothing was read.", "Choose another.")
+            raise refusal_of(Refusal, "slices-few", "Two slices are no scan.", "Nothing was read.", "Choose another.")
         if answers.series == 0:
             choices = tuple(Answer(words=f"Series {n}", option="series", value=n) for n in (2, 3))
-            raise Question("several-series", "This folder holds 3 series.", "One is meant.", "Choose one.", choices)
+            raise refusal_of(Question, "several-series", "This folder holds 3 series.", "One is meant.", "Choose one.", choices)
         return read(where)
 
     monkeypatch.setattr(reading, "read", ask)

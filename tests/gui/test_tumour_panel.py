@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from builders import refusal_of
 from napari_liver_anomaly.errors import Finding, Level, OutOfMemory, Refusal
 from napari_liver_anomaly.gui.layers import Role, Tag, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.lesion_table import cells
@@ -80,7 +81,7 @@ def test_without_a_model_the_panel_says_what_to_do(make_panel, viewer, sample):
     ("error", "words"),
     [
         (
-            OutOfMemory("x", "Not enough memory.", "Nothing was made.", "Close programs."),
+            refusal_of(OutOfMemory, "x", "Not enough memory.", "Nothing was made.", "Close programs."),
             "Not enough memory. Nothing was made. Close programs.",
         ),
         (RuntimeError("bare"), "The program made a mistake (RuntimeError)."),
@@ -290,7 +291,7 @@ def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot,
 
 def test_a_folder_that_cannot_be_written_is_said(make_panel, viewer, sample, run, qtbot, tmp_path):
     def refuse(result, folder, inputs):
-        raise Refusal("not-written", "Not written.", "Untouched.", "Choose another folder.")
+        raise refusal_of(Refusal, "not-written", "Not written.", "Untouched.", "Choose another folder.")
 
     panel = make_panel(viewer, sample, write=refuse)
     run(panel)

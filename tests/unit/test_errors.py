@@ -1,4 +1,4 @@
-"""The words of the house."""
+"""Refusals and findings carry their three sentences, also between processes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from napari_liver_anomaly import errors
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, Question, Refusal, WrongGrid, WrongSetting, version
 
 REFUSALS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Refusal)]
-WORDS = ("file-truncated", "The file ends early.", "Slices are missing.", "Copy it again.")
+
+
+def _finding(kind: type[Refusal]) -> Finding:
+    return Finding(
+        level=kind.level,
+        code="file-truncated",
+        what="The file ends early.",
+        meaning="Slices are missing.",
+        action="Copy it again.",
+    )
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_refusal_reads_as_three_sentences_and_keeps_its_parts(kind: type[Refusal]) -> None:
-    refusal = kind(*WORDS)
+    refusal = kind(_finding(kind))
     assert str(refusal) == "The file ends early. Slices are missing. Copy it again."
-    level = Level.ASK if kind is Question else Level.REFUSE
-    assert refusal.finding == Finding(level=level, code=WORDS[0], what=WORDS[1], meaning=WORDS[2], action=WORDS[3])
+    assert refusal.finding == _finding(kind)
+    assert kind.level == (Level.ASK if kind is Question else Level.REFUSE)
     assert str(refusal.finding) == str(refusal)
 
 
@@ -52,7 +61,7 @@ def test_the_version_is_a_word() -> None:
 
 def test_a_refusal_survives_the_way_between_processes() -> None:
     """Cohorts are worked on by several processes; what is refused there is shown here."""
-    refusal = WrongGrid(*WORDS)
+    refusal = WrongGrid(_finding(WrongGrid))
     back = pickle.loads(pickle.dumps(refusal))  # noqa: S301
     assert isinstance(back, WrongGrid)
     assert back.finding == refusal.finding

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from builders import refusal_of
 from napari_liver_anomaly.cli import ASKED, CRASHED, DONE, REFUSED, STOPPED, VERBS
 from napari_liver_anomaly.cli.program import run_program
 from napari_liver_anomaly.cli.verb import Verb, say
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 ENDS = {
-    "refusal": Refusal("a-code", "It is so.", "It means that.", "Do this."),
-    "question": Question("b-code", "Which?", "It means that.", "Say.", (Answer(words="The second", option="series", value=2),)),
+    "refusal": refusal_of(Refusal, "a-code", "It is so.", "It means that.", "Do this."),
+    "question": refusal_of(
+        Question, "b-code", "Which?", "It means that.", "Say.", (Answer(words="The second", option="series", value=2),)
+    ),
     "cancel": Cancelled("stopped"),
     "interrupt": KeyboardInterrupt(),
     "fault": ZeroDivisionError("/home/somebody/secret"),

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from builders import refusal_of
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Refusal
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row, summarise
 from napari_liver_anomaly.evaluation.evaluate import evaluate, seen_in_training
@@ -38,7 +39,7 @@ class Oracle:
 
     def score_volume(self, volume, liver):
         if volume.identity in self.refuses:
-            raise InvalidNumbers("score-invalid", "Invalid numbers.", "No mask.", "Try again.")
+            raise refusal_of(InvalidNumbers, "score-invalid", "Invalid numbers.", "No mask.", "Try again.")
         truth = self.truths[volume.identity]
         blurred = truth | np.roll(truth, 1, axis=2)
         score = np.where(blurred, 180, 40) if not self.turned else np.where(truth, 10, 40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from builders import ball, ct, dicom_series, metaimage_file, nifti_file, nrrd_file
+from builders import ball, ct, dicom_series, metaimage_file, nifti_file, nrrd_file, refusal_of
 from napari_liver_anomaly.errors import ImpossibleGeometry, Refusal, UnreadableFile
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.read_options import ReadOptions
@@ -210,7 +210,7 @@ def test_a_stack_too_large_to_straighten(tmp_path, monkeypatch):
     from napari_liver_anomaly.io import straightening
 
     def refuse(*_):
-        raise UnreadableFile("scan-too-large", "a.", "b.", "c.")
+        raise refusal_of(UnreadableFile, "scan-too-large", "a.", "b.", "c.")
 
     monkeypatch.setattr(straightening, "voxel_bytes", refuse)
     with pytest.raises(UnreadableFile):
