@@ -5,6 +5,7 @@ napari imports this room when a file is opened or a menu entry is used, so nothi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Level, Refusal
@@ -49,8 +50,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
             raise
         if _ask_in_panel(scan):
             return NO_LAYERS
-        finding = refusal.finding
-        raise type(refusal)(finding.code, finding.what, finding.meaning, ASKED_THERE, finding.answers) from None
+        raise type(refusal)(replace(refusal.finding, action=ASKED_THERE)) from None
     _finish_new_layers()
     _tell([str(finding) for finding in volume.findings if finding.level is Level.ASK])
     return [scan_layer(volume, volume.findings, scan)]
