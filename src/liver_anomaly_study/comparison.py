@@ -118,7 +118,7 @@ def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, 
 
 
 def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
-    """Load the run's model, where it was trained with this plan on these cases, or train it and write it."""
+    """Load the run's model, where it was trained with this configuration on these cases, or train it and write it."""
     from napari_liver_anomaly.device import choose
 
     path, names = folder.model(run), [one.name for one in cases]

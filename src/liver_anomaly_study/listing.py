@@ -23,11 +23,11 @@ def list_methods() -> list[dict[str, Any]]:
     found: dict[str, list[str]] = {}
     for name in names():
         try:
-            entry = ModelCard.read(path_of(name)).known_method()
+            method = ModelCard.read(path_of(name)).known_method()
         except Refusal:  # said when the model is used
             continue
-        if entry is not None:
-            found.setdefault(entry.key, []).append(name)
+        if method is not None:
+            found.setdefault(method.key, []).append(name)
     return [one | {"installed": one["key"] in found, "models": found.get(one["key"], [])} for one in methods()]
 
 

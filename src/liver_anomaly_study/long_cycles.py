@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 CYCLES = 8
 
 
-def cycles_plan(budget: int) -> Any:
-    """Plan ASC-Net with more cycles of the second stage."""
+def cycles_config(budget: int) -> Any:
+    """Configure ASC-Net with more cycles of the second stage."""
     normal = config_of("asc-net", budget).options
     longer = config_of("asc-net", budget * CYCLES // (normal.cycles_one + normal.cycles_two))
     return replace(longer, options=replace(normal, cycles_two=CYCLES - normal.cycles_one))
@@ -37,21 +37,21 @@ def about_cycles(folds: list[Subject]) -> dict[str, Any]:
     for one in folds:
         one.model("two-stage")  # refuses before anything is trained
     normal = config_of("asc-net", folds[0].budget).options
-    return {"normal": normal.cycles_one + normal.cycles_two, "options": cycles_plan(folds[0].budget).options.to_dict()}
+    return {"normal": normal.cycles_one + normal.cycles_two, "options": cycles_config(folds[0].budget).options.to_dict()}
 
 
 def train_cycles(subject: Subject, seed: int, job: Job) -> list[dict[str, Any]]:
     """Train ASC-Net for more cycles, and look at its reconstruction after each."""
     known = subject.model("two-stage")
-    unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
-    model = build(cycles_plan(subject.budget), seed=seed)
+    held_out, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
+    model = build(cycles_config(subject.budget), seed=seed)
     found: list[dict[str, Any]] = []
     drawn = slice_set(data, model.config.recipe, model.config.schedule)
     for stage in model.stages(drawn):
         train_stage(stage, drawn, model.config.schedule.learning_rate, seed=seed, device=model.device, job=job)
         if stage.network is model.parts["cutter"]:
-            made = [cuts_of(model, one)["reconstruction"] for one in unseen]
-            found.append({"cycle": len(found) + 1, **counted(made, unseen)})
+            made = [cuts_of(model, one)["reconstruction"] for one in held_out]
+            found.append({"cycle": len(found) + 1, **counted(made, held_out)})
     return found
 
 

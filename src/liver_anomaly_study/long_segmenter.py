@@ -49,7 +49,7 @@ def about_segmenter(folds: list[Subject]) -> dict[str, Any]:
 def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any]]:
     """Train a new segmenter beside the two-stage model's restorer, with a constant learning rate, and measure it on the way."""
     known = subject.model("two-stage")
-    unseen, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
+    held_out, data = subject.held_out(known), healthy_slices(subject.training_cases(known))
     model = build(known.config, seed=seed)
     model.parts["restorer"].load_state_dict(known.parts["restorer"].state_dict())
     when = points_of(known.config.schedule.segmenter_length(len(data)))
@@ -59,7 +59,7 @@ def train_segmenter(subject: Subject, seed: int, job: Job) -> list[dict[str, Any
         if step in when:
             network = model.parts["segmenter"].eval()
             cut = threshold_of(validate_on_synthesis(model, data, model.config.schedule, seed=seed))
-            cases = [_measured(model, one, cut) for one in unseen]
+            cases = [_measured(model, one, cut) for one in held_out]
             found.append({"steps": step, "epochs": step * model.config.schedule.batch / len(data), "cases": cases})
             network.train()
 

@@ -119,14 +119,14 @@ def _against_rule(record: Record, dataset: str) -> str:
     if RULE not in record:
         return NOTHING
     rows = []
-    for entry in METHODS:
-        if entry.key in record and entry.key != RULE:
-            row = [entry.key]
+    for method in METHODS:
+        if method.key in record and method.key != RULE:
+            row = [method.key]
             for figure in ("dice", "average_precision"):
-                ours, rule = by_patient(record[entry.key], figure), by_patient(record[RULE], figure)
+                ours, rule = by_patient(record[method.key], figure), by_patient(record[RULE], figure)
                 both = ours.keys() & rule.keys()
                 row += [f"{sum(ours[one] > rule[one] for one in both)} of {len(both)}", *tested(paired(ours, rule))[1:]]
-            rows.append([*row, *(column.cell(record[entry.key]) for column in BESIDE)])
+            rows.append([*row, *(column.cell(record[method.key]) for column in BESIDE)])
     heads = [f"{what}: {part}" for what in ("Dice", "AP") for part in ("better in", "median difference", "p")]
     return markdown_table(("method", *heads, *(column.head for column in BESIDE)), rows)
 
@@ -143,7 +143,7 @@ def _every_system(record: Record, dataset: str) -> str:
         Column("change of healthy liver, HU", change_hu), Column("AUROC of an inserted lesion", inserted),
         *BESIDE, Column("steps", lambda seeds: str(seeds[0]["steps"])),
     )  # fmt: skip
-    rows = [[entry.key, *(column.cell(record[entry.key]) for column in columns)] for entry in METHODS if entry.key in record]
+    rows = [[method.key, *(column.cell(record[method.key]) for column in columns)] for method in METHODS if method.key in record]
     return markdown_table(("method", *(column.head for column in columns)), rows) if rows else NOTHING
 
 

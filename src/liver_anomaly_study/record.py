@@ -22,10 +22,10 @@ def seeds_of(dataset: str, record: Path | None = None) -> dict[str, list[dict[st
     """Read what is on record of one data set: key of the method to its seeds, each from :func:`pooled_over_folds`."""
     folder = record or RECORD
     found = {}
-    for entry in METHODS:
-        file = folder / f"{dataset}-{entry.key}.json"
+    for method in METHODS:
+        file = folder / f"{dataset}-{method.key}.json"
         if file.is_file():
-            found[entry.key] = json.loads(file.read_text(encoding="utf-8"))["seeds"]
+            found[method.key] = json.loads(file.read_text(encoding="utf-8"))["seeds"]
     return found
 
 
@@ -120,12 +120,12 @@ def methods() -> list[dict[str, Any]]:
     """List every method with its state and its figures on patients, and on the phantom under ``phantom``."""
     patients, phantom = (seeds_of(dataset) for dataset in DATASETS)
     listed = []
-    for entry in METHODS:
-        here = summary_of(patients[entry.key]) if entry.key in patients else {}
-        there = summary_of(phantom[entry.key]) if entry.key in phantom else None
+    for method in METHODS:
+        here = summary_of(patients[method.key]) if method.key in patients else {}
+        there = summary_of(phantom[method.key]) if method.key in phantom else None
         parameters = (here or there or {}).get("parameters")
         listed.append({
-            "key": entry.key, "title": entry.title, "paper": entry.paper, "learns": entry.trains, "restores": entry.restores,
+            "key": method.key, "title": method.title, "paper": method.paper, "learns": method.trains, "restores": method.restores,
             "trained": bool(here or there), "parameters": parameters,
             "megabytes": None if parameters is None else round(parameters * 4 / 1e6, 2),
             "case_mean_dice": here.get("case_mean_dice"), **{key: here.get(key) for key in SHOWN}, "phantom": there,

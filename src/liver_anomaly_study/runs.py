@@ -70,16 +70,16 @@ def plan_runs(
     budget: int = BUDGET,
 ) -> list[Run]:
     """List what there is to do: first every method once, then more seeds; rules, which are not trained, have one."""
-    entries = [method_of(key) for key in only] if only else list(METHODS)
+    chosen = [method_of(key) for key in only] if only else list(METHODS)
     runs = []
     for seed in range(first, first + seeds):
         for dataset in datasets:
             if dataset == "patients" and folder.data is None:
                 continue
             folds = range(1, len(folder.folds) + 1) if dataset == "patients" else (1,)
-            for entry in entries:
-                if entry.trains or seed == 0:
-                    runs += [Run(dataset, entry.key, fold, seed, budget if entry.trains else 0) for fold in folds]
+            for method in chosen:
+                if method.trains or seed == 0:
+                    runs += [Run(dataset, method.key, fold, seed, budget if method.trains else 0) for fold in folds]
     return runs
 
 

@@ -18,7 +18,7 @@ from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
 from liver_anomaly_study.scoring import rule_on_slices, score_case
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models import load
-from napari_liver_anomaly.models.base import FRAME
+from napari_liver_anomaly.models.config import FRAME
 from napari_liver_anomaly.models.methods import METHODS
 from napari_liver_anomaly.models.registry import config_of
 
@@ -94,7 +94,7 @@ def test_other_folds_are_trained_and_measured_again(folder):
     assert run_all([run], other) == 0
 
 
-def test_weights_of_another_plan_are_trained_again(folder):
+def test_weights_of_another_configuration_are_trained_again(folder):
     run = Run("patients", "random-shape", 2, 0, 2)
     run_one(run, folder)
     model = load(folder.model(run))

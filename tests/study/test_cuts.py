@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from liver_anomaly_study.figures.cuts import counted, dice_by_cut, peaks
-from liver_anomaly_study.long_cycles import CYCLES, cycles_plan, sum_cycles
+from liver_anomaly_study.long_cycles import CYCLES, cycles_config, sum_cycles
 from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.models.registry import config_of
 
@@ -41,7 +41,7 @@ def test_folds_of_a_cycle_are_added_up():
 
 
 def test_cycles_of_the_longer_training_are_as_long_as_normal_ones():
-    normal, longer = config_of("asc-net", 300), cycles_plan(300)
+    normal, longer = config_of("asc-net", 300), cycles_config(300)
     cycles = normal.options.cycles_one + normal.options.cycles_two
     assert longer.options.cycles_one == normal.options.cycles_one
     assert longer.options.cycles_one + longer.options.cycles_two == CYCLES

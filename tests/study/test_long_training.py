@@ -36,13 +36,13 @@ def case(name: str, seed: int) -> Case:
 
 @pytest.fixture
 def subject(tmp_path):
-    plan = config_of("two-stage", 10)  # of which three are the segmenter's
-    plan = replace(
-        plan,
+    config = config_of("two-stage", 10)  # of which three are the segmenter's
+    config = replace(
+        config,
         options=TwoStageOptions(restorer=RestorerSettings(width=4), segmenter=SegmenterSettings(width=4)),
-        schedule=replace(plan.schedule, crop_px=32, batch=4),
+        schedule=replace(config.schedule, crop_px=32, batch=4),
     )
-    model = build(plan, seed=0)
+    model = build(config, seed=0)
     model.name, model.card = "phantom-two-stage", ModelCard(data={"learned_from": ["train-1"]})
     made = Subject(RunFolder(tmp_path, None, ()), "phantom", 300, tmp_path / "record")
     run = made.run("two-stage")
@@ -83,12 +83,12 @@ def test_a_segmenter_trains_long_beside_a_restorer_that_stands_still(subject):
 
 def test_the_first_point_is_the_normal_training_with_a_step_that_does_not_fall(subject):
     known = subject.model("two-stage")
-    plan = replace(known.config, schedule=replace(known.config.schedule, segmenter_cosine_decay=False))
-    normal = build(plan, seed=5)
+    config = replace(known.config, schedule=replace(known.config.schedule, segmenter_cosine_decay=False))
+    normal = build(config, seed=5)
     normal.take_restorer(known.restorer)
     train(normal, long_segmenter.healthy_slices(subject.training_cases(known)))
     data = long_segmenter.healthy_slices(subject.training_cases(known))
-    cut = long_segmenter.threshold_of(long_segmenter.validate_on_synthesis(normal, data, plan.schedule, seed=5))
+    cut = long_segmenter.threshold_of(long_segmenter.validate_on_synthesis(normal, data, config.schedule, seed=5))
     alone = long_segmenter.sum_segmenter([{"steps": 3, "epochs": 2.0, "cases": [
         long_segmenter._measured(normal, one, cut) for one in subject.held_out(known)
     ]}])  # fmt: skip
