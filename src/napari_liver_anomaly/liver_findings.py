@@ -1,4 +1,4 @@
-"""Doubts that a result does not show by itself, said once for every room that has them: about a liver, and about a network's numbers."""
+"""Findings about a liver and its result, each worded in one place; and the check of a network's numbers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
     faces = [face for axis in range(3) for face in (voxels.take(0, axis), voxels.take(-1, axis))]
     if not any(face.any() for face in faces):
         return ()
-    return (
-        make_finding("liver-at-edge"),
-    )  # fmt: skip
+    return (make_finding("liver-at-edge"),)
 
 
 def about_pieces(left_out: int) -> tuple[Finding, ...]:
@@ -33,9 +31,7 @@ def about_pieces(left_out: int) -> tuple[Finding, ...]:
     if not left_out:
         return ()
     what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
-    return (
-        make_finding("pieces-left-out", pieces=what),
-    )  # fmt: skip
+    return (make_finding("pieces-left-out", pieces=what),)
 
 
 def require_probabilities(array: NDArray[np.floating], *, probability: bool = False) -> None:

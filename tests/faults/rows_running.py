@@ -430,7 +430,7 @@ def the_same_scan_gives_the_same_answer(kit: Kit) -> None:
     def bits(result: Any) -> tuple[bytes, bytes, bytes]:
         return result.score.tobytes(), result.labels.tobytes(), result.residual.tobytes()
 
-    kit.patch.setattr("napari_liver_anomaly.liver.finder.LOOKS", 1)
+    kit.patch.setattr("napari_liver_anomaly.liver.finder.FINE_PASSES", 1)
     try:
         results = {}
         for count in (1, 2):

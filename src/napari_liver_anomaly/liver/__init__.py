@@ -1,7 +1,7 @@
 """Find the liver in a CT scan: small networks of our own, trained on development scans, that need no help and no network.
 
-A coarse network looks at the whole scan at 10 mm, a fine one at the slices around what that found, and the answer comes back to the
-scan's own grid. Works on any orientation and spacing; HU are clipped to -45…160 first, so that scans stored that way look the same.
+A coarse network looks at the whole scan at 10 mm, a fine one at the slices around what that found, and the prediction comes back to the
+scan's own grid. Works on any orientation and spacing; HU are clipped to -45…160 first, so that scans stored that way are no different.
 """
 
 from __future__ import annotations
@@ -108,30 +108,7 @@ def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[N
 
 
 def checked(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> Mask:
-    """Refuse what a program found where it is no plausible liver, ask about one that is unlikely, and note what is doubtful about others.
-
-    Parameters
-    ----------
-    liver : Mask
-        As found by a program.
-    volume : Volume
-        The scan.
-    unlikely : {"ask", "accept"}
-        What to do with a liver that is unlike one.
-
-    Returns
-    -------
-    Mask
-        The same, marked as found, with its findings.
-
-    Raises
-    ------
-    Question
-        Code ``liver-unlikely``.
-    Refusal
-        Code ``liver-not-found``: nothing was found, less than 100 ml that do not touch the edge of the scan, less than 10 ml, or
-        more than 8 litres.
-    """
+    """Refuse what a program found where it is no plausible liver, ask about one that is unlikely, and note what is doubtful about others."""
     from napari_liver_anomaly.liver.plausibility import likely
 
     findings = about_the_edge(liver)

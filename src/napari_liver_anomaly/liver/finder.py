@@ -1,4 +1,4 @@
-"""The liver finder: a coarse look at the whole scan, a fine look where the liver seems to be, and back to the scan's grid."""
+"""The liver finder: a coarse prediction on the whole scan, a fine one where the liver seems to be, and back to the scan's grid."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 KEY = "liver-finder"
 MARGIN_MM = 60.0  # around the coarse liver, which may lack a lobe
-LOOKS = 2  # the second fine look starts from the first instead of the coarse answer
-DOUBTFUL = 0.3  # pieces are told apart at this share, before the answer is cut at one half
-SHARPNESS = 9.0  # the coarse answer that the fine network learned with has edges about this steep
+FINE_PASSES = 2  # the second starts from the first instead of the coarse prediction
+MIN_PROBABILITY = 0.3  # components are told apart here, before the prediction is cut at one half
+SHARPNESS = 9.0  # the coarse prediction that the fine network was trained with has edges about this steep
 WHITE, NEARLY_WHITE = 0.985, 0.95  # no liver is this bright
-SMOOTH_MM = 2.8  # across slices, which are answered one by one
+SMOOTH_MM = 2.8  # across slices, which are predicted one by one
 BATCH = 8
 PHASE = "Finding the liver"
 COARSE_NET = LiverNetSettings(axes=3, channels=1, folding=1, width=8, widest=64, depth=3)
@@ -59,38 +59,14 @@ class Finder:
         return sum(p.numel() for net in (self.coarse, self.fine) for p in net.parameters())
 
     def to(self, device: torch.device) -> Self:
-        """Move to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            ``cpu`` or ``cuda``.
-
-        Returns
-        -------
-        Finder
-            The same.
-        """
+        """Move to a device."""
         self.device = device
         self.coarse.to(device)
         self.fine.to(device)
         return self
 
     def save(self, path: str | Path, card: ModelCard | None = None) -> str:
-        """Write weights, as 16-bit numbers, and card.
-
-        Parameters
-        ----------
-        path : path-like
-            Ends in ``.safetensors``.
-        card : ModelCard, optional
-            What the weights are; kind and sizes are added here.
-
-        Returns
-        -------
-        str
-            SHA-256 of the file.
-        """
+        """Write weights, as 16-bit numbers, and card, to which kind and sizes are added, and give the SHA-256 of the file."""
         nets = {"coarse": self.coarse, "fine": self.fine}
         tensors = {f"{name}.{key}": value.half() for name, net in nets.items() for key, value in net.state_dict().items()}
         sizes = {name: net.settings.to_dict() for name, net in nets.items()}
@@ -98,23 +74,7 @@ class Finder:
 
     @classmethod
     def load(cls, path: str | Path) -> Finder:
-        """Read a liver finder.
-
-        Parameters
-        ----------
-        path : path-like
-            Written by :meth:`save`.
-
-        Returns
-        -------
-        Finder
-            On the CPU.
-
-        Raises
-        ------
-        UnfitModel
-            When the file is missing, unsafe, damaged, or no liver finder.
-        """
+        """Read what :meth:`save` wrote; refused where it is missing, unsafe, damaged, or no liver finder."""
         weights = open_weights(path)
         card, tensors = weights.card, weights.tensors
         if card.get("key") != KEY:
@@ -139,123 +99,67 @@ class Finder:
         return made
 
     def find(self, volume: Volume, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-        """Find the liver.
-
-        Parameters
-        ----------
-        volume : Volume
-            A CT scan.
-        job : Job
-            Progress and cancel.
-
-        Returns
-        -------
-        ndarray, (z, y, x) bool
-            One piece without holes on the scan's grid; empty when there is none.
-        ndarray, (z, y, x) uint8
-            How sure the networks are of each voxel, 0…255 for 0…1.
-
-        Raises
-        ------
-        InvalidNumbers
-            When a network gives NaN or infinity, which would look like no liver.
-        Cancelled
-            When the job was cancelled.
-        """
+        """Find the liver: one component without holes on the scan's grid, or none, and the probability of each voxel as 0…255."""
         from scipy.ndimage import gaussian_filter1d
 
         spacing = volume.geometry.spacing_mm
         job.at(PHASE, 0, 10)
         image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
         job.at(PHASE, 2, 10)
-        low = self.look_coarse(image)
-        rough = largest(low > 0.5)
+        low = self.predict_coarse(image)
+        rough = largest_component(low > 0.5)
         if not rough.any():
             return _nothing(volume.voxels.shape)
         job.at(PHASE, 3, 10)
-        guess = _raised(_near(low, rough), image.shape)
-        for look in range(LOOKS):
+        coarse = _raised(_near(low, rough), image.shape)
+        for number in range(FINE_PASSES):
             box = _box(rough, image.shape)
-            answer = np.zeros(image.shape, np.float32)
-            answer[box] = np.where(_white(image[box]), 0, self.look_fine(image[box], guess[box], job, (look, LOOKS)))
-            answer = np.where(largest(answer > DOUBTFUL), answer, 0).astype(np.float32)
-            low = resample(answer, FINE_MM, COARSE_MM, COARSE_MM)
+            prediction = np.zeros(image.shape, np.float32)
+            prediction[box] = np.where(
+                _white(image[box]), 0, self.predict_fine(image[box], coarse[box], job, (number, FINE_PASSES))
+            )
+            prediction = np.where(largest_component(prediction > MIN_PROBABILITY), prediction, 0).astype(np.float32)
+            low = resample(prediction, FINE_MM, COARSE_MM, COARSE_MM)
             rough = low > 0.5
             if not rough.any():
                 return _nothing(volume.voxels.shape)
-            guess = _raised(_sharpened(low), image.shape)
+            coarse = _raised(_sharpened(low), image.shape)
         job.at(PHASE, 9, 10)
         start = (box[0].start, box[1].start, box[2].start)
-        smooth = gaussian_filter1d(answer, SMOOTH_MM / FINE_MM[0], axis=0)
-        found, share = spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing)
-        found = whole(found)
+        smooth = gaussian_filter1d(prediction, SMOOTH_MM / FINE_MM[0], axis=0)
+        found, probability = spread(smooth[box], start, FINE_MM, volume.voxels.shape, spacing)
+        found = filled_component(found)
         job.at(PHASE, 10, 10)
-        return found, share
+        return found, probability
 
-    def look_coarse(self, image: Floats) -> Floats:
-        """Say roughly where the liver is.
-
-        Parameters
-        ----------
-        image : ndarray, (z, y, x) float32
-            0…1 at 4 × 2.5 × 2.5 mm.
-
-        Returns
-        -------
-        ndarray, (z', y', x') float32
-            0…1 at 10 mm.
-
-        Raises
-        ------
-        InvalidNumbers
-            When the network gives NaN or infinity.
-        """
+    def predict_coarse(self, image: Floats) -> Floats:
+        """Predict at 10 mm, 0…1, from an image 0…1 at 4 × 2.5 × 2.5 mm."""
         low = resample(image, FINE_MM, COARSE_MM, COARSE_MM)
         with torch.inference_mode():
             block = _padded(torch.from_numpy(low)[None, None], self.coarse.multiple)
-            answer = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
-        require_probabilities(answer)
-        return np.asarray(answer[tuple(slice(n) for n in low.shape)])
+            prediction = self.coarse(block.to(self.device)).sigmoid().cpu().numpy()[0, 0]
+        require_probabilities(prediction)
+        return np.asarray(prediction[tuple(slice(n) for n in low.shape)])
 
-    def look_fine(self, image: Floats, guess: Floats, job: Job, look: tuple[int, int] = (0, 1)) -> Floats:
-        """Say exactly where the liver is, slice by slice.
-
-        Parameters
-        ----------
-        image, guess : ndarray, (z, y, x) float32
-            A box of the scan and the coarse answer, 0…1, at 4 × 2.5 × 2.5 mm.
-        job : Job
-            Progress and cancel.
-        look : tuple of int
-            Which look it is, from 0, and of how many.
-
-        Returns
-        -------
-        ndarray, (z, y, x) float32
-            0…1.
-
-        Raises
-        ------
-        InvalidNumbers
-            When the network gives NaN or infinity.
-        """
+    def predict_fine(self, image: Floats, coarse: Floats, job: Job, passes: tuple[int, int] = (0, 1)) -> Floats:
+        """Predict slice by slice, 0…1, from a box of the image and the coarse prediction at 4 × 2.5 × 2.5 mm; ``passes``: which, of how many."""
         count = len(image)
         seen = np.clip(np.arange(count)[:, None] + np.arange(-(SEEN // 2), SEEN // 2 + 1), 0, count - 1)
-        answer = np.zeros(image.shape, np.float32)
+        prediction = np.zeros(image.shape, np.float32)
         for first in range(0, count, BATCH):
-            job.at(PHASE, 3 + 6 * (look[0] * count + first) // (look[1] * count), 10)
+            job.at(PHASE, 3 + 6 * (passes[0] * count + first) // (passes[1] * count), 10)
             part = slice(first, first + BATCH)
-            stack = np.concatenate([image[seen[part]], guess[part, None]], axis=1)
+            stack = np.concatenate([image[seen[part]], coarse[part, None]], axis=1)
             with torch.inference_mode():
                 batch = _padded(torch.from_numpy(stack), self.fine.multiple)
                 found = self.fine(batch.to(self.device)).sigmoid().cpu().numpy()[:, 0]
             require_probabilities(found)
-            answer[part] = found[:, : image.shape[1], : image.shape[2]]
-        return answer
+            prediction[part] = found[:, : image.shape[1], : image.shape[2]]
+        return prediction
 
 
 def _nothing(shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """No liver, and no voxel that may be one."""
+    """No liver, and probability 0 everywhere."""
     return np.zeros(shape, bool), np.zeros(shape, np.uint8)
 
 
@@ -280,14 +184,14 @@ def _box(rough: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, slice
 
 
 def _near(low: Floats, rough: NDArray[np.bool_]) -> Floats:
-    """Keep the coarse answer in and around its largest piece only."""
+    """Keep the coarse prediction in and around its largest component only."""
     from scipy.ndimage import binary_dilation
 
     return np.where(binary_dilation(rough, iterations=2), low, 0).astype(np.float32)
 
 
 def _raised(low: Floats, shape: tuple[int, ...]) -> Floats:
-    """Bring a coarse answer to the fine grid."""
+    """Bring a coarse prediction to the fine grid."""
     from scipy.ndimage import zoom
 
     factors = [n / m for n, m in zip(shape, low.shape, strict=True)]
@@ -303,23 +207,12 @@ def _white(image: Floats) -> NDArray[np.bool_]:
 
 
 def _sharpened(share: Floats) -> Floats:
-    """Make a share of liver look like an answer of the coarse network."""
+    """Give a share of liver the edges of a coarse prediction."""
     return np.asarray(1 / (1 + np.exp(-(share - 0.5) * SHARPNESS)), dtype=np.float32)
 
 
-def largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the largest piece of a mask.
-
-    Parameters
-    ----------
-    mask : ndarray, (z, y, x) bool
-        Any number of pieces that touch by faces.
-
-    Returns
-    -------
-    ndarray, (z, y, x) bool
-        One piece, or none.
-    """
+def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest component of a mask, connected by faces."""
     from scipy.ndimage import label
 
     labels, count = label(mask)
@@ -330,26 +223,15 @@ def largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == sizes.argmax())
 
 
-def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the largest piece and fill what it encloses, slice by slice.
-
-    Parameters
-    ----------
-    mask : ndarray, (z, y, x) bool
-        On the scan's grid.
-
-    Returns
-    -------
-    ndarray, (z, y, x) bool
-        One piece without holes in any slice.
-    """
+def filled_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest component and fill what it encloses, slice by slice."""
     from scipy.ndimage import binary_fill_holes, find_objects
 
     found = find_objects(mask.astype(np.uint8))
     if not found:
         return mask
     part = mask[found[0]]
-    kept = largest(part)
+    kept = largest_component(part)
     filled = np.zeros_like(mask)
     filled[found[0]] = np.stack([binary_fill_holes(plane) for plane in kept])
     return filled

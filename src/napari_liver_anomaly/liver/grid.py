@@ -1,4 +1,4 @@
-"""Grids of the liver finder: a scan of any spacing becomes blocks of fixed spacing, and the answer comes back to the scan.
+"""Grids of the liver finder: a scan of any spacing becomes blocks of fixed spacing, and the prediction comes back to the scan.
 
 Places are in mm from the outer corner of the first voxel, so voxel ``i`` of spacing ``s`` lies at ``(i + 0.5) s``.
 """
@@ -21,18 +21,7 @@ COARSE_MM: Three = (10.0, 10.0, 10.0)
 
 
 def unit(voxels: NDArray[np.generic]) -> Floats:
-    """Bring HU to 0…1 over the window from -45 to 160 HU.
-
-    Parameters
-    ----------
-    voxels : ndarray
-        HU, any shape; values outside the window count as its ends.
-
-    Returns
-    -------
-    ndarray, float32
-        Same shape, 0…1.
-    """
+    """Bring HU to 0…1 over the window from -45 to 160 HU; values outside count as its ends."""
     clipped: Floats = np.clip(voxels, DARKEST_HU, BRIGHTEST_HU).astype(np.float32)
     clipped -= DARKEST_HU
     clipped /= BRIGHTEST_HU - DARKEST_HU
@@ -40,40 +29,16 @@ def unit(voxels: NDArray[np.generic]) -> Floats:
 
 
 def shape_for(shape: tuple[int, ...], spacing: Three, step: Three) -> tuple[int, int, int]:
-    """Count the voxels of another spacing that cover a block.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Voxels of the block (z, y, x).
-    spacing, step : tuple of float
-        Its voxel size and the other one, mm.
-
-    Returns
-    -------
-    tuple of int
-        At least 1 along each axis.
-    """
+    """Count the voxels of another spacing that cover a block, at least 1 along each axis."""
     z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, step, strict=True))
     return (z, y, x)
 
 
 def mixing(count: int, spacing: float, wanted: int, step: float, reach: float) -> Floats:
-    """Say how much each voxel along one axis gives to each voxel of another spacing.
+    """Say how much each voxel along one axis gives to each voxel of another spacing, (wanted, count); the first corner is the same.
 
-    Parameters
-    ----------
-    count, spacing : int, float
-        Voxels that there are, and their size in mm.
-    wanted, step : int, float
-        Voxels to make, and their size in mm; the first corner is the same.
-    reach : float
-        Half width of the triangle over which values are averaged, mm; never less than ``spacing``, which is linear interpolation.
-
-    Returns
-    -------
-    ndarray, (wanted, count) float32
-        Every row sums to 1. Beyond the ends the last value goes on.
+    ``reach`` is the half width, in mm, of the triangle over which values are averaged; never less than ``spacing``, which is linear interpolation.
+    Every row sums to 1, and beyond the ends the last value goes on.
     """
     have = (np.arange(count) + 0.5) * spacing
     want = np.clip((np.arange(wanted) + 0.5) * step, have[0], have[-1])
@@ -82,22 +47,7 @@ def mixing(count: int, spacing: float, wanted: int, step: float, reach: float) -
 
 
 def resample(block: NDArray[np.generic], spacing: Three, step: Three, reach: Three, *, hu: bool = False) -> Floats:
-    """Bring a block to another spacing, averaged so that nothing between the new voxels is lost.
-
-    Parameters
-    ----------
-    block : ndarray, (z, y, x)
-        Values, any kind of number.
-    spacing, step, reach : tuple of float
-        Its voxel size, the new one, and half width of the averaging, mm.
-    hu : bool
-        Whether the values are HU that are to become 0…1 first.
-
-    Returns
-    -------
-    ndarray, (z', y', x') float32
-        Shape as :func:`shape_for` says.
-    """
+    """Bring a block to another spacing, averaged so that nothing between the new voxels is lost; ``hu`` brings HU to 0…1 first."""
     wanted = shape_for(block.shape, spacing, step)
     deep, down, across = (mixing(n, s, w, t, r) for n, s, w, t, r in zip(block.shape, spacing, wanted, step, reach, strict=True))
     planes = np.empty((block.shape[0], *wanted[1:]), np.float32)
@@ -108,35 +58,16 @@ def resample(block: NDArray[np.generic], spacing: Three, step: Three, reach: Thr
 
 
 def spread(
-    answer: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
+    prediction: Floats, start: tuple[int, int, int], step: Three, shape: tuple[int, int, int], spacing: Three
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Bring an answer for a box back to the scan's grid, cut at one half and as grey levels.
-
-    Parameters
-    ----------
-    answer : ndarray, (z', y', x') float32
-        0…1 on a box of the finer grid.
-    start : tuple of int
-        First voxel of the box on that grid.
-    step : tuple of float
-        Voxel size of that grid, mm.
-    shape, spacing : tuple
-        The scan's grid.
-
-    Returns
-    -------
-    ndarray, (z, y, x) bool
-        Where the interpolated answer is above one half; False outside the box.
-    ndarray, (z, y, x) uint8
-        The interpolated answer, 0…255 for 0…1; 0 outside the box.
-    """
+    """Bring a prediction for a box, 0…1, back to the scan's grid: where it is above one half, and as grey levels 0…255; 0 outside the box."""
     above, grey = np.zeros(shape, bool), np.zeros(shape, np.uint8)
-    parts = [_span(*axis) for axis in zip(shape, spacing, start, answer.shape, step, strict=True)]
-    deep, down, across = (_between(*axis) for axis in zip(parts, spacing, start, answer.shape, step, strict=True))
+    parts = [_span(*axis) for axis in zip(shape, spacing, start, prediction.shape, step, strict=True)]
+    deep, down, across = (_between(*axis) for axis in zip(parts, spacing, start, prediction.shape, step, strict=True))
     _, rows, columns = parts
     for index, weights in zip(range(parts[0].start, parts[0].stop), deep, strict=True):
         used = np.flatnonzero(weights)
-        plane = down @ np.tensordot(weights[used], answer[used], axes=1) @ across.T
+        plane = down @ np.tensordot(weights[used], prediction[used], axes=1) @ across.T
         above[index, rows, columns] = plane > 0.5
         grey[index, rows, columns] = np.rint(255 * np.clip(plane, 0, 1))
     return above, grey

@@ -29,31 +29,11 @@ RIGHTWARDS = 0.04  # of the body's width, from the body's middle to the liver's;
 AIR_HU, BODY_HU, BONE_HU = -300, -40, 300
 NEAR_MM = 40.0  # above and below
 SHELL_MM = 16.0  # around
-LOOK_MM = 4.0  # places are looked at this far apart
+SAMPLE_MM = 4.0  # distance of the voxels that are examined
 
 
 def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> tuple[Finding, ...]:
-    """Ask about what is unlike a liver, or note it.
-
-    Parameters
-    ----------
-    volume : Volume
-        A CT scan, HU.
-    liver : Mask
-        What was found in it, not empty.
-    unlikely : {"ask", "accept"}
-        What the user decided.
-
-    Returns
-    -------
-    tuple of Finding
-        A note when the user took it all the same, or nothing.
-
-    Raises
-    ------
-    Question
-        Code ``liver-unlikely``.
-    """
+    """Ask about what is unlike a liver, or note it when the user accepted it."""
     reasons = oddities(volume, liver)
     if not reasons:
         return ()
@@ -65,26 +45,13 @@ def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> t
 
 
 def oddities(volume: Volume, liver: Mask) -> list[str]:
-    """Say what is unlike an adult's liver.
-
-    Parameters
-    ----------
-    volume : Volume
-        A CT scan, HU.
-    liver : Mask
-        What was found in it, not empty.
-
-    Returns
-    -------
-    list of str
-        Parts of a sentence; empty for a likely liver.
-    """
+    """List what is unlike an adult's liver, as parts of a sentence."""
     mask, median = liver.voxels, float(np.median(volume.voxels[liver.voxels]))
     sides = sum(bool(face.any()) for axis in range(3) for face in (mask.take(0, axis), mask.take(-1, axis)))
-    steps = tuple(slice(None, None, max(1, round(LOOK_MM / mm))) for mm in volume.geometry.spacing_mm)
+    steps = tuple(slice(None, None, max(1, round(SAMPLE_MM / mm))) for mm in volume.geometry.spacing_mm)
     hu, inside = volume.voxels[steps], mask[steps]
     mm = [size * (step.step or 1) for size, step in zip(volume.geometry.spacing_mm, steps, strict=True)]
-    doubts = {
+    findings = {
         f"it measures {liver.ml:,.0f} ml": not SMALLEST_ML <= liver.ml <= LARGEST_ML,
         f"its middle value is {median:.0f} HU": not DARKEST <= median <= BRIGHTEST,
         "its values differ as between several organs": _unevenness(volume, mask) > MOST_UNEVEN_HU,
@@ -93,7 +60,7 @@ def oddities(volume: Volume, liver: Mask) -> list[str]:
         "there is air below it and none above": _upside_down(hu, inside, mm[0]),
         "it lies in a shell of bone": _boniness(hu, inside, mm) > 0.3,
     }
-    return [words for words, odd in doubts.items() if odd]
+    return [words for words, odd in findings.items() if odd]
 
 
 def _unevenness(volume: Volume, mask: Bools) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK = (24, 32, 40)
 WINDOW = (80, 96)
-SEEN = 5  # slices that the fine network sees; it answers for the one in the middle
+SEEN = 5  # slices that the fine network sees; it predicts the one in the middle
 MIDDLE = slice(SEEN // 2, SEEN // 2 + 1)
 HALF_MM = (5.0, 5.0, 5.0)
 HU = 205.0
@@ -90,7 +90,7 @@ def _points(
     return torch.from_numpy(places.astype(np.float32))
 
 
-def _look(
+def _interpolate(
     block: Tensor, spacing: tuple[float, float, float], places: Tensor, limits: tuple[float, float] | None = None
 ) -> Tensor:
     """Interpolate a block (C, z, y, x) at places in mm; beyond the ends the last value goes on. Gives (C, ...)."""
@@ -171,7 +171,7 @@ def coarse_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Ge
     wide = np.array(BLOCK) * COARSE_MM
     middle = size / 2 + rng.uniform(-0.5, 0.5, 3) * (np.maximum(wide - size, 0) * (0.9, 0.9, 0.9) + 24)
     places = _points(BLOCK, np.array(COARSE_MM), _turn(rng, 8, flat=False), middle)
-    image, liver = _look(block, HALF_MM, places)
+    image, liver = _interpolate(block, HALF_MM, places)
     image = _vary_image(image, liver, places, rng, torch_rng)
     seen = _field_of_view(places, block, size, rng)
     return (image * seen)[None], (liver * seen)[None]
@@ -195,7 +195,7 @@ def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng
 
 
 def fine_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw five neighbouring slices and a coarse answer that is wrong here and there, (6, 80, 96), and the middle slice's liver (1, 80, 96)."""
+    """Draw five neighbouring slices and a coarse prediction that is wrong here and there, (6, 80, 96), and the middle slice's liver (1, 80, 96)."""
     block = case.fine
     size = np.array(block.shape[1:]) * FINE_MM
     filled = torch.nonzero(block[1].amax(dim=(1, 2)) > 0.5).numpy().ravel() * FINE_MM[0]
@@ -212,8 +212,8 @@ def fine_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Gene
         limits = (max(limits[0], depth - rng.uniform(0, 8)), limits[1])
     if rng.random() < 0.15:
         limits = (limits[0], min(limits[1], depth + rng.uniform(0, 8)))
-    image, liver = _look(block, FINE_MM, places, limits)
-    rough = _coarse_answer(case, places[MIDDLE], rng, torch_rng)
+    image, liver = _interpolate(block, FINE_MM, places, limits)
+    rough = _coarse_prediction(case, places[MIDDLE], rng, torch_rng)
     image = _blurred(_vary_image(image, liver, places, rng, torch_rng), rng)
     return torch.cat([image, rough]), liver[MIDDLE]
 
@@ -227,10 +227,10 @@ def _blurred(image: Tensor, rng: np.random.Generator) -> Tensor:
     return image
 
 
-def _coarse_answer(case: LiverCase, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
-    """Draw a coarse answer as a network might give it: shifted, leaking, with holes, sometimes without a lobe or with another organ."""
+def _coarse_prediction(case: LiverCase, places: Tensor, rng: np.random.Generator, torch_rng: torch.Generator) -> Tensor:
+    """Draw a coarse prediction as a network might give it: shifted, leaking, with holes, sometimes without a lobe or with another organ."""
     shift = torch.from_numpy(rng.normal(0, 4, 3).astype(np.float32))
-    liver = _look(case.coarse[1:], HALF_MM, places + shift)[0]
+    liver = _interpolate(case.coarse[1:], HALF_MM, places + shift)[0]
     noise = torch.randn((1, 1, int(rng.integers(4, 9)), int(rng.integers(4, 9))), generator=torch_rng)
     noise = functional.interpolate(noise, size=liver.shape[1:], mode="bicubic", align_corners=False)[0, 0]
     if rng.random() < 0.4:

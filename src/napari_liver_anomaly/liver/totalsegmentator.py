@@ -35,34 +35,7 @@ FAST = {297: "Dataset297_*", 298: "Dataset298_*"}  # the 3 mm model, and the 6 m
 def find_with_totalsegmentator(
     volume: Volume, *, device: str = "auto", job: Job | None = None, unlikely: Literal["ask", "accept"] = "ask"
 ) -> Mask:
-    """Find the liver with TotalSegmentator's 3 mm model.
-
-    Parameters
-    ----------
-    volume : Volume
-        A CT scan in real HU.
-    device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    job : Job, optional
-        Progress and cancel; it cannot be stopped half way.
-    unlikely : {"ask", "accept"}
-        What to do with a liver that is unlike one: ask, or take it with a note.
-
-    Returns
-    -------
-    Mask
-        On the scan's grid. Its ``findings`` are ``liver-at-edge`` when part of
-        the liver may lie outside the scan; ``liver-unlikely`` when it was taken all the same.
-
-    Raises
-    ------
-    Question
-        When what it found is unlike a liver.
-    Refusal
-        When the package is not installed, its weights are not on this computer, or it finds no plausible liver.
-    Cancelled
-        When the job was cancelled before or after the search.
-    """
+    """Find the liver with TotalSegmentator's 3 mm model."""
     import nibabel
 
     job = job or Job()
@@ -81,7 +54,7 @@ def find_with_totalsegmentator(
 
 
 def _api() -> Any:
-    """TotalSegmentator's door, or a refusal that says what is missing."""
+    """TotalSegmentator's interface, or a refusal that says what is missing."""
     if find_spec("totalsegmentator") is None:
         raise make_refusal("totalsegmentator-missing", command=INSTALL)
     folder = Path(import_module("totalsegmentator.config").get_weights_dir())

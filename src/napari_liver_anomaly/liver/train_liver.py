@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.io.cases import Case
 
-TITLE = "Liver finder: a coarse look at 10 mm, a fine look at 2.5 mm."
+TITLE = "Liver finder: a coarse network at 10 mm, a fine one at 2.5 mm."
 PHANTOM_SEEDS = (101, 102, 103)
 PHANTOM_WEIGHT = 1 / 3
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Bools = NDArray[np.bool_]
 
-DARKEST_ORGAN_GREY = 30
+DARKEST_LIVER_GREY = 30
 
 
 def liver_median(hu: NDArray[np.int16], liver: Bools) -> float:
@@ -36,21 +36,21 @@ def liver_median(hu: NDArray[np.int16], liver: Bools) -> float:
 
 
 def equalise(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Histogram equalisation inside the organ, keeping dark tissue away from the background.
+    """Histogram equalisation inside the liver, keeping dark tissue away from the background.
 
     Parameters
     ----------
     grey : ndarray, (H, W) uint8
-        Background exactly 0, organ 1…255.
+        Background exactly 0, liver 1…255.
 
     Returns
     -------
     tuple of ndarray
-        The equalised slice (background 0, organ 30…255) and the table of 256 grey levels that made it. An empty slice comes back unchanged.
+        The equalised slice (background 0, liver 30…255) and the table of 256 grey levels that made it. An empty slice comes back unchanged.
 
     References
     ----------
-    Public code of Zhang, Deng, Li 2023. Ours clamps the few darkest organ pixels to 30, where the code lets them fall to background.
+    Public code of Zhang, Deng, Li 2023. Ours clamps the few darkest liver pixels to 30, where the code lets them fall to background.
     """
     counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
     counts[0] = 0
@@ -59,7 +59,7 @@ def equalise(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uin
     share = np.cumsum(counts)
     table = np.floor(255 * (share / share[-1]))
     dark = table < 150
-    table[dark] = np.floor(table[dark] / 150 * 120 + DARKEST_ORGAN_GREY)
+    table[dark] = np.floor(table[dark] / 150 * 120 + DARKEST_LIVER_GREY)
     table[0] = 0
     final = table.astype(np.uint8)
     return final[grey], final

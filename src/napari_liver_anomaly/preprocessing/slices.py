@@ -32,7 +32,7 @@ class Slices:
     Attributes
     ----------
     images : ndarray, (n, H, W) float32
-        Above 0 to 1 in the organ and where the settings keep tissue around it, 0 elsewhere.
+        Above 0 to 1 in the liver and where the settings keep tissue around it, 0 elsewhere.
     liver_mask : ndarray, (n, H, W) bool
         Where the liver is.
     frame : Frame
@@ -146,7 +146,7 @@ class HealthySlices:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of the organ on each healthy slice."""
+        """Pixels of the liver on each healthy slice."""
         middles = range(len(self)) if self.stacks is None else [stack[len(stack) // 2] for stack in self.stacks]
         return np.array([np.count_nonzero(self.liver_masks[middle]) for middle in middles])
 
@@ -161,7 +161,7 @@ class HealthySlices:
         Returns
         -------
         tuple of ndarray
-            Images (C, H, W) float32 and organ (C, H, W) bool.
+            Images (C, H, W) float32 and liver (C, H, W) bool.
         """
         places = (index,) if self.stacks is None else self.stacks[index]
         return np.stack([self.images[place] for place in places]), np.stack([self.liver_masks[place] for place in places])
@@ -219,7 +219,7 @@ def prepare(
 
 
 def _near(liver_mask: Bools, settings: PreprocessSettings) -> Bools:
-    """Pixels within a distance of the organ, counted on the network's grid, so that training and inference black out the very same."""
+    """Pixels within a distance of the liver, counted on the network's grid, so that training and inference black out the very same."""
     from scipy.ndimage import distance_transform_edt
 
     spacing = (settings.plane_mm or settings.around_mm, settings.pixel_mm, settings.pixel_mm)

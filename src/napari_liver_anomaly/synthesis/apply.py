@@ -39,18 +39,7 @@ PHASE = "Making anomalies"
 
 
 def sample_rng(seed: int, stage: int, step: int) -> Generator:
-    """Give the chance of a training step's samples, or of one sample of a scan.
-
-    Parameters
-    ----------
-    seed, stage, step : int
-        0 or more.
-
-    Returns
-    -------
-    numpy.random.Generator
-        The same for the same three numbers.
-    """
+    """Give the random generator of a training step's samples, or of one sample of a scan."""
     return np.random.default_rng([seed, stage, 1, step])
 
 
@@ -65,31 +54,10 @@ def apply_recipe(
     middle: int | None = None,
     donor: Donor | None = None,
 ) -> Anomalous:
-    """Make one sample of neighbouring prepared slices.
+    """Make one sample of neighbouring prepared slices (C, H, W).
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Family of anomalies.
-    images : ndarray, (C, H, W) float32
-        Neighbouring slices of a scan, 0…1.
-    liver_mask : ndarray, (C, H, W) bool
-        Where the liver is.
-    hu_per_unit : float
-        Hounsfield units between 0 and 1.
-    rng : numpy.random.Generator
-        Where all chance comes from.
-    spacing_mm : tuple of float
-        Distance (z, y, x) of slices and pixels in mm.
-    middle : int, optional
-        The slice that bodies in space meet; the one in the middle when nothing is given.
-    donor : Donor, optional
-        As many slices of another place, (C, H', W'), for a recipe that takes pieces of them; each slice's mirror image gives them otherwise.
-
-    Returns
-    -------
-    Anomalous
-        Image and mask (C, H, W).
+    Bodies in space meet the slice ``middle``, or the one in the middle. ``donor`` holds as many slices of another place for a recipe that takes
+    pieces of them; each slice's mirror image gives them otherwise.
     """
     if donor is None or not isinstance(recipe, DonorRecipe):
         return recipe.draw_stack(images, liver_mask, hu_per_unit, rng, spacing_mm, middle)
@@ -104,21 +72,7 @@ def apply_recipe(
 def choose_donor(areas: NDArray[np.int64], index: int, wanted: int, rng: Generator) -> int | None:
     """Choose a slice to take pieces of: of a few, the one whose liver is most alike in area, so that it lies at about the same height.
 
-    Parameters
-    ----------
-    areas : ndarray of int, (n,)
-        Pixels of liver on each slice.
-    index : int
-        The slice to change.
-    wanted : int
-        Pixels of liver on it, as it is shown.
-    rng : numpy.random.Generator
-        Where all chance comes from.
-
-    Returns
-    -------
-    int or None
-        Another slice; None when only the slice itself came up.
+    None when only the slice to change, ``index``, came up. ``wanted`` is the area of its liver as it is shown.
     """
     others = rng.integers(len(areas), size=DONORS)
     others = others[others != index]
@@ -182,29 +136,7 @@ class Synthesis:
         self._drawing: tuple[Recipe, int, _Drawing] | None = None
 
     def slice(self, z: int, recipe: Recipe, seed: int, job: Job | None = None) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """Give one slice of what :meth:`scan` gives.
-
-        Parameters
-        ----------
-        z : int
-            Canonical axial index.
-        recipe : Recipe
-            Family of anomalies.
-        seed : int
-            0 or more.
-        job : Job, optional
-            Progress and cancel.
-
-        Returns
-        -------
-        tuple of ndarray
-            Hounsfield units (y, x) int16 and mask (y, x) bool, on the scan's pixels. Unchanged and empty where there is no liver.
-
-        Raises
-        ------
-        Cancelled
-            When the job was cancelled.
-        """
+        """Give one slice of what :meth:`scan` gives, HU and mask; unchanged and empty where there is no liver."""
         hu, liver = self.volume.voxels[z], self.liver.voxels[z]
         if not liver.any():
             return hu.copy(), np.zeros(liver.shape, dtype=bool)
@@ -213,29 +145,7 @@ class Synthesis:
         return np.clip(hu + np.where(liver, np.rint(change_hu), 0), low, high).astype(np.int16), mask & liver
 
     def scan(self, recipe: Recipe, seed: int, job: Job | None = None) -> tuple[Volume, Mask]:
-        """Do what :func:`synthesise` does.
-
-        Parameters
-        ----------
-        recipe : Recipe
-            Family of anomalies.
-        seed : int
-            0 or more.
-        job : Job, optional
-            Progress and cancel.
-
-        Returns
-        -------
-        tuple of Volume and Mask
-            The anomalous scan and where it was changed.
-
-        Raises
-        ------
-        Refusal
-            When the mask is empty.
-        Cancelled
-            When the job was cancelled.
-        """
+        """Do what :func:`synthesise` does."""
         job = job or Job()
         planes = np.flatnonzero(self.liver.voxels.any(axis=(1, 2)))
         if planes.size == 0:

@@ -26,7 +26,7 @@ class Anomalous:
     image : ndarray, (H, W) or (C, H, W) float32
         0…1. Equal to the healthy image, bit for bit, where nothing was changed.
     mask : ndarray, the same shape, bool
-        True inside the anomaly; never outside the organ.
+        True inside the anomaly; never outside the liver.
     degree : ndarray, the same shape, float32, or None
         How anomalous every pixel is, 0…1, for recipes that know more than the mask; above 0 inside the mask only.
     """
@@ -71,7 +71,7 @@ class Donor:
 class Recipe(Settings):
     """A family of synthetic anomalies.
 
-    The contract, held by a test for every recipe: the healthy image is not changed in place; the mask lies inside the organ; the image is equal
+    The contract, held by a test for every recipe: the healthy image is not changed in place; the mask lies inside the liver; the image is equal
     to the healthy one wherever the anomaly has no weight; values stay in 0…1; the same generator state gives the same sample; any height and width.
 
     Attributes
@@ -93,7 +93,7 @@ class Recipe(Settings):
         image : ndarray, (H, W) float32
             A healthy slice, 0…1, background 0.
         liver_mask : ndarray, (H, W) bool
-            Where the organ is.
+            Where the liver is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
         rng : numpy.random.Generator
@@ -121,7 +121,7 @@ class Recipe(Settings):
         images : ndarray, (C, H, W) float32
             Neighbouring healthy slices, 0…1.
         liver_mask : ndarray, (C, H, W) bool
-            Where the organ is.
+            Where the liver is.
         hu_per_unit : float
             Hounsfield units between 0 and 1.
         rng : numpy.random.Generator
@@ -160,7 +160,7 @@ class DonorRecipe(Recipe):
         image : ndarray, (H, W) float32
             A healthy slice, 0…1, background 0.
         liver_mask : ndarray, (H, W) bool
-            Where the organ is.
+            Where the liver is.
         donor : Donor
             Where the pieces come from.
         hu_per_unit : float
@@ -180,7 +180,7 @@ class DonorRecipe(Recipe):
 
 
 def mirrored_in_place(image: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Donor:
-    """Mirror a slice left to right about the middle of its organ, so that the organ stays where it is."""
+    """Mirror a slice left to right about the middle of its liver, so that the liver stays where it is."""
     columns = np.flatnonzero(liver_mask.any(axis=0))
     twice = int(columns[0] + columns[-1]) if columns.size else liver_mask.shape[1] - 1
     source = twice - np.arange(liver_mask.shape[1])

@@ -36,14 +36,14 @@ class Blobs(Recipe):
     threshold_high: float = setting(215.0, unit="grey level", low=100, high=254, help="Highest cut of the 0–255 noise.")
     edge_low_px: float = setting(0.5, unit="px", low=0.1, high=5, help="Sharpest edge.")
     edge_high_px: float = setting(2.0, unit="px", low=0.1, high=5, help="Softest edge.")
-    p_dark: float = setting(0.8, low=0, high=1, help="Share of blobs darker than the liver.")
+    p_dark: float = setting(0.8, low=0, high=1, help="Fraction of blobs darker than the liver.")
     dark_low_hu: float = setting(20.0, unit="HU", low=1, high=300, help="Faintest dark contrast.")
     dark_high_hu: float = setting(145.0, unit="HU", low=1, high=300, help="Strongest dark contrast.")
     bright_low_hu: float = setting(20.0, unit="HU", low=1, high=300, help="Faintest bright contrast.")
     bright_high_hu: float = setting(80.0, unit="HU", low=1, high=300, help="Strongest bright contrast.")
-    texture: float = setting(0.3, low=0, high=1, help="Strongest unevenness inside, as a share of the contrast.")
-    p_rim: float = setting(0.2, low=0, high=1, help="Share of samples whose centre is darker or brighter than their rim.")
-    p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
+    texture: float = setting(0.3, low=0, high=1, help="Strongest unevenness inside, as a fraction of the contrast.")
+    p_rim: float = setting(0.2, low=0, high=1, help="Fraction of samples whose centre is darker or brighter than their rim.")
+    p_empty: float = setting(0.3, low=0, high=1, help="Fraction of samples left healthy.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         weight = self.weight(liver_mask, rng)

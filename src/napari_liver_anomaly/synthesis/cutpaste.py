@@ -32,18 +32,22 @@ SCAR_WIDTH, SCAR_LENGTH = (2 / 256, 16 / 256), (10 / 256, 25 / 256)
 class CutPaste(Recipe):
     """Rectangles and thin turned scars of the same slice, pasted elsewhere (Li et al. 2021).
 
-    Areas and lengths are measured by the organ's bounding box, as the object of the paper's pictures fills the frame and a liver does not; only
-    what is organ at both places is pasted [OURS].
+    Areas and lengths are measured by the liver's bounding box, as the object of the paper's pictures fills the frame and a liver does not; only
+    what is liver at both places is pasted [OURS].
     """
 
     kind: Literal["patch", "scar", "any"] = setting("any", help="Rectangles, thin turned scars, or either.")
-    area_low: float = setting(0.02, low=0.01, high=0.5, help="Smallest rectangle, as a share of the liver's box.")
-    area_high: float = setting(0.15, low=0.01, high=0.5, help="Largest rectangle, as a share of the liver's box.")
+    area_low: float = setting(0.02, low=0.01, high=0.5, help="Smallest rectangle, as a fraction of the liver's box.")
+    area_high: float = setting(0.15, low=0.01, high=0.5, help="Largest rectangle, as a fraction of the liver's box.")
     jitter: float = setting(0.1, low=0, high=0.5, help="Largest change of the piece's brightness and contrast, as a share.")
-    organ_share: float = setting(
-        0.25, low=0, high=1, help="Least share of the piece that is liver, where it is cut and where it is pasted."
+    min_liver_fraction: float = setting(
+        0.25,
+        low=0,
+        high=1,
+        help="Smallest fraction of the piece that is liver, where it is cut and where it is pasted.",
+        was="organ_share",
     )
-    p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
+    p_empty: float = setting(0.3, low=0, high=1, help="Fraction of samples left healthy.")
 
     def draw(self, image: Floats, liver_mask: Bools, hu_per_unit: float, rng: Generator) -> Anomalous:
         if rng.random() < self.p_empty or not liver_mask.any():
@@ -61,7 +65,7 @@ class CutPaste(Recipe):
         Parameters
         ----------
         side : float
-            Side of the organ in pixels.
+            Side of the liver in pixels.
         rng : numpy.random.Generator
             Source of chance.
 
@@ -85,7 +89,7 @@ class CutPaste(Recipe):
         image : ndarray, (H, W) float32
             A healthy slice.
         liver_mask : ndarray, (H, W) bool
-            Where the organ is.
+            Where the liver is.
         height, width : float
             Size of the piece in pixels.
         degrees : float
@@ -96,7 +100,7 @@ class CutPaste(Recipe):
         Returns
         -------
         Anomalous
-            Nothing marked when too little of the piece is organ, at either place.
+            Nothing marked when too little of the piece is liver, at either place.
         """
         source, target = place(liver_mask, rng), place(liver_mask, rng)
         brightness, contrast = 1 + rng.uniform(-self.jitter, self.jitter, 2)
@@ -107,7 +111,7 @@ class CutPaste(Recipe):
         piece = moved(Donor(image, liver_mask), source, target, where, degrees)
         cut, there = footprint & piece.liver_mask, footprint & liver_mask[where]
         sample = unchanged(image)
-        if min(np.count_nonzero(cut), np.count_nonzero(there)) < self.organ_share * np.count_nonzero(footprint):
+        if min(np.count_nonzero(cut), np.count_nonzero(there)) < self.min_liver_fraction * np.count_nonzero(footprint):
             return sample
         if not (common := cut & there).any():
             return sample

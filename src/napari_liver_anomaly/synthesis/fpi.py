@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 class FPI(DonorRecipe):
     """Squares of another slice, interpolated; the target is the share of the other slice (Tan et al. 2020).
 
-    Squares are measured by the organ's bounding box and lie where both slices have organ; the paper takes the frame [OURS].
+    Squares are measured by the liver's bounding box and lie where both slices have liver; the paper takes the frame [OURS].
     """
 
     alpha_low: float = setting(0.05, low=0.01, high=1, help="Smallest share of the other slice.")
     alpha_high: float = setting(0.95, low=0.01, high=1, help="Largest share of the other slice.")
-    half_low: float = setting(0.05, low=0.01, high=0.5, help="Smallest half-width of the square, as a share of the liver's side.")
-    half_high: float = setting(0.2, low=0.01, high=0.5, help="Largest half-width of the square, as a share of the liver's side.")
-    p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
+    half_low: float = setting(
+        0.05, low=0.01, high=0.5, help="Smallest half-width of the square, as a fraction of the liver's side."
+    )
+    half_high: float = setting(
+        0.2, low=0.01, high=0.5, help="Largest half-width of the square, as a fraction of the liver's side."
+    )
+    p_empty: float = setting(0.3, low=0, high=1, help="Fraction of samples left healthy.")
 
     def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         shared = liver_mask & donor.liver_mask
@@ -60,11 +64,11 @@ class FPI(DonorRecipe):
         image, other : ndarray, (h, w) float32
             The patch of this slice and of the other one.
         shared : ndarray, (h, w) bool
-            Where both have organ.
+            Where both have liver.
         alpha : float
             Share of the other slice, 0…1.
         tissue : ndarray, (n,) float32
-            All values of the organ on this slice; not used for plain interpolation.
+            All values of the liver on this slice; not used for plain interpolation.
 
         Returns
         -------

@@ -57,7 +57,7 @@ class HuTumours(Recipe):
     height_mm: float = setting(
         64.0, unit="mm", low=1, high=400, help="Height over which a liver's tumours are spread: the middle 40 % of the liver."
     )
-    p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
+    p_empty: float = setting(0.1, low=0, high=1, help="Fraction of samples left healthy.")
 
     def draw(self, image: Field, liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample on a single slice."""
@@ -115,7 +115,7 @@ class HuTumours(Recipe):
 
 
 def _deep(liver_mask: NDArray[np.bool_], spacing_mm: Spacing) -> NDArray[np.bool_]:
-    """Where a tumour's centre may lie: off the edge of the organ (H, W), or anywhere in one that is narrower."""
+    """Where a tumour's centre may lie: off the edge of the liver (H, W), or anywhere in one that is narrower."""
     from scipy.ndimage import minimum_filter
 
     sides = [2 * max(1, round(MARGIN_MM / mm)) + 1 for mm in spacing_mm[1:]]

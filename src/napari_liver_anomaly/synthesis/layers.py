@@ -43,13 +43,13 @@ class Layers(DonorRecipe):
     )
     radius_high: float = setting(0.4, low=0.01, high=1, help="Largest shape, likewise; sizes are even on a log scale.")
     axis_ratio: float = setting(0.8, low=0.2, high=1, help="Smallest ratio of a shape's short to its long axis.")
-    lumpy: float = setting(0.3, low=0, high=1, help="Unevenness of the outline, as a share of the radius.")
+    lumpy: float = setting(0.3, low=0, high=1, help="Unevenness of the outline, as a fraction of the radius.")
     move_px: float = setting(
         4.0, unit="px", low=0, high=30, help="Standard deviation of the control points that deform the texture."
     )
     blur_low_px: float = setting(0.5, unit="px", low=0, high=10, help="Sharpest texture.")
     blur_high_px: float = setting(2.0, unit="px", low=0, high=10, help="Smoothest texture.")
-    p_empty: float = setting(0.1, low=0, high=1, help="Share of samples left healthy.")
+    p_empty: float = setting(0.1, low=0, high=1, help="Fraction of samples left healthy.")
 
     def blend(self, image: Field, liver_mask: NDArray[np.bool_], donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         places = np.argwhere(liver_mask)
@@ -64,7 +64,7 @@ class Layers(DonorRecipe):
         made[mask] = np.clip((1 - opacity) * healthy + opacity * under, 0.02, 1)
         return Anomalous(made, mask)
 
-    def shape(self, size: tuple[int, ...], centre: NDArray[np.intp], organ_radius_px: float, rng: Generator) -> NDArray[np.bool_]:
+    def shape(self, size: tuple[int, ...], centre: NDArray[np.intp], liver_radius_px: float, rng: Generator) -> NDArray[np.bool_]:
         """Draw a lumpy ellipse: the distance of its outline swings with the direction, in 4 to 7 octaves.
 
         Parameters
@@ -73,8 +73,8 @@ class Layers(DonorRecipe):
             Height and width.
         centre : ndarray, (2,) int
             Row and column of its middle, which is part of it.
-        organ_radius_px : float
-            Radius of a disc as large as the organ.
+        liver_radius_px : float
+            Radius of a disc as large as the liver.
         rng : numpy.random.Generator
             Source of chance.
 
@@ -84,7 +84,7 @@ class Layers(DonorRecipe):
             The shape.
         """
         low, high = np.log(self.radius_low), np.log(self.radius_high)
-        radius = max(np.exp(rng.uniform(low, high)) * organ_radius_px, 1.0)
+        radius = max(np.exp(rng.uniform(low, high)) * liver_radius_px, 1.0)
         y, x = np.ix_(*(np.arange(length) - middle for length, middle in zip(size, centre, strict=True)))
         turn, ratio = rng.uniform(0, np.pi), rng.uniform(self.axis_ratio, 1)
         across, along = np.cos(turn) * y - np.sin(turn) * x, np.sin(turn) * y + np.cos(turn) * x
@@ -97,7 +97,7 @@ class Layers(DonorRecipe):
         return drawn
 
     def texture(self, donor: Donor, rng: Generator) -> Field:
-        """Deform and blur a slice, with its organ's median where it shows no organ.
+        """Deform and blur a slice, with its liver's median where it shows no liver.
 
         Parameters
         ----------

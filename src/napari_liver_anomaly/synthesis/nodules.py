@@ -42,24 +42,24 @@ class Nodules(Recipe):
     radius_high_mm: float = setting(
         40.0, unit="mm", low=1, high=100, help="Radius of the largest lesions; sizes are even on a log scale."
     )
-    p_empty: float = setting(0.25, low=0, high=1, help="Share of samples left healthy.")
-    p_many: float = setting(0.15, low=0, high=1, help="Share of samples with many small lesions.")
-    lumpy: float = setting(0.4, low=0, high=1, help="Strongest unevenness of the outline, as a share of the radius.")
+    p_empty: float = setting(0.25, low=0, high=1, help="Fraction of samples left healthy.")
+    p_many: float = setting(0.15, low=0, high=1, help="Fraction of samples with many small lesions.")
+    lumpy: float = setting(0.4, low=0, high=1, help="Strongest unevenness of the outline, as a fraction of the radius.")
     edge_low_mm: float = setting(0.5, unit="mm", low=0.1, high=20, help="Sharpest edge.")
     edge_high_mm: float = setting(5.0, unit="mm", low=0.1, high=20, help="Softest edge.")
-    p_bright: float = setting(0.06, low=0, high=1, help="Share of lesions brighter than the liver.")
+    p_bright: float = setting(0.06, low=0, high=1, help="Fraction of lesions brighter than the liver.")
     p_isodense: float = setting(
-        0.06, low=0, high=1, help="Share of lesions as bright as the liver, seen only by what they replace."
+        0.06, low=0, high=1, help="Fraction of lesions as bright as the liver, seen only by what they replace."
     )
     dark_low_hu: float = setting(10.0, unit="HU", low=1, high=300, help="Faintest dark contrast.")
     dark_high_hu: float = setting(110.0, unit="HU", low=1, high=300, help="Strongest dark contrast.")
     bright_high_hu: float = setting(70.0, unit="HU", low=1, high=300, help="Strongest bright contrast.")
     p_replace: float = setting(
-        0.7, low=0, high=1, help="Share of lesions that replace the vessels in them; the others only shift the tissue."
+        0.7, low=0, high=1, help="Fraction of lesions that replace the vessels in them; the others only shift the tissue."
     )
-    texture: float = setting(0.4, low=0, high=1, help="Strongest unevenness inside, as a share of the contrast.")
-    p_core: float = setting(0.25, low=0, high=1, help="Share of lesions with another core.")
-    p_rim: float = setting(0.08, low=0, high=1, help="Share of lesions with a bright rim.")
+    texture: float = setting(0.4, low=0, high=1, help="Strongest unevenness inside, as a fraction of the contrast.")
+    p_core: float = setting(0.25, low=0, high=1, help="Fraction of lesions with another core.")
+    p_rim: float = setting(0.08, low=0, high=1, help="Fraction of lesions with a bright rim.")
     visible: float = setting(
         5.0,
         low=0,
@@ -172,7 +172,7 @@ class Nodules(Recipe):
 
 
 def _noise_of(images: Field, liver_mask: NDArray[np.bool_]) -> float:
-    """Estimate the standard deviation of the pixel noise in the organ from differences of neighbouring pixels."""
+    """Estimate the standard deviation of the pixel noise in the liver from differences of neighbouring pixels."""
     pairs = liver_mask[:, :, 1:] & liver_mask[:, :, :-1]
     apart = (images[:, :, 1:] - images[:, :, :-1])[pairs]
     return float(MAD_TO_SD * np.median(np.abs(apart)) / np.sqrt(2)) if apart.size else 0.0

@@ -41,9 +41,9 @@ class NoiseStretch(Recipe):
     shift_low: float = setting(60.0, unit="grey level", low=0, high=255, help="Smallest change of brightness, of 255.")
     shift_high: float = setting(100.0, unit="grey level", low=1, high=255, help="Largest change of brightness, of 255.")
     p_empty: float = setting(
-        0.3, low=0, high=1, help="Share of samples left healthy when shapes are drawn again until one meets the organ."
+        0.3, low=0, high=1, help="Fraction of samples left healthy when shapes are drawn again until one meets the liver."
     )
-    again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing.")
+    again: bool = setting(True, help="Draw again until the shape meets the liver; off takes what comes, which is mostly nothing.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         mask = self.shape(liver_mask, rng)
@@ -64,7 +64,7 @@ class NoiseStretch(Recipe):
         Returns
         -------
         ndarray, (H, W) bool
-            Inside the organ; may be empty.
+            Inside the liver; may be empty.
         """
         if self.again and rng.random() < self.p_empty:
             return np.zeros_like(liver_mask)
@@ -84,5 +84,5 @@ class NoiseStretchPaper(NoiseStretch):
         "uniform8", help="Gaussian noise as in the paper, or uniform 8-bit noise as in its code."
     )
     again: bool = setting(
-        False, help="Draw again until the shape meets the organ; off takes what comes, which is mostly nothing."
+        False, help="Draw again until the shape meets the liver; off takes what comes, which is mostly nothing."
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
 
-HALF_SHAPE, HALF_SCALE, HALF_OFFSET = 2.0, 0.03, 0.05  # of the gamma law of half-widths, as shares of the organ's side
+HALF_SHAPE, HALF_SCALE, HALF_OFFSET = 2.0, 0.03, 0.05  # of the gamma law of half-widths, as shares of the liver's side
 MEDIAN_PX = 5
 
 
@@ -32,17 +32,17 @@ MEDIAN_PX = 5
 class NSA(DonorRecipe):
     """Up to three resized pieces of another slice, blended without a seam; the target grows with the change (Schlüter et al. 2022).
 
-    Pieces are measured by the organ's bounding box and come from anywhere in the other organ. The paper sets its logistic function for each kind
+    Pieces are measured by the liver's bounding box and come from anywhere in the other liver. The paper sets its logistic function for each kind
     of object; ours is in Hounsfield units, and low: between two slices of a real liver nine tenths of the changes are below 7 to 11 HU [OURS].
     """
 
     patches: int = setting(3, low=1, high=10, help="Most pieces in one sample.")
-    half_high: float = setting(0.2, low=0.05, high=0.5, help="Largest half-width of a piece, as a share of the liver's side.")
+    half_high: float = setting(0.2, low=0.05, high=0.5, help="Largest half-width of a piece, as a fraction of the liver's side.")
     scale_low: float = setting(0.7, low=0.2, high=5, help="Strongest shrinking of a piece.")
     scale_high: float = setting(1.3, low=0.2, high=5, help="Strongest enlargement of a piece.")
     half_hu: float = setting(10.0, unit="HU", low=0, high=300, help="Change of brightness that counts as one half anomalous.")
     slope_hu: float = setting(3.0, unit="HU", low=1, high=300, help="Step from there to almost three quarters anomalous.")
-    p_empty: float = setting(0.3, low=0, high=1, help="Share of samples left healthy.")
+    p_empty: float = setting(0.3, low=0, high=1, help="Fraction of samples left healthy.")
 
     def blend(self, image: Floats, liver_mask: Bools, donor: Donor, hu_per_unit: float, rng: Generator) -> Anomalous:
         if rng.random() < self.p_empty or not (liver_mask.any() and donor.liver_mask.any()):
@@ -64,16 +64,16 @@ class NSA(DonorRecipe):
         image : ndarray, (H, W) float32
             The slice so far.
         liver_mask : ndarray, (H, W) bool
-            Where its organ is; not empty.
+            Where its liver is; not empty.
         donor : Donor
-            Where the piece comes from; its organ is not empty.
+            Where the piece comes from; its liver is not empty.
         rng : numpy.random.Generator
             Source of chance.
 
         Returns
         -------
         ndarray, (H, W) float32
-            Within the range of the organ; the same outside the piece.
+            Within the range of the liver; the same outside the piece.
         """
         gamma = HALF_OFFSET + rng.gamma(HALF_SHAPE, HALF_SCALE, 2)
         half = np.minimum(gamma, self.half_high) * side_px(liver_mask)

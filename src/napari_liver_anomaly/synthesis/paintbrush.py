@@ -4,7 +4,7 @@ References
 ----------
 "Self-supervised anomaly detection with random-shape pseudo-outliers", EMBC 2022. Its turn of each stroke is not defined: here uniform up to a quarter
 of a half turn, drawn for each stroke. Its second flip is printed as left to right again: here up to down. Its strokes start anywhere in the image and
-mostly miss a liver: here they start in the organ's bounding box and are drawn again until one meets the organ; the mask is cut to the organ.
+mostly miss a liver: here they start in the liver's bounding box and are drawn again until one meets the liver; the mask is cut to the liver.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Paintbrush(Recipe):
         0.3,
         low=0,
         high=1,
-        help="Share of samples left healthy; in the others strokes start in the organ's box until one meets it.",
+        help="Fraction of samples left healthy; in the others strokes start in the liver's box until one meets it.",
     )
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
@@ -67,7 +67,7 @@ class Paintbrush(Recipe):
         Returns
         -------
         ndarray, (H, W) bool
-            Inside the organ; empty for the share left healthy.
+            Inside the liver; empty for the share left healthy.
         """
         if rng.random() >= self.p_empty and liver_mask.any():
             for _ in range(TRIES):
@@ -86,7 +86,7 @@ class Paintbrush(Recipe):
         back = np.where(np.arange(count) % 2 == 0, np.pi, -np.pi)
         angles = rng.uniform(0, 2 * np.pi) + np.cumsum(back * (1 + rng.uniform(0, self.turn, count)))
         lengths = scale * rng.uniform(self.length_low, self.length_high, count)
-        flips = rng.choice((-1.0, 1.0), 2)  # of the image; about the start, so that the shape stays with the organ
+        flips = rng.choice((-1.0, 1.0), 2)  # of the image; about the start, so that the shape stays with the liver
         steps = flips * lengths[:, None] * np.stack([np.sin(angles), np.cos(angles)], axis=1)
         return np.concatenate([start[None], start + np.cumsum(steps, axis=0)]), radius
 
@@ -115,6 +115,6 @@ def side(shape: tuple[int, int]) -> float:
 
 
 def box(liver_mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Bounding box of an organ."""
+    """Bounding box of a liver."""
     spans = [np.flatnonzero(liver_mask.any(axis=axis)) for axis in (1, 0)]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

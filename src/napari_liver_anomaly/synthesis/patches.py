@@ -1,8 +1,8 @@
-"""Where patches lie, how large they are beside the organ, and how a piece of a slice comes to its new place.
+"""Where patches lie, how large they are beside the liver, and how a piece of a slice comes to its new place.
 
 References
 ----------
-What these share: Tan et al. 2020 (FPI), Li et al. 2021 (CutPaste), Schlüter et al. 2022 (NSA). Measuring by the organ is ours.
+What these share: Tan et al. 2020 (FPI), Li et al. 2021 (CutPaste), Schlüter et al. 2022 (NSA). Measuring by the liver is ours.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def unchanged(image: Floats) -> Anomalous:
 
 
 def box(liver_mask: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the organ's bounding box."""
+    """Find the liver's bounding box."""
     where = [np.flatnonzero(liver_mask.any(axis=1 - axis)) for axis in (0, 1)]
     first = np.array([line[0] for line in where], dtype=np.intp)
     return first, np.array([line[-1] for line in where], dtype=np.intp) - first + 1
 
 
 def side_px(liver_mask: Bools) -> float:
-    """Measure the organ: the side of the square that has the area of its bounding box.
+    """Measure the liver: the side of the square that has the area of its bounding box.
 
-    The papers take the side of the frame, which their organ fills; a liver fills a part of it that differs from slice to slice [OURS].
+    The papers take the side of the frame, which their object fills; a liver fills a part of it that differs from slice to slice [OURS].
     """
     return float(np.sqrt(np.prod(box(liver_mask)[1])))
 

@@ -4,7 +4,7 @@ References
 ----------
 Zavrtanik, Kristan, Skočaj, "DRAEM: a discriminatively trained reconstruction embedding for surface anomaly detection", ICCV 2021. Its textures are
 photographs; here they are made of Perlin noise, so that nothing need be fetched. Its shapes mostly miss a liver; here they are drawn again until one
-meets the organ.
+meets the liver.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Perlin(Recipe):
         0.8, low=0, high=1, help="Largest share of the tissue that shines through: 0.8 in the method's code, 0.9 in its paper."
     )
     p_empty: float = setting(
-        0.5, low=0, high=1, help="Share of samples left healthy when shapes are drawn again until one meets the organ."
+        0.5, low=0, high=1, help="Fraction of samples left healthy when shapes are drawn again until one meets the liver."
     )
-    again: bool = setting(True, help="Draw again until the shape meets the organ; off takes what comes, which is often nothing.")
+    again: bool = setting(True, help="Draw again until the shape meets the liver; off takes what comes, which is often nothing.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         mask = self.shape(liver_mask, rng)
@@ -64,7 +64,7 @@ class Perlin(Recipe):
         Returns
         -------
         ndarray, (H, W) bool
-            Inside the organ; may be empty.
+            Inside the liver; may be empty.
         """
         mask = np.zeros_like(liver_mask)
         if rng.random() < self.p_empty or not liver_mask.any():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class PII(FPI):
     """Squares of another slice, blended without a seam; the target is the share of its gradients (Tan et al. 2021).
 
-    Blended inside the organ of both slices, clipped to the range of the organ, no target where nothing has changed; the paper blends the whole
+    Blended inside the liver of both slices, clipped to the range of the liver, no target where nothing has changed; the paper blends the whole
     square, clips to the range of the slice and marks all of the square [OURS].
     """
 

@@ -22,7 +22,7 @@ def cloned(
 
     Inside the region, the Laplacian of the result is the divergence of the stronger, at each pixel and neighbour, of the two slices' weighted
     differences. The region's own border pixels keep the first slice's values, so nothing outside the region is looked at: neither the frame's
-    border nor the black around an organ pulls on the result [OURS].
+    border nor the black around a liver pulls on the result [OURS].
 
     From Pérez, Gangnet, Blake 2003, equations 7, 8 and 12.
     """

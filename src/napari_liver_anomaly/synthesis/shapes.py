@@ -42,7 +42,7 @@ class Circles(Paintbrush):
 
 
 def _as_large(mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], distance: Any) -> NDArray[np.bool_]:
-    """As many pixels of the organ, to a pixel of the outline's width, as the mask has: those nearest to its centre, by a distance of |y| and |x|."""
+    """As many pixels of the liver, to a pixel of the outline's width, as the mask has: those nearest to its centre, by a distance of |y| and |x|."""
     area = np.count_nonzero(mask)
     if area == 0:
         return mask
@@ -54,12 +54,12 @@ def _as_large(mask: NDArray[np.bool_], liver_mask: NDArray[np.bool_], distance: 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Zeroed(Recipe):
-    """One to three black squares in the organ's box, as a context autoencoder learns to fill (Zimmerer 2018, Baur 2021)."""
+    """One to three black squares in the liver's box, as a context autoencoder learns to fill (Zimmerer 2018, Baur 2021)."""
 
     count_low: int = setting(1, low=1, high=10, help="Fewest squares.")
     count_high: int = setting(3, low=1, high=10, help="Most squares.")
     width: float = setting(20.0, unit="px of 128", low=1, high=128, help="Side of a square, for a slice of 128 px side.")
-    p_empty: float = setting(0.0, low=0, high=1, help="Share of samples left healthy; in the others a square meets the organ.")
+    p_empty: float = setting(0.0, low=0, high=1, help="Fraction of samples left healthy; in the others a square meets the liver.")
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         mask = np.zeros_like(liver_mask)
@@ -71,7 +71,7 @@ class Zeroed(Recipe):
         return Anomalous(np.where(mask, np.float32(0), image), mask)
 
     def _squares(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:
-        """Squares that lie in the organ's box, or fill it where it is narrower."""
+        """Squares that lie in the liver's box, or fill it where it is narrower."""
         mask = np.zeros_like(liver_mask)
         low, high = box(liver_mask)
         width = max(round(self.width * side(liver_mask.shape) / SIDE_PX), 1)

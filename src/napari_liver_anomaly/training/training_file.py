@@ -47,45 +47,19 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingCase:
-    """One scan of the training file.
+    """One scan of a training set: the box around its liver."""
 
-    Attributes
-    ----------
-    scan : str
-        Identity (hash) of the scan it was made from.
-    name : str
-        Name of the case in its data set; empty when names were not kept.
-    grey : ndarray, (z, y, x) uint8
-        ``(HU + 200) / 2`` inside the liver's box, 0 away from the liver.
-    liver : ndarray, (z, y, x) bool
-        Liver mask in the same box.
-    healthy : ndarray, (z,) bool
-        Planes that may be used for training.
-    shape : tuple of int
-        Shape (z, y, x) of the whole scan, canonical order.
-    corner : tuple of int
-        Index (z, y, x) of the box's first voxel.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-    """
-
-    scan: str
-    name: str
-    grey: NDArray[np.uint8]
-    liver: NDArray[np.bool_]
-    healthy: NDArray[np.bool_]
-    shape: tuple[int, int, int]
-    corner: tuple[int, int, int]
+    scan: str  # identity (hash) of the scan it was made from
+    name: str  # of the case in its data set; empty when names were not kept
+    grey: NDArray[np.uint8]  # (z, y, x), (HU + 200) / 2 inside the liver's box, 0 away from the liver
+    liver: NDArray[np.bool_]  # (z, y, x), in the same box
+    healthy: NDArray[np.bool_]  # (z,), planes that may be used for training
+    shape: tuple[int, int, int]  # of the whole scan, canonical order
+    corner: tuple[int, int, int]  # index of the box's first voxel
     spacing_mm: tuple[float, float, float]
 
     def whole(self) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Put the box back where it lies in the scan.
-
-        Returns
-        -------
-        tuple of ndarray
-            Hounsfield units (z, y, x) int16, -200 away from the liver; the liver mask; and the healthy planes (z,).
-        """
+        """Put the box back where it lies in the scan: HU, -200 away from the liver; the liver mask; and which planes are healthy."""
         place = tuple(slice(first, first + size) for first, size in zip(self.corner, self.grey.shape, strict=True))
         hu = np.full(self.shape, LOW_HU, dtype=np.int16)
         hu[place] = self.grey.astype(np.int16) * STEP_HU + LOW_HU
@@ -105,33 +79,7 @@ def pack_case(
     scan: str,
     name: str = "",
 ) -> TrainingCase:
-    """Keep of a scan what training needs.
-
-    Parameters
-    ----------
-    hu : ndarray, (z, y, x) int16
-        Hounsfield units, canonical order.
-    liver : ndarray, (z, y, x) bool
-        Liver mask.
-    tumours : ndarray, (z, y, x) bool, or None
-        Planes with any tumour are marked as not healthy; None marks every plane with liver as healthy.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-    scan : str
-        Identity of the scan.
-    name : str
-        Name of the case in its data set, or empty.
-
-    Returns
-    -------
-    TrainingCase
-        The packed scan.
-
-    Raises
-    ------
-    Refusal
-        When the liver mask is empty.
-    """
+    """Keep of a scan what training needs; planes with any tumour are not healthy, and all planes with liver are where ``tumours`` is None."""
     from scipy.ndimage import distance_transform_edt
 
     where = np.argwhere(liver)
@@ -153,20 +101,7 @@ def pack_case(
 
 
 def write_training_set(scans: Iterable[TrainingCase], path: str | Path) -> None:
-    """Write packed scans into one file.
-
-    Parameters
-    ----------
-    scans : iterable of TrainingCase
-        At least one.
-    path : path-like
-        Ends in ``.npz``.
-
-    Raises
-    ------
-    NotWritten
-        When the disk does not take it; an earlier file is untouched.
-    """
+    """Write packed scans into one ``.npz`` file."""
     arrays: dict[str, NDArray[Any]] = {}
     about: list[dict[str, Any]] = []
     for number, scan in enumerate(scans):
@@ -182,25 +117,7 @@ def write_training_set(scans: Iterable[TrainingCase], path: str | Path) -> None:
 
 
 def read_training_set(path: str | Path) -> tuple[TrainingCase, ...]:
-    """Read a file made by :func:`write_training_set`.
-
-    Parameters
-    ----------
-    path : path-like
-        The file.
-
-    Returns
-    -------
-    tuple of TrainingCase
-        In the order they were written.
-
-    Raises
-    ------
-    UnreadableFile
-        When it is damaged or another kind of file.
-    OutOfMemory
-        When it is larger than the memory there is for it.
-    """
+    """Read a file made by :func:`write_training_set`."""
     try:
         with opened(path) as stream, zipfile.ZipFile(stream) as file:
             _require_small(file)
@@ -272,26 +189,9 @@ def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
 
 
 def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[TrainingCase]:
-    """Read and pack every case of a folder.
+    """Read and pack every case of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
 
-    Parameters
-    ----------
-    folder : path-like
-        Holds ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
-    keep_names : bool
-        Keep the names of the cases, as their files are named, for data sets whose names are no patients'; without it only hashes are kept.
-    job : Job, optional
-        Progress and cancel, asked at every case.
-
-    Returns
-    -------
-    list of TrainingCase
-        One for each case.
-
-    Raises
-    ------
-    Refusal
-        When there is no case, or a file cannot be read.
+    ``keep_names`` keeps the names of the files, for data sets whose names are no patients'; without it only hashes are kept.
     """
     # Here, not above: a machine that only trains needs no reader of medical files.
     from napari_liver_anomaly.io import read, read_mask

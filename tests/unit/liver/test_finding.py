@@ -108,12 +108,14 @@ def test_a_cut_liver_is_found_and_said_to_be_cut(sample) -> None:
 def test_little_liver_is_believed_only_at_an_edge(edge, voxels, refused) -> None:
     mask = np.zeros((3, 3, 150), bool)
     mask[edge, 1, 1 : voxels + 1] = True  # of 1 ml each
-    liver = Mask(mask, Geometry((150, 3, 3), np.diag([10.0, 10.0, 10.0, 1.0])))
+    volume = Volume(np.full(mask.shape, 100, np.int16), Geometry((150, 3, 3), np.diag([10.0, 10.0, 10.0, 1.0])))
+    liver = Mask(mask, volume.geometry)
     if refused:
         with pytest.raises(Refusal):
-            checked(liver)
+            checked(liver, volume, "accept")
     else:
-        assert len(checked(liver)[1]) == (edge == 0)
+        codes = [finding.code for finding in checked(liver, volume, "accept").findings]
+        assert ("liver-at-edge" in codes) == (edge == 0)
 
 
 def test_it_tells_how_far_it_is_and_stops_when_told(sample) -> None:

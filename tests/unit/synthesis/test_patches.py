@@ -213,7 +213,9 @@ def test_a_piece_with_less_than_a_quarter_of_liver_is_not_pasted():
             for seed in range(12)
         ]
         free = [
-            CutPaste(kind="patch", p_empty=0, organ_share=0).draw(image, liver_mask, 300, np.random.default_rng(seed)).label
+            CutPaste(kind="patch", p_empty=0, min_liver_fraction=0)
+            .draw(image, liver_mask, 300, np.random.default_rng(seed))
+            .label
             for seed in range(12)
         ]
         assert all(free) and all(drawn) is wanted and any(drawn) is wanted
