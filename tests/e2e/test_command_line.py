@@ -226,7 +226,7 @@ def test_a_system_of_the_list_is_trained_installed_and_used_by_name(sample, tmp_
     card = read_card(model)
     assert (card["key"], card["method"]) == ("draem", "draem")
     assert card["training"]["stage_1"]["steps"] == 4 and card["settings"]["schedule"]["batch"] == 2
-    assert "--config draem --budget 4" in card["command"]
+    assert "--config draem --seed 0 --budget 4" in card["command"]
     assert card["validation"]["held_out_family"] and card["validation"]["restoration"]
     assert main(["install", str(model), "--as", "mine"]) == 0
     scan = [f"{sample}/phantom_ct.nii.gz", "--liver", f"{sample}/phantom_liver.nii.gz", "--device", "cpu"]

@@ -173,12 +173,17 @@ def current_names(words: Sequence[str], settings: type[Settings]) -> list[str]:
 
 
 def command_of(words: Sequence[str], settings: Settings, leave_out: Sequence[str] = (), **shown: Any) -> str:
-    """Write the command that gives these settings; ``shown`` stands in the place of values, and of a path only its name is told."""
+    """Write the command that gives these settings; ``shown`` stands in the place of values, and of a path only its name is told.
+
+    Defaults of the verb itself are written too, so that the command means the same when they change.
+    """
     values = _values_of(settings)
+    own = {option.name for option in options(settings) if option.kind is not bool}
     parts = list(words)
     for option in flags_of(type(settings)):
         value = values.get(option.name)
-        if value not in (None, option.default) and option.name not in leave_out:
+        said = value not in (None, "", ()) and (option.name in own or value != option.default)
+        if said and option.name not in leave_out:
             parts += _written(option, shown.get(option.name, value))
     return shlex.join(parts)
 

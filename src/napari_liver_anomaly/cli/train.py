@@ -77,11 +77,11 @@ class TrainVerb(TrainingVerb):
 
     config: str = setting(
         "standard", was="preset", choices=(*CONFIG_NAMES, *KEYS), word="NAME",
-        help=f"What the model is: {', '.join(CONFIG_NAMES)}; or a system of 'liver-anomaly-study systems'.",
+        help=f"What the model is: {', '.join(CONFIG_NAMES)}; or a method of 'liver-anomaly-study systems'.",
     )  # fmt: skip
     budget: int | None = setting(
         None, low=4, word="STEPS",
-        help=f"Steps in all, for a system of 'liver-anomaly-study systems'; not for configurations whose stages have their own. Default {BUDGET}.",
+        help=f"Steps in all, for a method of 'liver-anomaly-study systems'; not for configurations whose stages have their own. Default {BUDGET}.",
     )  # fmt: skip
     restorer: Path | None = setting(
         None, word="FILE", help="Take the restorer of this model, of the same configuration and scans; train the segmenter."
@@ -96,13 +96,14 @@ class TrainVerb(TrainingVerb):
         from napari_liver_anomaly.training.fit import fit_and_save
 
         require_not_an_input(self.out, [path for path in (*self.healthy, self.restorer, self.metrics) if path])
+        config = self.configured(self.budget or 0)
         scans = healthy_scans(self.healthy, job)
         left_out = set(self.without)
         if unknown := left_out - {word for scan in scans for word in (scan.name, scan.scan)}:
             raise make_refusal("case-unknown", cases=", ".join(sorted(unknown)), option="--without")
         scans = [scan for scan in scans if not left_out & {scan.name, scan.scan}]
         figures = fit_and_save(
-            scans, self.configured(self.budget or 0), self.out, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
+            scans, config, self.out, seed=self.seed, restorer=self.restorer, device=self.device, title=self.title,
             about=self.about_data, command=self.command(), metrics=read_json(self.metrics) if self.metrics else None, job=job,
         )  # fmt: skip
         say(f"Wrote {self.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")

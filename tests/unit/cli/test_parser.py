@@ -40,6 +40,7 @@ class Paint(Verb):
 
     scan: Path = setting(REQUIRED, positional=True, help="A file.")
     out: Path = setting(REQUIRED, help="A folder.")
+    seed: int = setting(0, low=0, help="Seed.")
     as_: str = setting("", word="NAME", help="A name, 100 % yours.")
     only: int | None = setting(None, low=1, help="One of them.")
     without: tuple[str, ...] = setting((), word="NAME", help="Left out.", was="leave_out")
@@ -78,10 +79,10 @@ def test_every_kind_of_value() -> None:
 def test_a_command_gives_the_settings_it_was_written_from() -> None:
     made = parsed(*"a --out b --without x y --fold p q --fold r --side-mm 4 --mirror --colour grey".split())
     words = command_of(("paint",), made).split()
-    assert words == "paint a --out b --without x y --fold p q --fold r --side-mm 4.0 --mirror --colour grey".split()
+    assert words == "paint a --out b --seed 0 --without x y --fold p q --fold r --side-mm 4.0 --mirror --colour grey".split()
     assert parsed(*words[1:]) == made
     assert command_of(("paint",), made, leave_out=("fold", "mirror"), scan="SCAN").startswith(
-        "paint SCAN --out b --without x y --side"
+        "paint SCAN --out b --seed 0 --without x y --side"
     )
 
 
