@@ -33,6 +33,8 @@ GROUND = {
     "config.py",
     "stage.py",
     "installing.py",
+    "loading.py",
+    "locations.py",
 }  # plumbing, no method of a paper
 SHAPE = re.compile(r"\(.+\)|shape")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_liver_anomaly.models.installing import folder
+from napari_liver_anomaly.models.locations import folder
 
 
 def test_sockets_are_refused() -> None:

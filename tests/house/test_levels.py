@@ -32,7 +32,6 @@ DRAWN = {
     ("cli", "gui"),
     ("__main__", "cli"),
 }
-STILL_TO_MEND = {"models/installing.py", "models/__init__.py"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 SCREEN = {"qtpy", "napari", "magicgui", "superqt", "vispy", "app_model", "PyQt5", "PyQt6", "PySide2", "PySide6"}
 
@@ -91,7 +90,7 @@ def circles(root: Path) -> list[str]:
             if (one := left.pop()) not in reached:
                 reached.add(one)
                 left += imports[one]
-        if name in reached and known[name].path.relative_to(root).as_posix() not in STILL_TO_MEND:
+        if name in reached:
             found += [
                 known[name].at(line, f"{name} and {other} import each other, if by way of others")
                 for other, line in direct.items()

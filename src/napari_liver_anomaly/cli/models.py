@@ -28,7 +28,7 @@ class ModelsVerb(Verb):
         """List models with their title and size; one that cannot be used says why."""
         from napari_liver_anomaly.models import DEFAULT, names, packaged, path_of
         from napari_liver_anomaly.models.card import ModelCard
-        from napari_liver_anomaly.models.installing import folder
+        from napari_liver_anomaly.models.locations import folder
 
         own = set(names()) - set(packaged())
         for name in names():

@@ -2,94 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.models.installing import folder, installed
-from napari_liver_anomaly.models.methods import CONFIG_NAMES as CONFIG_NAMES
+from napari_liver_anomaly.models.loading import load
+from napari_liver_anomaly.models.locations import DEFAULT, names, packaged, path_of
+from napari_liver_anomaly.models.methods import CONFIG_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.models.card import ModelCard
-    from napari_liver_anomaly.models.ensemble import Ensemble
-
-DEFAULT = "standard"
 
 
-def packaged() -> tuple[str, ...]:
-    """List the models that came with the package.
-
-    Returns
-    -------
-    tuple of str
-        The default first.
-    """
-    weights = resources.files("napari_liver_anomaly") / "weights"
-    if not weights.is_dir():
-        return ()
-    found = sorted(entry.name.removesuffix(".safetensors") for entry in weights.iterdir() if entry.name.endswith(".safetensors"))
-    return tuple(sorted(found, key=lambda name: name != DEFAULT))
-
-
-def names() -> tuple[str, ...]:
-    """List the models that are found by name.
-
-    Returns
-    -------
-    tuple of str
-        Those that came with the package, the default first; then those of one's own that are installed.
-    """
-    return (*packaged(), *installed())
-
-
-def path_of(name_or_path: str | Path) -> Path:
-    """Find the weights of a model.
-
-    Parameters
-    ----------
-    name_or_path : str or path-like
-        A name of :func:`names`, or a ``.safetensors`` file.
-
-    Returns
-    -------
-    Path
-        The file; it may not exist when a path was given.
-    """
-    if str(name_or_path) in packaged():
-        return Path(str(resources.files("napari_liver_anomaly") / "weights" / f"{name_or_path}.safetensors"))
-    if str(name_or_path) in installed():
-        return folder() / f"{name_or_path}.safetensors"
-    return Path(name_or_path)
-
-
-def load(name_or_path: str | Path = DEFAULT) -> Model | Ensemble:
-    """Load a trained model.
-
-    Parameters
-    ----------
-    name_or_path : str or path-like
-        A name of :func:`names`, or a ``.safetensors`` file.
-
-    Returns
-    -------
-    Model or Ensemble
-        As its card says; ready to score, on the CPU.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged, or does not fit its own card.
-    """
-    from napari_liver_anomaly.checkpoint import open_weights
-    from napari_liver_anomaly.models.ensemble import KEY, Ensemble
-    from napari_liver_anomaly.models.registry import class_of
-
-    weights = open_weights(path_of(name_or_path))
-    key = str(weights.card.get("key"))
-    return Ensemble.from_weights(weights) if key == KEY else class_of(key).from_weights(weights)
+__all__ = ["CONFIG_NAMES", "DEFAULT", "combine", "load", "names", "packaged", "path_of"]
 
 
 def combine(

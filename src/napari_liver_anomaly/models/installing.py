@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.models.loading import load
+from napari_liver_anomaly.models.locations import ENDING, FIT, folder, installed, packaged, path_of
 from napari_liver_anomaly.storage import hash_of, replacing
 
-VARIABLE = "LIVER_ANOMALY_MODELS"
-ENDING = ".safetensors"
-FIT = re.compile(r"\w[\w.-]{0,63}")
-
-
-def folder() -> Path:
-    """Say where installed models lie."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    from platformdirs import user_data_path
-
-    return user_data_path("napari-liver-anomaly", appauthor=False) / "models"
-
-
-def installed() -> tuple[str, ...]:
-    """List the installed models."""
-    from napari_liver_anomaly.models import packaged
-
-    try:
-        found = [path.stem for path in folder().iterdir() if path.suffix == ENDING and FIT.fullmatch(path.stem)]
-    except OSError:  # there is none, or it cannot be read
-        return ()
-    return tuple(sorted(set(found) - set(packaged()), key=str.casefold))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def install(source: str | Path, name: str = "", *, replace: bool = False) -> str:
     """Check a model by loading it, and copy it to where it is found by name."""
-    from napari_liver_anomaly.models import load, packaged, path_of
-
     path = path_of(source)
     name = name or path.stem
     if not FIT.fullmatch(name):
@@ -58,8 +35,6 @@ def install(source: str | Path, name: str = "", *, replace: bool = False) -> str
 
 def remove(name: str) -> None:
     """Delete an installed model."""
-    from napari_liver_anomaly.models import packaged
-
     if name in packaged():
         raise make_refusal("model-packaged", name=name)
     if name not in installed():

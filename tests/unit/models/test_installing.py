@@ -13,7 +13,8 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import NotWritten, Refusal, UnfitModel
 from napari_liver_anomaly.models import installing
 from napari_liver_anomaly.models.card import ModelCard
-from napari_liver_anomaly.models.installing import folder, install, installed, remove
+from napari_liver_anomaly.models.installing import install, remove
+from napari_liver_anomaly.models.locations import folder, installed
 from napari_liver_anomaly.models.registry import build, config_of
 
 
