@@ -49,7 +49,7 @@ def test_every_method_is_planned_on_every_fold_before_a_second_seed_begins(folde
     first = [run for run in planned if run.seed == 0]
     assert planned[: len(first)] == first and len(first) == 2 * len(METHODS)
     assert {run.key for run in planned if run.seed} == {entry.key for entry in METHODS if entry.trains}
-    with pytest.raises(Refusal, match="no system called 'nonsense'"):
+    with pytest.raises(Refusal, match="no method called 'nonsense'"):
         plan_runs(folder, only=["nonsense"])
     assert not plan_runs(replace(folder, data=None), datasets=["patients"])
 
