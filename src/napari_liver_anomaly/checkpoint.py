@@ -35,27 +35,7 @@ GIVEN_TWICE = ("key", "settings", "networks", "members", "mirror", "shown", "see
 
 
 def save(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
-    """Write weights and card, old or new, never half.
-
-    Parameters
-    ----------
-    path : path-like
-        Ends in ``.safetensors``.
-    tensors : dict
-        Name to tensor, any device.
-    card : dict
-        What the weights are; must turn into JSON.
-
-    Returns
-    -------
-    str
-        SHA-256 of the file.
-
-    Raises
-    ------
-    NotWritten
-        When the disk does not take it; an earlier file is untouched.
-    """
+    """Write weights and card, old or new, never half."""
     from safetensors.torch import save as packed
 
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -94,25 +74,7 @@ class Weights:
 
 
 def open_weights(path: str | Path) -> Weights:
-    """Read a weights file: once its bytes, its header, its hash, and its seal.
-
-    Parameters
-    ----------
-    path : path-like
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    Weights
-        Card and tensors.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged or edited, or holds numbers that are not finite.
-    OutOfMemory
-        When it is larger than the memory there is for it.
-    """
+    """Read a weights file: once its bytes, its header, its hash, and its seal."""
     path = Path(path)
     with _opened(path) as stream:
         header, size = _header(path, stream)
@@ -140,25 +102,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
 
 def read_sealed(path: str | Path) -> tuple[dict[str, Any], str]:
-    """Read the card of a weights file, and its checksum, without its tensors.
-
-    Parameters
-    ----------
-    path : path-like
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    dict
-        The card, without the seal.
-    str
-        The checksum over card and tensors that the seal holds; empty in files from before there were seals.
-
-    Raises
-    ------
-    UnfitModel
-        When the file is missing, unsafe, damaged, edited, or has no card of ours.
-    """
+    """Read the card of a weights file, and its checksum, without its tensors."""
     path = Path(path)
     with _opened(path) as stream:
         card = _card(path, _header(path, stream)[0])

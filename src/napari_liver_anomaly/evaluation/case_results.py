@@ -88,22 +88,7 @@ class Figures:
 
 
 def figures_of(prediction: NDArray[np.bool_], score: NDArray[np.uint8], tumours: Mask, liver: Mask) -> Figures:
-    """Measure a prediction on one scan.
-
-    Parameters
-    ----------
-    prediction : ndarray, (z, y, x) bool
-        What was called tumour.
-    score : ndarray, (z, y, x) uint8
-        Anomaly score, 0 outside the liver.
-    tumours, liver : Mask
-        The truth, and where it was searched.
-
-    Returns
-    -------
-    Figures
-        Everything that is needed to report and to pool.
-    """
+    """Measure a prediction on one scan."""
     total = prediction.size
     box = box_of(liver.voxels | tumours.voxels | prediction) or (slice(0, 0),) * 3
     prediction, score, truth, inside = prediction[box], score[box], tumours.voxels[box], liver.voxels[box]
@@ -130,21 +115,7 @@ def figures_of(prediction: NDArray[np.bool_], score: NDArray[np.uint8], tumours:
 def distances_of(
     prediction: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> dict[str, float]:
-    """Measure how far the outline of a prediction lies from that of the truth.
-
-    Parameters
-    ----------
-    prediction, truth : ndarray, (z, y, x) bool
-        The masks.
-    spacing_mm : tuple of float
-        Voxel size (z, y, x) in mm.
-
-    Returns
-    -------
-    dict
-        ``mean_mm``, average symmetric distance, and ``hausdorff95_mm``, both NaN when either mask is empty; ``dice``, surface Dice at 2 mm,
-        0 when the prediction is empty, NaN without truth.
-    """
+    """Measure how far the outline of a prediction lies from that of the truth."""
     if not truth.any():
         return {"mean_mm": math.nan, "hausdorff95_mm": math.nan, "dice": math.nan}
     if not prediction.any():
@@ -154,18 +125,7 @@ def distances_of(
 
 
 def row(figures: Figures) -> dict[str, Any]:
-    """Figures of one scan.
-
-    Parameters
-    ----------
-    figures : Figures
-        As given by :func:`figures_of`.
-
-    Returns
-    -------
-    dict
-        Plain data; None where a figure has no meaning.
-    """
+    """Figures of one scan."""
     best, threshold = figures.ranking.best_dice()
     found = figures.lesions
     made: dict[str, Any] = plain({
@@ -191,21 +151,7 @@ def row(figures: Figures) -> dict[str, Any]:
 
 
 def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
-    """Figures of many scans together.
-
-    Parameters
-    ----------
-    many : sequence of Figures
-        One for each scan measured.
-    not_measured : int
-        Scans of the same set that could not be; every mean counts them in its ``of``.
-
-    Returns
-    -------
-    dict
-        Plain data; None where a figure has no meaning. ``pooled`` adds voxels, ``slice_mean`` is over slices, ``case_mean`` over
-        scans with tumour.
-    """
+    """Figures of many scans together."""
     if not many:
         return {"scans": 0, "not_measured": not_measured}
     lost = [math.nan] * not_measured

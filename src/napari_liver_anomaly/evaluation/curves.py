@@ -21,23 +21,7 @@ BINS = 20
 
 
 def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: SegmentSettings) -> dict[str, Any]:
-    """Count voxels and lesions at many thresholds.
-
-    Parameters
-    ----------
-    score : ndarray, (z, y, x) uint8
-        Anomaly score, 0…255 for 0…1.
-    tumours, liver : Mask
-        The truth, and where was searched; a found liver says how sure it is.
-    settings : SegmentSettings
-        Smallest lesion, lowest peak score and lowest probability; others are dropped, as in a run.
-
-    Returns
-    -------
-    dict
-        ``thresholds``: for 0.1 to 0.9 the voxels hit, false and missed, the lesions of the truth found in each class of size, and the false lesions.
-        ``bins``: for 20 equal bins of the score, voxels of the liver, and how many of them are tumour.
-    """
+    """Count voxels and lesions at many thresholds."""
     inside = liver.voxels
     box = box_of(inside | tumours.voxels) or (slice(0, 0),) * 3
     truth, part = tumours.voxels[box], score[box]

@@ -142,18 +142,7 @@ def evaluate(
 
 
 def require_threshold(model: Any) -> None:
-    """Refuse a trained model whose threshold may have been chosen by the truth that it is to be measured with.
-
-    Parameters
-    ----------
-    model : object
-        As given by ``methods.load``, or a rule, which has no card.
-
-    Raises
-    ------
-    UnfitModel
-        When the card has no threshold from synthetic anomalies, for each member of an ensemble.
-    """
+    """Refuse a trained model whose threshold may have been chosen by the truth that it is to be measured with."""
     if not hasattr(model, "card"):
         return
     about = model.card.validation
@@ -182,33 +171,7 @@ def measure_case(
     job: Job | None = None,
     find: Callable[[Volume], Mask] | None = None,
 ) -> Measured | str:
-    """Measure every method on one case.
-
-    Parameters
-    ----------
-    case : Case
-        Its files.
-    methods : dict of str to object
-        What to measure.
-    settings : SegmentSettings
-        Threshold and smallest lesion.
-    card : ModelCard
-        The model's card, which says what it was trained on; may be empty.
-    device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    job : Job, optional
-        Progress and cancel.
-    find : callable, optional
-        From a scan to its liver as the program finds it. Every method but single seeds is then measured a second time, searching there:
-        ``"<method>, found liver"``. Tumour outside the found liver counts as missed.
-
-    Returns
-    -------
-    Measured or str
-        The figures; or, when the files do not allow any, the reason. A method that refuses a readable scan is measured as having
-        found nothing. For a trained method that is no single seed, the same scores are cut in the other way, too:
-        ``"<method>, fixed"`` at 0.5 when the settings let each scan choose its threshold, and ``"<method>, auto"`` when they do not.
-    """
+    """Measure every method on one case."""
     if case.tumours is None:
         return "no tumour mask"
     try:
@@ -269,22 +232,7 @@ def _measure(
 
 
 def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
-    """Tell whether a model's card names a case among those it was trained on.
-
-    Parameters
-    ----------
-    name : str
-        Name of the case.
-    scan : str
-        Identity of its scan.
-    card : ModelCard
-        The model's card.
-
-    Returns
-    -------
-    bool or None
-        None when the card says nothing about its data.
-    """
+    """Tell whether a model's card names a case among those it was trained on."""
     data = card.data
     listed = [*data.get("scans", ()), *data.get("patients", ())]
     known = {
@@ -294,22 +242,7 @@ def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
 
 
 def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, learned: bool = True) -> dict[str, Any]:
-    """Put the figures of all cases together.
-
-    Parameters
-    ----------
-    measured : sequence of Measured
-        The cases, each with the same methods.
-    left_out : sequence of dict
-        ``case`` and ``why`` of every scan that could not be measured.
-    learned : bool
-        Whether the method learned from scans, so that it may have seen these.
-
-    Returns
-    -------
-    dict
-        Plain data for JSON.
-    """
+    """Put the figures of all cases together."""
     methods = list(measured[0].figures)
     subsets = {"all": list(measured)}
     if any(m.seen is not None for m in measured):

@@ -175,16 +175,5 @@ def _drop_on(part: nn.Module) -> None:
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the configuration of the comparison: two cycles of each stage, as the paper has for livers.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all, of both networks.
-
-    Returns
-    -------
-    dict
-        Key to configuration.
-    """
+    """List the configuration of the comparison: two cycles of each stage, as the paper has for livers."""
     return {"asc-net": ModelConfig(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}

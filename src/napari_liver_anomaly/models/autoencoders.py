@@ -77,18 +77,7 @@ class Autoencoders(ResidualModel):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the two autoencoders.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        ``ae-spatial`` and ``ae-dense``.
-    """
+    """List the two autoencoders."""
     return {
         f"ae-{name}": ModelConfig(
             options=AutoencoderOptions(dense=name == "dense"), recipe=HEALTHY_ALONE, schedule=schedule_for(budget)

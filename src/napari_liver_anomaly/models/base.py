@@ -344,34 +344,12 @@ class Model(ABC):
 
 
 def narrowed(tensor: Tensor) -> Tensor:
-    """Turn numbers to half precision, to be kept; whole numbers stay as they are.
-
-    Parameters
-    ----------
-    tensor : Tensor
-        Any kind.
-
-    Returns
-    -------
-    Tensor
-        The same, but float16 where there were fractions.
-    """
+    """Turn numbers to half precision, to be kept; whole numbers stay as they are."""
     return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def widened(tensor: Tensor) -> Tensor:
-    """Bring numbers that were kept in half precision back to single.
-
-    Parameters
-    ----------
-    tensor : Tensor
-        Any kind.
-
-    Returns
-    -------
-    Tensor
-        The same, but float32 for float16.
-    """
+    """Bring numbers that were kept in half precision back to single."""
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 

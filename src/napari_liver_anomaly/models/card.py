@@ -59,20 +59,7 @@ class Metrics:
 
     @classmethod
     def from_dict(cls, values: object, *, of: str = "") -> Metrics | None:
-        """Read metrics from a card; earlier versions stored the bare summary.
-
-        Parameters
-        ----------
-        values : object
-            As read.
-        of : str
-            What a bare summary was measured on, where that is known.
-
-        Returns
-        -------
-        Metrics or None
-            None where there are none.
-        """
+        """Read metrics from a card; earlier versions stored the bare summary."""
         if not isinstance(values, dict) or not values:
             return None
         if isinstance(summary := values.get("summary"), dict):
@@ -81,21 +68,7 @@ class Metrics:
 
     @classmethod
     def of_report(cls, report: dict[str, Any] | None, configs: Sequence[ModelConfig]) -> Metrics | None:
-        """Keep the summary of an evaluation, and say what it measured of a model.
-
-        Parameters
-        ----------
-        report : dict, optional
-            As given by ``evaluation.evaluate`` or ``evaluation.cross_validate``.
-        configs : sequence of ModelConfig
-            Of the model, or of each member of an ensemble that scores.
-
-        Returns
-        -------
-        Metrics or None
-            None without a report. A cross-validation says so when it is of the same configuration; of anything else nobody can tell that it belongs
-            to these weights.
-        """
+        """Keep the summary of an evaluation, and say what it measured of a model."""
         if not report:
             return None
         summary = report.get("summary", {})
@@ -107,23 +80,11 @@ class Metrics:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the card.
-
-        Returns
-        -------
-        dict
-            Field to value.
-        """
+        """Plain data for the card."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def figure(self) -> str:
-        """Say the mean Dice of the cases in one line, and what it was measured on.
-
-        Returns
-        -------
-        str
-            Empty when there is none, or nobody can tell what was measured.
-        """
+        """Say the mean Dice of the cases in one line, and what it was measured on."""
         subsets: Any = self.summary.get(self.method)
         try:
             mean = (subsets.get("not_seen_in_training") or subsets["all"])["dice"]["case_mean"]
@@ -207,20 +168,7 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], checksum: str = "") -> Self:
-        """Take from plain data what a card can hold, under the names of today or of earlier versions.
-
-        Parameters
-        ----------
-        values : dict
-            As read by ``checkpoint``. What is unknown or of another kind is left out: what a model is built from is checked where it is built.
-        checksum : str
-            Of the file.
-
-        Returns
-        -------
-        ModelCard
-            The card.
-        """
+        """Take from plain data what a card can hold, under the names of today or of earlier versions."""
         values = {FORMER_NAMES.get(name, name): value for name, value in values.items()}
         known = {name: values[name] for name, kinds in _KINDS.items() if type(values.get(name)) in kinds}
         of = CROSS_VALIDATION if checksum in CROSS_VALIDATED.values() else ""
@@ -228,67 +176,27 @@ class ModelCard:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read the card of a weights file.
-
-        Parameters
-        ----------
-        path : path-like
-            A ``.safetensors`` file.
-
-        Returns
-        -------
-        ModelCard
-            Its card; the tensors are not read.
-
-        Raises
-        ------
-        UnfitModel
-            When the file is missing, unsafe, damaged, edited, or has no card of ours.
-        """
+        """Read the card of a weights file."""
         from napari_liver_anomaly.checkpoint import read_sealed
 
         return cls.from_dict(*read_sealed(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the header of a file.
-
-        Returns
-        -------
-        dict
-            Field to value, without those that say nothing.
-        """
+        """Plain data for the header of a file."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "checksum"}
         values["metrics"] = self.metrics.to_dict() if self.metrics else None
         return {name: value for name, value in values.items() if value is not None and value not in ("", {}, [])}
 
     def figure(self) -> str:
-        """Say in one line how good the model is.
-
-        Returns
-        -------
-        str
-            Mean Dice, on how many patients, and what was measured; empty when the card has no figure that belongs to its weights.
-        """
+        """Say in one line how good the model is."""
         return self.metrics.figure() if self.metrics else ""
 
     def known_method(self) -> Method | None:
-        """Find the method of the list that the model is.
-
-        Returns
-        -------
-        Method or None
-            None for a configuration of one's own, an ensemble, or a card that names none.
-        """
+        """Find the method of the list that the model is."""
         return next((entry for entry in METHODS if entry.key == self.method), None)
 
     def restores(self) -> bool:
-        """Tell whether the model gives a healthy image.
-
-        Returns
-        -------
-        bool
-            True also when the card does not say.
-        """
+        """Tell whether the model gives a healthy image."""
         if (method := self.known_method()) is not None:
             return method.restores
         if self.key == "ensemble" and self.members:
@@ -298,13 +206,7 @@ class ModelCard:
         return self.key not in MODULES or any(entry.restores for entry in METHODS if entry.module == MODULES[self.key])
 
     def name(self) -> str:
-        """Say in a few words what the model is.
-
-        Returns
-        -------
-        str
-            The title, or that of its method; empty when nothing is known.
-        """
+        """Say in a few words what the model is."""
         if self.title:
             return self.title
         if (method := self.known_method()) is not None:
@@ -324,26 +226,7 @@ def card_of(
     device: str = "",
     **said: Any,
 ) -> ModelCard:
-    """Write down what a trained model is: the one writer of model cards.
-
-    Parameters
-    ----------
-    model : Model, Ensemble or Finder
-        Trained.
-    data : dict
-        What it was trained on.
-    training : dict, or list of dict
-        How the training went.
-    device : str
-        Where it was trained; the model's own when nothing is said.
-    **said
-        Other fields of :class:`ModelCard`.
-
-    Returns
-    -------
-    ModelCard
-        The card, but for what the model's ``save`` adds: kind, settings, seed.
-    """
+    """Write down what a trained model is: the one writer of model cards."""
     versions = {"napari-liver-anomaly": version(), **{name: metadata.version(name) for name in ("torch", "numpy")}}
     where = device or str(getattr(model, "device", "cpu")).partition(":")[0]
     return ModelCard(data=data, training=training, parameters=model.parameters, versions=versions, device=where, **said)

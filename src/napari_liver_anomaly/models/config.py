@@ -111,13 +111,7 @@ class ModelConfig:
         return self.schedule.restorer_steps + self.schedule.segmenter_steps
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a model card.
-
-        Returns
-        -------
-        dict
-            One entry for each part; the recipe also says its name.
-        """
+        """Plain data for a model card."""
         name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
         return {
             "preprocess": self.preprocess.to_dict(), "options": self.options.to_dict(),
@@ -126,28 +120,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], options: type[Settings], method: str = "") -> Self:
-        """Rebuild a configuration from a model card.
-
-        Parameters
-        ----------
-        values : dict
-            As given by :meth:`to_dict`, or by earlier versions: ``preprocess`` was called ``prepare``, and the options of a two-stage model stood
-            beside the other parts.
-        options : type of Settings
-            Of the method.
-        method : str
-            Key in the list of methods.
-
-        Returns
-        -------
-        ModelConfig
-            The same configuration.
-
-        Raises
-        ------
-        WrongSetting
-            For a name that is not known, one that is missing, or a value out of range.
-        """
+        """Rebuild a configuration from a model card."""
         parts = {"preprocess" if name == "prepare" else name: part for name, part in values.items()}
         own = {name: part for name, part in parts.items() if name not in ("preprocess", "recipe", "schedule")}
         return cls(

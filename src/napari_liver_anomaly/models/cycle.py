@@ -157,18 +157,7 @@ class Cycle(ResidualModel):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List soft maps, which the paper proposes, and hard maps, its baseline.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all; two thirds are the segmenter's, as in the paper.
-
-    Returns
-    -------
-    dict
-        Key to configuration.
-    """
+    """List soft maps, which the paper proposes, and hard maps, its baseline."""
     naming = budget * 2 // 3
     schedule = schedule_for(budget, restorer_steps=naming, segmenter_steps=budget - naming)
     return {

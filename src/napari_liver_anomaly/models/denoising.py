@@ -80,20 +80,7 @@ class Denoising(ResidualModel):
 
 
 def coarse_noise(shape: torch.Size, cell_px: int) -> Tensor:
-    """Draw noise on a coarse grid, fill in between bilinearly, and move it round by chance, so that the grid lies nowhere in particular.
-
-    Parameters
-    ----------
-    shape : torch.Size, (B, C, H, W)
-        Of the images.
-    cell_px : int
-        Distance of the grid's points, in pixels.
-
-    Returns
-    -------
-    Tensor, (B, C, H, W) float32
-        Standard deviation 1 at the grid's points; on the CPU, by torch's own chance, so that every device sees the same.
-    """
+    """Draw noise on a coarse grid, fill in between bilinearly, and move it round by chance, so that the grid lies nowhere in particular."""
     height, width = shape[2:]
     grid = torch.randn(*shape[:2], -(-height // cell_px), -(-width // cell_px))
     fine = functional.interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)
@@ -101,16 +88,5 @@ def coarse_noise(shape: torch.Size, cell_px: int) -> Tensor:
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the one configuration.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        ``dae``.
-    """
+    """List the one configuration."""
     return {"dae": ModelConfig(options=DenoisingOptions(), recipe=HEALTHY_ALONE, schedule=schedule_for(budget))}

@@ -107,18 +107,7 @@ class Draem(Model):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List seven of the ablation's eight cells; the eighth, all three together, is ``two-stage`` in ``two_stage.py``.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        Key to configuration: ``draem`` (none of the three), and ``cell-`` with the switches that are on.
-    """
+    """List seven of the ablation's eight cells; the eighth, all three together, is ``two-stage`` in ``two_stage.py``."""
     pseudo, cells = pseudo_anomalies(), {}
     for phases in (False, True):
         for recipe in (Perlin(), pseudo):

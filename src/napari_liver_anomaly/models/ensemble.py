@@ -120,42 +120,13 @@ class Ensemble:
         return sum(p.numel() for network in networks.values() for p in network.parameters())
 
     def to(self, device: torch.device) -> Ensemble:
-        """Move all networks to a device.
-
-        Parameters
-        ----------
-        device : torch.device
-            ``cpu`` or ``cuda``.
-
-        Returns
-        -------
-        Ensemble
-            These models.
-        """
+        """Move all networks to a device."""
         for member in self.members:
             member.to(device)
         return self
 
     def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Prediction:
-        """Score a batch of slices.
-
-        Parameters
-        ----------
-        images : ndarray, (B, C, H, W) float32
-            0…1, made with :attr:`preprocess`.
-        liver_mask : ndarray, (B, H, W) bool
-            Where the liver is.
-
-        Returns
-        -------
-        Prediction
-            Means over members and mirror images.
-
-        Raises
-        ------
-        UnfitModel
-            When the members see a scan at several scales: each of the :attr:`scales` scores its own slices.
-        """
+        """Score a batch of slices."""
         if any(member.preprocess != self.preprocess for member in self.members):
             raise make_refusal("ensemble-mixed")
         found = predict_together(self.members, images, liver_mask, self.scorers)
@@ -171,20 +142,7 @@ class Ensemble:
         return Prediction(score, np.mean(restored, axis=0, dtype=np.float32) if restored else None)
 
     def save(self, path: str | Path, card: ModelCard | None = None) -> str:
-        """Write all weights that are used, in half precision, and their card.
-
-        Parameters
-        ----------
-        path : path-like
-            Ends in ``.safetensors``.
-        card : ModelCard, optional
-            Data, figures, versions; key, settings and seeds are added here.
-
-        Returns
-        -------
-        str
-            SHA-256 of the file.
-        """
+        """Write all weights that are used, in half precision, and their card."""
         tensors, members, restorers = {}, [], [member.restorer for member in self.members]
         for number, member in enumerate(self.members):
             owner = restorers.index(member.restorer)
@@ -199,23 +157,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:
-        """Read weights and check that they fit their card.
-
-        Parameters
-        ----------
-        path : path-like
-            Written by :meth:`save`.
-
-        Returns
-        -------
-        Ensemble
-            Ready to predict.
-
-        Raises
-        ------
-        UnfitModel
-            When the card is of another kind of model or version, or a tensor is missing, extra or of another shape.
-        """
+        """Read weights and check that they fit their card."""
         return cls.from_weights(checkpoint.open_weights(path))
 
     @classmethod

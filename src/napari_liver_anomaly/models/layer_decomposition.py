@@ -40,18 +40,7 @@ class LayersOptions(Settings):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the one configuration.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        Key to configuration.
-    """
+    """List the one configuration."""
     return {"layers": ModelConfig(options=LayersOptions(), recipe=Layers(), schedule=schedule_for(budget))}
 
 
@@ -93,22 +82,7 @@ class LayerDecomposition(Model):
 def decomposition_loss(layers: Tensor, batch: Batch) -> Tensor:
     """One minus the soft Dice of the shape, and the mean absolute error of both layers, everywhere and once more inside the shape.
 
-    Parameters
-    ----------
-    layers : Tensor, (B, 3, H, W)
-        Healthy layer, tumour layer, and logit of the shape.
-    batch : Batch
-        What they should be.
-
-    Returns
-    -------
-    Tensor
-        A number, 0 or more. The Dice is that of the whole batch, inside the liver, with 1 added above and below, so that a batch without an anomaly
-        has one, too.
-
-    References
-    ----------
-    Zhang, Xie, Huang et al. 2021: five terms of equal weight.
+    From Zhang, Xie, Huang et al. 2021: five terms of equal weight.
     """
     healthy, tumour, shape = layers.float().unbind(dim=1)
     inside = batch.mask.float()

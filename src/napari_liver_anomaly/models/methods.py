@@ -103,23 +103,7 @@ MODULES = {
 
 
 def method_of(key: str) -> Method:
-    """Find a method by its key.
-
-    Parameters
-    ----------
-    key : str
-        One of :data:`METHODS`.
-
-    Returns
-    -------
-    Method
-        Its line.
-
-    Raises
-    ------
-    Refusal
-        When there is none of that name.
-    """
+    """Find a method by its key."""
     for method in METHODS:
         if method.key == key:
             return method

@@ -69,18 +69,7 @@ class RandomShape(Model):
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the segmenter by what it is trained on.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        ``random-shape``, and with the synthesis behind it ``-squares``, ``-circles``, ``-cutpaste``, ``-fpi``, ``-pii``, ``-nsa``.
-    """
+    """List the segmenter by what it is trained on."""
     masks: dict[str, Recipe] = {"": Paintbrush(), "-squares": Squares(), "-circles": Circles(), "-cutpaste": CutPaste()}
     degrees: dict[str, Recipe] = {"-fpi": FPI(), "-pii": PII(), "-nsa": NSA()}
     return {

@@ -15,25 +15,7 @@ if TYPE_CHECKING:
 
 
 def config_of(name: str, budget: int = 0) -> ModelConfig:
-    """Make the configuration of a name.
-
-    Parameters
-    ----------
-    name : str
-        One of ``methods.CONFIG_NAMES``, or the key of a method of ``methods.METHODS`` that is trained.
-    budget : int
-        Steps in all, for a method of the list; 0 takes the configuration of that name where there is one, else the usual number.
-
-    Returns
-    -------
-    ModelConfig
-        What :func:`build` takes.
-
-    Raises
-    ------
-    Refusal
-        When there is none of that name, or its length is not one number.
-    """
+    """Make the configuration of a name."""
     if name in CONFIG_NAMES and not budget:
         from napari_liver_anomaly.models.two_stage import CONFIGS
 
@@ -45,42 +27,13 @@ def config_of(name: str, budget: int = 0) -> ModelConfig:
 
 
 def build(config: ModelConfig, seed: int = 0) -> Model:
-    """Build the untrained model of a configuration.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        As given by :func:`config_of`, or one of your own.
-    seed : int
-        Decides the first weights and every batch.
-
-    Returns
-    -------
-    Model
-        Untrained.
-    """
+    """Build the untrained model of a configuration."""
     kinds = _kinds(type(config.options).__module__)  # options stand beside their model
     return next(kind for kind in kinds if kind.options_class is type(config.options))(config, seed)
 
 
 def class_of(key: str) -> type[Model]:
-    """Find the class of a model by what a card calls it.
-
-    Parameters
-    ----------
-    key : str
-        ``"two-stage"``, ``"draem"``, ….
-
-    Returns
-    -------
-    type of Model
-        With ``load`` and ``rebuilt``.
-
-    Raises
-    ------
-    UnfitModel
-        When this version knows no such model.
-    """
+    """Find the class of a model by what a card calls it."""
     if key not in MODULES:
         raise make_refusal("model-method", method=key[:40])
     return next(kind for kind in _kinds(f"napari_liver_anomaly.models.{MODULES[key]}") if kind.key == key)

@@ -110,19 +110,7 @@ CONFIGS["direct"] = replace(
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the methods of the comparison that this file holds.
-
-    Parameters
-    ----------
-    budget : int
-        Steps in all.
-
-    Returns
-    -------
-    dict
-        ``two-stage`` is the paper's; ``two-stage-ours`` and ``direct`` are made like ``standard`` and ``direct`` of :data:`CONFIGS`, ``hu`` like
-        ``direct``.
-    """
+    """List the methods of the comparison that this file holds."""
     near = replace(FRAME, neighbours=2, around_mm=8)
     papers = TwoStageOptions(restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8))
     seeing = SegmenterSettings(width=8, planes=5, depth=4, liver_mask=True, residual_gain=5)
@@ -250,24 +238,7 @@ def predict_together(
     liver_mask: NDArray[np.bool_],
     scorers: Sequence[TwoStage] | None = None,
 ) -> list[Prediction]:
-    """Score one batch with several models that see a scan in the same way; a restorer that they share runs once.
-
-    Parameters
-    ----------
-    models : sequence of TwoStage
-        On one device.
-    images : ndarray, (B, C, H, W) float32
-        0…1, made with the models' ``preprocess``.
-    liver_mask : ndarray, (B, H, W) bool
-        Where the liver is.
-    scorers : sequence of TwoStage, optional
-        Only these score; the others only restore, and their score is 0. All score when nothing is said.
-
-    Returns
-    -------
-    list of Prediction
-        One for each model.
-    """
+    """Score one batch with several models that see a scan in the same way; a restorer that they share runs once."""
     height, width = images.shape[2:]
     room, device = (0, -width % 32, 0, -height % 32), models[0].device
     x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)

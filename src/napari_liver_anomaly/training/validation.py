@@ -29,28 +29,7 @@ HELD_OUT = Blobs(p_empty=0.3, dark_high_hu=110)
 def validate_on_synthesis(
     model: Any, data: HealthySlices, schedule: Schedule, *, seed: int = 0, recipe: Recipe = HELD_OUT
 ) -> dict[str, Any]:
-    """Measure a model on synthetic anomalies of a family that it was not trained on.
-
-    Parameters
-    ----------
-    model : Model or Ensemble
-        Trained.
-    data : HealthySlices
-        Slices without anomalies.
-    schedule : Schedule
-        Batch, crop and variation of the slices.
-    seed : int
-        Decides every anomaly.
-    recipe : Recipe
-        The held-out family.
-
-    Returns
-    -------
-    dict
-        ``held_out_family``: threshold (0 to 1) of the best pooled Dice on it, and that Dice. ``healthy``: smallest threshold that calls at most one
-        liver pixel in a thousand on the same slices without anomalies. ``restoration`` (for a model that restores), mean absolute errors in HU:
-        ``healthy_hu`` on healthy slices, ``anomaly_hu`` inside anomalies against the true healthy pixels, ``before_hu`` the same before restoring.
-    """
+    """Measure a model on synthetic anomalies of a family that it was not trained on."""
     ranking = Ranking.of(np.zeros(0, np.uint8), np.zeros(0, bool))
     clean: list[tuple[Any, Any]] = []
     changes = np.zeros((3, 2))  # sum and number of pixels: healthy, in anomalies, in anomalies before
