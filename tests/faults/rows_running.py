@@ -862,7 +862,7 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.models.rules import DarkRule
 
 scan, liver, out = sys.argv[1:4]
-volume, _ = la.read(scan)
+volume = la.read(scan)
 mask = la.read_mask(liver, volume)
 result = la.segment(volume, mask, DarkRule())
 print(len(la.write(result, out + "/library")), result.ran_on)
