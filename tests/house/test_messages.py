@@ -53,6 +53,18 @@ def uses(source: Path) -> list[Use]:
     return found
 
 
+def loose(source: Path) -> list[str]:
+    """Findings and refusals that are made of loose sentences instead of an entry."""
+    kinds = {"Finding", *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal))}
+    return [
+        f"{path.relative_to(source)}:{node.lineno}: make it of an entry of the catalogue, with make_finding or make_refusal"
+        for path in sorted(source.rglob("*.py"))
+        if path.name not in ("errors.py", "messages.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds
+    ]
+
+
 def fields_of(message: Message) -> frozenset[str]:
     parts = (message.what, message.meaning, message.action)
     return frozenset(
@@ -109,6 +121,11 @@ def test_every_message_is_made_with_its_fields() -> None:
         breaches
     )
     assert set(own) <= {use.code for use in study}
+
+
+def test_no_message_is_made_of_loose_sentences(tmp_path: Path) -> None:
+    assert not (breaches := loose(SOURCE)), told(breaches)
+    assert len(loose(build(tmp_path / "package", io__a="raise WrongGrid('one', 'A.', 'B.', 'C.')\nFinding(code='one')\n"))) == 2
 
 
 def test_every_entry_is_whole() -> None:
