@@ -55,7 +55,10 @@ def uses(source: Path) -> list[Use]:
 
 def loose(source: Path) -> list[str]:
     """Findings and refusals that are made of loose sentences instead of an entry."""
-    kinds = {"Finding", *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal))}
+    kinds = {
+        "Finding",
+        *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)),
+    }
     return [
         f"{path.relative_to(source)}:{node.lineno}: make it of an entry of the catalogue, with make_finding or make_refusal"
         for path in sorted(source.rglob("*.py"))
