@@ -1,4 +1,4 @@
-"""Weights on disk: a safetensors file whose header holds a card. Nothing that could run a program is ever opened.
+"""Weights on disk: a safetensors file whose header holds the model card. Files that could run code are never opened.
 
 The card is sealed: with a checksum over itself and the tensors, and with the settings a second time. A file that was damaged or edited
 since it was written is refused, and an edited setting is named. Files from before there were seals are taken as they are.

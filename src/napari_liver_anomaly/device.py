@@ -1,4 +1,4 @@
-"""Which processor the networks run on, and whether half precision pays there."""
+"""Which device the networks run on, and whether it supports bfloat16 in hardware."""
 
 from __future__ import annotations
 

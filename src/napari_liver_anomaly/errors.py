@@ -1,4 +1,4 @@
-"""What is doubtful, what is refused, and by whom; the sentences are in ``messages.toml``.
+"""Findings, questions and refusals as types; their sentences are in ``messages.toml``.
 
 None of our errors derives from ``RuntimeError``: Qt generator workers swallow that class without a word, and CUDA's "out of memory" is one.
 """

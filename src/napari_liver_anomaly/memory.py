@@ -1,4 +1,4 @@
-"""What happens when memory is short: said before the work begins where it can be foreseen, else smaller steps, then the CPU."""
+"""What happens when memory is short: a refusal before the work begins where it can be foreseen, else smaller batches, then the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an anomaly score to numbered lesions: the settings, and the one function that cuts.
+"""From an anomaly score to numbered lesions: the settings, and the one function ``cut``.
 
 A run, the slider, its preview and the evaluation all call :func:`cut`, so that what is previewed is what one gets.
 """

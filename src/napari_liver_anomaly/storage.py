@@ -1,4 +1,4 @@
-"""Files: written beside and then put in place, hashed, and read with a limit."""
+"""Files: replaced atomically, hashed, and read with a limit."""
 
 from __future__ import annotations
 

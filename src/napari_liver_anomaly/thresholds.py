@@ -1,4 +1,4 @@
-"""A threshold without a label: from the scan's own scores, or from healthy livers.
+"""Thresholds without labels: from the scan's own scores, or from healthy livers.
 
 References
 ----------

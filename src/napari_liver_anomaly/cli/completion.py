@@ -1,4 +1,4 @@
-"""The verb that makes a shell complete verbs, flags, choices and files."""
+"""The verb that prints shell completion of verbs, flags, choices and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb that trains and measures fold by fold."""
+"""The verb that cross-validates: trains and evaluates fold by fold."""
 
 from __future__ import annotations
 

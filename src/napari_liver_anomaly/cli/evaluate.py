@@ -1,4 +1,4 @@
-"""The verbs that measure a model, and make tables of what was measured."""
+"""The verbs that evaluate a model and make tables of stored evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of the liver finder: find, train, and measure by cross-validation."""
+"""The verbs of the liver finder: find, train and cross-validate."""
 
 from __future__ import annotations
 

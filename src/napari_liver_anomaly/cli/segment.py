@@ -1,4 +1,4 @@
-"""The verb that searches a scan for tumours."""
+"""The verb that segments liver tumours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb that puts synthetic anomalies on a scan."""
+"""The verb that draws synthetic anomalies into a scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that make a model: pack healthy livers, train on them, and put several models together."""
+"""The verbs that make a model: pack healthy livers, train on them, and combine several models."""
 
 from __future__ import annotations
 

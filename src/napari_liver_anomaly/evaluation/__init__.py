@@ -1,1 +1,1 @@
-"""How good a model is: cases with tumour masks, cross-validation, tables and curves."""
+"""Evaluation of models: cases with tumour masks, cross-validation, tables and curves."""

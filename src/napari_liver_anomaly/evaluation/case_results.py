@@ -1,4 +1,4 @@
-"""The figures of one method on one scan, and of many scans together."""
+"""Results of one method on one scan, and pooled over many scans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train on some patients, measure on the others, in turn: every scan is measured by a model that never saw its patient."""
+"""Cross-validation: every scan is evaluated by a model that was not trained on its patient."""
 
 from __future__ import annotations
 

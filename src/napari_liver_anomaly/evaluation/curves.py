@@ -1,4 +1,4 @@
-"""One scan's scores at many thresholds: what FROC, size and calibration curves are drawn from."""
+"""Counts of one scan at many thresholds, from which FROC, sensitivity and calibration curves are drawn."""
 
 from __future__ import annotations
 

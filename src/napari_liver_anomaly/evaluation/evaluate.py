@@ -1,4 +1,4 @@
-"""Measure a model on a folder of cases, beside the rule without learning."""
+"""Evaluate a model on a folder of cases, beside a baseline without training."""
 
 from __future__ import annotations
 

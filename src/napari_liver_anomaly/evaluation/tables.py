@@ -1,4 +1,4 @@
-"""Tables and curves of stored measurements, in Markdown and as pictures: made from JSON alone, so that anyone can make them again."""
+"""Tables and curves of stored evaluations, in Markdown and as images, made from JSON alone."""
 
 from __future__ import annotations
 

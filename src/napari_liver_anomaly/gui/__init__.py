@@ -1,1 +1,1 @@
-"""The napari plugin: the only rooms that know Qt or napari."""
+"""The napari plugin: the only modules that import Qt or napari."""

@@ -1,4 +1,4 @@
-"""The dock widget "Synthetic anomalies": wiring only."""
+"""The dock widget "Synthetic anomalies", which connects its sections."""
 
 from __future__ import annotations
 

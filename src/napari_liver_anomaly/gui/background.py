@@ -1,4 +1,4 @@
-"""Long work beside the window: a job on its own thread, its progress, its end, and how to stop it.
+"""Work in the background: a job on its own thread, its progress, its end, and how to stop it.
 
 The thread never touches Qt. It leaves messages in a box that a timer of the window empties, so a panel that is gone by then is
 simply not told, and every ending arrives, ``RuntimeError`` included.

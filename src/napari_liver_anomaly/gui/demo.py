@@ -1,4 +1,4 @@
-"""The sample in napari, searched with the packaged model: what ``liver-anomaly demo`` shows."""
+"""The built-in sample in napari, segmented with the packaged model: ``liver-anomaly demo``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listen to napari's events no longer than the widget lives that does so."""
+"""Connections to napari's events that end with the widget that made them."""
 
 from __future__ import annotations
 

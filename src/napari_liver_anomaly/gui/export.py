@@ -1,4 +1,4 @@
-"""Export: everything a run found, into a folder, by a worker."""
+"""Export of a result to a folder, in the background."""
 
 from __future__ import annotations
 

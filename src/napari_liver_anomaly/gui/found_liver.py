@@ -1,4 +1,4 @@
-"""The liver found by the program, as a layer that is written over only while nobody corrected it by hand."""
+"""The layer of an automatic liver mask, which is replaced only while it was not corrected by hand."""
 
 from __future__ import annotations
 

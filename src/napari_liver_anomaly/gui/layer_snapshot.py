@@ -1,4 +1,4 @@
-"""From a napari layer back to a scan or a mask, on another thread, whoever made the layer."""
+"""From any napari layer to a scan or a mask, on another thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scans and livers from files, and the sample; each in a worker, each as layer data for the panel to show."""
+"""Scans and liver masks from files, and the sample, read in the background into layer data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the panel has to say: one message at a time, with details on demand and, for a question, its answers."""
+"""The message area: one message at a time, with details on demand and, for a question, its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Switches for the four layers of a result: shown or not, and how strongly."""
+"""Visibility and opacity of the four layers of a result."""
 
 from __future__ import annotations
 

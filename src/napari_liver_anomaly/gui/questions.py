@@ -1,4 +1,4 @@
-"""Questions put to the user: about a scan that cannot be read without an answer, and about doubts that came with a layer."""
+"""Questions to the user: about a scan that cannot be read without an answer, and about findings that came with a layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The big button that becomes Cancel, how far the run is, and where it ran."""
+"""The run button, which becomes Cancel, with progress and the device of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose one series of a DICOM folder: a small picture and the facts of each."""
+"""Choose one series of a DICOM folder by preview and description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several layers one after another, with the window answering in between: each takes napari a tenth of a second or more."""
+"""Adds several layers one by one, so that the window stays responsive: each takes napari a tenth of a second or more."""
 
 from __future__ import annotations
 

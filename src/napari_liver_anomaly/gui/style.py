@@ -1,4 +1,4 @@
-"""How our panels look: a few small widgets and one style sheet that follows napari's theme."""
+"""Style of the panels: a few small widgets and one style sheet that follows napari's theme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the threshold to the tumours layer: a live preview, then cut and measured lesions from a worker."""
+"""From the threshold to the tumours layer: a live preview, then lesions cut and measured in the background."""
 
 from __future__ import annotations
 

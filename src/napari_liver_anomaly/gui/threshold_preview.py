@@ -1,4 +1,4 @@
-"""The threshold while the slider moves: the graphics card cuts the score, and no array is made in the window's thread.
+"""Preview of the threshold while the slider moves: the graphics card cuts the score, and no array is made in the main thread.
 
 What a worker finds to be dropped at a threshold is taken out of the score that is shown. Until it has looked at the next threshold, it stays out.
 """

@@ -1,4 +1,4 @@
-"""The threshold: a slider with its number, a tick that lets the scan choose, and what it leaves: how many lesions, how much."""
+"""The threshold: a slider, the check box Auto, and the number and volume of the lesions."""
 
 from __future__ import annotations
 

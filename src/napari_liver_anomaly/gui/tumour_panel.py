@@ -1,4 +1,4 @@
-"""The dock widget "Liver tumours": wiring only."""
+"""The dock widget "Liver tumours", which connects its sections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Window presets: which Hounsfield units are spread from black to white."""
+"""Presets of window width and level."""
 
 from __future__ import annotations
 

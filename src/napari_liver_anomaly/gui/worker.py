@@ -1,4 +1,4 @@
-"""What the panel asks for beside the window: a search for tumours, or for the liver alone, in scans made from layers."""
+"""What the panel runs in the background: segmentation, or finding the liver, on scans made from layers."""
 
 from __future__ import annotations
 

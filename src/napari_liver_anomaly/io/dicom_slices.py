@@ -1,4 +1,4 @@
-"""The header of one DICOM image: only the fields a stack needs, so that names and ids are not even looked at.
+"""The header of one DICOM image: only the fields that a stack needs, so that names and identifiers are not even read.
 
 A file holds one slice, or, as Enhanced CT, all of a series, each with a place and a rescale of its own.
 """

@@ -1,4 +1,4 @@
-"""Doubts about a header: each function looks at one thing and returns a finding, or nothing.
+"""Checks of a header: each function looks at one thing and returns a finding, or nothing.
 
 A finding of level *refuse* ends the reading, *ask* needs the user's decision, *note* is shown and stored.
 Tolerances are in millimetres, not in angles.

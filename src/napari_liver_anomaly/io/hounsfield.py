@@ -1,4 +1,4 @@
-"""Stored values to Hounsfield units, and whether they look like any; stored values to a mask."""
+"""From stored values to Hounsfield units, with a check of their plausibility; from stored values to a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage: text headers before packed or plain voxels. pynrrd explains the first, the second is a few lines."""
+"""NRRD and MetaImage: text headers before compressed or raw voxels. pynrrd parses the first, the second is a few lines."""
 
 from __future__ import annotations
 

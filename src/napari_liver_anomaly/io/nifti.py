@@ -1,4 +1,4 @@
-"""NIfTI: nibabel explains the header, our own bounded stream gives the voxels.
+"""NIfTI: nibabel parses the header, our own bounded stream reads the voxels.
 
 nibabel alone does not notice a wrong checksum, and allocates what a header claims before it looks at the file.
 """

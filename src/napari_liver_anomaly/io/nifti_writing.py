@@ -1,4 +1,4 @@
-"""NIfTI files on the grid of the source, with nothing in them but voxels and their place."""
+"""NIfTI files on the grid of the source, with nothing in them but voxels and their position."""
 
 from __future__ import annotations
 

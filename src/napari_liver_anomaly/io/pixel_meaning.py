@@ -1,4 +1,4 @@
-"""Whether the pictures of a DICOM series can become Hounsfield units, as their headers tell."""
+"""Whether the images of a DICOM series can become Hounsfield units, according to their headers."""
 
 from __future__ import annotations
 

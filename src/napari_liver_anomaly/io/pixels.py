@@ -1,4 +1,4 @@
-"""Pixels of DICOM slices: plain ones here, compressed ones in a child process, whose crash takes nothing else with it."""
+"""Pixels of DICOM slices: raw ones here, compressed ones in a child process, whose crash harms nothing else."""
 
 from __future__ import annotations
 

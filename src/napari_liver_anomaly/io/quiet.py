@@ -1,4 +1,4 @@
-"""Silence for libraries that quote what they read: a line of theirs in a log could hold a patient's name, a path or an id."""
+"""Mutes the logs of libraries that quote what they read: a line could hold a patient's name, a path or an identifier."""
 
 from __future__ import annotations
 

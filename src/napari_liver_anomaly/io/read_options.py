@@ -1,4 +1,4 @@
-"""What the user decided about a scan that leaves something open: one field for each question that can be asked."""
+"""What the user decided about questions of reading: one field for each question that can be asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder of DICOM files holds, one entry for every stack that could be read, in words that nobody can be told by."""
+"""What a folder of DICOM files holds: one entry for every stack that can be read, described without anything that identifies a patient."""
 
 from __future__ import annotations
 

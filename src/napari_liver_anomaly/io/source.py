@@ -1,4 +1,4 @@
-"""What every format hands over: a header that is understood, findings about it, and a way to the voxels."""
+"""What every format returns: geometry, findings about the header, and a function that loads the voxels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which slices of a folder are one stack: by series, size and direction, and by time where a place was taken more than once.
+"""Which slices of a folder form one stack: by series, size and direction, and by time where a position occurs more than once.
 
 A change within one stack must not pass for two stacks: another size or a slightly other direction makes a stack of its own only
 where both cover the same place and each is whole. What remains mixed is refused later, by its first odd slice.

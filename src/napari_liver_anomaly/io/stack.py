@@ -1,4 +1,4 @@
-"""DICOM slices to a stack: sorted by position along the normal, spacing from positions and never from thickness.
+"""From DICOM slices to a stack: sorted by position along the normal, with spacing from positions and never from thickness.
 
 Tolerances are in millimetres: a stack may drift at most half a voxel from its straight axis, and a slice lies within 0.1 mm
 (and 5 % of the spacing) of its place on the fitted line. A slice that is missing at the first or last end leaves a shorter, sound

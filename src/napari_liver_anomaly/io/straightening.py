@@ -1,4 +1,4 @@
-"""A straight, even stack from slices that lie tilted, uneven or with gaps: on request only, and said in a note.
+"""A straight, even stack from slices that are tilted, uneven or have gaps: on request only, with a note.
 
 Values are interpolated linearly: within a slice where it lies aside of the new grid, and between the two slices around each new one.
 Nothing is made up beyond the slices; there is air.

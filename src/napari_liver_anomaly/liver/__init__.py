@@ -1,4 +1,4 @@
-"""Find the liver in a CT scan: small networks of our own, trained on development scans, that need no help and no network.
+"""Find the liver in a CT scan, with small networks of our own that come with the package.
 
 A coarse network looks at the whole scan at 10 mm, a fine one at the slices around what that found, and the prediction comes back to the
 scan's own grid. Works on any orientation and spacing; HU are clipped to -45…160 first, so that scans stored that way are no different.

@@ -1,4 +1,4 @@
-"""Whether what was found can be an adult's liver: its size, its values, and its place in the body.
+"""Whether a liver mask is plausible for an adult: its volume, its values, and its position in the body.
 
 The bounds are wide on purpose, and what lies outside them is asked about, not refused: children, cut scans and sick livers exist.
 """

@@ -1,4 +1,4 @@
-"""The liver as TotalSegmentator sees it, for who has that package and its weights; nothing is fetched and nothing is sent.
+"""Adapter for TotalSegmentator, where the user has installed it with its weights; nothing is downloaded or sent.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""How good a prediction is: overlap, ranking of scores, lesions found, scores of slices and scans, and all of it pooled over cases.
+"""Metrics: overlap, ranking of scores, lesion detection, scores of slices and scans, all of them pooled over cases.
 
 One rule for empty sets throughout: where a number has no meaning it is NaN, and a mean says over how many of how many it was
 taken.

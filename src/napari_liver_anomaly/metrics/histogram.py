@@ -1,4 +1,4 @@
-"""Scores counted in bins, chunk by chunk: what a ranking of very many voxels is made from, and how much the bins can hide.
+"""Histograms of scores, chunk by chunk, for rankings of very many voxels, with bounds of the error that the bins make.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Lesions counted one by one: found, missed and invented, by size, and over thresholds.
+"""Lesion detection: detected, missed and false positive lesions, by size and over thresholds.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Over patients: a mean that says what it was taken over, and a paired comparison that says when there are too few.
+"""Means over patients that say how many they were taken over, and paired comparisons that say when there are too few.
 
 One rule for empty sets throughout: where a number has no meaning it is NaN, and a mean says over how many of how many it was
 taken.

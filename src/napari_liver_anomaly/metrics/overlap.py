@@ -1,4 +1,4 @@
-"""How well a prediction covers the truth: Dice of a case and of its slices.
+"""Overlap of prediction and truth: Dice of a case and of its slices.
 
 References
 ----------

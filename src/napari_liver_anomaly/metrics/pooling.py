@@ -1,4 +1,4 @@
-"""Many cases of one system together, from what was kept of each.
+"""Results of one model pooled over many cases, from what was stored of each.
 
 References
 ----------

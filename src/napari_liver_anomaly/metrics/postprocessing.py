@@ -1,4 +1,4 @@
-"""What is done to a score or a prediction after the network: opening and closing slice by slice, or a filter in space.
+"""Postprocessing of scores and predictions: opening and closing slice by slice, or a filter in space.
 
 Either removes small lesions with the noise, so a figure after it stands beside the share of lesions found, by size.
 """

@@ -1,4 +1,4 @@
-"""How well scores rank: best achievable Dice, average precision and area under the ROC curve, exact with ties, or to within one bin."""
+"""Ranking of scores: best achievable Dice, average precision and area under the ROC curve, exact with ties, or to within one bin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dice of many cases in its three customary readings, inside the liver or in the whole scan.
+"""Dice of many cases in its three common conventions, inside the liver or in the whole scan.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""How suspicious a slice is, and how suspicious a scan: every system has its own reading of its map, and a figure names the one it used.
+"""Anomaly scores of slices and scans, in the conventions of the methods; every result names the one it used.
 
 References
 ----------

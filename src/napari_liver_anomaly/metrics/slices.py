@@ -1,4 +1,4 @@
-"""Everything about one system on one case as plain numbers, small enough to keep and enough to pool.
+"""Everything about one model on one case as plain numbers, small enough to store and enough to pool.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""How far apart the surfaces of two masks lie, in mm: on grids of any voxel size, and right to the edge of the scan.
+"""Surface distances of two masks in mm, on grids of any voxel size, up to the edge of the scan.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""ASC-Net: an image is cut into a part that passes for healthy and the rest; where the sum of the two is darkest, there is the anomaly.
+"""ASC-Net: an image is split into a part that passes for healthy and the rest; the anomaly is where the sum of the two is darkest.
 
 An adaptation that needs no lesion label [OURS]: the paper cuts slices of patients and picks its reference slices by lesion label. Here the
 reference set are slices of healthy livers, and the input set are such slices with synthetic anomalies. The paper's cut through the histogram is set

@@ -1,4 +1,4 @@
-"""Autoencoders that see healthy livers alone: what they cannot give back is the anomaly. With a dense layer in the middle, or without.
+"""Autoencoders trained on healthy livers only: what they cannot reconstruct is the anomaly. With a dense bottleneck, or without.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""What every trained model of this folder is: networks, how they are trained, and the verbs predict, save and load."""
+"""The base class of every model: its networks, its stages of training, and predict, save and load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what a trained model is, what it was trained on, what was measured, and what it is not for. No torch, no tensors."""
+"""The model card: what a trained model is, what it was trained on, its results, and its intended use. Needs no torch."""
 
 from __future__ import annotations
 

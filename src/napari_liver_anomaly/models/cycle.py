@@ -1,4 +1,4 @@
-"""Image to tissue maps and back: a lesion is no tissue that the way back can draw, so it is in the residual.
+"""From image to tissue maps and back: a lesion is no tissue that the decoder can draw, so it appears in the residual.
 
 An adaptation to livers [OURS]: the paper learns three tissues of the brain from an atlas; here they are a mixture fitted to healthy livers
 (``tissues.py``), with the background as a fourth class. This is weaker: such tissues are ranges of intensity, so that a lesion often passes for the

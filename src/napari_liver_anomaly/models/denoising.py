@@ -1,4 +1,4 @@
-"""A denoising autoencoder: coarse noise is laid over healthy livers, a U-Net takes it away, and a tumour with it.
+"""A denoising autoencoder: a U-Net removes coarse noise from healthy livers, and tumours with it.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""DRAEM, and the steps from it to the two-stage model: two phases, pseudo anomalies, skip connections, each with a switch.
+"""DRAEM, and the ablation from it to the two-stage model: two phases, pseudo anomalies and skip connections, each with a switch.
 
 References
 ----------

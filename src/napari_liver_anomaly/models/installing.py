@@ -1,4 +1,4 @@
-"""Models of one's own: a folder of the user's, whose files are found by name like those that came with the program."""
+"""Installs and removes the user's own models."""
 
 from __future__ import annotations
 

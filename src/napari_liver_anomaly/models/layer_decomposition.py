@@ -1,4 +1,4 @@
-"""Layer decomposition: one network takes a slice apart into a healthy layer, a tumour layer and the tumour's shape.
+"""Layer decomposition: one network separates a slice into a healthy layer, a tumour layer and the tumour's shape.
 
 References
 ----------

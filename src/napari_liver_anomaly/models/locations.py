@@ -1,4 +1,4 @@
-"""Where models lie: those that came with the program, and those of one's own in a folder of the user's."""
+"""Where models are stored: the packaged ones, and the user's own in a folder of theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods there are, by name: what each is and where it comes from. Listing them needs no torch."""
+"""The methods by name, with their papers. Listing them needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A segmenter alone, trained on anomalies that someone made up: random shapes, squares, discs, or pieces of another liver.
+"""A segmenter alone, trained on synthetic anomalies: random shapes, squares, discs, or patches of another liver.
 
 References
 ----------

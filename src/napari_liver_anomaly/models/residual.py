@@ -1,4 +1,4 @@
-"""Models without a segmenter: what differs from the restoration is the anomaly. Here is what they have in common: the residual and its scale.
+"""What models without a segmenter share: the residual of the restoration as the score, and its scale.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""The baselines: two rules without learning, which every trained model has to beat before its figures mean anything.
+"""The baselines: two rules without training, which every trained model has to beat.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""What a model says of its own training: which network is trained, how long, and what a step loses. ``training.loop`` does it."""
+"""A stage of training: which network is trained, how long, and with which loss. ``training.loop`` runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The product: a restorer that undoes synthetic anomalies, then a segmenter that is trained briefly to spot what it undid.
+"""The two-stage model: a restorer that removes synthetic anomalies, then a segmenter that detects what it removed.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""A digital abdomen made by code: the built-in sample, free of any patient, with exact masks of liver and tumours."""
+"""A digital phantom of the abdomen: the built-in sample, free of patient data, with exact masks of liver and tumours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise with the grain of CT: weak at the coarsest and finest scales, related between neighbouring slices."""
+"""Noise with the power spectrum of CT: weak at the coarsest and finest scales, correlated between neighbouring slices."""
 
 from __future__ import annotations
 

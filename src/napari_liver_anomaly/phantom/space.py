@@ -1,4 +1,4 @@
-"""The room the phantom stands in: warped coordinates, soft-edged bodies, and the canvas they are painted on.
+"""The space of the phantom: warped coordinates, soft-edged bodies, and the canvas they are painted on.
 
 Coordinates are mm in the directions of the canonical array: x to the patient's left, y to the back, z to the feet. The middle of
 the trunk is x = y = 0; z = 0 is the upper end of the stack. Bodies are signed distances in mm, negative inside.

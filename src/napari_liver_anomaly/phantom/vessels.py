@@ -1,4 +1,4 @@
-"""Veins of the liver: trees that fill the organ, made by splitting a cloud of points again and again."""
+"""Veins of the liver: trees that fill it, made by splitting a cloud of points recursively."""
 
 from __future__ import annotations
 

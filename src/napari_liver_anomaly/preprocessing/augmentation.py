@@ -1,4 +1,4 @@
-"""Healthy slices varied at random for training: cropped, turned, resized, and seen by another scanner."""
+"""Augmentation of healthy slices: random crop, rotation, scale and scanner."""
 
 from __future__ import annotations
 

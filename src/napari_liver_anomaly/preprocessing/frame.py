@@ -1,4 +1,4 @@
-"""Which part of a scan a network sees, at which pixel size, and the way back.
+"""Which part of a scan a network sees, at which pixel size, and how it is mapped back.
 
 References
 ----------

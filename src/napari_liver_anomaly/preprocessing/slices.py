@@ -1,4 +1,4 @@
-"""A liver as a network sees it, and Hounsfield units back from what the network says.
+"""A liver as network slices, and the network's output back in Hounsfield units.
 
 References
 ----------

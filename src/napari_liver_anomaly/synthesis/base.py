@@ -1,4 +1,4 @@
-"""What every recipe promises."""
+"""The base classes of recipes and their contract."""
 
 from __future__ import annotations
 

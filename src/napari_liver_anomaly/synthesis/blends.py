@@ -1,4 +1,4 @@
-"""Three ways to change what lies inside a mask: noise, one added number, one factor.
+"""Three ways to change the values inside a mask: noise, an added constant, a factor.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Foreign patch interpolation: a square of another liver mixed into this one, and the network learns how much of it there is.
+"""Foreign patch interpolation: a square of another liver is blended into this one, and the blending factor is the target.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Tumours as a second layer: a share of another slice's texture shines through inside a lumpy shape.
+"""Tumours as a second layer: the texture of another slice, partly transparent, inside an irregular shape.
 
 References
 ----------

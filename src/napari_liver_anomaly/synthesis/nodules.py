@@ -1,4 +1,4 @@
-"""Lesions in space: soft, lumpy bodies of 2.5 to 40 mm radius that take the place of the tissue, vessels included.
+"""Three-dimensional lesions: soft, irregular bodies of 2.5 to 40 mm radius that replace the tissue, vessels included.
 
 What a tumour does to a liver is not an added constant. It *replaces* parenchyma and the vessels in it, has an edge that is as soft as the scanner
 makes it, its own unevenness, sometimes another core or a bright rim, and the scan's noise goes on through it.

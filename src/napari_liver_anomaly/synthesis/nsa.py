@@ -1,4 +1,4 @@
-"""Natural synthetic anomalies: a few resized pieces of another liver, blended in without a seam, and a target that grows with what they change.
+"""Natural synthetic anomalies: a few resized patches of another liver, seamlessly blended, and a target that grows with the change.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Random shapes as a brush paints them: short strokes to and fro, filled with noise, an added number or a factor.
+"""Random shapes of brush strokes, filled with noise, an added constant or a factor.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Where patches lie, how large they are beside the liver, and how a piece of a slice comes to its new place.
+"""Position and size of patches relative to the liver, and how a patch is moved.
 
 References
 ----------

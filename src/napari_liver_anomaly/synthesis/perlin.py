@@ -1,4 +1,4 @@
-"""Anomalies as DRAEM draws them: shapes cut from Perlin noise, filled with a foreign texture that the tissue shines through.
+"""Anomalies of DRAEM: shapes cut from Perlin noise, filled with a foreign texture, partly transparent.
 
 References
 ----------

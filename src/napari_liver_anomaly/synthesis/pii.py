@@ -1,4 +1,4 @@
-"""Poisson image interpolation: a square of another liver blended in by its gradients, so that no edge of the square gives it away.
+"""Poisson image interpolation: a square of another liver blended in by its gradients, without visible edges.
 
 References
 ----------

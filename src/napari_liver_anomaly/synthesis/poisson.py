@@ -1,4 +1,4 @@
-"""Seamless cloning: the gradients of two slices put together, the border of one.
+"""Seamless cloning: the gradients of two slices combined, with the border of one.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Train a model and write it with its card: what it is, what it was trained on, and what it is not for."""
+"""Train a model and write it with its model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: one loop, read top to bottom, for every model and for the liver finder.
+"""The one training loop, for every model and for the liver finder.
 
 A batch is a function of (seed, stage, step) alone. So a training that was killed goes on from its last saved state with the very same batches, and
 ends, on a CPU, in the very same weights.

@@ -1,4 +1,4 @@
-"""A training set as a file: many scans with healthy liver, packed once into one small file that any machine can train from.
+"""A training set as a file: many scans with healthy liver, packed into one small file that any machine can train from.
 
 The file holds, for each scan, the box around the liver as grey levels of 2 HU, kept only within a few millimetres of the liver; the liver mask; and
 which planes may serve as healthy. Reading it back needs numpy alone.

@@ -1,4 +1,4 @@
-"""What a training draws from. A batch follows from (seed, stage, step) alone, so a training that was stopped goes on with the same batches."""
+"""The training set. A batch depends on (seed, stage, step) only, so that interrupted training continues with the same batches."""
 
 from __future__ import annotations
 

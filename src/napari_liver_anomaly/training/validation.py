@@ -1,4 +1,4 @@
-"""What a trained model does on synthetic anomalies it was not trained on: thresholds without a label, and how well it restores.
+"""Validation on held-out synthesis: thresholds without labels, and the quality of the restoration.
 
 References
 ----------

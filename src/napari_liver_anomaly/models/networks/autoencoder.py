@@ -1,4 +1,4 @@
-"""An autoencoder without skip connections: all that it gives back has gone through its narrowest layer.
+"""An autoencoder without skip connections: its whole output passes through the bottleneck.
 
 References
 ----------

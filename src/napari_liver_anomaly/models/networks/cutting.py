@@ -1,4 +1,4 @@
-"""Networks that cut an image in two: a U-Net with two decoders, and the discriminator that says whether a cut looks like the reference set.
+"""Networks of ASC-Net: a U-Net with two decoders, and the discriminator between cuts and the reference set.
 
 References
 ----------

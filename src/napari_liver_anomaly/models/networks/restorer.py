@@ -1,4 +1,4 @@
-"""The restorer: a U-Net that gives back the healthy image behind an anomalous one.
+"""The restorer: a U-Net that predicts the healthy image from an anomalous one.
 
 References
 ----------

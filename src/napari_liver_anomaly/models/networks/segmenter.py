@@ -1,4 +1,4 @@
-"""The segmenter: a U-Net that sees the image and its restoration and says where they differ for a reason.
+"""The segmenter: a U-Net that predicts the anomaly from the image and its restoration.
 
 References
 ----------
