@@ -55,7 +55,7 @@ def test_two_positions_are_asked_and_the_chosen_one_counts(asked_panel, two_posi
     assert "option" not in question.text and "--" not in question.text, "plain words, no flags"
     answer(panel, words, qtbot)
     (layer,) = viewer.layers
-    expected, _ = reading.read(two_positions, ReadOptions(position=name))
+    expected = reading.read(two_positions, ReadOptions(position=name))
     assert np.array_equal(layer.data, expected.voxels) and tag_of(layer).role is Role.SCAN
     assert f"the {name} is used" in panel.messages.text, "what was chosen is told"
     assert not question.isVisibleTo(panel) and panel.opening.file.isEnabled()
@@ -77,15 +77,15 @@ def test_several_questions_about_one_scan_add_up(asked_panel, tmp_path, viewer, 
     for words in ("Volume 2", POSITIONS[0]) if "Volume 2" in panel.question.answers else (POSITIONS[0], "Volume 2"):
         seen.add(panel.question.text)
         answer(panel, words, qtbot, "loaded" if len(seen) == 2 else "asked")
-    expected, findings = reading.read(path, ReadOptions(position="sform", volume=2))
+    expected = reading.read(path, ReadOptions(position="sform", volume=2))
     assert len(seen) == 2 and np.array_equal(viewer.layers[0].data, expected.voxels)
-    assert tag_of(viewer.layers[0]).findings == findings and len(findings) == 2
-    assert all(str(finding) in panel.messages.text for finding in findings), "both notes are told"
+    assert tag_of(viewer.layers[0]).findings == expected.findings and len(expected.findings) == 2
+    assert all(str(finding) in panel.messages.text for finding in expected.findings), "both notes are told"
 
 
 def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer, qtbot, monkeypatch):
     """Missing slices are refused, unless the user wants them filled."""
-    plain, _ = reading.read(nifti_file(tmp_path / "plain.nii"))
+    plain = reading.read(nifti_file(tmp_path / "plain.nii"))
     given = []
 
     def read(path, answers):
@@ -93,7 +93,7 @@ def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer
         if answers.gaps == "ask":
             fill = Answer(words="Fill the gap", option="gaps", value="fill")
             raise refusal_of(UnreadableFile, "slices-missing", "A slice is missing.", "Sizes are wrong.", "Fill it.", (fill,))
-        return plain, ()
+        return plain
 
     monkeypatch.setattr(reading, "read", read)
     panel = asked_panel(tmp_path / "plain.nii")
@@ -115,7 +115,7 @@ def test_many_answers_stand_in_a_list(asked_panel, tmp_path, viewer, qtbot):
     panel = asked_panel(path)
     assert list(panel.question.buttons) == ["Go on", "Leave it"] and len(panel.question.answers) == 8
     answer(panel, "Volume 6", qtbot)
-    assert viewer.layers[0].data[5, 8, 8] == reading.read(path, ReadOptions(volume=6))[0].voxels[5, 8, 8]
+    assert viewer.layers[0].data[5, 8, 8] == reading.read(path, ReadOptions(volume=6)).voxels[5, 8, 8]
 
 
 def test_a_question_waits_while_other_things_go_on(asked_panel, two_positions, tmp_path, viewer, qtbot, run):
