@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Row = Callable[["Kit"], None]
 
-NUMBERS = range(1, 67)
+FIRST = range(1, 67)  # every one of them has a row
+NUMBERS = {*FIRST, *range(67, 120)}  # numbers there can be; later ones may have gaps
 ROWS: dict[str, Row] = {}
 
 
