@@ -98,7 +98,8 @@ def train_and_write(
         "phantom_seeds": [int(one.name.split()[1]) for one in cases if one.name.startswith("phantom ")],
         "about": about,
     }
-    same = metrics is not None and metrics.get("schedule") == schedule.to_dict()
+    measured = (metrics or {}).get("schedule")
+    same = measured is not None and LiverSchedule.from_dict(measured) == schedule
     card = card_of(
         finder, data, training=figures, title=TITLE, seed=seed, schedule=schedule.to_dict(), command=command,
         started_from={"data": former.data, "schedule": former.schedule, "seed": former.seed} if former else {},
@@ -151,6 +152,7 @@ def _stage(what: str, number: int, network: nn.Module, steps: int) -> Stage:
 
 def liver_loss(logits: Tensor, liver: Tensor) -> Tensor:
     """Cross-entropy plus one minus Dice over the whole batch, given logits and how much of each voxel is liver, (B, 1, …)."""
+    logits = logits.float()  # sums over a batch need more digits than bfloat16 has
     probability = logits.sigmoid()
     overlap = (2 * (probability * liver).sum() + 1) / (probability.sum() + liver.sum() + 1)
     return functional.binary_cross_entropy_with_logits(logits, liver) + 1 - overlap
