@@ -130,7 +130,7 @@ def layers_deleted_during_a_run_lose_nothing_and_raise_nothing(kit: Kit) -> None
     assert not panel.messages.details and panel.runbar.button.isEnabled(), panel.messages.details
     panel = desk.panel(liver=False)
     desk.finder.at_step = desk.during(panel.viewer.layers.clear)
-    desk.run(panel, panel.inputs.find.click)
+    desk.run(panel, panel.inputs.find_button.click)
     assert names(panel) == [] and "The scan was removed while its liver was looked for." in panel.messages.text
     desk.finder.at_step = lambda: None
     other = desk.anomalies()
@@ -157,8 +157,8 @@ def _slow_synthesis(kit: Kit, at_step: Callable[[int], object]) -> None:
     from napari_liver_anomaly.synthesis import apply
 
     steps = iter(range(10_000))
-    change = apply._change
-    kit.patch.setattr(apply, "_change", lambda *args: (at_step(next(steps)), change(*args))[1])
+    on_plane = apply._Drawing.on_plane
+    kit.patch.setattr(apply._Drawing, "on_plane", lambda *args: (at_step(next(steps)), on_plane(*args))[1])
 
 
 @row(45)
@@ -242,7 +242,7 @@ def a_second_run_is_refused_while_one_is_in_progress(kit: Kit) -> None:
             press()
             assert first.messages.text == IN_PROGRESS, f"the same {how}"
         for panel in (same_viewer, other_viewer):
-            for press in (panel.runbar.button.click, panel.inputs.find.click):
+            for press in (panel.runbar.button.click, panel.inputs.find_button.click):
                 panel.messages.clear()
                 press()
                 assert panel.messages.text == IN_PROGRESS and not panel.segmenting.busy
@@ -336,11 +336,11 @@ def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
             desk.run(panel)
             assert layer.data.tobytes() == corrected, f"{how}, a third run"
     panel = desk.panel(liver=False)
-    desk.run(panel, panel.inputs.find.click)
+    desk.run(panel, panel.inputs.find_button.click)
     liver = panel.viewer.layers["case liver"]
     paint(liver, 0)
     before = liver.data.tobytes()
-    desk.run(panel, panel.inputs.find.click)
+    desk.run(panel, panel.inputs.find_button.click)
     assert liver.data.tobytes() == before and "case liver 2" in names(panel)
 
 
@@ -382,7 +382,7 @@ def _panel_stops(desk: Desk, button: str) -> None:
         panel = desk.panel(liver=button == "segment")
         before = names(panel)
         (desk.method if button == "segment" else desk.finder).at_step = desk.during(panel.runbar.button.click, step)
-        desk.run(panel, panel.runbar.button.click if button == "segment" else panel.inputs.find.click)
+        desk.run(panel, panel.runbar.button.click if button == "segment" else panel.inputs.find_button.click)
         assert panel.runbar.text.text() == "Stopped. Nothing was kept." and names(panel) == before, f"{button}, step {step}"
         assert panel.runbar.button.isEnabled() and not our_threads()
         call = (desk.method if button == "segment" else desk.finder).calls.pop()
@@ -571,7 +571,7 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
     desk.method.at_step = desk.finder.at_step = stumble
     panels = {
         "segment": (panel, panel.runbar.button.click, panel.finished, panel.runbar.button),
-        "find": (panel, panel.inputs.find.click, panel.finished, panel.inputs.find),
+        "find": (panel, panel.inputs.find_button.click, panel.finished, panel.inputs.find_button),
         "export": (panel, partial(panel.write, kit.folder), panel.writing.ended, panel.export.button),
         "open": (panel, partial(panel.open, [path]), panel.loading.ended, panel.opening.file),
         "draw": (drawing, drawing.runbar.button.click, drawing.finished, drawing.runbar.button),
@@ -595,5 +595,5 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
             begin()
         assert not shown.messages.details and "What is wrong" not in shown.messages.text, f"{name} works again"
     asks = Finding(level=Level.ASK, code="x", what="A.", meaning="B.", action="C.")
-    panel.messages.find(asks)
+    panel.messages.show_findings(asks)
     assert panel.messages.property("level") == "ask"

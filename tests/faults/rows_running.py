@@ -746,8 +746,8 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
 
     share = np.full(mask.voxels.shape, 255, np.uint8)
     share[5:8, 36:44, 12:20] = share[5:8, 12:18, 12:18] = 100  # the finder doubts the two smaller lesions
-    unsure = Mask(mask.voxels, mask.geometry, mask.scan, share)
-    kit.patch.setattr("napari_liver_anomaly.liver.find_liver", lambda *_, **__: (unsure, ()))
+    unsure = Mask(mask.voxels, mask.geometry, mask.scan, share, found=True)
+    kit.patch.setattr("napari_liver_anomaly.liver.find_liver", lambda *_, **__: unsure)
     counts = {}
     for name, flags in {
         "found": [],

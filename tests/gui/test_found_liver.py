@@ -40,7 +40,7 @@ def find(qtbot):
 
     def press(panel):
         with qtbot.waitSignal(panel.finished, timeout=60_000):
-            panel.inputs.find.click()
+            panel.inputs.find_button.click()
 
     return press
 
@@ -68,14 +68,14 @@ def test_while_it_looks_the_big_button_cancels(panel, viewer, finder, qtbot):
     at, goes = threading.Event(), threading.Event()
     finder.at_step = lambda: at.set() or goes.wait(30)
     with qtbot.waitSignal(panel.finished, timeout=30_000):
-        panel.inputs.find.click()
+        panel.inputs.find_button.click()
         assert at.wait(30)
         qtbot.waitUntil(lambda: panel.runbar.text.text().startswith("Finding the liver"), timeout=30_000)
-        assert panel.runbar.button.text() == "Cancel" and not panel.inputs.find.isEnabled()
+        assert panel.runbar.button.text() == "Cancel" and not panel.inputs.find_button.isEnabled()
         panel.runbar.button.click()
         goes.set()
     assert panel.runbar.text.text() == "Stopped. Nothing was kept." and names(viewer) == ["case"]
-    assert panel.inputs.find.isEnabled()
+    assert panel.inputs.find_button.isEnabled()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_no_liver_is_said_in_plain_words(panel, viewer, finder, find, run, error
     finder.at_step = stumble
     (find if how == "find" else run)(panel)
     assert panel.messages.text.startswith(words) and names(viewer) == ["case"]
-    assert panel.inputs.find.isEnabled() and panel.runbar.button.text() == "Segment liver tumours"
+    assert panel.inputs.find_button.isEnabled() and panel.runbar.button.text() == "Segment liver tumours"
 
 
 def test_pressed_again_it_fills_the_same_layer(panel, viewer, finder, find):
@@ -209,13 +209,13 @@ def test_a_liver_found_for_a_scan_that_is_gone_is_dropped(panel, viewer, finder,
     at, goes = threading.Event(), threading.Event()
     finder.at_step = lambda: at.set() or goes.wait(30)
     with qtbot.waitSignal(panel.finished, timeout=30_000):
-        panel.inputs.find.click()
+        panel.inputs.find_button.click()
         assert at.wait(30)
         viewer.layers.clear()
         goes.set()
     assert names(viewer) == []
     assert panel.messages.text == "The scan was removed while its liver was looked for. Nothing was kept."
-    assert panel.inputs.find.isEnabled()
+    assert panel.inputs.find_button.isEnabled()
 
 
 @pytest.mark.parametrize("gone", ["before", "during"])
@@ -227,7 +227,7 @@ def test_a_deleted_liver_is_found_again(panel, viewer, finder, find, qtbot, gone
         viewer.layers.remove("case liver")
         assert panel.inputs.liver.layer is None
     with qtbot.waitSignal(panel.finished, timeout=30_000):
-        panel.inputs.find.click()
+        panel.inputs.find_button.click()
         assert at.wait(30)
         if gone == "during":
             viewer.layers.remove("case liver")
@@ -243,7 +243,7 @@ def test_another_scan_chosen_meanwhile_stays_chosen(panel, viewer, make_sample, 
     at, goes = threading.Event(), threading.Event()
     finder.at_step = lambda: at.set() or goes.wait(30)
     with qtbot.waitSignal(panel.finished, timeout=30_000):
-        panel.inputs.find.click()
+        panel.inputs.find_button.click()
         assert at.wait(30)
         panel.inputs.scan.choose(other)
         goes.set()
@@ -269,7 +269,7 @@ def test_a_doubt_is_asked_before_the_liver_is_looked_for(make_panel, viewer, sam
     doubt = Finding(level=Level.ASK, code="x", what="Left and right unknown.", meaning="Sides are not verified.", action="Go on?")
     panel = make_panel(viewer)
     add(viewer, scan_layer(sample.volume, (doubt,)))
-    panel.inputs.find.click()
+    panel.inputs.find_button.click()
     assert not panel.segmenting.busy and panel.messages.text.startswith("Left and right unknown.")
     with qtbot.waitSignal(panel.finished, timeout=30_000):
         panel.messages.press("Find it anyway")
@@ -283,9 +283,9 @@ def test_a_second_panel_is_told_to_wait(make_panel, sample, finder, qtbot):
     finder.at_step = lambda: goes.wait(30)
     first, second = make_panel(ViewerModel(), sample), make_panel(ViewerModel(), sample)
     with qtbot.waitSignal(first.finished, timeout=30_000):
-        first.inputs.find.click()
-        second.inputs.find.click()
-        assert second.messages.text == IN_PROGRESS and second.inputs.find.isEnabled()
+        first.inputs.find_button.click()
+        second.inputs.find_button.click()
+        assert second.messages.text == IN_PROGRESS and second.inputs.find_button.isEnabled()
         goes.set()
 
 
@@ -293,5 +293,5 @@ def test_the_other_panel_has_no_such_button(qtbot, viewer, sample):
     panel = AnomalyPanel(viewer)
     add(viewer, scan_layer(sample.volume))
     add(viewer, liver_layer(sample.liver, sample.volume))
-    assert not panel.inputs.find.isVisibleTo(panel)
+    assert not panel.inputs.find_button.isVisibleTo(panel)
     panel.deleteLater()

@@ -66,7 +66,7 @@ def test_what_is_missing_is_said_in_one_sentence(make_panel, viewer):
     panel = make_panel(viewer)
     panel.segment()
     assert panel.messages.text == "Choose a scan first: drop one above, or load it."
-    panel.inputs.find.click()
+    panel.inputs.find_button.click()
     assert panel.messages.text == "Choose a scan first: drop one above, or load it."
     assert not panel.segmenting.busy
 

@@ -78,7 +78,7 @@ class AnomalyPanel(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.inputs = Inputs(self.viewer)
-        for button in (self.inputs.find, self.inputs.load):
+        for button in (self.inputs.find_button, self.inputs.load_button):
             button.setVisible(False)
         self.recipe = RecipeForm(RECIPES)
         self.follow = QCheckBox("Preview on the slice on screen")
@@ -94,7 +94,9 @@ class AnomalyPanel(Panel):
         self._inside: ScanAndLiver | None = None
         self._objected = ""
         self._ears = EventListener()
-        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(SOON_MS)
         self._fill([
             heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
             line(), self.follow, self.said, self.runbar, self.messages,
@@ -111,7 +113,7 @@ class AnomalyPanel(Panel):
         self._events.hear(self.viewer.dims.events.point, self._moved)
         self._events.hear(self.viewer.layers.events.removed, self._forget)
         self.latest.returned.connect(self._show)
-        self.latest.refused.connect(self.messages.find)
+        self.latest.refused.connect(self.messages.show_findings)
         self.latest.failed.connect(self.messages.fail)
         self.runbar.started.connect(self.draw_whole)
         self.runbar.stopped.connect(self.drawing.cancel)
@@ -119,7 +121,7 @@ class AnomalyPanel(Panel):
         self.drawing.returned.connect(lambda found: self._showing.begin(self._show_whole(found)))
         self.drawing.cancelled.connect(lambda: self._rest("Stopped. Nothing was kept."))
         self._showing.failed.connect(self.messages.fail)
-        self.drawing.refused.connect(self.messages.find)
+        self.drawing.refused.connect(self.messages.show_findings)
         self.drawing.failed.connect(self.messages.fail)
         for over in (self.drawing.refused, self.drawing.failed, self._showing.failed):
             over.connect(lambda *_: self._rest(""))
@@ -147,7 +149,7 @@ class AnomalyPanel(Panel):
         try:
             new = ScanAndLiver(snapshot_of(scan), snapshot_of(liver))
         except Refusal as refusal:
-            self.messages.find(refusal.finding)
+            self.messages.show_findings(refusal.finding)
             return None
         old = self._inside
         if old is None or old.scan.data is not new.scan.data or old.liver.data is not new.liver.data:
@@ -187,7 +189,7 @@ class AnomalyPanel(Panel):
             return self.recipe.value
         except Refusal as refusal:
             self._objected = str(refusal.finding)
-            self.messages.find(refusal.finding)
+            self.messages.show_findings(refusal.finding)
         return None
 
     def _blank(self) -> None:
@@ -201,6 +203,8 @@ class AnomalyPanel(Panel):
         if inside is not self._inside or not self.follow.isChecked():
             return
         scan = self.inputs.scan.layer
+        if scan is None:
+            return
         self.preview.show(drawn, inside.scan, tuple(scan.contrast_limits))
         count = int(drawn.mask.sum())
         area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
@@ -220,7 +224,7 @@ class AnomalyPanel(Panel):
         look = outlined(f"{volume.name} mask", RED, Tag(Role.ANOMALIES, volume.identity, volume.geometry))
         add(self.viewer, (mask.voxels.astype("uint8"), look | place, "labels"))
         if found.edited:
-            self.messages.find(EDITED)
+            self.messages.show_findings(EDITED)
         self._rest(f"Anomalies of {mask.ml:,.1f} ml in all.")
 
     def _rest(self, text: str) -> None:

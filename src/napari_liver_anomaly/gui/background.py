@@ -59,7 +59,8 @@ class Task(QObject):
         self._box: SimpleQueue[Progress | Outcome] = SimpleQueue()
         self._time_left = TimeLeft()
         self._shown_s, self._phase = 0.0, ""
-        self._timer = QTimer(self, interval=LOOK_MS)
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._look)
 
     @property
@@ -162,7 +163,8 @@ def _carry_out(work: Callable[[Job], Any], job: Job, box: SimpleQueue[Any], alon
     if alone:
         _one_at_a_time.release()
     box.put(outcome)
-    _living.pop(next((t for t, j in list(_living.items()) if j is job), None), None)
+    for thread in [thread for thread, its_job in list(_living.items()) if its_job is job]:
+        _living.pop(thread, None)
 
 
 def _report(run: weakref.ref[Task], box: SimpleQueue[Any], progress: Progress) -> None:

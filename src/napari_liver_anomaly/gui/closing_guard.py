@@ -38,10 +38,12 @@ class ClosingGuard(QObject):
             window.removeEventFilter(self)
         self._window = None
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Ask when the user closes the window; when a program closes it, just stop the run."""
-        if event.type() == QEvent.Type.Close and self._window is not None and watched is self._window() and self._run.busy:
-            if event.spontaneous() and not self._ask(watched):
+        window = self._window() if self._window is not None else None
+        closing = event is not None and event.type() == QEvent.Type.Close
+        if closing and event is not None and window is not None and watched is window and self._run.busy:
+            if event.spontaneous() and not self._ask(window):
                 event.ignore()
                 return True
             self._run.cancel()

@@ -27,7 +27,12 @@ def demo(screenshot: str | Path | None = None) -> None:
     import napari
 
     viewer, panel = open_window()
-    panel.loaded.connect(lambda: ready(panel) and panel.segment())
+
+    def start() -> None:
+        if ready(panel):
+            panel.segment()
+
+    panel.loaded.connect(start)
     panel.open_sample()
     if screenshot is None:
         napari.run()

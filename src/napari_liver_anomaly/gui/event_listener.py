@@ -28,7 +28,7 @@ class EventListener:
 
         def pass_on(what: Any) -> None:
             act = method()
-            if act is None or not isalive(act.__self__):
+            if act is None or not isalive(getattr(act, "__self__", None)):
                 event.disconnect(pass_on)
             else:
                 act(what)

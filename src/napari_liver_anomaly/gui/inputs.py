@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.event_listener import EventListener
-from napari_liver_anomaly.gui.layers import Role, tag_of
+from napari_liver_anomaly.gui.layers import Role, find, tag_of
 from napari_liver_anomaly.gui.open_box import FILES
 from napari_liver_anomaly.gui.style import form
 
@@ -76,23 +76,23 @@ class Inputs(QWidget):
         self.scan.setToolTip("The CT scan to search")
         self.liver = LayerChooser(viewer, self._is_liver, "None yet")
         self.liver.setToolTip("A Labels layer on the same voxels as the scan; every label above 0 counts as liver")
-        self.find = QPushButton("Find liver")
-        self.find.setToolTip(
+        self.find_button = QPushButton("Find liver")
+        self.find_button.setToolTip(
             "Let the program find the liver, as a Labels layer that you can correct by hand; also done when you segment without one"
         )
-        self.find.clicked.connect(self.find_liver)
-        self.load = QPushButton("Load…")
-        self.load.setToolTip("Open a mask file drawn on this scan; every value above 0 counts as liver")
-        self.load.clicked.connect(self._ask_file)
+        self.find_button.clicked.connect(self.find_liver)
+        self.load_button = QPushButton("Load…")
+        self.load_button.setToolTip("Open a mask file drawn on this scan; every value above 0 counts as liver")
+        self.load_button.clicked.connect(self._ask_file)
         liver = QHBoxLayout()
         liver.setSpacing(4)
         liver.addWidget(self.liver, stretch=1)
-        for button in (self.find, self.load):
+        for button in (self.find_button, self.load_button):
             button.setProperty("kind", "choice")  # narrow, so that the name beside them can be read
             liver.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form({"Scan": self.scan, "Liver": liver} | (more or {})))
+        layout.addLayout(form({"Scan": self.scan, "Liver": liver, **(more or {})}))
         self.scan.chosen.connect(self._follow)
 
     def _ask_file(self) -> None:
@@ -103,14 +103,8 @@ class Inputs(QWidget):
     def _follow(self) -> None:
         """List the livers of the scan that was chosen, its own first."""
         self.liver.list_again()
-        tag = tag_of(self.scan.layer)
-        own = [
-            layer
-            for layer in self._viewer.layers
-            if _is(layer, Role.LIVER) and tag is not None and tag_of(layer).scan == tag.scan
-        ]
-        if own:
-            self.liver.choose(own[-1])
+        if (tag := tag_of(self.scan.layer)) is not None and (own := find(self._viewer, Role.LIVER, tag.scan)) is not None:
+            self.liver.choose(own)
         self.scan_chosen.emit()
 
     def _is_liver(self, layer: Layer) -> bool:
@@ -134,8 +128,3 @@ def _is_labels(layer: Layer) -> bool:
     from napari.layers import Labels
 
     return isinstance(layer, Labels)
-
-
-def _is(layer: Layer, role: Role) -> bool:
-    tag = tag_of(layer)
-    return tag is not None and tag.role is role

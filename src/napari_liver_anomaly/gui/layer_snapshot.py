@@ -30,14 +30,20 @@ class LayerSnapshot:
     tag: Tag | None
 
     @property
+    def grid(self) -> Geometry | None:
+        """The scan's own grid, where the layer came from our reader and its array still has the scan's shape."""
+        geometry = self.tag.geometry if self.tag is not None else None
+        return geometry if geometry is not None and geometry.shape == tuple(self.data.shape) else None
+
+    @property
     def own(self) -> bool:
         """Whether the layer came from our reader and its array still has the scan's shape."""
-        return self.tag is not None and self.tag.geometry is not None and self.tag.geometry.shape == tuple(self.data.shape)
+        return self.grid is not None
 
     @property
     def geometry(self) -> Geometry:
         """Grid in the patient: known for our own layers, else from the layer's place, as if axes were down, back and left."""
-        return self.tag.geometry if self.own else _assumed(self)
+        return self.grid or _assumed(self)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def snapshot_of(layer: Layer) -> LayerSnapshot:
 
 def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> Volume:
     """Make a scan from a layer, with what is doubtful about it. May be called on any thread."""
-    if snapshot.own:
+    if snapshot.own and snapshot.tag is not None:
         voxels = np.array(snapshot.data, dtype=np.int16, copy=copy or None)
         return Volume(voxels, snapshot.geometry, snapshot.name, snapshot.tag.findings)
     geometry = snapshot.geometry
@@ -83,7 +89,9 @@ def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> Volume:
     if low < -32768 or high > 32767:
         raise make_refusal("layer-range", layer=snapshot.name, low=low, high=high)
     voxels = np.rint(data).astype(np.int16) if data.dtype.kind == "f" else data.astype(np.int16)
-    return Volume(geometry.to_canonical(voxels), geometry, snapshot.name, _doubts(snapshot, low, high))
+    return Volume(
+        geometry.to_canonical(voxels).astype(np.int16, copy=False), geometry, snapshot.name, _doubts(snapshot, low, high)
+    )
 
 
 def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: str) -> Mask:
@@ -93,12 +101,13 @@ def mask_of(snapshot: LayerSnapshot, scan: LayerSnapshot, volume: Volume, what: 
     corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in wanted), 1]]).T
     if shape != wanted or not (ours or np.allclose(snapshot.matrix @ corners, scan.matrix @ corners, atol=0.01)):
         raise make_refusal("mask-grid", what=what, mask=f"'{snapshot.name}'", scan=f"'{scan.name}'")
-    voxels = np.asarray(snapshot.data) > 0
-    voxels = voxels if scan.own or ours else volume.geometry.to_canonical(voxels)
+    voxels: NDArray[np.bool_] = np.asarray(snapshot.data) > 0
+    if not scan.own and not ours:
+        voxels = volume.geometry.to_canonical(voxels).astype(bool, copy=False)
     owner = snapshot.tag.scan if snapshot.tag is not None and snapshot.tag.scan else None
     if owner is not None and scan.tag is not None and owner == scan.tag.scan:
         owner = volume.identity  # the scan may have been edited since it was loaded; it is still this one
-    probability = snapshot.tag.probability if snapshot.own else None
+    probability = snapshot.tag.probability if snapshot.own and snapshot.tag is not None else None
     return Mask(voxels, snapshot.geometry if ours else volume.geometry, owner, probability).of(volume, what)
 
 

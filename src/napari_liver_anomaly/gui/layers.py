@@ -67,6 +67,15 @@ def tag_of(layer: Layer | None) -> Tag | None:
     return tag if isinstance(tag, Tag) else _beside.get(layer)
 
 
+def find(viewer: Any, role: Role, scan: str) -> Layer | None:
+    """Find the newest layer of a kind that belongs to a scan."""
+    for layer in reversed(viewer.layers):
+        tag = tag_of(layer)
+        if tag is not None and tag.role is role and tag.scan == scan:
+            return layer
+    return None
+
+
 def inputs_of(viewer: Any) -> tuple[str, ...]:
     """List the files that the layers of a viewer were read from."""
     tags = (tag_of(layer) for layer in (viewer.layers if viewer is not None else ()))

@@ -76,11 +76,11 @@ def read_scans(
 
 def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | None) -> tuple[SeriesEntry, ...]:
     """List the series of a folder with a small picture of each; nothing when that fails, for the question can be put without."""
-    if series_in is None:
-        from napari_liver_anomaly.io import series_in
+    from napari_liver_anomaly import io
+
     listed = []
     try:
-        found = series_in(path)
+        found = (series_in or io.series_in)(path)
         for n, series in enumerate(found):
             job.at("Looking at the series", n, len(found))
             listed.append(SeriesEntry(series, series.thumbnail(), "" if series.readable else _reason(path, series.number)))

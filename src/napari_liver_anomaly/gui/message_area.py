@@ -22,7 +22,7 @@ from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.style import ElidedButton, restyle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LEAVE = "Leave it"
 GO_ON = "Go on"
@@ -39,9 +39,12 @@ class MessageArea(QFrame):
         self._text = QLabel()
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._fold = QToolButton(text="Details", checkable=True)
+        self._fold = QToolButton()
+        self._fold.setText("Details")
+        self._fold.setCheckable(True)
         self._fold.setProperty("kind", "fold")
-        self._details = QPlainTextEdit(readOnly=True)
+        self._details = QPlainTextEdit()
+        self._details.setReadOnly(True)
         self._details.setMaximumHeight(140)
         self._details.setVisible(False)
         self._fold.toggled.connect(self._details.setVisible)
@@ -50,11 +53,11 @@ class MessageArea(QFrame):
         self._acts: dict[str, Callable[[], None]] = {}
         self._answers = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._answers.setSpacing(4)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 2, 2, 2)
+        self._rows = QVBoxLayout(self)
+        self._rows.setContentsMargins(8, 2, 2, 2)
         for widget in (self._text, self._fold, self._details):
-            layout.addWidget(widget)
-        layout.addLayout(self._answers)
+            self._rows.addWidget(widget)
+        self._rows.addLayout(self._answers)
         self.clear()
 
     @property
@@ -81,7 +84,7 @@ class MessageArea(QFrame):
         """Tell something that needs no answer."""
         self._show(text, Level.NOTE)
 
-    def find(self, *findings: Finding) -> None:
+    def show_findings(self, *findings: Finding) -> None:
         """Show a refusal, or what there is to say about a scan."""
         gravest = next(level for level in Level if any(finding.level is level for finding in findings))
         self._show(" ".join(map(str, findings)), gravest)
@@ -93,7 +96,7 @@ class MessageArea(QFrame):
     def ask(
         self,
         text: str,
-        answers: dict[str, Callable[[], object]],
+        answers: Mapping[str, Callable[[], object]],
         leave: Callable[[], object] | None = None,
         body: QWidget | None = None,
     ) -> None:
@@ -105,13 +108,13 @@ class MessageArea(QFrame):
         self._answers.setDirection(QBoxLayout.Direction.LeftToRight if across else QBoxLayout.Direction.TopToBottom)
         if body is not None:
             self._body = body
-            self.layout().insertWidget(self.layout().count() - 1, body)
+            self._rows.insertWidget(self._rows.count() - 1, body)
         if len(answers) > MOST_BUTTONS and body is None:
-            self._list = QComboBox()
-            self._list.addItems(list(answers))
-            self._list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            self._answers.addWidget(self._list, stretch=1)
-            self._button(GO_ON, lambda: self._acts[self._list.currentText()]())
+            self._list = choices = QComboBox()
+            choices.addItems(list(answers))
+            choices.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            self._answers.addWidget(choices, stretch=1)
+            self._button(GO_ON, lambda: self._acts[choices.currentText()]())
             self._button(LEAVE, self._acts[LEAVE])
         else:
             for words, act in self._acts.items():
@@ -129,8 +132,9 @@ class MessageArea(QFrame):
     @property
     def buttons(self) -> dict[str, QPushButton]:
         """The buttons that are shown, by their words."""
-        found = (self._answers.itemAt(n).widget() for n in range(self._answers.count()))
-        return {str(button.property("words")): button for button in found if isinstance(button, QPushButton)}
+        items = [item for n in range(self._answers.count()) if (item := self._answers.itemAt(n)) is not None]
+        found = [button for item in items if isinstance(button := item.widget(), QPushButton)]
+        return {str(button.property("words")): button for button in found}
 
     def _button(self, words: str, act: Callable[[], object], *, elided: bool = False) -> None:
         button = ElidedButton(words) if elided else QPushButton(words)
@@ -156,7 +160,7 @@ class MessageArea(QFrame):
 
     def _drop_answers(self) -> None:
         """Take the answers of an earlier question away."""
-        gone = [self._answers.takeAt(0).widget() for _ in range(self._answers.count())]
+        gone = [item.widget() for _ in range(self._answers.count()) if (item := self._answers.takeAt(0)) is not None]
         for widget in (*gone, self._body):
             if widget is not None:
                 widget.hide()

@@ -12,12 +12,12 @@ from superqt import QCollapsible
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.settings_form import SettingsForm
-from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say
+from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say, small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_liver_anomaly.settings import Settings
+    from napari_liver_anomaly.segmentation import SegmentSettings
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
 FROM_FILE = "From file…"
@@ -75,7 +75,7 @@ class ModelChooser(QWidget):
     chosen = Signal()
 
     def __init__(
-        self, names: Callable[[], Sequence[str]], settings: type[Settings], describe: Callable[[str | None], ModelSummary]
+        self, names: Callable[[], Sequence[str]], settings: type[SegmentSettings], describe: Callable[[str | None], ModelSummary]
     ) -> None:
         super().__init__()
         self._names, self._describe = names, describe
@@ -86,9 +86,12 @@ class ModelChooser(QWidget):
         self.model.addItem(FROM_FILE, None)
         self._listed: tuple[str, ...] = ()
         self._before = 0
-        self.caption, self.figure, self.note = said = one_line(), one_line(), one_line()
-        for line in said:
+        self.caption, self.note = one_line(), one_line()
+        self.figure = small()  # never cut short
+        for line in (self.caption, self.figure, self.note):
             line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
+        for line in (self.caption, self.note):
+            line.setEllipsesWidth(LABEL_PX + COLUMN_GAP_PX)
         self.list_again()
         self.model.opening.connect(self.list_again)
         self.model.currentIndexChanged.connect(self._say)
@@ -100,14 +103,17 @@ class ModelChooser(QWidget):
         self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"))
         self.more = QCollapsible("More settings")
         self.more.setDuration(0)
-        self.more.layout().setContentsMargins(0, 0, 0, 0)
+        self.more.setCollapsedIcon("▸")
+        self.more.setExpandedIcon("▾")
+        if (inside := self.more.layout()) is not None:
+            inside.setContentsMargins(0, 0, 0, 0)
         self.more.toggleButton().setProperty("kind", "fold")
         self.more.addWidget(self.rows)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         rows = form({"Model": self.model, "Device": self.device})
-        for place, line in enumerate(said, start=1):
+        for place, line in enumerate((self.caption, self.figure, self.note), start=1):
             rows.insertRow(place, line)
         layout.addLayout(rows)
         layout.addWidget(self.more)

@@ -37,7 +37,8 @@ class OpenBox(QFrame):
         self.file.setToolTip("Open a scan from one file: .nii, .nii.gz, .nrrd, .mha or one slice of a DICOM series")
         self.folder = QPushButton("Load DICOM folder…")
         self.folder.setToolTip("Open the DICOM series in a folder")
-        self.sample = QToolButton(text="Try a sample")
+        self.sample = QToolButton()
+        self.sample.setText("Try a sample")
         self.sample.setProperty("kind", "link")
         self.sample.setToolTip("Open a made-up abdomen with tumours, free of any patient")
         self.sample.clicked.connect(self.sampled)
@@ -70,20 +71,20 @@ class OpenBox(QFrame):
         self.sample.setEnabled(not busy)
         self.file.setText("Loading…" if busy else "Load scan…")
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Welcome files."""
-        if _paths(event):
+        if event is not None and _paths(event):
             event.acceptProposedAction()
             restyle(self, over=True)
 
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+    def dragLeaveEvent(self, event: QDragLeaveEvent | None) -> None:
         """Show the plain border again."""
         restyle(self, over=False)
 
-    def dropEvent(self, event: QDropEvent) -> None:
+    def dropEvent(self, event: QDropEvent | None) -> None:
         """Take the files."""
         restyle(self, over=False)
-        if paths := _paths(event):
+        if event is not None and (paths := _paths(event)):
             event.acceptProposedAction()
             self.opened.emit(once_each(paths))
 

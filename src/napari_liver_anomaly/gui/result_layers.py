@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, free_name, outlined, tag_of
+from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, find, free_name, outlined
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding
 
@@ -37,7 +37,7 @@ class ResultLayers:
         self.layers: dict[Role, Layer] = {}
         self.painted: Callable[[], object] = lambda: None  # told when the user paints
         self._place = place
-        self._written: NDArray[np.uint16] | None = None
+        self._written: NDArray[np.integer] | None = None
         self._sum = 0
         self._touched = False
 
@@ -118,11 +118,11 @@ class ResultLayers:
                 tumours.events.paint.disconnect(self._paint)
             tag = Tag(Role.TUMOURS, self.scan, self.result.volume.geometry)
             look = outlined(free_name(self.viewer, f"{self.name} {Role.TUMOURS}"), RED, tag)
-            self._watch(add(self.viewer, (labels, look | self._place, "labels")))
+            self._watch(tumours := add(self.viewer, (labels, look | self._place, "labels")))
         else:
             tumours.data = labels
         self._written, self._sum, self._touched, self.lesions = labels, sum_, False, lesions
-        self.tumours.features = _features(lesions)
+        tumours.features = _features(lesions)
         return kept
 
     def turn_to(self, lesion: Lesion) -> None:
@@ -173,15 +173,6 @@ class ResultLayers:
 
 
 BY_HAND = make_finding("corrected-by-hand")
-
-
-def find(viewer: Any, role: Role, scan: str) -> Layer | None:
-    """Find the newest layer of a kind that belongs to a scan."""
-    for layer in reversed(viewer.layers):
-        tag = tag_of(layer)
-        if tag is not None and tag.role is role and tag.scan == scan:
-            return layer
-    return None
 
 
 def checksum(labels: NDArray[np.integer]) -> int:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class OnceButton(QPushButton):
     """A button to which a double click is one click: the second would cancel what the first began."""
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
         """Take the second click away."""
-        event.accept()
+        if event is not None:
+            event.accept()
 
 
 class RunBar(QWidget):
@@ -34,7 +35,8 @@ class RunBar(QWidget):
         self._words, self._running = words, False
         self.button = OnceButton(words)
         self.button.setProperty("kind", "primary")
-        self.bar = QProgressBar(textVisible=False)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
         self.text = small()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)

@@ -71,8 +71,10 @@ class SeriesRow(QStyledItemDelegate):
         """Say how much room a row takes."""
         return QSize(PICTURE_PX, ROW_PX)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Draw a row."""
+        if painter is None:
+            return
         painter.save()
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
         if chosen:

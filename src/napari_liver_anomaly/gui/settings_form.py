@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from magicgui.widgets import ComboBox, create_widget
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, SpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -13,8 +13,6 @@ from napari_liver_anomaly.settings import Option, Settings, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from magicgui.widgets.bases import ValueWidget
 
 S = TypeVar("S", bound=Settings)
 MOST = 1e9
@@ -42,18 +40,18 @@ class SettingsForm(QWidget, Generic[S]):
         return self._made_from(**{name: field.value for name, field in self.fields.items()}, **others)
 
 
-def _field(option: Option) -> ValueWidget[Any]:
-    """Make the widget of one option."""
-    tip = {"tooltip": _tip(option)}
+def _field(option: Option) -> Any:
+    """Make the widget of one option, a magicgui ``ValueWidget``."""
     if option.choices:
-        return ComboBox(value=option.default, choices=option.choices, name=option.name, **tip)
+        return ComboBox(value=option.default, choices=option.choices, name=option.name, tooltip=_tip(option))
     if option.kind is bool:
-        return create_widget(value=option.default, annotation=bool, name=option.name, options={"text": "", **tip})
+        return CheckBox(value=option.default, name=option.name, text="", tooltip=_tip(option))
     low, high = (-MOST if option.low is None else option.low), (MOST if option.high is None else option.high)
-    whole = option.kind is int
-    step = 1 if whole else 0.05 if high <= 1 else 1.0
-    limits = {"min": int(low), "max": int(high)} if whole else {"min": low, "max": high}
-    field = create_widget(value=option.default, annotation=option.kind, name=option.name, options={"step": step, **limits, **tip})
+    said: dict[str, Any] = {"value": option.default, "name": option.name, "tooltip": _tip(option)}
+    if option.kind is int:
+        field: Any = SpinBox(min=int(low), max=int(high), **said)
+    else:
+        field = FloatSpinBox(min=low, max=high, step=0.05 if high <= 1 else 1.0, **said)
     field.native.setKeyboardTracking(False)
     return field
 

@@ -25,7 +25,9 @@ class Stepwise(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._steps: Iterator[object] | None = None
-        self._timer = QTimer(self, interval=PAUSE_MS, singleShot=True)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._step)
 
     @property

@@ -98,7 +98,7 @@ class Panel(QScrollArea):
 
     def sizeHint(self) -> QSize:
         """Say how much room the panel would like: all of its height, so that the dock does not squeeze it."""
-        return QSize(WIDTH_PX + 20, self.widget().sizeHint().height())
+        return QSize(WIDTH_PX + 20, self._column.sizeHint().height())
 
     def bring_forward(self) -> None:
         """Show the dock, in front of others it shares its place with."""
@@ -172,7 +172,7 @@ class ElidedButton(QPushButton):
         self._whole = words
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Cut the words anew."""
         super().resizeEvent(event)
         fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
@@ -211,8 +211,9 @@ def restyle(widget: QWidget, **properties: object) -> None:
     """Set properties the style sheet looks at, and apply it again."""
     for name, value in properties.items():
         widget.setProperty(name, value)
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)
+    if (style := widget.style()) is not None:
+        style.unpolish(widget)
+        style.polish(widget)
 
 
 def _label(text: str, kind: str) -> QLabel:

@@ -65,7 +65,9 @@ class ThresholdController(QObject):
         self._cutting.refused.connect(self.refused)
         self._cutting.failed.connect(self.failed)
         self._looking.returned.connect(self._hide)  # what goes wrong there is said when the slider settles
-        self._after_paint = QTimer(self, singleShot=True, interval=AFTER_PAINT_MS)
+        self._after_paint = QTimer(self)
+        self._after_paint.setSingleShot(True)
+        self._after_paint.setInterval(AFTER_PAINT_MS)
         self._after_paint.timeout.connect(self._measure_again)
         slider.moved.connect(self._move)
         slider.settled.connect(self.cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QLocale, Qt, QTimer, Signal
+from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
@@ -30,11 +31,12 @@ class ThresholdSlider(QWidget):
         super().__init__()
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(STEP, 1.0)
-        self.slider.setSingleStep(STEP)
+        self.slider.setSingleStep(STEP)  # type: ignore[arg-type]  # superqt types the steps of its plain slider
         self.slider.setDecimals(2)
         self.slider.setToolTip(TIP)
         number = self.slider.findChild(QLineEdit)  # a field to type in, as any other, with a point in every country
-        number.validator().setLocale(QLocale.c())
+        number.setValidator(validator := QDoubleValidator(number))
+        validator.setLocale(QLocale.c())
         number.setStyleSheet("")
         wheel_needs_focus(self.slider)
         self.auto = QCheckBox("Auto")
@@ -52,7 +54,7 @@ class ThresholdSlider(QWidget):
         self.slider.valueChanged.connect(self._tick)
         self.slider.sliderReleased.connect(self._settle.start)
         self.auto.toggled.connect(self.switched)
-        self._settle.timeout.connect(lambda: self.slider.isSliderDown() or self.settled.emit())
+        self._settle.timeout.connect(self._tell_settled)
         self.tell("")
 
     def _lay_out(self) -> None:
@@ -87,6 +89,10 @@ class ThresholdSlider(QWidget):
         """Say what the threshold leaves."""
         say(self.count, count)
         say(self.remark, remark)
+
+    def _tell_settled(self) -> None:
+        if not self.slider.isSliderDown():
+            self.settled.emit()
 
     def _tick(self) -> None:
         self._settle.start()

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.loading import Loaded
     from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.lesions import Lesion
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -113,7 +114,7 @@ class TumourPanel(Panel):
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
         self.model.chosen.connect(self._follow_overlays)
-        self.table.picked.connect(lambda lesion: self.controller.shown is not None and self.controller.shown.turn_to(lesion))
+        self.table.picked.connect(self._turn_to)
         self.export.wanted.connect(self.write)
         self.controller.changed.connect(self._follow_result)
         self.controller.kept.connect(self.messages.note)
@@ -125,7 +126,7 @@ class TumourPanel(Panel):
         self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
         self.writing.ended.connect(self._follow_export)
         for work in (self.loading, self.segmenting, self.writing, self.controller):
-            work.refused.connect(self.messages.find)
+            work.refused.connect(self.messages.show_findings)
             work.failed.connect(self.messages.fail)
         for steps in (self._showing, self._adding):
             steps.failed.connect(self.messages.fail)
@@ -168,12 +169,12 @@ class TumourPanel(Panel):
         """Show what was read, layer by layer; the last of each kind is chosen. Then ask what must be asked before more is read."""
         for layer_data, findings in fetched.made:
             layer = add(self.viewer, layer_data)
-            if tag_of(layer).role is Role.SCAN:
+            if (tag := tag_of(layer)) is not None and tag.role is Role.SCAN:
                 self.inputs.scan.choose(layer)
             else:
                 self.inputs.liver.choose(layer)
             if findings:
-                self.messages.find(*findings)
+                self.messages.show_findings(*findings)
             yield
         if fetched.made:
             self.loaded.emit()
@@ -209,8 +210,9 @@ class TumourPanel(Panel):
         if name is None:
             return self.messages.note("Choose a model first: pick 'From file…' and open a .safetensors file.")
         snapshot, mask = self._snapshot(scan), self._snapshot(liver) if liver is not None else None
-        lost = snapshot is None or (mask is None and liver is not None)
-        if lost or self._doubts.waits(snapshot, "Segment anyway", self.segment):
+        if snapshot is None or (mask is None and liver is not None):
+            return None
+        if self._doubts.waits(snapshot, "Segment anyway", self.segment):
             return None
         device, written = self.model.device.currentData(), found_liver.written(liver)
         livers: list[FoundLiver] = []
@@ -226,7 +228,7 @@ class TumourPanel(Panel):
             return self.messages.note(IN_PROGRESS)
         self._livers = livers
         self._guard.watch()
-        self.inputs.find.setEnabled(False)
+        self.inputs.find_button.setEnabled(False)
         return self.runbar.run()
 
     def _show_what(self, found: RunResult | FoundLiver) -> None:
@@ -285,7 +287,7 @@ class TumourPanel(Panel):
         """End the run, in whichever way."""
         self._livers = self._given = ()
         self.runbar.rest(text)
-        self.inputs.find.setEnabled(True)
+        self.inputs.find_button.setEnabled(True)
         self.finished.emit()
 
     def write(self, folder: Path) -> None:
@@ -323,6 +325,10 @@ class TumourPanel(Panel):
         else:
             self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
 
+    def _turn_to(self, lesion: Lesion) -> None:
+        if self.controller.shown is not None:
+            self.controller.shown.turn_to(lesion)
+
     def _follow_export(self) -> None:
         self.export.button.setEnabled(self.controller.shown is not None and not self.writing.busy)
 
@@ -341,4 +347,5 @@ class TumourPanel(Panel):
         try:
             return snapshot_of(layer)
         except Refusal as refusal:
-            return self.messages.find(refusal.finding)
+            self.messages.show_findings(refusal.finding)
+            return None
