@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Never, Protocol
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from napari_liver_anomaly.liver_findings import about_pieces, about_the_edge, re
 from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
 from napari_liver_anomaly.preprocessing import frame_of, prepare
 from napari_liver_anomaly.result import Result
-from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings, cut
 from napari_liver_anomaly.thresholds import auto_threshold
+from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.preprocessing import PreprocessSettings, Slices
-    from napari_liver_anomaly.segmentation import SegmentSettings
-    from napari_liver_anomaly.volume import Mask, Volume
 
 MEDIAN_PX = 3
 # Bytes of a run on the CPU for each voxel of the scan, voxel of the liver's box and pixel of the network's slices; and what torch takes at
@@ -78,6 +77,7 @@ def segment(
     find: Callable[..., Mask] | None = None,
     device: str = "auto",
     job: Job | None = None,
+    **unknown: Never,
 ) -> Result:
     """Search a liver for tumours; find the liver first when none is given.
 
@@ -100,6 +100,8 @@ def segment(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
         Progress and cancel, asked at every batch.
+    **unknown
+        Nothing: an array with its spacing is answered by how to make a Volume of it.
 
     Returns
     -------
@@ -108,6 +110,8 @@ def segment(
 
     Raises
     ------
+    TypeError
+        When the scan is no :class:`Volume`, the liver no :class:`Mask`, or the model neither a name nor a model; the sentence says how to make one.
     WrongGrid
         When the mask is not on the scan's grid or belongs to another scan.
     UnfitModel
@@ -119,6 +123,7 @@ def segment(
     Cancelled
         When the job was cancelled.
     """
+    _require_kinds(volume, liver, model, settings, unknown)
     settings, job, watch = settings or AUTO_SETTINGS, job or Job(), _Stopwatch()
     model = _loaded(model, job)  # before the liver is looked for: a model that cannot be used is said at once
     watch.lap("load")
@@ -147,6 +152,19 @@ def segment(
         timings_s=watch.seconds(), liver_from="found" if liver.found else "given", left_out=left_out,
         findings=_once(*volume.findings, *liver.findings, *about_the_edge(liver), *about_pieces(left_out)),
     )  # fmt: skip
+
+
+def _require_kinds(volume: object, liver: object, model: object, settings: object, unknown: dict[str, Any]) -> None:
+    """Refuse what is no scan, liver, model or settings; an array with its spacing is answered by how to make a Volume of it."""
+    require_kind(volume, Volume, "segment", VOLUME_FROM)
+    if unknown:
+        raise TypeError(f"segment() got an unexpected keyword argument {next(iter(unknown))!r}")
+    if liver is not None:
+        require_kind(liver, Mask, "segment", MASK_FROM)
+    if not isinstance(model, (str, Path)) and not hasattr(model, "name"):
+        raise TypeError(f"segment() needs the name of a model, a path or a loaded model, not {type(model).__name__}.")
+    if settings is not None:
+        require_kind(settings, SegmentSettings, "segment", "SegmentSettings(threshold=0.5) makes them")
 
 
 def _once(*findings: Finding) -> tuple[Finding, ...]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+    from napari_liver_anomaly.volume import Geometry
 
 MOST = np.iinfo(np.uint16).max
 
@@ -62,6 +63,11 @@ class Lesion:
     first_slice: int
     last_slice: int
     slices: int
+
+    def __repr__(self) -> str:
+        return (
+            f"Lesion({self.number}: {self.volume_ml:.1f} ml, {self.long_mm:.0f} × {self.short_mm:.0f} mm, {self.mean_hu:.0f} HU)"
+        )
 
 
 def level_of(threshold: float) -> int:
@@ -218,8 +224,11 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
     """
     from scipy import ndimage
 
+    require_kind(volume, Volume, "measure", VOLUME_FROM)
+    require_kind(liver, Mask, "measure", MASK_FROM)
     liver = liver.of(volume, "liver mask")
     if not isinstance(labels, np.ndarray):
+        require_kind(labels, Mask, "measure", "give the labels of a result, or a Mask")
         labels = labels.of(volume, "tumour mask").voxels.astype(np.uint8)
     if labels.shape != volume.geometry.shape:
         raise make_refusal("shape-differs", what="An image of lesions", shape=labels.shape, wanted=volume.geometry.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Literal
@@ -91,6 +92,19 @@ class Result:
             array = getattr(self, name)
             if array is not None and array.shape != self.volume.voxels.shape:
                 raise make_refusal("shape-differs", what=f"A {name} image", shape=array.shape, wanted=self.volume.voxels.shape)
+
+    def __repr__(self) -> str:
+        return f"Result({reprlib.repr(self.model)}, {count(self.lesions)}, {self.liver.ml:,.0f} ml of liver {self.liver_from})"
+
+    def _repr_html_(self) -> str:
+        from napari_liver_anomaly.notebook import LIVER, TUMOUR, largest_slice, slice_html
+
+        tumours = self.labels > 0
+        number = largest_slice(tumours if tumours.any() else self.liver.voxels)
+        contours = {LIVER: self.liver.voxels[number], TUMOUR: tumours[number]}
+        return slice_html(
+            self.volume.voxels[number], self.volume.geometry.spacing_mm[1:], f"{self.summary} Slice {number}.", contours
+        )
 
     @property
     def tumour_ml(self) -> float:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+SHOWN = 3  # fields that one line shows at most
 REQUIRED: Any = dataclasses.MISSING  # the default of a field that must be given
 
 
@@ -211,6 +212,15 @@ class Settings:
     """Base of every settings class: checks ranges when made, turns into plain data and back."""
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Settings.__repr__  # type: ignore[method-assign]  # before dataclass would make one of its own
+
+    def __repr__(self) -> str:
+        """Show the fields that are not as they begin, in one line."""
+        made = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        changed = [f"{field.name}={reprlib.repr(value)}" for field, value in made if value != field.default]
+        return f"{type(self).__name__}({', '.join(changed[:SHOWN])}{', …' if len(changed) > SHOWN else ''})"
 
     def __post_init__(self) -> None:
         there = {option.name: option for option in options(self)}

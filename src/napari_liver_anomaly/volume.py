@@ -7,15 +7,20 @@ shows radiological axial, coronal and sagittal views. The grid of the source fil
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.stored_values import to_hounsfield, to_mask
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 
 CANONICAL = ("I", "P", "L")
 SAME_PLACE_MM = 0.01
+VOLUME_FROM = "make one with Volume.from_array(voxels, affine)"  # or read it; said to who gives something else
+MASK_FROM = "make one with Mask.from_array(voxels, affine)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +181,13 @@ class Geometry:
         first = ", ".join(f"{mm:.1f}" for mm in self.position_mm((0, 0, 0)))
         return f"{sizes} voxels of {spacing} mm, first at ({first}) mm"
 
+    def __repr__(self) -> str:
+        return f"Geometry({self._words()}, oriented={self.oriented})"
+
+    def _words(self) -> str:
+        """Shape and voxel size, for one line about what lies on this grid."""
+        return f"shape={self.shape}, spacing_mm=({', '.join(f'{mm:.4g}' for mm in self.spacing_mm)})"
+
     @staticmethod
     def _demand(found: tuple[int, ...], wanted: tuple[int, int, int]) -> None:
         if tuple(found) != wanted:
@@ -202,9 +216,74 @@ class Volume:
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        _demand_shape(self.voxels, self.geometry)
-        if self.voxels.dtype != np.int16:
-            raise TypeError("Volume.voxels must be int16 Hounsfield units.")
+        _demand_voxels(self.voxels, self.geometry, "Volume", np.int16, "int16 Hounsfield units")
+
+    @classmethod
+    def from_array(cls, voxels: Array, affine: NDArray[np.floating], name: str = "scan") -> Volume:
+        """Make a scan of an array and its affine, as nibabel, SimpleITK or MONAI give them.
+
+        Parameters
+        ----------
+        voxels : ndarray, (i, j, k) of any kind of number
+            Hounsfield units, in the order of the affine: that of the file, not the canonical one.
+        affine : ndarray, (4, 4)
+            Index (i, j, k) to position in the patient in mm, RAS+ (x to the right, y to the front, z to the head). For voxels that run to the
+            patient's left, back and head at ``sx, sy, sz`` mm this is ``np.diag([-sx, -sy, sz, 1])``.
+        name : str
+            What it is called on screen.
+
+        Returns
+        -------
+        Volume
+            The same voxels in canonical order, rounded to whole HU.
+
+        Raises
+        ------
+        TypeError
+            For an array without three axes of numbers.
+        InvalidNumbers
+            For NaN, infinity, and values that no CT has.
+        ImpossibleGeometry
+            For an affine that is no position matrix.
+        """
+        voxels = _three_axes(voxels, "Volume")
+        geometry = Geometry(voxels.shape, _matrix(affine, "Volume"))
+        hu = to_hounsfield(voxels.copy(), 1.0, 0.0)
+        return cls(geometry.to_canonical(hu).astype(np.int16, copy=False), geometry, name)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Volume:
+        """Read a scan; the same as :func:`napari_liver_anomaly.read`, which also takes answers to questions.
+
+        Parameters
+        ----------
+        path : path-like
+            A NIfTI, NRRD or MetaImage file, or a folder of one DICOM series.
+
+        Returns
+        -------
+        Volume
+            With its findings.
+
+        Raises
+        ------
+        Refusal
+            As :func:`napari_liver_anomaly.read`.
+        """
+        volume: Volume = _public("read")(path)
+        return volume
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return _as_array(self.voxels, dtype, copy)
+
+    def __repr__(self) -> str:
+        return f"Volume({reprlib.repr(self.name)}, {self.geometry._words()})"
+
+    def _repr_html_(self) -> str:
+        from napari_liver_anomaly.notebook import slice_html
+
+        middle = self.geometry.shape[0] // 2
+        return slice_html(self.voxels[middle], self.geometry.spacing_mm[1:], f"CT, slice {middle}: {self.geometry}", {})
 
     @cached_property
     def identity(self) -> str:
@@ -242,13 +321,79 @@ class Mask:
     found: bool = False
 
     def __post_init__(self) -> None:
-        _demand_shape(self.voxels, self.geometry)
-        if self.voxels.dtype != np.bool_:
-            raise TypeError("Mask.voxels must be bool.")
+        _demand_voxels(self.voxels, self.geometry, "Mask", np.bool_, "bool")
         if self.probability is not None:
             _demand_shape(self.probability, self.geometry)
             if self.probability.dtype != np.uint8:
                 raise TypeError("Mask.probability must be uint8.")
+
+    @classmethod
+    def from_array(cls, voxels: Array, affine: NDArray[np.floating]) -> Mask:
+        """Make a mask of an array and its affine: every voxel with a label above zero.
+
+        Parameters
+        ----------
+        voxels : ndarray, (i, j, k) bool or whole numbers
+            In the order of the affine, as for :meth:`Volume.from_array`.
+        affine : ndarray, (4, 4)
+            Index (i, j, k) to position in the patient in mm, RAS+.
+
+        Returns
+        -------
+        Mask
+            In canonical order.
+
+        Raises
+        ------
+        TypeError
+            For an array without three axes of numbers.
+        InvalidNumbers
+            For labels that are not whole numbers.
+        ImpossibleGeometry
+            For an affine that is no position matrix.
+        """
+        voxels = _three_axes(voxels, "Mask")
+        geometry = Geometry(voxels.shape, _matrix(affine, "Mask"))
+        inside = voxels if voxels.dtype == np.bool_ else to_mask(voxels, 1.0, 0.0)
+        return cls(geometry.to_canonical(inside).astype(np.bool_, copy=False), geometry)
+
+    @classmethod
+    def from_file(cls, path: str | Path, volume: Volume) -> Mask:
+        """Read a mask of a scan; the same as :func:`napari_liver_anomaly.read_mask`.
+
+        Parameters
+        ----------
+        path : path-like
+            A NIfTI, NRRD or MetaImage file of whole numbers on the scan's own grid.
+        volume : Volume
+            The scan.
+
+        Returns
+        -------
+        Mask
+            Knowing its scan.
+
+        Raises
+        ------
+        Refusal
+            As :func:`napari_liver_anomaly.read_mask`.
+        """
+        mask: Mask = _public("read_mask")(path, volume)
+        return mask
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return _as_array(self.voxels, dtype, copy)
+
+    def __repr__(self) -> str:
+        return f"Mask({self.ml:.1f} ml, {self.geometry._words()}{', found' if self.found else ''})"
+
+    def _repr_html_(self) -> str:
+        from napari_liver_anomaly.notebook import DARKEST_HU, LIVER, largest_slice, slice_html
+
+        number = largest_slice(self.voxels)
+        inside = self.voxels[number]
+        black = np.full(inside.shape, DARKEST_HU, np.int16)
+        return slice_html(black, self.geometry.spacing_mm[1:], f"Mask of {self.ml:,.1f} ml, slice {number}", {LIVER: inside})
 
     @property
     def ml(self) -> float:
@@ -275,6 +420,7 @@ class Mask:
         WrongGrid
             When the grids differ (both are named), or when the mask was made for another scan.
         """
+        require_kind(volume, Volume, "Mask.of", VOLUME_FROM)
         if not self.geometry.same_grid(volume.geometry):
             raise make_refusal("mask-grid", what=what, mask=self.geometry, scan=volume.geometry)
         if self.scan is not None and self.scan != volume.identity:
@@ -285,3 +431,63 @@ class Mask:
 def _demand_shape(voxels: Array, geometry: Geometry) -> None:
     """Refuse voxels whose shape is not that of the grid."""
     Geometry._demand(voxels.shape, geometry.shape)
+
+
+def _demand_voxels(voxels: Array, geometry: Geometry, owner: str, kind: type[np.generic], words: str) -> None:
+    """Refuse voxels that are no array of the right kind and shape."""
+    if not isinstance(voxels, np.ndarray) or not isinstance(geometry, Geometry):
+        raise TypeError(f"{owner}() needs an array and its Geometry; {owner}.from_array(voxels, affine) makes both.")
+    _demand_shape(voxels, geometry)
+    if voxels.dtype != kind:
+        raise TypeError(f"{owner}.voxels must be {words}.")
+
+
+def require_kind(value: object, kind: type, function: str, how: str) -> None:
+    """Refuse a thing of the wrong kind in one sentence.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    kind : type
+        What is needed.
+    function : str
+        Who needs it.
+    how : str
+        How to make one: :data:`VOLUME_FROM`.
+
+    Raises
+    ------
+    TypeError
+        "segment() needs a Volume, not ndarray; make one with Volume.from_array(voxels, affine)."
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{function}() needs a {kind.__name__}, not {type(value).__name__}; {how}.")
+
+
+def _public(name: str) -> Any:
+    """Look up a function of the package, as a user would: this module itself depends on nothing above it."""
+    return getattr(import_module(__package__), name)
+
+
+def _three_axes(voxels: Any, owner: str) -> Array:
+    array = np.asarray(voxels)
+    if array.ndim != 3 or array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{owner}.from_array() needs an array with three axes of numbers, not {array.ndim} axes of {array.dtype}."
+        )
+    return array
+
+
+def _matrix(affine: Any, owner: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(affine, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}.from_array() needs an affine of 4 × 4 numbers, not {type(affine).__name__}.") from None
+
+
+def _as_array(voxels: Array, dtype: Any, copy: bool | None) -> NDArray[Any]:
+    """Answer numpy: the voxels themselves where they fit, and a copy only where it must or may be one."""
+    if copy is False and dtype is not None and np.dtype(dtype) != voxels.dtype:
+        raise ValueError(f"Voxels of {voxels.dtype} cannot be given as {np.dtype(dtype)} without a copy.")
+    return np.array(voxels, dtype) if copy else np.asarray(voxels, dtype)

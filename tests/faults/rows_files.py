@@ -529,7 +529,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.training.training_file import read_training_set
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ReadOptions
-import napari_liver_anomaly.io.hounsfield, napari_liver_anomaly.io.dicom, napari_liver_anomaly.io.itk
+import napari_liver_anomaly.io.hounsfield, napari_liver_anomaly.stored_values, napari_liver_anomaly.io.dicom, napari_liver_anomaly.io.itk
 import nibabel.nifti1, nibabel.nifti2, nibabel.orientations, nrrd, pydicom.filereader, numpy as np
 sound = read(sys.argv[1])[0]  # imports what is imported on first use
 for path in sys.argv[2:3]:

@@ -16,7 +16,7 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import InvalidNumbers, Question, Refusal, UnfitModel
 from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.evaluation.tables import method_table
-from napari_liver_anomaly.io import write_sample
+from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.lesions import diameters
 from napari_liver_anomaly.metrics import Mean, dice
 from napari_liver_anomaly.metrics.surface_distance import Surfaces, surface_of
@@ -149,7 +149,7 @@ def small(seed: int, *, tumours: bool = True) -> Sample:
 
 def cases(folder: Path, samples: Sequence[Sample]) -> Path:
     for name, sample in zip("abcdefgh", samples, strict=False):
-        write_sample(sample, folder, name)
+        write_case(sample.volume, sample.liver, sample.tumours, folder, name)
     return folder
 
 

@@ -27,7 +27,7 @@ from napari_liver_anomaly.cli import DONE, REFUSED, main
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
 from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.inference import segment
-from napari_liver_anomaly.io import read, read_mask, write, write_image, write_labels, write_sample
+from napari_liver_anomaly.io import read, read_mask, write, write_case, write_image, write_labels
 from napari_liver_anomaly.lesions import measure
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import Sample
@@ -159,8 +159,8 @@ def every_use(volume: Volume, mask: Mask, folder: Path) -> Iterator[tuple[str, C
     yield "measure, lesions", lambda: measure(mask, volume, sound.liver)
     yield "result", lambda: replace(sound, liver=mask)
     yield "write", lambda: write(replace(sound, liver=mask), folder / "out")
-    yield "write a sample, liver", lambda: write_sample(Sample(volume, mask, sound.liver), folder / "sample", "a")
-    yield "write a sample, tumours", lambda: write_sample(Sample(volume, sound.liver, mask), folder / "sample", "a")
+    yield "write a sample, liver", lambda: write_case(volume, mask, sound.liver, folder / "sample", "a")
+    yield "write a sample, tumours", lambda: write_case(volume, sound.liver, mask, folder / "sample", "a")
     yield "validate_on_synthesis the rule", lambda: DarkRule().calibrated([(volume, mask)])
 
 
@@ -382,7 +382,8 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "plain-image": ([folder / "p" / "image.nii"], lambda: write_image(volume.voxels, volume.geometry, folder / "p" / "image.nii")),
         "labels": ([folder / "l" / "labels.nii.gz"], lambda: write_labels(labels, volume.geometry, folder / "l" / "labels.nii.gz")),
         "results": ([folder / "r" / name for name in outputs], lambda: write(full, folder / "r")),
-        "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_sample(sample, folder / "s", "a")),
+        "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_case(
+            sample.volume, sample.liver, sample.tumours, folder / "s", "a")),
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
         "state": ([folder / "t" / "state.safetensors"], lambda: unfinished.keep(3)),
         "healthy": ([folder / "h" / "healthy.npz"], lambda: write_training_set(many, folder / "h" / "healthy.npz")),
@@ -479,7 +480,7 @@ def writers_into(volume: Volume, file: Path) -> dict[str, tuple[None, Callable[[
         "image": (None, lambda: write_image(volume.voxels, volume.geometry, file / "image.nii.gz")),
         "results": (None, lambda: write(result, file)),
         "results deeper": (None, lambda: write(result, file / "sub" / "folder")),
-        "sample": (None, lambda: write_sample(sample, file, "a")),
+        "sample": (None, lambda: write_case(sample.volume, sample.liver, sample.tumours, file, "a")),
         "weights": (None, lambda: checkpoint.save(file / "model.safetensors", {"a": torch.ones(3)}, {})),
         "healthy": (None, lambda: write_training_set([packed], file / "healthy.npz")),
     }

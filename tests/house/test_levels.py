@@ -24,7 +24,7 @@ DRAWN = {
     ("result", "lesions"),
     ("result", "segmentation"),
     ("synthesis", "preprocessing"),
-    ("io", "phantom"),
+    ("volume", "stored_values"),
     ("training", "models"),
     ("liver", "training"),
     ("liver", "models"),

@@ -27,11 +27,12 @@ class PhantomVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Write the built-in sample."""
-        from napari_liver_anomaly.io import write_sample
+        from napari_liver_anomaly.io import write_case
         from napari_liver_anomaly.phantom import make_phantom
 
         job.at("Building the phantom", 0, 1)
-        for path in write_sample(make_phantom(self.phantom), self.out, "phantom"):
+        sample = make_phantom(self.phantom)
+        for path in write_case(sample.volume, sample.liver, sample.tumours, self.out, "phantom"):
             say(f"Wrote {path.name}.")
 
 

@@ -3,9 +3,9 @@
 Nothing is silently repaired on the way in; never a patient's name, never half a file on the way out.
 """
 
+from napari_liver_anomaly.io.cases import write_case
 from napari_liver_anomaly.io.nifti_writing import write_image, write_labels
 from napari_liver_anomaly.io.reading import ENDINGS, can_read, read, read_mask, series_in
 from napari_liver_anomaly.io.results import write
-from napari_liver_anomaly.io.samples import write_sample
 
-__all__ = ["ENDINGS", "can_read", "read", "read_mask", "series_in", "write", "write_image", "write_labels", "write_sample"]
+__all__ = ["ENDINGS", "can_read", "read", "read_mask", "series_in", "write", "write_case", "write_image", "write_labels"]

@@ -1,11 +1,16 @@
-"""Cases in a folder: which files belong together, by their names alone."""
+"""Cases in a folder: which files belong together, by their names alone; and how they are written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
 from napari_liver_anomaly.messages import make_refusal
+
+if TYPE_CHECKING:
+    from napari_liver_anomaly.volume import Mask, Volume
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TUMOUR_WORDS = ("tumour", "tumor")
@@ -43,6 +48,42 @@ def find_cases(folder: str | Path) -> tuple[Case, ...]:
     if not found:
         raise make_refusal("no-cases")
     return tuple(found)
+
+
+def write_case(volume: Volume, liver: Mask, tumours: Mask, folder: str | Path, name: str) -> tuple[Path, ...]:
+    """Write a scan with its masks under the names that :func:`find_cases` looks for; all three files, or none.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan.
+    liver, tumours : Mask
+        Where its liver and its tumours are; there may be no tumours.
+    folder : path-like
+        Where to; made if it is missing.
+    name : str
+        What the file names begin with.
+
+    Returns
+    -------
+    tuple of Path
+        ``NAME_ct.nii.gz`` (HU), ``NAME_liver.nii.gz`` and ``NAME_tumour.nii.gz`` (0 and 1).
+
+    Raises
+    ------
+    NotWritten
+        When the name is no plain file name, or the disk does not take a file; earlier files are untouched.
+    WrongGrid
+        When a mask does not belong to the scan.
+    """
+    if not name or name != Path(name).name or name.startswith("."):
+        raise make_refusal("name-unfit", name=name)
+    parts = {
+        "ct": volume.voxels,
+        "liver": liver.of(volume, "liver mask").voxels,
+        "tumour": tumours.of(volume, "tumour mask").voxels,
+    }
+    return write_together({Path(folder) / f"{name}_{part}.nii.gz": image_writer(v, volume.geometry) for part, v in parts.items()})
 
 
 def _name_of(path: Path, word: str) -> str:

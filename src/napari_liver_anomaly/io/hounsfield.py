@@ -1,4 +1,4 @@
-"""From stored values to Hounsfield units, with a check of their plausibility; from stored values to a mask."""
+"""Whether values look like Hounsfield units, and air where a scanner wrote padding."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer
-from napari_liver_anomaly.messages import make_finding, make_refusal
+from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
 
-    Array = NDArray[np.generic]
     Voxels = NDArray[np.int16]
 
 AIR_HU = -1024
 BELOW_AIR_HU = -1200  # noise and ringing reach a little below air; padding lies far below
-LOWEST, HIGHEST = -32768, 32767
 SAMPLE = 2_000_000
 SOFT_TISSUE_HU = (-150, 300)
 LEAST_SOFT_TISSUE = 0.01
@@ -32,36 +28,6 @@ ORGAN_HU, ORGAN_SPREAD_HU = (20, 200), 100  # a crop that holds little but liver
 PILE, PILED, NEAR_HU = 0.001, 5.0, 10  # clipping: a pile on the highest value, far above the values just below it
 FEW_VALUES = 20
 TAKE_AS_HOUNSFIELD = Answer(words="Take them as Hounsfield units", option="values", value="hounsfield")
-
-
-def to_hounsfield(stored: Array, slope: float, intercept: float) -> Voxels:
-    """Work out whole Hounsfield units slice by slice."""
-    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu" and np.can_cast(stored.dtype, np.int16):
-        return stored.astype(np.int16, copy=False)
-    result = np.empty(stored.shape, np.int16, order="F")
-    low, high = np.inf, -np.inf
-    for index, part in _slices(stored):
-        with np.errstate(over="ignore"):
-            hounsfield = np.rint(part * slope + intercept)
-        low, high = min(low, float(hounsfield.min())), max(high, float(hounsfield.max()))
-        if low < LOWEST or high > HIGHEST:
-            raise make_refusal("values-range", value=low if low < LOWEST else high)
-        result[..., index] = hounsfield
-    return result
-
-
-def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
-    """Find the voxels above zero in a file of whole numbers."""
-    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
-        return np.asarray(stored > 0)  # type: ignore[operator]
-    result = np.empty(stored.shape, np.bool_, order="F")
-    for index, part in _slices(stored):
-        with np.errstate(over="ignore"):
-            labels = part * slope + intercept
-        if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
-            raise make_refusal("mask-fractions")
-        result[..., index] = labels > 0
-    return result
 
 
 def air_for_padding(hounsfield: Voxels) -> Finding | None:
@@ -113,18 +79,3 @@ def _clipped(low: int, high: int, piled: bool) -> Finding:
     if piled:
         return make_finding("values-clipped", low=low, high=high)
     return make_finding("no-air", low=low, high=high)
-
-
-def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Slices as float64 one by one; refuses numbers that are none, after counting them all."""
-    if stored.dtype.kind == "f":
-        _require_finite(stored)
-    for index in range(stored.shape[-1]):
-        yield index, stored[..., index].astype(np.float64)
-
-
-def _require_finite(stored: Array) -> None:
-    counts = [int(np.count_nonzero(~np.isfinite(stored[..., k]))) for k in range(stored.shape[-1])]
-    if total := sum(counts):
-        first = next(k for k, count in enumerate(counts) if count) + 1
-        raise make_refusal("voxels-not-numbers", count=total, first=first)

@@ -86,16 +86,37 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
     NotWritten
         As :func:`write_image`.
     """
+    return write_image(smallest_integers(labels), geometry, path, inputs)
+
+
+def smallest_integers(labels: Array) -> Array:
+    """Give labels in the smallest kind of integer that holds them all.
+
+    Parameters
+    ----------
+    labels : ndarray, any shape, integer or bool
+        Label numbers.
+
+    Returns
+    -------
+    ndarray, same shape, uint8, uint16 or int32
+        The same numbers.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a label is not a whole number that 32 bits hold.
+    """
     whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
     low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
     if not whole or low < limits.min or high > limits.max:
         raise make_refusal("labels-not-whole")
     kind = next(k for k in ("uint8", "uint16", "int32") if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
-    return write_image(labels.astype(kind), geometry, path, inputs)
+    return labels.astype(kind)
 
 
 def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
-    """PreprocessSettings to write an image, checking everything that can be checked before a file is touched.
+    """Prepare to write an image, checking everything that can be checked before a file is touched.
 
     Parameters
     ----------

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from napari_liver_anomaly.io.dicom_slices import DAMAGE
-from napari_liver_anomaly.io.hounsfield import HIGHEST, LOWEST
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import voxel_bytes
+from napari_liver_anomaly.stored_values import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from napari_liver_anomaly.errors import Level, Question, Refusal
 from napari_liver_anomaly.io.quiet import quietly
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 from napari_liver_anomaly.messages import make_refusal, refuse
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import VOLUME_FROM, Geometry, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,10 +64,12 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     OutOfMemory
         When it would not fit into memory.
     """
-    from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible, to_hounsfield
+    from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible
     from napari_liver_anomaly.io.straightening import unsheared
+    from napari_liver_anomaly.stored_values import to_hounsfield
 
-    path, answers = Path(path), answers or ASK_ALL
+    path, answers = Path(path), ASK_ALL if answers is None else answers
+    require_kind(answers, ReadOptions, "read", "ReadOptions(series=2) makes them")
     source = _source(path, answers)
     if answers.tilt == "straighten" and "geometry-sheared" in {finding.code for finding in source.findings}:
         source = unsheared(source)
@@ -111,8 +113,9 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     WrongGrid
         When it lies on another grid than the scan; both are named.
     """
-    from napari_liver_anomaly.io.hounsfield import to_mask
+    from napari_liver_anomaly.stored_values import to_mask
 
+    require_kind(volume, Volume, "read_mask", VOLUME_FROM)
     path = Path(path)
     if os.path.isdir(path) or _kind_of(path) == "dicom":
         raise make_refusal("mask-dicom", what=what)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
-from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
+from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_integers, write_together
 from napari_liver_anomaly.lesions import Lesion
+from napari_liver_anomaly.result import Result
+from napari_liver_anomaly.volume import require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_liver_anomaly.result import Result
 
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 
@@ -39,7 +40,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     -------
     tuple of Path
         ``restored`` and ``residual`` (HU, where the method restores), ``score`` (0 to 1), ``tumours`` and ``liver`` (0 and 1),
-        all ``.nii.gz`` on the grid of the scan's file; then the table and the report.
+        ``lesions`` (the numbers of the table, 0 elsewhere), all ``.nii.gz`` on the grid of the scan's file; then the table and the report.
 
     Raises
     ------
@@ -48,6 +49,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     WrongGrid
         When liver, scan and result do not belong together.
     """
+    require_kind(result, Result, "write", "segment(volume) gives one")
     folder, geometry = Path(folder), result.volume.geometry
     liver = result.liver.of(result.volume, "liver mask")
     images = {
@@ -55,6 +57,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
         "residual": result.residual,
         "score": result.score.astype(np.float32) / np.float32(255),
         "tumours": result.labels > 0,
+        "lesions": smallest_integers(result.labels),
         "liver": liver.voxels,
     }
     files = {folder / f"{name}.nii.gz": image_writer(array, geometry) for name, array in images.items() if array is not None}

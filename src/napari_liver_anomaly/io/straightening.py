@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer
-from napari_liver_anomaly.io.hounsfield import AIR_HU, BELOW_AIR_HU, to_hounsfield
+from napari_liver_anomaly.io.hounsfield import AIR_HU, BELOW_AIR_HU
 from napari_liver_anomaly.io.source import Source, affine_of
 from napari_liver_anomaly.messages import make_finding
 from napari_liver_anomaly.storage import MAX_AXIS, voxel_bytes
+from napari_liver_anomaly.stored_values import to_hounsfield
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,13 +17,12 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver_findings import about_the_edge
 from napari_liver_anomaly.memory import Ladder, ran_out
 from napari_liver_anomaly.messages import make_finding, make_refusal
-from napari_liver_anomaly.volume import Mask
+from napari_liver_anomaly.volume import VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.liver.finder import Finder
-    from napari_liver_anomaly.volume import Volume
 
 __all__ = ["find_liver", "packaged_weights"]
 
@@ -85,6 +84,7 @@ def find_liver(
     Cancelled
         When the job was cancelled.
     """
+    require_kind(volume, Volume, "find_liver", VOLUME_FROM)
     from napari_liver_anomaly.device import choose
     from napari_liver_anomaly.liver.finder import Finder
 

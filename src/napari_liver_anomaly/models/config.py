@@ -111,7 +111,13 @@ class ModelConfig:
         return self.schedule.restorer_steps + self.schedule.segmenter_steps
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a model card."""
+        """Plain data for a model card.
+
+        Returns
+        -------
+        dict
+            Ready for JSON: preprocessing, options, recipe with its name, schedule.
+        """
         name = next(key for key, kind in RECIPES.items() if type(self.recipe) is kind)
         return {
             "preprocess": self.preprocess.to_dict(), "options": self.options.to_dict(),
@@ -120,7 +126,22 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], options: type[Settings], method: str = "") -> Self:
-        """Rebuild a configuration from a model card."""
+        """Rebuild a configuration from a model card.
+
+        Parameters
+        ----------
+        values : dict
+            As given by :meth:`to_dict`, or as cards of earlier versions hold it.
+        options : type of Settings
+            Class of the method's options.
+        method : str
+            Key in the list of methods, or empty.
+
+        Returns
+        -------
+        ModelConfig
+            The same configuration.
+        """
         parts = {"preprocess" if name == "prepare" else name: part for name, part in values.items()}
         own = {name: part for name, part in parts.items() if name not in ("preprocess", "recipe", "schedule")}
         return cls(

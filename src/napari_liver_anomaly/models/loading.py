@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.models.locations import DEFAULT, path_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.models.ensemble import Ensemble
 
@@ -28,6 +27,8 @@ def load(name_or_path: str | Path = DEFAULT) -> Model | Ensemble:
 
     Raises
     ------
+    TypeError
+        For what is neither a name nor a path.
     UnfitModel
         When the file is missing, unsafe, damaged, or does not fit its own card.
     """
@@ -35,6 +36,8 @@ def load(name_or_path: str | Path = DEFAULT) -> Model | Ensemble:
     from napari_liver_anomaly.models.ensemble import KEY, Ensemble
     from napari_liver_anomaly.models.registry import class_of
 
+    if not isinstance(name_or_path, (str, Path)):
+        raise TypeError(f"load() needs the name of a model or a path, not {type(name_or_path).__name__}.")
     weights = open_weights(path_of(name_or_path))
     key = str(weights.card.get("key"))
     return Ensemble.from_weights(weights) if key == KEY else class_of(key).from_weights(weights)

@@ -15,7 +15,25 @@ if TYPE_CHECKING:
 
 
 def config_of(name: str, budget: int = 0) -> ModelConfig:
-    """Make the configuration of a name."""
+    """Make the configuration of a name.
+
+    Parameters
+    ----------
+    name : str
+        Of ``models.CONFIG_NAMES``, or the key of a method of the literature.
+    budget : int
+        Steps in all, for a method of the literature; 0 is the number that all of them are compared with.
+
+    Returns
+    -------
+    ModelConfig
+        What ``fit_and_save`` trains.
+
+    Raises
+    ------
+    Refusal
+        When there is no such name, or it sets the length of its stages itself and a budget was given.
+    """
     if name in CONFIG_NAMES and not budget:
         from napari_liver_anomaly.models.two_stage import CONFIGS
 

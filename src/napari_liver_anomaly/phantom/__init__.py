@@ -14,7 +14,7 @@ from napari_liver_anomaly.phantom.trunk import AIR, Body, paint_trunk
 from napari_liver_anomaly.phantom.tumours import paint_tumours
 from napari_liver_anomaly.phantom.vessels import paint_veins
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Geometry, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +69,9 @@ class Sample:
     liver: Mask
     tumours: Mask
 
+    def __repr__(self) -> str:
+        return f"Sample({self.volume!r}, {self.liver.ml:.0f} ml of liver, {self.tumours.ml:.1f} ml of tumours)"
+
 
 def make_phantom(settings: PhantomSettings | None = None) -> Sample:
     """Make the phantom.
@@ -84,7 +87,8 @@ def make_phantom(settings: PhantomSettings | None = None) -> Sample:
         Scan, liver and tumours on one grid. The same settings give the same voxels; with and without tumours the person and the
         noise are the same.
     """
-    settings = settings or PhantomSettings()
+    settings = PhantomSettings() if settings is None else settings
+    require_kind(settings, PhantomSettings, "make_phantom", "PhantomSettings(seed=1) makes them")
     people, grid, organs, veins, growths, grain = (
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(6)
     )

@@ -14,15 +14,14 @@ import numpy as np
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.preprocessing import PreprocessSettings, prepare
-from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe, stacked
-from napari_liver_anomaly.volume import Mask, Volume
+from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe, Recipe, stacked
+from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.preprocessing import Slices
-    from napari_liver_anomaly.synthesis.base import Recipe
 
     Floats = NDArray[np.float32]
     Bools = NDArray[np.bool_]
@@ -109,6 +108,10 @@ def synthesise(volume: Volume, liver: Mask, recipe: Recipe, seed: int, job: Job 
     Cancelled
         When the job was cancelled.
     """
+    require_kind(volume, Volume, "synthesise", VOLUME_FROM)
+    require_kind(liver, Mask, "synthesise", MASK_FROM)
+    require_kind(recipe, Recipe, "synthesise", "RECIPES holds them, and RECIPES['nodules']() makes one")
+    require_kind(seed, int, "synthesise", "the same seed gives the same anomalies")
     return Synthesis(volume, liver).scan(recipe, seed, job)
 
 

@@ -42,7 +42,33 @@ def train(
     state: Path | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
-    """Train a model on healthy slices, stage after stage."""
+    """Train a model on healthy slices, stage after stage.
+
+    Parameters
+    ----------
+    model : Model
+        Untrained, as ``models.registry.build`` makes it; it is changed.
+    slices : HealthySlices
+        Slices without anomalies, made with the model's preprocessing.
+    device : torch.device, optional
+        Where to compute; the CPU when nothing is given.
+    state : Path, optional
+        Start of the names of files, one for each stage, that keep an unfinished training.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    dict
+        For each stage: steps, first and last loss, seconds; and the number of slices.
+
+    Raises
+    ------
+    InvalidNumbers
+        When a loss is no longer a number.
+    Cancelled
+        When the job was cancelled; with ``state``, what was done is kept.
+    """
     import torch
 
     recipe, schedule = model.config.recipe, model.config.schedule

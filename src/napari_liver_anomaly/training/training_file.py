@@ -47,19 +47,49 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingCase:
-    """One scan of a training set: the box around its liver."""
+    """One scan of a training set: the box around its liver.
 
-    scan: str  # identity (hash) of the scan it was made from
-    name: str  # of the case in its data set; empty when names were not kept
-    grey: NDArray[np.uint8]  # (z, y, x), (HU + 200) / 2 inside the liver's box, 0 away from the liver
-    liver: NDArray[np.bool_]  # (z, y, x), in the same box
-    healthy: NDArray[np.bool_]  # (z,), planes that may be used for training
-    shape: tuple[int, int, int]  # of the whole scan, canonical order
-    corner: tuple[int, int, int]  # index of the box's first voxel
+    Attributes
+    ----------
+    scan : str
+        Identity (hash) of the scan it was made from.
+    name : str
+        Of the case in its data set; empty when names were not kept.
+    grey : ndarray, (z, y, x) uint8
+        (HU + 200) / 2 inside the liver's box, 0 away from the liver.
+    liver : ndarray, (z, y, x) bool
+        In the same box.
+    healthy : ndarray, (z,) bool
+        Planes of the box that may be used for training.
+    shape : tuple of int
+        Of the whole scan, canonical order.
+    corner : tuple of int
+        Index of the box's first voxel.
+    spacing_mm : tuple of float
+        Voxel size (z, y, x).
+    """
+
+    scan: str
+    name: str
+    grey: NDArray[np.uint8]
+    liver: NDArray[np.bool_]
+    healthy: NDArray[np.bool_]
+    shape: tuple[int, int, int]
+    corner: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
 
     def whole(self) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Put the box back where it lies in the scan: HU, -200 away from the liver; the liver mask; and which planes are healthy."""
+        """Put the box back where it lies in the scan.
+
+        Returns
+        -------
+        hu : ndarray, (z, y, x) int16
+            -200 HU away from the liver.
+        liver : ndarray, (z, y, x) bool
+            The liver mask.
+        healthy : ndarray, (z,) bool
+            Planes that may be used for training.
+        """
         place = tuple(slice(first, first + size) for first, size in zip(self.corner, self.grey.shape, strict=True))
         hu = np.full(self.shape, LOW_HU, dtype=np.int16)
         hu[place] = self.grey.astype(np.int16) * STEP_HU + LOW_HU
@@ -117,7 +147,23 @@ def write_training_set(scans: Iterable[TrainingCase], path: str | Path) -> None:
 
 
 def read_training_set(path: str | Path) -> tuple[TrainingCase, ...]:
-    """Read a file made by :func:`write_training_set`."""
+    """Read a training set from its file.
+
+    Parameters
+    ----------
+    path : path-like
+        Made by :func:`write_training_set` or ``liver-anomaly prepare``.
+
+    Returns
+    -------
+    tuple of TrainingCase
+        In the order they were written.
+
+    Raises
+    ------
+    UnreadableFile
+        When it is damaged or no such file.
+    """
     try:
         with opened(path) as stream, zipfile.ZipFile(stream) as file:
             _require_small(file)
@@ -191,7 +237,24 @@ def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
 def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[TrainingCase]:
     """Read and pack every case of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
 
-    ``keep_names`` keeps the names of the files, for data sets whose names are no patients'; without it only hashes are kept.
+    Parameters
+    ----------
+    folder : path-like
+        Holds the cases.
+    keep_names : bool
+        Keep the names of the files, for data sets whose names are no patients'; without it only hashes are kept.
+    job : Job, optional
+        Progress and cancel.
+
+    Returns
+    -------
+    list of TrainingCase
+        Sorted by name.
+
+    Raises
+    ------
+    Refusal
+        When the folder holds no case, or one cannot be read.
     """
     # Here, not above: a machine that only trains needs no reader of medical files.
     from napari_liver_anomaly.io import read, read_mask

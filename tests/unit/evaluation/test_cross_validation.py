@@ -10,7 +10,7 @@ import pytest
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation import cross_validation as room
 from napari_liver_anomaly.evaluation.cross_validation import cross_validate
-from napari_liver_anomaly.io import write_sample
+from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.models.two_stage import CONFIGS
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.training.training_file import pack_training_set
@@ -21,7 +21,8 @@ from napari_liver_anomaly.volume import Mask
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases")
     for seed, name in enumerate("abc", start=1):
-        write_sample(make_phantom(PhantomSettings(slices=12, size_px=64, seed=seed)), folder, name)
+        sample = make_phantom(PhantomSettings(slices=12, size_px=64, seed=seed))
+        write_case(sample.volume, sample.liver, sample.tumours, folder, name)
     return folder
 
 

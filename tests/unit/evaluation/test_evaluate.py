@@ -14,7 +14,7 @@ from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Ref
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row, summarise
 from napari_liver_anomaly.evaluation.evaluate import evaluate, seen_in_training
 from napari_liver_anomaly.inference import segment
-from napari_liver_anomaly.io import write_sample
+from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import Mean, Ranking, dice
 from napari_liver_anomaly.models.card import ModelCard
@@ -56,7 +56,7 @@ def samples():
 def folder(samples, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases")
     for name, sample in zip("abcd", samples, strict=True):
-        write_sample(sample, folder, name)
+        write_case(sample.volume, sample.liver, sample.tumours, folder, name)
     return folder
 
 
@@ -124,7 +124,7 @@ def test_lesions_are_counted_by_size(found):
 
 def test_nothing_is_dropped_in_silence(samples, tmp_path):
     for name, sample in zip("abcde", (*samples, samples[0]), strict=True):
-        write_sample(sample, tmp_path, name)
+        write_case(sample.volume, sample.liver, sample.tumours, tmp_path, name)
     (tmp_path / "b_tumour.nii.gz").unlink()
     (tmp_path / "c_liver.nii.gz").unlink()
     broken = (tmp_path / "d_ct.nii.gz").read_bytes()
@@ -180,7 +180,7 @@ def test_cards_name_cases_in_several_ways():
 
 
 def test_without_truth_there_is_nothing_to_measure(samples, tmp_path):
-    write_sample(samples[0], tmp_path, "a")
+    write_case(samples[0].volume, samples[0].liver, samples[0].tumours, tmp_path, "a")
     (tmp_path / "a_tumour.nii.gz").unlink()
     with pytest.raises(Refusal) as refused:
         evaluate(tmp_path, Oracle(samples))

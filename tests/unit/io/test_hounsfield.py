@@ -8,7 +8,8 @@ import pytest
 from builders import ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read
-from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible, to_hounsfield, to_mask
+from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible
+from napari_liver_anomaly.stored_values import to_hounsfield, to_mask
 
 RNG = np.random.default_rng(3)
 SHAPE = (24, 24, 12)

@@ -13,14 +13,23 @@ import pytest
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, NotWritten, WrongGrid
-from napari_liver_anomaly.io import read_mask, write, write_sample
+from napari_liver_anomaly.io import read_mask, write, write_case
 from napari_liver_anomaly.lesions import label_components, measure
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask, Volume
 
-NAMES = ["restored.nii.gz", "residual.nii.gz", "score.nii.gz", "tumours.nii.gz", "liver.nii.gz", "lesions.csv", "report.json"]
+NAMES = [
+    "restored.nii.gz",
+    "residual.nii.gz",
+    "score.nii.gz",
+    "tumours.nii.gz",
+    "lesions.nii.gz",
+    "liver.nii.gz",
+    "lesions.csv",
+    "report.json",
+]
 PATIENT = "MUSTERMANN^ERIKA"
 
 
@@ -67,6 +76,7 @@ def test_images_come_back_as_they_were(sample, tmp_path):
         ("restored", result.restored, "int16"),
         ("residual", result.residual, "int16"),
         ("tumours", result.labels > 0, "uint8"),
+        ("lesions", result.labels, "uint8"),
         ("liver", result.liver.voxels, "uint8"),
     ):
         read = image(folder, name)
@@ -74,6 +84,32 @@ def test_images_come_back_as_they_were(sample, tmp_path):
     score = image(folder, "score")
     assert score.dtype == np.float32 and np.array_equal(np.rint(back(score) * 255), result.score) and score.max() <= 1
     assert read_mask(folder / "liver.nii.gz", result.volume).ml == pytest.approx(result.liver.ml)
+
+
+def test_labels_are_the_numbers_of_the_table(sample, tmp_path):
+    """Read by another library, each label has the volume and the place that its row of the table says."""
+    import SimpleITK
+
+    result = made(sample)
+    write(result, tmp_path)
+    image = SimpleITK.ReadImage(str(tmp_path / "lesions.nii.gz"), SimpleITK.sitkUInt16)
+    shapes = SimpleITK.LabelShapeStatisticsImageFilter()
+    shapes.Execute(image)
+    table = pd.read_csv(tmp_path / "lesions.csv").set_index("number")
+    assert sorted(shapes.GetLabels()) == list(table.index) and len(table) >= 2
+    for number, row in table.iterrows():
+        assert shapes.GetPhysicalSize(number) / 1000 == pytest.approx(row.volume_ml, abs=6e-4)
+        x, y, z = shapes.GetCentroid(number)  # LPS
+        assert (-x, -y, z) == pytest.approx((row.centroid_x_mm, row.centroid_y_mm, row.centroid_z_mm), abs=2e-3)
+    binary = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "tumours.nii.gz")))
+    assert np.array_equal(SimpleITK.GetArrayFromImage(image) > 0, binary == 1)
+
+
+def test_numbers_given_by_hand_arrive_exactly(sample, tmp_path):
+    labels = np.zeros(sample.volume.voxels.shape, np.int64)
+    labels[5, 20:24, 20:24], labels[6, 30:34, 30:34] = 1, 70000
+    write(replace(made(sample), labels=labels), tmp_path)
+    assert set(np.unique(image(tmp_path, "lesions"))) == {0, 1, 70000}
 
 
 def test_the_table_reads_cleanly(sample, tmp_path):
@@ -180,7 +216,7 @@ def test_samples_are_named_as_cases_are(sample, tmp_path):
     from napari_liver_anomaly.io import read
     from napari_liver_anomaly.io.cases import find_cases
 
-    write_sample(sample, tmp_path, "phantom")
+    write_case(sample.volume, sample.liver, sample.tumours, tmp_path, "phantom")
     (case,) = find_cases(tmp_path)
     volume = read(case.ct)
     assert np.array_equal(volume.voxels, sample.volume.voxels) and volume.geometry.same_grid(sample.volume.geometry)
@@ -188,7 +224,7 @@ def test_samples_are_named_as_cases_are(sample, tmp_path):
     assert np.array_equal(read_mask(case.tumours, volume).voxels, sample.tumours.voxels)
     for odd in ("", "../x", "a/b", ".x"):
         with pytest.raises(NotWritten):
-            write_sample(sample, tmp_path, odd)
+            write_case(sample.volume, sample.liver, sample.tumours, tmp_path, odd)
 
 
 @pytest.mark.parametrize(("pieces", "words"), [(1, "1 piece left out"), (3, "3 pieces left out")])
