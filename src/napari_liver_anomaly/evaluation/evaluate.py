@@ -112,7 +112,7 @@ def evaluate(
     Question
         When the model was trained on one of the scans, and nothing was decided about that.
     UnfitModel
-        When the model learned from scans and its card names no threshold that was set without tumour labels.
+        When the model was trained on scans and its card names no threshold that was set without tumour labels.
     Refusal
         When the folder holds no case with a tumour mask, or ``find`` gives the liver of another scan.
     Cancelled
@@ -135,7 +135,7 @@ def evaluate(
             left_out.append({"case": case.name, "why": found})
     if not measured:
         raise make_refusal("no-truth")
-    return report(measured, left_out, learned=hasattr(model, "card")) | {
+    return report(measured, left_out, trained=hasattr(model, "card")) | {
         "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
         "settings": settings.to_dict(),
     }
@@ -210,7 +210,7 @@ def _measure(
 
     for name, method in methods.items():
         trained = bool(getattr(method, "hash", "") or getattr(method, "card", None) is not None)
-        learned = trained and not name.startswith("seed-")
+        in_full = trained and not name.startswith("seed-")
         # A rule without learning has a cut of its own, and its scores are no probabilities.
         own = settings if trained else replace(settings, threshold=DEFAULT)
         other = "fixed" if own.auto_threshold else "auto"
@@ -218,14 +218,14 @@ def _measure(
             result = segment(volume, liver, method, own, device=device, job=job)
         except Refusal as refusal:
             nothing = np.zeros(volume.voxels.shape, np.uint8)
-            for variant in (name, f"{name}, {other}") if learned else (name,):
+            for variant in (name, f"{name}, {other}") if in_full else (name,):
                 note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
             continue
         more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
-        if learned:
+        if in_full:
             more["curve"] = curve_of(result.score, tumours, counted, own)
         note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
-        if learned:
+        if in_full:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
             labels, _ = cut(result.score, liver.probability, volume.geometry, replace(own, threshold=threshold))
             note(f"{name}, {other}", labels, result.score, threshold=threshold)
@@ -241,7 +241,7 @@ def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
     return bool({name, scan} & (known - {""})) if listed else None
 
 
-def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, learned: bool = True) -> dict[str, Any]:
+def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, trained: bool = True) -> dict[str, Any]:
     """Put the figures of all cases together."""
     methods = list(measured[0].figures)
     subsets = {"all": list(measured)}
@@ -259,7 +259,7 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, 
         "version": version(),
         "words": REDUCTIONS,
         "summary": summary,
-        "notes": _notes(measured, summary, left_out, learned),
+        "notes": _notes(measured, summary, left_out, trained),
         "cases": [
             {"case": m.case, "scan": m.scan, "seen_in_training": m.seen} | plain(m.facts) | {"methods": m.rows} for m in measured
         ],
@@ -267,12 +267,12 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, 
     }  # fmt: skip
 
 
-def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]], learned: bool) -> list[str]:
+def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]], trained: bool) -> list[str]:
     """Say what a reader of the figures must know."""
     found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
     if seen := [m.case for m in measured if m.seen]:
         found.append(f"The model was trained on healthy slices of {len(seen)} of these scans: {', '.join(seen)}.")
-    if learned and all(m.seen is None for m in measured):
+    if trained and all(m.seen is None for m in measured):
         found.append("The model's card does not say what it was trained on, so it may have seen these scans.")
     scans = [m.scan for m in measured]
     if twice := sorted({m.case for m in measured if scans.count(m.scan) > 1}):

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Answer, Level, Refusal
 from napari_liver_anomaly.io.dicom_slices import Slice, headers_of
-from napari_liver_anomaly.io.pixel_meaning import pictured
+from napari_liver_anomaly.io.pixel_meaning import image_findings
 from napari_liver_anomaly.io.pixels import hounsfield, undecodable
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.series import phase_of, series_of
@@ -171,9 +171,9 @@ def _listed(parts: Sequence[Part]) -> tuple[Series, ...]:
 
 
 def _findings(part: Part, ordered: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
-    """Doubts about pictures and values, and about files that are in the folder twice."""
+    """Check images and values, and whether files are in the folder twice."""
     codecs = (undecodable(syntax) for syntax in sorted({one.syntax for one in ordered}))
-    return (*found(_clash(part), *codecs), *pictured(ordered, answers), *_copies(part))
+    return (*found(_clash(part), *codecs), *image_findings(ordered, answers), *_copies(part))
 
 
 def _clash(part: Part) -> Finding | None:

@@ -26,7 +26,7 @@ CT_CLASSES = {CT_IMAGE, CT_IMAGE + ".1", CT_IMAGE + ".2"}  # single-frame, enhan
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LARGEST_FILE = 2**29
 LARGEST_FRAMES = 2**31  # one file with all slices of a series
-REPORTS = {"SCREEN SAVE", "DOSE_INFO", "DOSE REPORT", "REPORT", "PROTOCOL"}  # by these, scanners mark pictures of text
+REPORTS = {"SCREEN SAVE", "DOSE_INFO", "DOSE REPORT", "REPORT", "PROTOCOL"}  # by these, scanners mark images of text
 # Kernels as the scanners' makers name them; whatever else stands in that field is not looked at.
 KERNEL = re.compile(
     r"([A-Z][a-z]{0,2}\d{2}[a-z]?|F[CL]\d{2}|Y?[A-F]|STANDARD|STND|SOFT|LUNG|BONE|BONEPLUS|DETAIL|EDGE|CHEST|BRAIN|SHARP|SMOOTH|BODY)"
@@ -68,9 +68,9 @@ class Slice:
     path : Path
         The file.
     frame, frames : int
-        Which picture of the file it is, from 0, and of how many.
+        Which image of the file it is, from 0, and of how many.
     framed : bool
-        Whether the file says of each of its pictures where it lies.
+        Whether the file says of each of its images where it lies.
     syntax, sop_class, uid, study, series, modality, acquisition, rescale_type, photometric : str
         Transfer syntax, kind of object, and so on, as in the file.
     kernel : str
@@ -78,13 +78,13 @@ class Slice:
     contrast : bool
         Whether a contrast agent is named.
     acquired_s, shown_s : float or None
-        Time of day of acquisition and of the picture, s: to sort and to tell phases apart, never to show.
+        Time of day of acquisition and of the image, s: to sort and to tell phases apart, never to show.
     description : str
         Of the series, names perhaps included: for the screen only.
     image_type : tuple of str
         For example ORIGINAL, PRIMARY, AXIAL.
     rows, columns, samples, bits_allocated, bits_stored, high_bit : int
-        Size and packing of the picture.
+        Size and packing of the image.
     signed, lossy : bool
         Whether stored values are signed; whether compression changed them.
     spacing_mm : tuple of float or None
@@ -138,12 +138,12 @@ class Slice:
 
     @property
     def is_localizer(self) -> bool:
-        """Whether this is the overview picture on which a scan is planned."""
+        """Whether this is the localizer on which a scan is planned."""
         return "LOCALIZER" in self.image_type
 
     @property
     def is_report(self) -> bool:
-        """Whether this is a picture of text, such as a dose report, that the scanner keeps as a CT image."""
+        """Whether this is an image of text, such as a dose report, that the scanner keeps as a CT image."""
         return any(word in REPORTS or word.endswith(" PROT") for word in self.image_type[2:])
 
     @property

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 HOUNSFIELD_TYPES = {"", "HU", "US"}
 
 
-def pictured(slices: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
-    """Check that every slice is a grey picture of plain integers, and says what they are in HU."""
-    return (*found(_picture(slices), _inverted(slices, answers)), *_calibration(slices))
+def image_findings(slices: Sequence[Slice], answers: ReadOptions) -> tuple[Finding, ...]:
+    """Check that every slice is a grey image of plain integers, and says what they are in HU."""
+    return (*found(_image_kind(slices), _inverted(slices, answers)), *_calibration(slices))
 
 
-def _picture(slices: Sequence[Slice]) -> Finding | None:
-    """Whether every slice is one grey picture of plain 16-bit integers."""
+def _image_kind(slices: Sequence[Slice]) -> Finding | None:
+    """Whether every slice is one grey image of plain 16-bit integers."""
     for one in slices:
         if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2", ""):
             return make_finding("picture-colour")

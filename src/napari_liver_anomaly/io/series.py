@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.io.dicom_slices import Slice
     from napari_liver_anomaly.io.splitting import Part
 
-    Picture = NDArray[np.uint8]
+    Preview = NDArray[np.uint8]
 
 SMALL = 64
 WINDOW_HU = (-150.0, 250.0)
@@ -57,7 +57,7 @@ class Series:
     phase: str
     description: str = field(repr=False)
     readable: bool
-    _pictures: tuple[Slice, ...] = field(default=(), repr=False, compare=False)
+    _images: tuple[Slice, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         apart = f" of {self.spacing_mm[0]:.3g} mm" if np.isfinite(self.spacing_mm[0]) else ""
@@ -65,12 +65,12 @@ class Series:
         told = [f"{slices}{apart}", f"{self.columns} × {self.rows}", self.kind, self.phase]
         return ", ".join(word for word in told if word) + ("" if self.readable else " (cannot be read)")
 
-    def thumbnail(self) -> Picture | None:
-        """Make a small picture of the middle slice, as it is usually looked at."""
+    def thumbnail(self) -> Preview | None:
+        """Make a small image of the middle slice, as it is usually looked at."""
         from napari_liver_anomaly.io.pixels import hounsfield, undecodable
 
         try:
-            one = self._pictures[len(self._pictures) // 2]
+            one = self._images[len(self._images) // 2]
             if undecodable(one.syntax):
                 return None
             return _small(hounsfield([one])[..., 0].T, one)
@@ -93,7 +93,7 @@ def series_of(number: int, part: Part, ordered: tuple[Slice, ...], apart_mm: flo
         phase=phase_of(part),
         description=one.description,
         readable=readable,
-        _pictures=ordered,
+        _images=ordered,
     )
 
 
@@ -119,17 +119,17 @@ def _plane(one: Slice) -> str:
     return ("sagittal", "coronal", "axial")[int(normal.argmax())] if normal.max() > FLAT else "oblique"
 
 
-def _small(picture: NDArray[np.int16], one: Slice) -> Picture:
+def _small(image: NDArray[np.int16], one: Slice) -> Preview:
     """Window, turn to the usual view, shrink to a square."""
-    rows, columns = picture.shape
+    rows, columns = image.shape
     tall, wide = np.array([rows, columns]) * np.array(one.spacing_mm or (1.0, 1.0))
     across, down = np.array(one.orientation or (1, 0, 0, 0, 1, 0)).reshape(2, 3)
     if across[np.abs(across).argmax()] < 0:  # on screen, left is the patient's right, or front
-        picture = picture[:, ::-1]
+        image = image[:, ::-1]
     if (down[np.abs(down).argmax()] < 0) != (np.abs(down).argmax() == 2):  # and below is the back, or the feet
-        picture = picture[::-1]
+        image = image[::-1]
     height, width = (max(1, round(SMALL * float(mm / max(tall, wide)))) for mm in (tall, wide))
-    sampled = picture[np.ix_(_spread(height, rows), _spread(width, columns))]
+    sampled = image[np.ix_(_spread(height, rows), _spread(width, columns))]
     low, high = WINDOW_HU
     grey = np.clip((sampled - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     square = np.zeros((SMALL, SMALL), np.uint8)

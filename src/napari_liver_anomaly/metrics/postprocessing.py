@@ -53,12 +53,12 @@ def open_then_close_slices(prediction: Bools, side_px: int = SIDE_PX) -> Bools:
     if side_px <= 1 or not prediction.any():
         return prediction
     used = np.flatnonzero(prediction.any(axis=(1, 2)))
-    room = 2 * (side_px // 2)  # so that closing meets no edge
-    planes = np.pad(prediction[used], ((0, 0), (room, room), (room, room))).view(np.uint8)
+    padding = 2 * (side_px // 2)  # so that closing meets no edge
+    planes = np.pad(prediction[used], ((0, 0), (padding, padding), (padding, padding))).view(np.uint8)
     for lowest in (True, False, False, True):
         planes = _extreme(planes, side_px, lowest=lowest)
     made = np.zeros_like(prediction)
-    made[used] = planes[:, room:-room, room:-room].view(np.bool_)
+    made[used] = planes[:, padding:-padding, padding:-padding].view(np.bool_)
     return made
 
 

@@ -158,8 +158,8 @@ class AscNet(Model):
             ``fence``, ``wild`` and ``reconstruction``, each (B, H, W) float32, 0…1, 0 outside the liver.
         """
         height, width = images.shape[2:]
-        room = (0, max(SIDE_PX - width, -width % 16), 0, max(SIDE_PX - height, -height % 16))
-        x = functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
+        padding = (0, max(SIDE_PX - width, -width % 16), 0, max(SIDE_PX - height, -height % 16))
+        x = functional.pad(torch.from_numpy(np.ascontiguousarray(images)), padding)
         made = self.parts["cutter"](x.to(device=self.device, memory_format=torch.channels_last))
         inside = liver_mask.astype(np.float32)
         return {

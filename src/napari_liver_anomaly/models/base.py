@@ -184,10 +184,10 @@ class Model(ABC):
         """
         height, width = images.shape[2:]
         rows, columns = (_starts(size, self.side_px) for size in (height, width))
-        room = (0, self._padded(width) - width, 0, self._padded(height) - height)
-        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
+        padding = (0, self._padded(width) - width, 0, self._padded(height) - height)
+        x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), padding)
         x = x.to(device=self.device, memory_format=torch.channels_last)
-        inside = torch.nn.functional.pad(torch.from_numpy(liver_mask[:, None].astype(np.float32)), room).to(self.device)
+        inside = torch.nn.functional.pad(torch.from_numpy(liver_mask[:, None].astype(np.float32)), padding).to(self.device)
         sums = [
             torch.zeros((len(images), *x.shape[2:]), device=self.device) for _ in range(3)
         ]  # score, healthy image, times seen

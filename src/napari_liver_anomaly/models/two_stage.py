@@ -240,10 +240,10 @@ def predict_together(
 ) -> list[Prediction]:
     """Score one batch with several models that see a scan in the same way; a restorer that they share runs once."""
     height, width = images.shape[2:]
-    room, device = (0, -width % 32, 0, -height % 32), models[0].device
-    x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), room)
+    padding, device = (0, -width % 32, 0, -height % 32), models[0].device
+    x = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(images)), padding)
     x = x.to(device=device, memory_format=torch.channels_last)
-    inside = torch.nn.functional.pad(torch.from_numpy(liver_mask[:, None].astype(np.float32)), room).to(device)
+    inside = torch.nn.functional.pad(torch.from_numpy(liver_mask[:, None].astype(np.float32)), padding).to(device)
     restored: dict[int, torch.Tensor] = {}
     found = []
     for model in models:

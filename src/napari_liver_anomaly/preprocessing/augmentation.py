@@ -19,11 +19,11 @@ def augment(
 ) -> tuple[Floats, Bools]:
     """Crop, flip and turn neighbouring slices (C, H, W) together; with jitter, also resize them and change contrast, noise and sharpness."""
     if crop_px:
-        room = crop_px // 4 if turn else 0  # turned and resized corners are cut off at the end
+        padding = crop_px // 4 if turn else 0  # turned and resized corners are cut off at the end
         for axis in (1, 2):
             where = np.flatnonzero(liver_mask[len(liver_mask) // 2].any(axis=2 - axis))
             centre = int(where[rng.integers(where.size)]) if where.size else liver_mask.shape[axis] // 2
-            size = crop_px + room
+            size = crop_px + padding
             images, liver_mask = _crop(images, centre, size, axis), _crop(liver_mask, centre, size, axis)
     if turn:
         if rng.random() < (0.8 if jitter else 0.5):
@@ -32,7 +32,7 @@ def augment(
             if rng.random() < 0.5:
                 images, liver_mask = np.flip(images, axis), np.flip(liver_mask, axis)
     if crop_px:
-        inner = (slice(None), *(slice(room // 2, room // 2 + crop_px) for _ in range(2)))
+        inner = (slice(None), *(slice(padding // 2, padding // 2 + crop_px) for _ in range(2)))
         images, liver_mask = images[inner], liver_mask[inner]
     if jitter:
         images = _rescanned(images, rng)
@@ -87,6 +87,6 @@ def _crop(array: NDArray[Any], centre: int, size: int, axis: int) -> NDArray[Any
     length = array.shape[axis]
     first = int(np.clip(centre - size // 2, 0, max(length - size, 0)))
     piece = np.take(array, range(first, min(first + size, length)), axis=axis)
-    room = [(0, 0)] * array.ndim
-    room[axis] = (0, size - piece.shape[axis])
-    return np.pad(piece, room)
+    padding = [(0, 0)] * array.ndim
+    padding[axis] = (0, size - piece.shape[axis])
+    return np.pad(piece, padding)

@@ -128,7 +128,7 @@ class Frame:
         box = np.clip(self.cut(hu, low), low, high).astype(np.float32)
         smaller = any(have > want for have, want in zip(box.shape, self._grid, strict=True))
         small = resize(box, self._grid, order=1, mode="edge", anti_aliasing=smaller, preserve_range=True)
-        return np.pad(small, self._room(), constant_values=low).astype(np.float32)
+        return np.pad(small, self._padding(), constant_values=low).astype(np.float32)
 
     def mask_to_network(self, mask: Bools) -> Bools:
         """Bring a mask to the network's pixels: nearest voxel; where planes are resampled, the larger half.
@@ -150,7 +150,7 @@ class Frame:
             small = resize(box, self._grid, order=0, mode="edge", anti_aliasing=False)
         else:
             small = resize(box.astype(np.float32), self._grid, order=1, mode="edge", anti_aliasing=False) >= 0.5
-        return np.pad(small, self._room()).astype(bool)
+        return np.pad(small, self._padding()).astype(bool)
 
     def to_scan(self, slices: Floats) -> Floats:
         """Bring values on the network's slices back to the scan's pixels, zero elsewhere.
@@ -215,7 +215,7 @@ class Frame:
     def _grid(self) -> tuple[int, int, int]:
         return (self.depth, *self.size)
 
-    def _room(self) -> list[tuple[int, int]]:
+    def _padding(self) -> list[tuple[int, int]]:
         """Pixels of background that fill the slice to its padded size."""
         return [(0, 0), (0, self.padded[0] - self.size[0]), (0, self.padded[1] - self.size[1])]
 
@@ -238,7 +238,7 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     Returns
     -------
     Frame
-        One slice for each plane that holds liver; or slices at a fixed distance, with room for neighbours on both sides.
+        One slice for each plane that holds liver; or slices at a fixed distance, with its neighbours on both sides.
 
     Raises
     ------
@@ -264,8 +264,8 @@ def frame_of(liver: Bools, spacing_mm: tuple[float, float, float], settings: Pre
     padded = (_round_up(size[0]), _round_up(size[1]))
     depth = len(planes)
     if settings.plane_mm:
-        room = int(np.ceil(max(settings.neighbours, 1) * settings.plane_mm / spacing_mm[0]))
-        planes = np.arange(max(planes[0] - room, 0), min(planes[-1] + room + 1, liver.shape[0]))
+        padding = int(np.ceil(max(settings.neighbours, 1) * settings.plane_mm / spacing_mm[0]))
+        planes = np.arange(max(planes[0] - padding, 0), min(planes[-1] + padding + 1, liver.shape[0]))
         depth = max(1, round(len(planes) * spacing_mm[0] / settings.plane_mm))
     return Frame(liver.shape, planes, depth, rows, columns, size, padded)
 

@@ -64,8 +64,8 @@ class Donor:
     def sized(self, shape: tuple[int, ...]) -> Donor:
         """Cut to a size, or fill up with background; the upper left corner stays."""
         image, liver_mask = (plane[: shape[0], : shape[1]] for plane in (self.image, self.liver_mask))
-        room = [(0, size - there) for size, there in zip(shape, image.shape, strict=True)]
-        return Donor(np.pad(image, room), np.pad(liver_mask, room))
+        padding = [(0, size - there) for size, there in zip(shape, image.shape, strict=True)]
+        return Donor(np.pad(image, padding), np.pad(liver_mask, padding))
 
 
 class Recipe(Settings):

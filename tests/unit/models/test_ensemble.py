@@ -82,7 +82,7 @@ def test_members_that_see_differently_score_a_scan_at_their_own_scales(batch, tm
     fine = [TwoStage(TINY, seed=seed) for seed in range(2)]
     both = Ensemble([*fine, TwoStage(coarse, seed=5), TwoStage(TINY, seed=7)], mirror=False, shown=1)
     assert [len(scale.members) for scale in both.scales] == [3, 1] and len(both.scales[0].scorers) == 2
-    with pytest.raises(UnfitModel, match="same way"):
+    with pytest.raises(UnfitModel, match="differently"):
         both.predict(*batch)
     with pytest.raises(UnfitModel, match="No model is left that scores"):
         Ensemble([])
