@@ -52,20 +52,7 @@ class SliceModel(Movable, Protocol):
         """How a scan becomes slices."""
 
     def predict(self, images: NDArray[np.float32], liver_mask: NDArray[np.bool_]) -> Any:
-        """Score a batch of slices.
-
-        Parameters
-        ----------
-        images : ndarray, (B, C, H, W) float32
-            0…1, made with :attr:`prepare`: slices with their neighbours.
-        liver_mask : ndarray, (B, H, W) bool
-            Where the liver is.
-
-        Returns
-        -------
-        object
-            With ``score``, (B, H, W) float32 in 0…1, and ``restored``, the same or None.
-        """
+        """Score a batch of slices."""
 
 
 def segment(
@@ -297,29 +284,7 @@ def _scored_batch(model: SliceModel, slices: Slices, part: NDArray[np.intp]) -> 
 
 
 def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: int) -> int:
-    """Foresee how much memory a run needs on the CPU, on top of what scan, mask and model take already.
-
-    Parameters
-    ----------
-    volume : Volume
-        A CT scan.
-    liver : Mask
-        The liver, on the scan's grid.
-    model : object
-        A loaded model, or a rule.
-    batch : int
-        Slices at once.
-
-    Returns
-    -------
-    int
-        Bytes, with a margin: between once and twice what was measured.
-
-    Raises
-    ------
-    Refusal
-        When the mask is empty.
-    """
+    """Foresee how much memory a run needs on the CPU, on top of what scan, mask and model take already."""
     voxels = volume.voxels.size
     if hasattr(model, "score_volume"):
         return voxels * RULE_BYTES

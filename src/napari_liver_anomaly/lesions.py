@@ -71,23 +71,7 @@ class Lesion:
 
 
 def level_of(threshold: float) -> int:
-    """Smallest grey score that counts as tumour: the rule is ``score >= level_of(threshold)``.
-
-    Parameters
-    ----------
-    threshold : float
-        0 to 1.
-
-    Returns
-    -------
-    int
-        1 to 255.
-
-    Raises
-    ------
-    WrongSetting
-        When the threshold lies outside 0 to 1.
-    """
+    """Smallest grey score that counts as tumour: the rule is ``score >= level_of(threshold)``."""
     if not 0 <= threshold <= 1:
         raise make_refusal(
             "setting-range",
@@ -104,35 +88,7 @@ def label_components(
 ) -> NDArray[np.uint16]:
     """Cut scores at a threshold, drop components that are small or nowhere convincing, and number what is left.
 
-    Parameters
-    ----------
-    score : ndarray, (z, y, x) uint8
-        0 to 255, standing for 0 to 1.
-    threshold : float
-        0 to 1, see :func:`level_of`.
-    min_volume_mm3 : float
-        26-connected pieces smaller than this are dropped; 0 keeps all.
-    geometry : Geometry
-        Grid of the scan.
-    min_peak_score : float
-        0 to 1: a piece whose highest score is less than this is dropped (hysteresis: a low threshold draws the outline, a high one decides whether
-        there is a lesion). Of no effect at or below ``threshold``.
-
-    Returns
-    -------
-    ndarray, (z, y, x) uint16
-        0 outside, lesions numbered from 1 by falling volume.
-
-    References
-    ----------
-    Canny, "A computational approach to edge detection", IEEE PAMI 1986 (two thresholds).
-
-    Raises
-    ------
-    WrongSetting
-        When the threshold lies outside 0 to 1.
-    Refusal
-        When more than 65,535 pieces are left.
+    From Canny, "A computational approach to edge detection", IEEE PAMI 1986 (two thresholds).
     """
     from scipy import ndimage
 
@@ -163,22 +119,6 @@ def drop_improbable(
 
     A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is predicted tumour.
     What the finder says of each voxel is weighed in: the mean of score times that is the part of the piece expected to be tumour *and* liver.
-
-    Parameters
-    ----------
-    labels : ndarray, (z, y, x) uint16
-        As given by :func:`label_components`.
-    score, probability : ndarray, (z, y, x) uint8
-        How likely tumour, and how likely liver, 0…255 for 0…1.
-    least : float
-        0 to 1; 0 keeps all.
-
-    Returns
-    -------
-    ndarray, (z, y, x) uint16
-        The lesions that are left, numbered from 1 in the same order; the same array when all are.
-    int
-        How many were dropped.
     """
     box = box_of(labels > 0)
     if box is None:
@@ -240,18 +180,7 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
 
 
 def box_of(voxels: NDArray[np.bool_]) -> tuple[slice, ...] | None:
-    """Smallest box around the true voxels.
-
-    Parameters
-    ----------
-    voxels : ndarray, any shape, bool
-        A mask.
-
-    Returns
-    -------
-    tuple of slice or None
-        One slice per axis; None for an empty mask.
-    """
+    """Smallest box around the true voxels."""
     box: list[slice] = []
     for axis in range(voxels.ndim):
         part = voxels[tuple(box)]  # already cut along the axes before, so each pass is shorter
@@ -290,20 +219,7 @@ def _one(number: int, labels: NDArray[np.integer], volume: Volume, box: tuple[sl
 
 
 def diameters(shape: NDArray[np.bool_], steps_mm: NDArray[np.float64]) -> tuple[float, float]:
-    """Longest diameter of a flat shape, and its largest extent perpendicular to that.
-
-    Parameters
-    ----------
-    shape : ndarray, (y, x) bool
-        Not empty. Separate parts are measured together.
-    steps_mm : ndarray, (3, 2)
-        Where one step along y and along x leads in the patient, mm (oblique and sheared grids are measured rightly).
-
-    Returns
-    -------
-    tuple of float
-        Long and short diameter in mm, between the middles of the voxels' outer edges.
-    """
+    """Longest diameter of a flat shape, and its largest extent perpendicular to that."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist, squareform
 

@@ -23,24 +23,7 @@ LIVER, TUMOUR = (80, 220, 120), (255, 70, 60)
 
 
 def slice_html(hu: NDArray[np.int16], mm: tuple[float, float], words: str, contours: Mapping[tuple[int, int, int], Bools]) -> str:
-    """Show one axial slice with contours.
-
-    Parameters
-    ----------
-    hu : ndarray, (y, x) int16
-        Shown black at -100 HU and white at 200 HU.
-    mm : tuple of float
-        Pixel size (y, x).
-    words : str
-        One line below the slice.
-    contours : mapping of (red, green, blue) to ndarray, (y, x) bool
-        Masks whose outlines are drawn over it, later ones on top.
-
-    Returns
-    -------
-    str
-        A ``figure`` element with a PNG inside.
-    """
+    """Show one axial slice with contours."""
     grey = np.clip((hu.astype(np.float32) - DARKEST_HU) * (255 / (BRIGHTEST_HU - DARKEST_HU)), 0, 255).astype(np.uint8)
     rgb = np.repeat(grey[..., None], 3, axis=-1)
     for colour, mask in contours.items():

@@ -118,40 +118,12 @@ class Result:
 
 
 def summary(liver_ml: float, threshold: float, lesions: Sequence[Lesion], left_out: int = 0) -> str:
-    """Sum up a search in one sentence that tells "nothing found" from "not searched".
-
-    Parameters
-    ----------
-    liver_ml : float
-        Volume of the liver that was searched.
-    threshold : float
-        Smallest score that counts as tumour, 0 to 1.
-    lesions : sequence of Lesion
-        What was found.
-    left_out : int
-        Pieces that were left out because the found liver is unsure there.
-
-    Returns
-    -------
-    str
-        For example ``"Searched 1,432 ml of liver, threshold 0.50: nothing found."``.
-    """
+    """Sum up a search in one sentence that tells "nothing found" from "not searched"."""
     unsure = f"; {left_out} piece{'s' * (left_out != 1)} left out, where the found liver is unsure" if left_out else ""
     return f"Searched {liver_ml:,.0f} ml of liver, threshold {threshold:.2f}: {count(lesions)}{unsure}."
 
 
 def count(lesions: Sequence[Lesion]) -> str:
-    """Say how many lesions there are, and how large they are together.
-
-    Parameters
-    ----------
-    lesions : sequence of Lesion
-        Any number.
-
-    Returns
-    -------
-    str
-        ``"3 lesions, 12.4 ml in all"`` or ``"nothing found"``.
-    """
+    """Say how many lesions there are, and how large they are together."""
     total_ml = math.fsum(lesion.volume_ml for lesion in lesions)
     return f"{len(lesions)} lesion{'s' * (len(lesions) != 1)}, {total_ml:,.1f} ml in all" if lesions else "nothing found"

@@ -142,18 +142,7 @@ class Option:
         return self.kind.__name__
 
     def check(self, value: Any) -> None:
-        """Refuse a value of the wrong kind or outside the range.
-
-        Parameters
-        ----------
-        value : object
-            For a tuple, each of its values.
-
-        Raises
-        ------
-        WrongSetting
-            With what may be given instead.
-        """
+        """Refuse a value of the wrong kind or outside the range."""
         if not (self.optional and value is None) and not _fits(self, value, self.depth):
             raise make_refusal("setting-range", name=self.name, value=reprlib.repr(value), help=self.help, allowed=self.allowed)
 
@@ -171,18 +160,7 @@ def _fits(option: Option, value: Any, depth: int) -> bool:
 
 
 def options(settings: Any) -> tuple[Option, ...]:
-    """List the options of a settings class or instance.
-
-    Parameters
-    ----------
-    settings : type or instance
-        A dataclass whose fields were declared by :func:`setting`; an instance gives its own values as defaults.
-
-    Returns
-    -------
-    tuple of Option
-        In order of declaration. Fields without help (nested settings) are left out.
-    """
+    """List the options of a settings class or instance."""
     cls = settings if isinstance(settings, type) else type(settings)
     hints = _hints(cls)
     found = []
@@ -230,7 +208,7 @@ class Settings:
                 option.kind is int and not option.depth and isinstance(option.default, float)
             ):  # 2.0 of a file is 2: counts and shapes are whole
                 object.__setattr__(self, option.name, int(option.default))
-        _demand_order(there)
+        _require_order(there)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, ready for JSON.
@@ -277,20 +255,7 @@ class Settings:
 
 
 def differing(one: Any, other: Any, name: str = "") -> list[str]:
-    """Name what differs between two pieces of plain data, such as the settings of two trainings.
-
-    Parameters
-    ----------
-    one, other : dict, list, or plain value
-        As JSON holds them.
-    name : str
-        What they are called; put before the names inside.
-
-    Returns
-    -------
-    list of str
-        For example ``["prepare.pixel_mm"]``; empty when they are equal.
-    """
+    """Name what differs between two pieces of plain data, such as the settings of two trainings."""
     if isinstance(one, dict) and isinstance(other, dict):
         return [
             found
@@ -302,7 +267,7 @@ def differing(one: Any, other: Any, name: str = "") -> list[str]:
     return [] if one == other and isinstance(one, bool) is isinstance(other, bool) else [name]
 
 
-def _demand_order(there: dict[str, Option]) -> None:
+def _require_order(there: dict[str, Option]) -> None:
     """Refuse a range whose ends are the wrong way round: fields ``…_low…`` and ``…_high…`` of the same name are its ends."""
     for name, low in there.items():
         high = there.get(name.replace("_low", "_high"), low)

@@ -113,7 +113,7 @@ class Geometry:
         """
         from nibabel.orientations import apply_orientation
 
-        self._demand(array.shape, self.source_shape)
+        self._require(array.shape, self.source_shape)
         return np.ascontiguousarray(apply_orientation(array, self._turn))
 
     def to_source(self, array: Array) -> Array:
@@ -136,7 +136,7 @@ class Geometry:
         """
         from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
-        self._demand(array.shape, self.shape)
+        self._require(array.shape, self.shape)
         back = ornt_transform(axcodes2ornt(CANONICAL), io_orientation(self.source_affine))
         return np.ascontiguousarray(apply_orientation(array, back))
 
@@ -189,7 +189,7 @@ class Geometry:
         return f"shape={self.shape}, spacing_mm=({', '.join(f'{mm:.4g}' for mm in self.spacing_mm)})"
 
     @staticmethod
-    def _demand(found: tuple[int, ...], wanted: tuple[int, int, int]) -> None:
+    def _require(found: tuple[int, ...], wanted: tuple[int, int, int]) -> None:
         if tuple(found) != wanted:
             raise make_refusal("shape-differs", what="An array", shape=tuple(found), wanted=wanted)
 
@@ -216,7 +216,7 @@ class Volume:
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        _demand_voxels(self.voxels, self.geometry, "Volume", np.int16, "int16 Hounsfield units")
+        _require_voxels(self.voxels, self.geometry, "Volume", np.int16, "int16 Hounsfield units")
 
     @classmethod
     def from_array(cls, voxels: Array, affine: NDArray[np.floating], name: str = "scan") -> Volume:
@@ -321,9 +321,9 @@ class Mask:
     found: bool = False
 
     def __post_init__(self) -> None:
-        _demand_voxels(self.voxels, self.geometry, "Mask", np.bool_, "bool")
+        _require_voxels(self.voxels, self.geometry, "Mask", np.bool_, "bool")
         if self.probability is not None:
-            _demand_shape(self.probability, self.geometry)
+            _require_shape(self.probability, self.geometry)
             if self.probability.dtype != np.uint8:
                 raise TypeError("Mask.probability must be uint8.")
 
@@ -428,39 +428,22 @@ class Mask:
         return replace(self, geometry=volume.geometry, scan=volume.identity)
 
 
-def _demand_shape(voxels: Array, geometry: Geometry) -> None:
+def _require_shape(voxels: Array, geometry: Geometry) -> None:
     """Refuse voxels whose shape is not that of the grid."""
-    Geometry._demand(voxels.shape, geometry.shape)
+    Geometry._require(voxels.shape, geometry.shape)
 
 
-def _demand_voxels(voxels: Array, geometry: Geometry, owner: str, kind: type[np.generic], words: str) -> None:
+def _require_voxels(voxels: Array, geometry: Geometry, owner: str, kind: type[np.generic], words: str) -> None:
     """Refuse voxels that are no array of the right kind and shape."""
     if not isinstance(voxels, np.ndarray) or not isinstance(geometry, Geometry):
         raise TypeError(f"{owner}() needs an array and its Geometry; {owner}.from_array(voxels, affine) makes both.")
-    _demand_shape(voxels, geometry)
+    _require_shape(voxels, geometry)
     if voxels.dtype != kind:
         raise TypeError(f"{owner}.voxels must be {words}.")
 
 
 def require_kind(value: object, kind: type, function: str, how: str) -> None:
-    """Refuse a thing of the wrong kind in one sentence.
-
-    Parameters
-    ----------
-    value : object
-        What was given.
-    kind : type
-        What is needed.
-    function : str
-        Who needs it.
-    how : str
-        How to make one: :data:`VOLUME_FROM`.
-
-    Raises
-    ------
-    TypeError
-        "segment() needs a Volume, not ndarray; make one with Volume.from_array(voxels, affine)."
-    """
+    """Refuse a thing of the wrong kind in one sentence."""
     if not isinstance(value, kind):
         raise TypeError(f"{function}() needs a {kind.__name__}, not {type(value).__name__}; {how}.")
 

@@ -24,23 +24,7 @@ HEAD = (
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read figures that a verb wrote earlier.
-
-    Parameters
-    ----------
-    path : path-like
-        JSON of this program, 256 MiB at most.
-
-    Returns
-    -------
-    dict
-        What it holds.
-
-    Raises
-    ------
-    Refusal
-        When it cannot be read.
-    """
+    """Read figures that a verb wrote earlier."""
     try:
         with opened(path) as stream:
             report = json.loads(stream.read(LARGEST_REPORT))
@@ -52,23 +36,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
-    """Read a stored evaluation.
-
-    Parameters
-    ----------
-    path : path-like
-        JSON made by ``evaluate`` or ``cross-validate``.
-
-    Returns
-    -------
-    dict
-        The report.
-
-    Raises
-    ------
-    Refusal
-        When it cannot be read, or does not hold what tables are made of.
-    """
+    """Read a stored evaluation."""
     import numpy as np
 
     report = read_json(path)
@@ -87,22 +55,7 @@ def _unreadable() -> Refusal:
 
 
 def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, words: dict[str, str] | None = None) -> str:
-    """Compare methods over all scans of a report.
-
-    Parameters
-    ----------
-    report : dict
-        As written by ``cross-validate`` or ``evaluate``.
-    methods : sequence of str, optional
-        Which, in this order; all when nothing is said.
-    words : dict, optional
-        What to call them.
-
-    Returns
-    -------
-    str
-        A Markdown table.
-    """
+    """Compare methods over all scans of a report."""
     wanted = methods or list(report["summary"])
     return markdown_table(
         HEAD, [[(words or {}).get(name, name), *_row(report, name)] for name in wanted if name in report["summary"]]
@@ -110,18 +63,7 @@ def method_table(report: dict[str, Any], methods: Sequence[str] | None = None, w
 
 
 def seeds_line(report: dict[str, Any]) -> str:
-    """Say how much the figures scatter over seeds.
-
-    Parameters
-    ----------
-    report : dict
-        A cross-validation with several seeds.
-
-    Returns
-    -------
-    str
-        One sentence; empty when there are fewer than two seeds.
-    """
+    """Say how much the figures scatter over seeds."""
     import numpy as np
 
     seeds = [report["summary"][name]["all"] for name in report["summary"] if name.startswith("seed-") and "," not in name]
@@ -140,20 +82,7 @@ def seeds_line(report: dict[str, Any]) -> str:
 
 
 def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
-    """Compare methods scan by scan.
-
-    Parameters
-    ----------
-    report : dict
-        As written by ``cross-validate`` or ``evaluate``.
-    methods : sequence of str
-        Which.
-
-    Returns
-    -------
-    str
-        A Markdown table: tumour volume, then Dice, AUROC, lesions detected and false lesions of each method.
-    """
+    """Compare methods scan by scan."""
     head = ["scan", "tumour, ml", *(f"{what}, {name}" for what in ("Dice", "AUROC", "detected", "false") for name in methods)]
     rows = []
     for case in report["cases"]:
@@ -166,17 +95,7 @@ def case_table(report: dict[str, Any], methods: Sequence[str]) -> str:
 
 
 def draw_curves(report: dict[str, Any], method: str, path: str | Path) -> None:
-    """Draw FROC, sensitivity by size, and calibration of the scores.
-
-    Parameters
-    ----------
-    report : dict
-        A report whose cases hold curves of this method.
-    method : str
-        Which.
-    path : path-like
-        Picture to write, ``.svg`` or ``.png``.
-    """
+    """Draw FROC, sensitivity by size, and calibration of the scores."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -231,37 +150,11 @@ def _mean(mean: dict[str, Any], digits: int, *, sd: bool = True) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """Write a number for a cell.
-
-    Parameters
-    ----------
-    value : float or None
-        The number; None where it has no meaning.
-    digits : int
-        Decimal places.
-
-    Returns
-    -------
-    str
-        A dash for None.
-    """
+    """Write a number for a cell."""
     return NONE if value is None else f"{value:.{digits}f}"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table in Markdown.
-
-    Parameters
-    ----------
-    head : sequence of str
-        What stands above the columns.
-    rows : iterable of sequence of str
-        Cells, as many in each row as in ``head``.
-
-    Returns
-    -------
-    str
-        Ends with a line break.
-    """
+    """Write a table in Markdown."""
     lines = [list(head), ["---"] * len(head), *map(list, rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"

@@ -90,23 +90,7 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
 
 
 def smallest_integers(labels: Array) -> Array:
-    """Give labels in the smallest kind of integer that holds them all.
-
-    Parameters
-    ----------
-    labels : ndarray, any shape, integer or bool
-        Label numbers.
-
-    Returns
-    -------
-    ndarray, same shape, uint8, uint16 or int32
-        The same numbers.
-
-    Raises
-    ------
-    InvalidNumbers
-        When a label is not a whole number that 32 bits hold.
-    """
+    """Give labels in the smallest kind of integer that holds them all."""
     whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
     low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
     if not whole or low < limits.min or high > limits.max:
@@ -116,27 +100,7 @@ def smallest_integers(labels: Array) -> Array:
 
 
 def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
-    """Prepare to write an image, checking everything that can be checked before a file is touched.
-
-    Parameters
-    ----------
-    array : ndarray, (z, y, x)
-        As for :func:`write_image`.
-    geometry : Geometry
-        Grid of the scan.
-
-    Returns
-    -------
-    callable
-        Writes to the path it is given.
-
-    Raises
-    ------
-    TypeError
-        For a kind of number that other programs may not read.
-    WrongGrid
-        When the shape is not that of the grid.
-    """
+    """Prepare to write an image, checking everything that can be checked before a file is touched."""
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     if array.dtype.name not in KINDS:
         raise TypeError(f"Images are written as {', '.join(KINDS)}, not as {array.dtype}.")
@@ -164,25 +128,7 @@ def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
 
 
 def write_together(files: Mapping[Path, Callable[[Path], None]], inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
-    """Write several files, all or none: each is written beside its place, and only when all are there do they take it.
-
-    Parameters
-    ----------
-    files : mapping of Path to callable
-        For every place, what writes there.
-    inputs : iterable of path-like
-        Files that must not be overwritten.
-
-    Returns
-    -------
-    tuple of Path
-        The places.
-
-    Raises
-    ------
-    NotWritten
-        When a place is an input, or the disk does not take one of them.
-    """
+    """Write several files, all or none: each is written beside its place, and only when all are there do they take it."""
     kept = tuple(inputs)
     for place in files:
         require_not_an_input(place, kept)

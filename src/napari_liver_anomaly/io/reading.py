@@ -185,18 +185,7 @@ def can_read(path: str | Path) -> bool:
 
 
 def name_of(path: str | Path) -> str:
-    """Name a scan for the screen.
-
-    Parameters
-    ----------
-    path : path-like
-        What was read.
-
-    Returns
-    -------
-    str
-        The file's name without its ending; for DICOM the folder's name.
-    """
+    """Name a scan for the screen."""
     path = Path(path)
     name = path.name.lower()
     for ending in sorted((*NIFTI, *NRRD, *METAIMAGE), key=len, reverse=True):

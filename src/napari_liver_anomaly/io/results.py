@@ -69,18 +69,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
 
 
 def report(result: Result) -> dict[str, Any]:
-    """Say what was found and how, in plain data without anything about the patient.
-
-    Parameters
-    ----------
-    result : Result
-        As given by ``inference.segment``.
-
-    Returns
-    -------
-    dict
-        Ready for JSON; the scan is named by its hash alone.
-    """
+    """Say what was found and how, in plain data without anything about the patient."""
     geometry = result.volume.geometry
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
@@ -105,18 +94,7 @@ def report(result: Result) -> dict[str, Any]:
 
 
 def sides(result: Result) -> str:
-    """Say whether left and right can be relied on.
-
-    Parameters
-    ----------
-    result : Result
-        As given by ``inference.segment``.
-
-    Returns
-    -------
-    str
-        ``"as in the scan's file"``; or ``"unverified"`` when the file does not say how the patient lies, or another program read it.
-    """
+    """Say whether left and right can be relied on."""
     doubted = UNVERIFIED & {finding.code for finding in result.findings}
     return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
 
