@@ -34,7 +34,7 @@ from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.liver import find_liver
 from napari_liver_anomaly.liver.finder import Finder
 from napari_liver_anomaly.liver_findings import about_the_edge
-from napari_liver_anomaly.models.networks.liver import LiverNet
+from napari_liver_anomaly.models.networks.liver_net import LiverNet
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings

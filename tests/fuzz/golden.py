@@ -195,7 +195,7 @@ def _weights() -> list[Golden]:
     from napari_liver_anomaly.liver.finder import Finder
     from napari_liver_anomaly.models.base import narrowed
     from napari_liver_anomaly.models.ensemble import KEY as ENSEMBLE
-    from napari_liver_anomaly.models.networks.liver import LiverNetSettings
+    from napari_liver_anomaly.models.networks.liver_net import LiverNetSettings
     from napari_liver_anomaly.models.networks.restorer import RestorerSettings
     from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
     from napari_liver_anomaly.models.registry import build, config_of

@@ -33,7 +33,7 @@ GROUND = {
     "config.py",
     "stage.py",
     "installing.py",
-    "loading.py",
+    "model_file.py",
     "locations.py",
 }  # plumbing, no method of a paper
 SHAPE = re.compile(r"\(.+\)|shape")

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_liver_anomaly.errors import WrongSetting
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.phantom.noise import ct_noise
+from napari_liver_anomaly.phantom.ct_noise import ct_noise
 from napari_liver_anomaly.phantom.space import Space
 from napari_liver_anomaly.phantom.vessels import grow
 

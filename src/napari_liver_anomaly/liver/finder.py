@@ -15,7 +15,7 @@ from napari_liver_anomaly.liver.sampling import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import ModelCard
-from napari_liver_anomaly.models.networks.liver import LiverNet, LiverNetSettings
+from napari_liver_anomaly.models.networks.liver_net import LiverNet, LiverNetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

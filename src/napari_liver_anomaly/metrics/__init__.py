@@ -4,7 +4,7 @@ One rule for empty sets throughout: where a number has no meaning it is NaN, and
 taken.
 """
 
-from napari_liver_anomaly.metrics.lesions import SIZES, THRESHOLDS, LesionsFound, find_lesions, find_lesions_each, froc
+from napari_liver_anomaly.metrics.lesion_detection import SIZES, THRESHOLDS, LesionsFound, find_lesions, find_lesions_each, froc
 from napari_liver_anomaly.metrics.means import Comparison, Mean, compare, plain
 from napari_liver_anomaly.metrics.overlap import Counts, dice, filled, slice_dice, slice_values
 from napari_liver_anomaly.metrics.pooling import pool
@@ -21,7 +21,7 @@ from napari_liver_anomaly.metrics.scores import (
     volume_score,
     window_for,
 )
-from napari_liver_anomaly.metrics.slices import measure_slices
+from napari_liver_anomaly.metrics.slice_measures import measure_slices
 
 __all__ = [
     "SIZES", "THRESHOLDS", "Cleaning", "Comparison", "Counts", "LesionsFound", "Mean", "Overlap", "Ranking", "clean_in_space", "compare", "dice",

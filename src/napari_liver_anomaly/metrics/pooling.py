@@ -14,7 +14,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.metrics.histogram import dense
-from napari_liver_anomaly.metrics.lesions import SIZES, froc
+from napari_liver_anomaly.metrics.lesion_detection import SIZES, froc
 from napari_liver_anomaly.metrics.means import Mean, plain
 from napari_liver_anomaly.metrics.overlap import Counts
 from napari_liver_anomaly.metrics.ranking import Ranking

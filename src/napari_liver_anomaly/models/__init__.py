@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.models.loading import load
 from napari_liver_anomaly.models.locations import DEFAULT, names, packaged, path_of
 from napari_liver_anomaly.models.methods import CONFIG_NAMES
+from napari_liver_anomaly.models.model_file import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

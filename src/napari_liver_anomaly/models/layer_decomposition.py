@@ -19,7 +19,7 @@ from napari_liver_anomaly.models.config import ModelConfig, schedule_for
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.synthesis.layers import Layers
+from napari_liver_anomaly.synthesis.texture_layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.phantom.noise import ct_noise
+from napari_liver_anomaly.phantom.ct_noise import ct_noise
 from napari_liver_anomaly.phantom.organs import paint_liver, paint_organs
 from napari_liver_anomaly.phantom.space import FIELD_MM, Canvas, Space
 from napari_liver_anomaly.phantom.trunk import AIR, Body, paint_trunk

@@ -10,7 +10,6 @@ from napari_liver_anomaly.synthesis.blobs import Blobs
 from napari_liver_anomaly.synthesis.cutpaste import CutPaste
 from napari_liver_anomaly.synthesis.fpi import FPI
 from napari_liver_anomaly.synthesis.hu_tumours import HuTumours
-from napari_liver_anomaly.synthesis.layers import Layers
 from napari_liver_anomaly.synthesis.nodules import Nodules
 from napari_liver_anomaly.synthesis.noise_stretch import NoiseStretch, NoiseStretchPaper
 from napari_liver_anomaly.synthesis.nsa import NSA
@@ -18,6 +17,7 @@ from napari_liver_anomaly.synthesis.paintbrush import Paintbrush
 from napari_liver_anomaly.synthesis.perlin import Perlin
 from napari_liver_anomaly.synthesis.pii import PII
 from napari_liver_anomaly.synthesis.shapes import Circles, Squares, Zeroed
+from napari_liver_anomaly.synthesis.texture_layers import Layers
 
 RECIPES: dict[str, type[Recipe]] = {
     "nodules": Nodules,

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_liver_anomaly.settings import setting
 from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
-from napari_liver_anomaly.synthesis.noise import stretched_noise
+from napari_liver_anomaly.synthesis.stretched_noise import stretched_noise
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -11,7 +11,7 @@ from napari_liver_anomaly.errors import WrongSetting
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES, Blobs, NoiseStretch, NoiseStretchPaper
 from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
-from napari_liver_anomaly.synthesis.noise import ellipse, open_then_close, stretched_noise
+from napari_liver_anomaly.synthesis.stretched_noise import ellipse, open_then_close, stretched_noise
 
 
 def liver_slice(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndarray]:

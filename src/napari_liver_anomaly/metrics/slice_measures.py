@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.metrics.histogram import BINS, count_bins, sparse
-from napari_liver_anomaly.metrics.lesions import THRESHOLDS, LesionsFound, find_lesions_each
+from napari_liver_anomaly.metrics.lesion_detection import THRESHOLDS, LesionsFound, find_lesions_each
 from napari_liver_anomaly.metrics.means import plain
 from napari_liver_anomaly.metrics.postprocessing import SIDE_PX, open_then_close_slices
 from napari_liver_anomaly.metrics.reductions import Overlap
