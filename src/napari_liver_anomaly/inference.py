@@ -242,13 +242,13 @@ def _run(model: SliceModel, slices: Slices, ladder: Ladder, job: Job) -> tuple[N
     """Score all slices, batch by batch, stepping down when memory runs out."""
     from scipy.ndimage import median_filter
 
-    model.to(ladder.device)
     wanted = np.flatnonzero(slices.liver_mask.any(axis=(1, 2)))
     count = len(wanted)
     scores = np.zeros_like(slices.images)
     restored: NDArray[np.float32] | None = None
     done = 0
     try:
+        ladder.settle(model)
         while done < count:
             job.at("Searching the liver", done, count)
             part = wanted[done : done + ladder.batch]

@@ -44,6 +44,21 @@ class Ladder:
     needed: int = 0
     told: str = ""
 
+    def settle(self, method: Movable) -> None:
+        """Move to the device; where its memory is full already, to the CPU."""
+        while not self._moved(method):  # fewer slices at once would make no room for the weights
+            self._leave_card(method)
+
+    def _moved(self, method: Movable) -> bool:
+        """Whether the device took the method. The error ends here, because it holds what was moved."""
+        try:
+            method.to(self.device)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            return False
+        return True
+
     def step_down(self, method: Movable) -> None:
         """Take the next smaller step, or give up.
 
@@ -56,12 +71,19 @@ class Ladder:
         if self.batch > 1:
             self.batch //= 2
             self.told = f"with {self.batch} slices at a time, because memory ran out"
-        elif self.device.type != "cpu":
-            self.device = torch.device("cpu")
-            method.to(self.device)
-            self.told = "(GPU memory full)"
         else:
+            self._leave_card(method)
+
+    def _leave_card(self, method: Movable) -> None:
+        """Go on on the CPU, or give up there."""
+        import torch
+
+        if self.device.type == "cpu":
             raise too_little(self.needed)
+        self.device = torch.device("cpu")
+        method.to(self.device)
+        torch.cuda.empty_cache()
+        self.told = "(GPU memory full)"
 
     @property
     def sentence(self) -> str:

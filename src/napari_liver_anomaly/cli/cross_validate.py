@@ -39,6 +39,7 @@ class CrossValidateVerb(TrainingVerb):
     def run(self, job: Job) -> None:
         """Train and measure, fold by fold."""
         from napari_liver_anomaly.evaluation.cross_validation import cross_validate
+        from napari_liver_anomaly.evaluation.evaluate import require_all_run
 
         require_not_an_input(self.out, (*self.healthy, self.data))
         found = cross_validate(
@@ -49,6 +50,7 @@ class CrossValidateVerb(TrainingVerb):
         if self.only is not None:
             return say(f"Trained the models of fold {self.only}.")
         write_json(found, self.out)
+        require_all_run(found)
 
     def fold_livers(self) -> Callable[[Volume, str], Mask]:
         """Find livers with the liver model of each case's own fold, which never saw its patient."""

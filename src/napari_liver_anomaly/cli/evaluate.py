@@ -34,7 +34,7 @@ class EvaluateVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Measure a model on a folder of cases."""
-        from napari_liver_anomaly.evaluation.evaluate import evaluate
+        from napari_liver_anomaly.evaluation.evaluate import evaluate, require_all_run
         from napari_liver_anomaly.liver import find_liver
         from napari_liver_anomaly.models import load
 
@@ -45,6 +45,7 @@ class EvaluateVerb(Verb):
             self.data, load(self.model), segment_settings(self.settings), find=find, seen=self.seen, device=self.device, job=job
         )
         write_json(found, self.out)
+        require_all_run(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.cli.parser import Parser, add_flags, settings_from
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, WrongSetting, version
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.memory import ran_out, too_little
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +74,8 @@ def run_parser(parser: Parser, words: Sequence[str]) -> int:
         verb.run(Job(report=bar.show))
     except (Exception, KeyboardInterrupt) as error:
         bar.close()
+        if isinstance(error, (MemoryError, RuntimeError)) and ran_out(error):
+            error = too_little(0)
         return _ended(parser.prog, error, type(verb))
     bar.close()
     return DONE

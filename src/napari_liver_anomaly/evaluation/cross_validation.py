@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.evaluation.evaluate import Measured, measure_case, report, seen_in_training
+from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.evaluation.evaluate import (
+    Measured,
+    measure_case,
+    report,
+    require_measured,
+    seen_in_training,
+    why_left_out,
+)
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
@@ -94,8 +102,9 @@ def cross_validate(
     """
     job, settings = job or Job(), AUTO_SETTINGS
     cases = _cases_of(folder, folds)
+    choose(device)  # before anything is trained
     measured: list[Measured] = []
-    left_out: list[dict[str, str]] = []
+    left_out: list[dict[str, Any]] = []
     trained = []
     tasks: dict[str, Callable[[], Measured | str]] = {}
     others_seen: dict[str, ModelCard] = {}
@@ -138,13 +147,12 @@ def cross_validate(
         for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
             job.at("Measuring", len(measured) + len(left_out), len(cases))
             if not isinstance(found, Measured):
-                left_out.append({"case": name, "why": found})
+                left_out.append(why_left_out(name, found))
                 continue
             if found.seen or seen_in_training(name, found.scan, others_seen[name]):
                 raise make_refusal("fold-leaks", case=name)
             measured.append(found)
-    if not measured:
-        raise make_refusal("no-truth")
+    require_measured(measured, left_out)
     return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "config": config.to_dict()}
 
 

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer, Refusal, version
+from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.errors import (
+    NOT_A_MEDICAL_DEVICE,
+    Answer,
+    InvalidNumbers,
+    OutOfMemory,
+    Question,
+    Refusal,
+    WrongGrid,
+    version,
+)
 from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row, summarise
 from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.memory import ran_out, too_little
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice, plain
 from napari_liver_anomaly.models.card import ModelCard
@@ -43,6 +54,21 @@ REDUCTIONS = {
     "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
+
+
+# Refusals that are what a program says about a scan, and count as nothing found. All others are the machine's or the user's: such a case was not run.
+ANSWERS = {"mask-empty", "liver-empty", "liver-not-found", "too-many-lesions"}
+
+
+def is_answer(refusal: Refusal) -> bool:
+    """Whether a refusal says something about the model, and nothing about the machine it should have run on."""
+    return isinstance(refusal, (InvalidNumbers, Question)) or refusal.finding.code in ANSWERS
+
+
+class NotRun(str):
+    """Why a case could not be run here, though its files can be read."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -104,8 +130,8 @@ def evaluate(
     -------
     dict
         Plain data for JSON: ``summary`` for every method, over all cases and over those the model was not trained on; ``cases``
-        one by one; ``left_out`` with the reason for each. By design it names every case as its files are named, so that figures can be
-        traced: do not name files after patients, or do not pass the report on. Nothing else of a scan is in it but its hash.
+        one by one; ``left_out`` with the reason for each, and ``not_run`` where this machine could not run it. By design it names every
+        case as its files are named, so that figures can be traced: do not name files after patients, or do not pass the report on. Nothing else of a scan is in it but its hash.
 
     Raises
     ------
@@ -114,14 +140,16 @@ def evaluate(
     UnfitModel
         When the model was trained on scans and its card names no threshold that was set without tumour labels.
     Refusal
-        When the folder holds no case with a tumour mask, or ``find`` gives the liver of another scan.
+        When the folder holds no case with a tumour mask, no case could be run, the device is not there, or ``find`` gives the liver of another
+        scan.
     Cancelled
         When the job was cancelled.
     """
     settings, job = settings or AUTO_SETTINGS, job or Job()
     cases, card = find_cases(folder), getattr(model, "card", ModelCard())
     require_threshold(model)
-    left_out = _without_liver(folder, cases)
+    choose(device)
+    left_out: list[dict[str, Any]] = [*_without_liver(folder, cases)]
     methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
     measured: list[Measured] = []
     for done, case in enumerate(cases):
@@ -132,13 +160,33 @@ def evaluate(
         if isinstance(found, Measured):
             measured.append(found)
         else:
-            left_out.append({"case": case.name, "why": found})
-    if not measured:
-        raise make_refusal("no-truth")
+            left_out.append(why_left_out(case.name, found))
+    require_measured(measured, left_out)
     return report(measured, left_out, trained=hasattr(model, "card")) | {
         "model": {"name": model.name, "hash": getattr(model, "hash", ""), "key": model.key},
         "settings": settings.to_dict(),
     }
+
+
+def why_left_out(case: str, why: str) -> dict[str, Any]:
+    """Write down a case that was not measured."""
+    return {"case": case, "why": str(why)} | ({"not_run": True} if isinstance(why, NotRun) else {})
+
+
+def require_measured(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]]) -> None:
+    """Refuse a report about nothing."""
+    if measured:
+        return
+    if not_run := [one for one in left_out if one.get("not_run")]:
+        raise make_refusal("cases-none-run", of=len(left_out), why=not_run[0]["why"])
+    raise make_refusal("no-truth")
+
+
+def require_all_run(found: dict[str, Any]) -> None:
+    """Refuse to call a report complete when cases could not be run here; it is written by then."""
+    if not_run := [one["case"] for one in found["left_out"] if one.get("not_run")]:
+        counted = len(found["cases"])
+        raise make_refusal("cases-not-run", cases=", ".join(not_run), counted=counted, of=counted + len(found["left_out"]))
 
 
 def require_threshold(model: Any) -> None:
@@ -178,15 +226,45 @@ def measure_case(
         volume = read(case.ct)
         liver = read_mask(case.liver, volume, "liver mask")
         tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
+    except OutOfMemory as refusal:
+        return NotRun(refusal)
     except Refusal as refusal:
         return str(refusal)
+    try:
+        return _measure_all(case.name, volume, liver, tumours, methods, settings, card=card, device=device, job=job, find=find)
+    except WrongGrid:
+        raise
+    except Refusal as refusal:
+        return NotRun(refusal)
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        return NotRun(too_little(0))
+
+
+def _measure_all(
+    name: str,
+    volume: Volume,
+    liver: Mask,
+    tumours: Mask,
+    methods: dict[str, Any],
+    settings: SegmentSettings,
+    *,
+    card: ModelCard,
+    device: str,
+    job: Job | None,
+    find: Callable[[Volume], Mask] | None,
+) -> Measured:
+    """Measure every method on a case that was read, in the liver that was drawn and in the one that is found."""
     facts = {"liver_ml": liver.ml, "tumour_ml": tumours.ml, "tumour_outside_liver_ml": _outside_ml(tumours, liver)}
-    measured = Measured(case.name, volume.identity, seen_in_training(case.name, volume.identity, card), facts)
+    measured = Measured(name, volume.identity, seen_in_training(name, volume.identity, card), facts)
     _measure(measured, "", volume, liver, tumours, methods, settings, device, job)
     if find is not None:
         try:
             found = find(volume)
-        except Refusal:
+        except Refusal as refusal:
+            if not is_answer(refusal):
+                raise
             found = Mask(np.zeros_like(liver.voxels), volume.geometry, volume.identity)
         found = found.of(volume, "found liver")
         facts["found_liver_ml"] = found.ml
@@ -201,7 +279,7 @@ def _measure(
     measured: Measured, suffix: str, volume: Volume, liver: Mask, tumours: Mask, methods: dict[str, Any], settings: SegmentSettings,
     device: str, job: Job | None,
 ) -> None:  # fmt: skip
-    """Measure methods in one liver; a refusal is the worst answer, not a missing one."""
+    """Measure methods in one liver; an answer that is refused is the worst one, not a missing one."""
     counted = replace(liver, voxels=liver.voxels | tumours.voxels) if suffix else liver
 
     def note(name: str, labels: NDArray[np.uint16], score: NDArray[np.uint8], **more: Any) -> None:
@@ -217,6 +295,8 @@ def _measure(
         try:
             result = segment(volume, liver, method, own, device=device, job=job)
         except Refusal as refusal:
+            if not is_answer(refusal):
+                raise
             nothing = np.zeros(volume.voxels.shape, np.uint8)
             for variant in (name, f"{name}, {other}") if in_full else (name,):
                 note(variant, nothing.astype(np.uint16), nothing, failed=str(refusal))
@@ -241,7 +321,7 @@ def seen_in_training(name: str, scan: str, card: ModelCard) -> bool | None:
     return bool({name, scan} & (known - {""})) if listed else None
 
 
-def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, trained: bool = True) -> dict[str, Any]:
+def report(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]], *, trained: bool = True) -> dict[str, Any]:
     """Put the figures of all cases together."""
     methods = list(measured[0].figures)
     subsets = {"all": list(measured)}
@@ -267,7 +347,7 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, str]], *, 
     }  # fmt: skip
 
 
-def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, str]], trained: bool) -> list[str]:
+def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, Any]], trained: bool) -> list[str]:
     """Say what a reader of the figures must know."""
     found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
     if seen := [m.case for m in measured if m.seen]:
@@ -277,6 +357,9 @@ def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequ
     scans = [m.scan for m in measured]
     if twice := sorted({m.case for m in measured if scans.count(m.scan) > 1}):
         found.append(f"The same scan is here more than once: {', '.join(twice)}.")
+    if not_run := [one for one in left_out if one.get("not_run")]:
+        cases = ", ".join(one["case"] for one in not_run)
+        found.append(f"{cases} could not be run on this machine, which says nothing about the model: {not_run[0]['why']}")
     for method, subsets in summary.items():
         area = subsets["all"].get("auroc_in_liver", {}).get("pooled")
         if area is not None and area < 0.5:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.evaluation.evaluate import is_answer
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
@@ -73,6 +74,8 @@ def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job:
             "findings": [finding.code for finding in mask.findings],
         }
     except Refusal as refusal:
+        if not is_answer(refusal):
+            raise
         found = {"dice": 0.0, "found_ml": 0.0, "findings": [refusal.finding.code]}
     found |= {"seconds": time.perf_counter() - began, "true_ml": true.ml}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
