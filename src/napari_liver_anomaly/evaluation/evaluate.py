@@ -131,7 +131,8 @@ def evaluate(
     dict
         Plain data for JSON: ``summary`` for every method, over all cases and over those the model was not trained on; ``cases``
         one by one; ``left_out`` with the reason for each, and ``not_run`` where this machine could not run it. By design it names every
-        case as its files are named, so that figures can be traced: do not name files after patients, or do not pass the report on. Nothing else of a scan is in it but its hash.
+        case as its files are named, so that figures can be traced: do not name files after patients, or do not pass
+        the report on. Nothing else of a scan is in it but its hash.
 
     Raises
     ------
