@@ -147,3 +147,12 @@ class InvalidNumbers(Refusal):
 
 class WrongSetting(Refusal, ValueError):
     """An option lies outside its range."""
+
+
+# Refusals that are what a program says about a scan, and count as nothing found. All others are the machine's or the user's: such a case was not run.
+ANSWERS = {"mask-empty", "liver-empty", "liver-not-found", "too-many-lesions"}
+
+
+def is_answer(refusal: Refusal) -> bool:
+    """Whether a refusal says something about the model, and nothing about the machine it should have run on."""
+    return isinstance(refusal, (InvalidNumbers, Question)) or refusal.finding.code in ANSWERS

@@ -15,7 +15,7 @@ from napari_liver_anomaly.cli import REFUSED, main
 from napari_liver_anomaly.evaluation import evaluate as measuring
 from napari_liver_anomaly.evaluation.cross_validation import require_measured
 from napari_liver_anomaly.inference import segment
-from napari_liver_anomaly.io import write_sample
+from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.memory import Ladder, too_little
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -29,7 +29,8 @@ def a_fault_of_the_machine_is_no_answer_of_the_model(kit: Kit) -> None:
     """Memory or the graphics card are missing while a model is measured: the case would count as Dice 0."""
     cases = kit.folder / "cases"
     for seed, name in enumerate("abc"):
-        write_sample(make_phantom(PhantomSettings(seed=seed, size_px=64, slices=12)), cases, name)
+        sample = make_phantom(PhantomSettings(seed=seed, size_px=64, slices=12))
+        write_case(sample.volume, sample.liver, sample.tumours, cases, name)
     report = kit.folder / "report.json"
     words = ["evaluate", "--data", str(cases), "--model", "phantom-only", "--seen", "mark", "--out", str(report)]
     if not torch.cuda.is_available():

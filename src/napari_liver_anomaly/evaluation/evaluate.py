@@ -12,11 +12,10 @@ from napari_liver_anomaly.device import choose
 from napari_liver_anomaly.errors import (
     NOT_A_MEDICAL_DEVICE,
     Answer,
-    InvalidNumbers,
     OutOfMemory,
-    Question,
     Refusal,
     WrongGrid,
+    is_answer,
     version,
 )
 from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row, summarise
@@ -54,15 +53,6 @@ REDUCTIONS = {
     "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
-
-
-# Refusals that are what a program says about a scan, and count as nothing found. All others are the machine's or the user's: such a case was not run.
-ANSWERS = {"mask-empty", "liver-empty", "liver-not-found", "too-many-lesions"}
-
-
-def is_answer(refusal: Refusal) -> bool:
-    """Whether a refusal says something about the model, and nothing about the machine it should have run on."""
-    return isinstance(refusal, (InvalidNumbers, Question)) or refusal.finding.code in ANSWERS
 
 
 class NotRun(str):
@@ -179,7 +169,7 @@ def require_measured(measured: Sequence[Measured], left_out: Sequence[dict[str, 
     if measured:
         return
     if not_run := [one for one in left_out if one.get("not_run")]:
-        raise make_refusal("cases-none-run", of=len(left_out), why=not_run[0]["why"])
+        raise make_refusal("cases-none-run", of=len(left_out), why=not_run[0]["why"].rstrip("."))
     raise make_refusal("no-truth")
 
 

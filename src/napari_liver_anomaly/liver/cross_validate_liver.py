@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.evaluation.evaluate import is_answer
+from napari_liver_anomaly.errors import Refusal, is_answer
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
