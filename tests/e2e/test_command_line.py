@@ -19,7 +19,7 @@ from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 if TYPE_CHECKING:
     from pathlib import Path
 
-IMAGES = ("restored", "residual", "score", "tumours", "liver")
+IMAGES = ("restored", "residual", "score", "tumours", "lesions", "liver")
 FILES = {*(f"{name}.nii.gz" for name in IMAGES), "lesions.csv", "report.json"}
 
 

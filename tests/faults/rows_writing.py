@@ -369,7 +369,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
     noise = replace(packed, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8), liver=packed.liver)
     many = [noise, replace(noise, grey=rng.integers(0, 255, packed.grey.shape).astype(np.uint8))]
     labels = rng.integers(0, 60000, volume.geometry.shape)
-    outputs = [f"{name}.nii.gz" for name in ("residual", "restored", "score", "tumours", "liver")] + [
+    outputs = [f"{name}.nii.gz" for name in ("residual", "restored", "score", "tumours", "lesions", "liver")] + [
         "lesions.csv",
         "report.json",
     ]

@@ -19,7 +19,7 @@ LEVELS = {
     2: {"lesions", "thresholds", "liver_findings", "segmentation", "result"},
     3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
     4: {"checkpoint"},
-    5: {"models", "training", "liver"},
+    5: {"adapters", "models", "training", "liver"},
     6: {"inference", "evaluation"},
     7: {"cli", "gui", "__main__"},
 }
