@@ -1,7 +1,7 @@
 """A DICOM series: which files of a folder belong to it, and what is left out.
 
-Only the folder itself is looked at. A DICOMDIR is ignored, links that lead out of the folder are not followed, and no name is
-ever made from a tag.
+Only the folder itself is looked at, or, where it holds no DICOM file, the folders below it. Links that lead out of it are followed
+only where the user wants that, and no name is ever made from a tag.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer, Level, Refusal
+from napari_liver_anomaly.io.completeness import counted, links_of, unreadable
+from napari_liver_anomaly.io.dicom_folder import DICOMDIR, Listing, list_folder
 from napari_liver_anomaly.io.dicom_slices import Slice, headers_of
 from napari_liver_anomaly.io.pixel_meaning import image_findings
 from napari_liver_anomaly.io.pixels import hounsfield, undecodable
@@ -28,6 +28,7 @@ from napari_liver_anomaly.messages import make_finding, make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.io.series import Series
 
-MOST_ENTRIES = 20_000
 KNOWN = {
     "CT",
     "MR",
@@ -56,8 +56,6 @@ KNOWN = {
     "REG",
     "DOC",
 }
-QUIET = {"dicomdir", "thumbs.db", "desktop.ini"}
-PREAMBLE = 128
 MOST_LISTED = 24
 
 
@@ -69,20 +67,27 @@ class Found:
     ----------
     parts : tuple of Part
         The stacks that it holds.
+    listing : Listing
+        Its files.
+    headers : tuple of Slice
+        All images of the series that hold slices, those included that are none.
     notes : tuple of Finding
         What was left out.
     """
 
     parts: tuple[Part, ...]
+    listing: Listing
+    headers: tuple[Slice, ...]
     notes: tuple[Finding, ...]
 
 
 def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     """Find the one CT series of a folder, or the series of one file, and read its headers."""
-    found_there = _found(path)
+    found_there = _found(path, answers)
     part, choice = _chosen(found_there.parts, answers)
     made = stack(part.slices, answers)
-    findings = (*_findings(part, made.ordered, answers), *made.findings, *choice, *found_there.notes)
+    whole = (unreadable(part, found_there.listing, answers, made.added), counted(part, found_there.headers))
+    findings = (*_findings(part, made.ordered, answers), *made.findings, *found(*whole), *choice, *found_there.notes)
 
     def load() -> NDArray[np.int16]:
         voxels = hounsfield(made.ordered)
@@ -93,27 +98,48 @@ def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
 
 def series_of_path(path: Path) -> tuple[Series, ...]:
     """List the CT series of a folder, or those of the series to which a file belongs."""
-    return _listed(_found(path).parts)
+    return _listed(_found(path, ASK_ALL).parts)
 
 
-def _found(path: Path) -> Found:
+def _found(path: Path, answers: ReadOptions) -> Found:
+    alone = not path.is_dir() and path.name.lower() != DICOMDIR
     folder = path if path.is_dir() else path.absolute().parent
-    files, others = _dicom_files(folder)
-    chosen = None if path.is_dir() else headers_of(path)[0]
-    headers = [one for file in files for one in headers_of(file)]
+    listing = list_folder(folder, follow=answers.links == "follow")
+    if not listing.files:
+        raise _no_dicom(listing)
+    chosen = headers_of(path)[0] if alone else None
+    headers = [one for file in listing.files for one in headers_of(file)]
     if chosen is not None:
         headers = [one for one in headers if one.series == chosen.series]
     slices = [one for one in headers if one.is_slice]
-    if not slices or (chosen is not None and not chosen.is_slice):
+    captured = not slices
+    slices = slices or [one for one in headers if one.is_captured_ct]
+    if not slices or (chosen is not None and not (chosen.is_captured_ct if captured else chosen.is_slice)):
         raise make_refusal("no-ct", kinds=_kinds(headers))
     parts = parts_of(slices)
     if chosen is not None:
         own = {part.group for part in parts if any(os.path.samefile(one.path, path) for one in part.slices)}
         parts = tuple(part for part in parts if not own or part.group in own)
-    aside = [one for one in headers if not one.is_slice and one.frame == 0]
-    left_out = make_finding("images-left-out", kinds=_kinds(aside))
-    rest = _left_out(others) if chosen is None and others else None
-    return Found(parts=parts, notes=found(left_out if aside else None, rest))
+    taken = {one.path for one in slices}
+    aside = [one for one in headers if one.path not in taken and one.frame == 0]
+    left_out = make_finding("images-left-out", kinds=_kinds(aside)) if aside else None
+    others = len(listing.others) + len(listing.linked)
+    rest = make_finding("files-left-out", files=others) if chosen is None and others else None
+    return Found(parts=parts, listing=listing, headers=tuple(headers), notes=found(left_out, rest))
+
+
+def _no_dicom(listing: Listing) -> Refusal:
+    if listing.linked:
+        return make_refusal("dicom-links", *links_of(listing.linked), count=len(listing.linked))
+    others = len(listing.others)
+    there = (
+        ""
+        if not others
+        else " (1 file of another kind is there)"
+        if others == 1
+        else f" ({others} files of other kinds are there)"
+    )
+    return make_refusal("no-dicom", there=there)
 
 
 def _chosen(parts: Sequence[Part], answers: ReadOptions) -> tuple[Part, tuple[Finding, ...]]:
@@ -146,11 +172,16 @@ def _count(part: Part) -> str:
 
 
 def _acquisitions(phases: Sequence[Part]) -> Refusal:
-    words = [f"Acquisition {part.phase}: {_count(part)}" + (f", {phase_of(part)}" if phase_of(part) else "") for part in phases]
+    kernels = [part.slices[0].kernel for part in phases]
+    told = [f"kernel {kernel}" if kernel and len(set(kernels)) > 1 else "" for kernel in kernels]
+    words = [
+        ", ".join(word for word in (f"Acquisition {part.phase}: {_count(part)}", kernel, phase_of(part)) if word)
+        for part, kernel in zip(phases, told, strict=True)
+    ]
     return make_refusal(
         "slices-repeated",
         *(Answer(words=told, option="acquisition", value=part.phase) for told, part in zip(words, phases, strict=True)),
-        how="; ".join(words[:4]).lower(),
+        how="; ".join(words[:4]).replace("Acquisition", "acquisition"),
     )
 
 
@@ -188,37 +219,6 @@ def _copies(part: Part) -> tuple[Finding, ...]:
     return found(make_finding("copies-left-out", count=part.copies))
 
 
-def _dicom_files(folder: Path) -> tuple[list[Path], int]:
-    """Regular files with a DICOM preamble that lie in the folder itself, and the number of other files."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = list(islice(listing, MOST_ENTRIES + 1))
-    except OSError as error:
-        raise make_refusal(
-            "folder-unreadable", reason=error.strerror or type(error).__name__
-        ) from None  # the system's own words quote the path
-    if len(entries) > MOST_ENTRIES:
-        raise make_refusal("folder-too-full", most=MOST_ENTRIES)
-    loud = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in QUIET]
-    candidates = sorted(Path(entry.path) for entry in loud if not entry.is_dir(follow_symlinks=False))
-    home = folder.resolve()
-    files = [path for path in candidates if _is_slice(path, home)]
-    if not files:
-        raise make_refusal("no-dicom")
-    return files, len(candidates) - len(files)
-
-
-def _is_slice(path: Path, home: Path) -> bool:
-    """Whether this is a regular file in the folder, not a link out of it, that begins as DICOM files do."""
-    try:
-        if not path.is_file() or path.resolve().parent != home:
-            return False
-        with path.open("rb") as stream:
-            return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
-    except (OSError, RuntimeError):  # a link that leads to itself
-        return False
-
-
 def _kinds(headers: Sequence[Slice]) -> str:
     """Kinds of images and their numbers: "localizer 2, SEG 1"."""
     names = Counter(_kind(one) for one in headers)
@@ -226,10 +226,8 @@ def _kinds(headers: Sequence[Slice]) -> str:
 
 
 def _kind(one: Slice) -> str:
+    if one.modality == "CT" and not one.is_ct:
+        return "secondary capture of CT" if one.is_capture else "other object of CT"
     if one.is_ct and (one.is_localizer or one.is_report):
         return "localizer" if one.is_localizer else "report"
     return one.modality if one.modality in KNOWN else "unknown"
-
-
-def _left_out(others: int) -> Finding:
-    return make_finding("files-left-out", files=others)

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.io.dicom_folder import PREAMBLE, is_bare
 from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_liver_anomaly.errors import Refusal
-
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = {CT_IMAGE, CT_IMAGE + ".1", CT_IMAGE + ".2"}  # single-frame, enhanced, converted
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LARGEST_FILE = 2**29
 LARGEST_FRAMES = 2**31  # one file with all slices of a series
@@ -31,6 +33,7 @@ REPORTS = {"SCREEN SAVE", "DOSE_INFO", "DOSE REPORT", "REPORT", "PROTOCOL"}  # b
 KERNEL = re.compile(
     r"([A-Z][a-z]{0,2}\d{2}[a-z]?|F[CL]\d{2}|Y?[A-F]|STANDARD|STND|SOFT|LUNG|BONE|BONEPLUS|DETAIL|EDGE|CHEST|BRAIN|SHARP|SMOOTH|BODY)"
 )
+LONGEST_COUNT = 10
 NO_AGENT = {"", "NO", "NONE", "N", "0"}
 # What pydicom raises on files that are broken in one way or another.
 DAMAGE = (
@@ -38,9 +41,9 @@ DAMAGE = (
     MemoryError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "ImageType",
-    "AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "ConvolutionKernel", "ContrastBolusAgent",
-    "ContrastBolusAgentSequence", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription", "Modality",
+    "ImageType", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
+    "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusAgentSequence", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
     "SliceThickness", "RescaleSlope", "RescaleIntercept", "RescaleType", "SamplesPerPixel", "PhotometricInterpretation",
     "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
@@ -55,6 +58,13 @@ GROUPS = {
     "FrameContentSequence": ("FrameAcquisitionNumber", "FrameAcquisitionDateTime", "TemporalPositionIndex"),
     "CTImageFrameTypeSequence": ("FrameType",),
 }
+
+# Numbers written as text, which pydicom refuses with the whole file where they are not quite as the standard wants them.
+AS_TEXT = {
+    "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    "NumberOfFrames", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "TemporalPositionIndex", "FrameAcquisitionNumber",
+}  # fmt: skip
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 Numbers = tuple[float, ...]
 
@@ -71,8 +81,12 @@ class Slice:
         Which image of the file it is, from 0, and of how many.
     framed : bool
         Whether the file says of each of its images where it lies.
-    syntax, sop_class, uid, study, series, modality, acquisition, rescale_type, photometric : str
-        Transfer syntax, kind of object, and so on, as in the file.
+    syntax_told, comma : bool
+        Whether the file says how it is encoded; whether its numbers are written with a comma.
+    syntax, sop_class, uid, study, series, reference, modality, acquisition, rescale_type, photometric : str
+        Transfer syntax, kind of object, and so on, as in the file; ``reference`` is the system that positions are in.
+    instance, images : int or None
+        Number of this image, and how many its acquisition has.
     kernel : str
         Name of the reconstruction kernel where it is one that makers of scanners use.
     contrast : bool
@@ -100,10 +114,15 @@ class Slice:
     path: Path
     frame: int
     syntax: str
+    syntax_told: bool
+    comma: bool
     sop_class: str
     uid: str
     study: str
     series: str
+    reference: str
+    instance: int | None
+    images: int | None
     description: str = field(repr=False)
     kernel: str
     contrast: bool
@@ -137,6 +156,17 @@ class Slice:
         return self.sop_class in CT_CLASSES or (not self.sop_class and self.modality == "CT")
 
     @property
+    def is_captured_ct(self) -> bool:
+        """Whether this is a picture made from a CT that still says where it lies, and what its values are."""
+        known = None not in (self.orientation, self.position_mm, self.spacing_mm, self.slope, self.intercept)
+        return self.is_capture and self.modality == "CT" and known and not self.is_localizer and not self.is_report
+
+    @property
+    def is_capture(self) -> bool:
+        """Whether this is a secondary capture: a picture that a workstation made."""
+        return self.sop_class == SECONDARY_CAPTURE or self.sop_class.startswith(SECONDARY_CAPTURE + ".")
+
+    @property
     def is_localizer(self) -> bool:
         """Whether this is the localizer on which a scan is planned."""
         return "LOCALIZER" in self.image_type
@@ -166,15 +196,20 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
             disable_value_validation(),
         ):  # warnings, shown and logged, quote the header, names included
             warnings.simplefilter("ignore")
-            about = read_file_meta_info(path)
-            syntax = str(about.get("TransferSyntaxUID", ""))
-            if syntax == DEFLATED:
+            with path.open("rb") as stream:
+                bare = is_bare(stream.read(PREAMBLE + 4))
+            about = {} if bare else read_file_meta_info(path)
+            told = str(about.get("TransferSyntaxUID", ""))
+            if told == DEFLATED:
                 raise _deflated()
-            fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+            fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=bare)
+            syntax = told or _guessed(fields)
             frames = _frames(fields)
             if len(frames) == 1 and path.stat().st_size > LARGEST_FILE:
                 raise ValueError
-            found = tuple(_slice(path, number, syntax, frame, framed=len(frames) > 1) for number, frame in enumerate(frames))
+            found = tuple(
+                _slice(path, number, (syntax, bool(told)), frame, framed=len(frames) > 1) for number, frame in enumerate(frames)
+            )
             if str(about.get("MediaStorageSOPClassUID", "")) in CT_CLASSES and not any(
                 one.is_ct or one.modality for one in found
             ):
@@ -184,13 +219,19 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
         raise make_refusal("dicom-damaged") from None  # pydicom's own words quote the header, names included
 
 
+def _guessed(fields: Any) -> str:
+    """How a file is encoded that does not say so: as its first elements show."""
+    implicit, little = fields.original_encoding
+    return IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN
+
+
 def _frames(fields: Any) -> list[Any]:
     """Fields of every frame: those of the file, and over them those of the shared and the frame's own functional groups."""
     shared: Any = fields.get("SharedFunctionalGroupsSequence") or []
     own: Any = fields.get("PerFrameFunctionalGroupsSequence") or []
     if _text(fields, "SOPClassUID") not in CT_CLASSES - {CT_IMAGE} or len(own) != _whole(fields, "NumberOfFrames", 1):
         return [fields]
-    plain = {name: fields.get(name) for name in TAGS if not name.endswith("GroupsSequence")}
+    plain = {name: _got(fields, name) for name in TAGS if not name.endswith("GroupsSequence")}
     return [plain | (_grouped(shared[0]) if len(shared) else {}) | _grouped(frame) for frame in own]
 
 
@@ -200,7 +241,7 @@ def _grouped(group: Any) -> dict[str, Any]:
     for sequence, names in GROUPS.items():
         items: Any = group.get(sequence) or []
         if len(items):
-            told |= {name: items[0].get(name) for name in names if items[0].get(name) is not None}
+            told |= {name: _got(items[0], name) for name in names if _got(items[0], name) is not None}
     for name, usual in (
         ("FrameType", "ImageType"), ("FrameAcquisitionNumber", "AcquisitionNumber"), ("TemporalPositionIndex", "AcquisitionNumber"),
         ("FrameAcquisitionDateTime", "AcquisitionDateTime"),
@@ -210,16 +251,21 @@ def _grouped(group: Any) -> dict[str, Any]:
     return told
 
 
-def _slice(path: Path, frame: int, syntax: str, fields: Any, *, framed: bool) -> Slice:
+def _slice(path: Path, frame: int, syntax: tuple[str, bool], fields: Any, *, framed: bool) -> Slice:
     image_type = fields.get("ImageType") or ()
     return Slice(
         path=path,
         frame=frame,
-        syntax=syntax,
+        syntax=syntax[0],
+        syntax_told=syntax[1],
+        comma=any("," in str(_got(fields, name)) for name in AS_TEXT if isinstance(_got(fields, name), str)),
         sop_class=_text(fields, "SOPClassUID"),
         uid=_text(fields, "SOPInstanceUID"),
         study=_text(fields, "StudyInstanceUID"),
         series=_text(fields, "SeriesInstanceUID"),
+        reference=_text(fields, "FrameOfReferenceUID"),
+        instance=_count(fields, "InstanceNumber"),
+        images=_count(fields, "ImagesInAcquisition"),
         description=_text(fields, "SeriesDescription"),
         kernel=_kernel(fields),
         contrast=_contrast(fields),
@@ -245,12 +291,27 @@ def _slice(path: Path, frame: int, syntax: str, fields: Any, *, framed: bool) ->
         slope=_number(fields, "RescaleSlope"),
         intercept=_number(fields, "RescaleIntercept"),
         rescale_type=_text(fields, "RescaleType"),
-        thickness_mm=_number(fields, "SliceThickness"),
+        thickness_mm=_length(fields, "SliceThickness"),
     )
 
 
+def _got(fields: Any, name: str) -> Any:
+    """Take a field; a number that the file holds as text, as that text."""
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataelem import RawDataElement
+
+    if name not in AS_TEXT or isinstance(fields, dict):
+        return fields.get(name)
+    tag: Any = tag_for_keyword(name)
+    raw = fields.get_item(tag) if tag in fields else None
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) and raw.VR in (None, "DS", "IS", "UN"):
+        return raw.value.decode("latin-1").strip(" \0")
+    return fields.get(name)
+
+
 def _text(fields: Any, name: str) -> str:
-    return str(fields.get(name) if fields.get(name) is not None else "").strip()
+    value = _got(fields, name)
+    return str(value if value is not None else "").strip()
 
 
 def _kernel(fields: Any) -> str:
@@ -270,20 +331,49 @@ def _seconds(time: str) -> float | None:
 
 
 def _whole(fields: Any, name: str, otherwise: int = 0) -> int:
-    value = fields.get(name)
-    return otherwise if value is None or value == "" else int(value)
+    number = _number(fields, name)
+    return otherwise if number is None else int(number)
+
+
+def _count(fields: Any, name: str) -> int | None:
+    """Take a whole number that nothing depends on; None where it is none."""
+    text = _text(fields, name)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST_COUNT else None
+
+
+def _length(fields: Any, name: str) -> float | None:
+    """Take a number that nothing but a note depends on; None where it is none."""
+    try:
+        return _number(fields, name)
+    except Refusal:
+        return None
 
 
 def _number(fields: Any, name: str) -> float | None:
-    value = fields.get(name)
-    return None if value is None or value == "" else float(value)
+    values = _each(fields, name)
+    if not values:
+        return None
+    if len(values) > 1:
+        raise make_refusal("dicom-number", field=name, how="holds several numbers where one belongs")
+    return values[0]
 
 
 def _numbers(fields: Any, name: str, count: int) -> Numbers | None:
-    values = fields.get(name)
-    if values is None or isinstance(values, (str, float, int)) or len(values) != count:
-        return None
-    return tuple(float(value) for value in values)
+    values = _each(fields, name)
+    return values if len(values) == count else None
+
+
+def _each(fields: Any, name: str) -> Numbers:
+    """Every number of a field; a comma in one is a point, for it has no other meaning there."""
+    value = _got(fields, name)
+    if value is None or (isinstance(value, str) and not value):
+        return ()
+    if not isinstance(value, str):
+        return tuple(float(one) for one in value) if hasattr(value, "__iter__") else (float(value),)
+    words = [word.strip() for word in value.split("\\")]
+    if not all(NUMBER.fullmatch(word) for word in words):
+        raise make_refusal("dicom-number", field=name, how="holds something else than a number")
+    return tuple(float(word.replace(",", ".")) for word in words)
 
 
 def _deflated() -> Refusal:

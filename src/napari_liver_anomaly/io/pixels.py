@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from napari_liver_anomaly.io.dicom_slices import DAMAGE
+from napari_liver_anomaly.io.dicom_slices import BIG_ENDIAN, DAMAGE, EXPLICIT, IMPLICIT
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import voxel_bytes
 from napari_liver_anomaly.stored_values import HIGHEST, LOWEST
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-IMPLICIT = "1.2.840.10008.1.2"
-PLAIN = {IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN}
+PLAIN = {IMPLICIT, EXPLICIT, BIG_ENDIAN}
 PIXEL_DATA = (0x7FE0, 0x0010)
 JPEG = "1.2.840.10008.1.2.4."
 CODECS = (
@@ -105,7 +103,11 @@ def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Arra
             if one.path not in blocks:
                 blocks[one.path] = _place(stream, one.syntax)
             start, length = blocks[one.path]
-            if not 0 <= length - size * one.frames <= 1:
+            stream.seek(start + size * one.frames)
+            behind = (
+                length - size * one.frames
+            )  # the standard allows a few bytes behind the picture; more rows would not be zeros
+            if not 0 <= behind < max(size, 2) or (behind > 1 and stream.read(behind).strip(b"\0")):
                 return None
             stream.seek(start + size * one.frame)
             block = stream.read(size)
@@ -128,7 +130,7 @@ def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dcmread(stream, stop_before_pixels=True, specific_tags=[])
+        dcmread(stream, stop_before_pixels=True, specific_tags=[], force=True)
     order, head = "<>"[syntax == BIG_ENDIAN], stream.read(8)
     if head[:4] != struct.pack(f"{order}HH", *PIXEL_DATA):
         return 0, -1

@@ -33,6 +33,12 @@ class ReadOptions(Settings):
         "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
     )
     gaps: Literal["ask", "fill"] = setting("ask", help="Whether missing slices are filled in from their neighbours.")
+    incomplete: Literal["ask", "accept"] = setting(
+        "ask", help="Whether a DICOM series is read although some of its files seem to be lost."
+    )
+    links: Literal["ask", "follow"] = setting(
+        "ask", help="Whether links in a folder of DICOM files are followed to files that lie elsewhere."
+    )
     found_liver: Literal["ask", "accept"] = setting(
         "ask", help="Whether a liver found by the program is taken although it is unlike one."
     )

@@ -29,7 +29,13 @@ SAME_PLACE_MM = 0.01
 WIDE_GAP = 1.5
 CLEAR_BREAK = 2.0  # a pause between phases, in longest pauses within one
 MOST_PHASES = 60
+BETWEEN = 0.5  # of the gaps of a stack: with another one's slices in that many of them, it is not one stack
 HOUR_S = 3600.0
+
+
+MARKS: tuple[Callable[[Slice], object], ...] = (
+    lambda one: one.acquisition, lambda one: (one.acquisition, one.kernel, one.image_type), lambda one: (one.kernel, one.image_type),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +65,9 @@ class Part:
 
 def parts_of(slices: Sequence[Slice]) -> tuple[Part, ...]:
     """Split slices of any number of series."""
-    by_series: dict[str, list[Slice]] = defaultdict(list)
+    by_series: dict[tuple[str, ...], list[Slice]] = defaultdict(list)
     for one in slices:
-        by_series[one.series].append(one)
+        by_series[one.series, one.study, one.reference].append(one)  # an identity of a series may be borne by two examinations
     groups = []
     for together in by_series.values():
         for members in _stacks(together):
@@ -165,21 +171,49 @@ def _heights(slices: Sequence[Slice], like: Slice) -> NDArray[np.float64]:
 def _phases(slices: list[Slice]) -> list[list[Slice]]:
     """Slices of one stack by acquisition or by time, where places repeat; all of them where nothing tells them apart."""
     if not _repeats(slices):
-        return [slices]
-    marks: tuple[Callable[[Slice], object], ...] = (
-        lambda one: one.acquisition, lambda one: (one.acquisition, one.kernel, one.image_type),
-    )  # fmt: skip
-    for mark in marks:
-        told: dict[object, list[Slice]] = defaultdict(list)
-        for one in slices:
-            told[mark(one)].append(one)
-        if 1 < len(told) <= MOST_PHASES and not any(_repeats(part) for part in told.values()):
-            return sorted(told.values(), key=_when)
+        return _between(slices)
+    for mark in MARKS:
+        told = _marked(slices, mark)
+        if 1 < len(told) <= MOST_PHASES and not any(_repeats(part) for part in told):
+            return sorted(told, key=_when)
     for clock in ("acquired_s", "shown_s"):
         parts = _by_time(slices, clock)
         if parts:
             return parts
     return [slices]
+
+
+def _marked(slices: Sequence[Slice], mark: Callable[[Slice], object]) -> list[list[Slice]]:
+    """Slices by what they say of themselves."""
+    told: dict[object, list[Slice]] = defaultdict(list)
+    for one in slices:
+        told[mark(one)].append(one)
+    return list(told.values())
+
+
+def _between(slices: list[Slice]) -> list[list[Slice]]:
+    """Slices of two scans of one place, where those of the second lie between those of the first: another phase, or another kernel."""
+    if not all(_says_where(one) for one in slices):
+        return [slices]
+    for parts in (*(_marked(slices, mark) for mark in MARKS), _by_time(slices, "acquired_s")):
+        if 1 < len(parts) <= MOST_PHASES and _interleaved(parts):
+            return sorted(parts, key=_when)
+    return [slices]
+
+
+def _interleaved(parts: Sequence[Sequence[Slice]]) -> bool:
+    """Whether every part runs through most of another one, slice by slice: parts that follow each other do not."""
+    heights = [_heights(part, parts[0][0]) for part in parts]
+    return all(
+        len(own) >= LEAST
+        and any(
+            (shared := other[(other > own[0]) & (other < own[-1])]).size >= BETWEEN * (len(own) - 1)
+            and len(set(np.searchsorted(own, shared).tolist())) >= BETWEEN * (len(own) - 1)
+            for k, other in enumerate(heights)
+            if k != number
+        )
+        for number, own in enumerate(heights)
+    )
 
 
 def _repeats(slices: Sequence[Slice]) -> bool:

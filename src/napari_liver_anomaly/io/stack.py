@@ -17,7 +17,7 @@ from napari_liver_anomaly.io import header_checks
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of, found
 from napari_liver_anomaly.io.straightening import FILL, STRAIGHTEN, filled, filled_note, straight, straightened_note
-from napari_liver_anomaly.messages import make_finding, make_refusal
+from napari_liver_anomaly.messages import make_finding, make_refusal, refuse
 from napari_liver_anomaly.storage import MAX_AXIS
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SAME_PLACE_MM = 0.01
 OFF_LINE_MM, OFF_LINE_SHARE = 0.1, 0.05
+UNIT = 1e-5  # of a unit vector: 0.005 mm over a field of view of 500 mm; nearer, directions are taken as they are written
+NEARLY_UNIT = 1e-3  # 0.5 mm over 500 mm: farther, the numbers are not those of directions
 SAME_DIRECTION = 2e-4  # of a unit vector: 0.1 mm over a field of view of 500 mm
 SAME_SIZE = 1e-4
 THICKNESS_DIFFERS = 0.05
@@ -65,11 +67,16 @@ class Stack:
     findings: tuple[Finding, ...]
     plan: Plan | None = None
 
+    @property
+    def added(self) -> int:
+        """How many slices were filled in."""
+        return max(0, self.shape[2] - len(self.ordered)) if self.plan is not None else 0
+
 
 def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
     """Put the slices of one series in order."""
     _require_placed(slices)
-    axes = np.array(_agreed(slices)).reshape(2, 3)
+    axes = _unit(np.array(_agreed(slices)).reshape(2, 3))
     normal = np.cross(axes[0], axes[1])
     ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm or (), normal)))
     _require_alike(ordered)
@@ -111,9 +118,20 @@ def _require_placed(slices: Sequence[Slice]) -> None:
         numbers = [one.position_mm, one.orientation, one.spacing_mm]
         if not all(part is not None and np.isfinite(part).all() for part in numbers):
             raise make_refusal("slices-unplaced")
+        if min(one.spacing_mm or (0.0,)) <= 0:
+            raise refuse(header_checks.impossible(np.array(one.spacing_mm)))
         rows, columns = np.array(one.orientation).reshape(2, 3)
-        if abs(np.linalg.norm(rows) - 1) > 1e-3 or abs(np.linalg.norm(columns) - 1) > 1e-3 or abs(rows @ columns) > 1e-3:
+        lengths = [float(np.linalg.norm(rows)), float(np.linalg.norm(columns))]
+        if abs(rows @ columns) > NEARLY_UNIT * lengths[0] * lengths[1]:
             raise make_refusal("slices-skewed")
+        if max(abs(length - 1) for length in lengths) > NEARLY_UNIT:
+            raise make_refusal("slices-directions", first=lengths[0], second=lengths[1])
+
+
+def _unit(axes: Points) -> Points:
+    """Directions of length 1, so that rounded ones do not stretch the voxels."""
+    lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+    return np.where(np.abs(lengths - 1) > UNIT, axes / lengths, axes)
 
 
 def _agreed(slices: Sequence[Slice]) -> tuple[float, ...]:

@@ -176,7 +176,7 @@ def test_phases_of_enhanced_ct(tmp_path):
     folder = dicom_series(tmp_path / "case")
     add(folder, ct() + 5, "b", tags={"AcquisitionNumber": 2}, change=uids("b"))
     path = enhanced_file(folder, tmp_path / "one" / "a.dcm")
-    with pytest.raises(Question, match="scanned more than once"):
+    with pytest.raises(Question, match="the same place more than once"):
         read(path)
     volume = read(path, ReadOptions(acquisition=2))
     wanted = ct() + 5
