@@ -31,8 +31,8 @@ def unzipped(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words", "notes"),
     [
-        ("ircad_17_dicom", "24 slices of 1.6 mm, 512 × 512, axial, no contrast noted", []),
-        ("totalseg_jp2k_dicom", "20 slices of 2 mm, 512 × 512, axial, kernel Br38f, contrast given", ["thickness-differs"]),
+        ("ircad_17_dicom", "24 slices of 1.6 mm, 512 × 512, axial, no contrast noted", ["slices-fewer"]),  # an excerpt
+        ("totalseg_jp2k_dicom", "20 slices of 2 mm, 512 × 512, axial, kernel Br38f, contrast given", ["thickness-differs", "slices-fewer"]),
         (
             "dcmqi_ct3slice", "3 slices of 1 mm, 512 × 512, axial, kernel STANDARD, no contrast noted",
             ["thickness-differs", "images-left-out", "files-left-out", "padding"],

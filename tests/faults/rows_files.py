@@ -528,7 +528,7 @@ from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ReadOptions
 import napari_liver_anomaly.io.hounsfield, napari_liver_anomaly.stored_values, napari_liver_anomaly.io.dicom, napari_liver_anomaly.io.itk
 import nibabel.nifti1, nibabel.nifti2, nibabel.orientations, nrrd, pydicom.filereader, numpy as np
-sound = read(sys.argv[1])[0]  # imports what is imported on first use
+sound = read(sys.argv[1])  # imports what is imported on first use
 for path in sys.argv[2:3]:
     read(path)
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))

@@ -42,7 +42,7 @@ def unreadable(part: Part, listing: Listing, answers: ReadOptions, filled: int) 
 
 
 def links_of(links: Sequence[Path]) -> tuple[Answer, ...]:
-    """The answer that follows links, where some are there."""
+    """Offer to follow links, where some are there."""
     return (FOLLOW,) if links else ()
 
 
@@ -61,7 +61,7 @@ def counted(part: Part, headers: Sequence[Slice]) -> Finding | None:
 
 
 def _state(path: Path, linked: bool) -> str:
-    """What became of a file that should hold a slice."""
+    """Say what became of a file that should hold a slice."""
     if linked:
         return "linked to another folder"
     if not os.path.exists(path):

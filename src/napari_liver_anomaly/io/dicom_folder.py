@@ -61,6 +61,20 @@ def list_folder(folder: Path, *, follow: bool = False) -> Listing:
     return below if below.files or below.linked else listing
 
 
+def walked(folder: Path) -> Iterator[Path]:
+    """Give the entries of a folder one by one, then those of the folders in it."""
+    folders = [folder]
+    for _ in range(DEEPEST + 1):
+        deeper: list[Path] = []
+        for one in folders:
+            with os.scandir(one) as listing:
+                for entry in listing:
+                    yield Path(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        deeper.append(Path(entry.path))
+        folders = deeper
+
+
 def begins_as_dicom(path: Path) -> bool:
     """Whether a regular file begins as a DICOM file does, or as a data set of DICOM without the usual 128 bytes before it."""
     try:

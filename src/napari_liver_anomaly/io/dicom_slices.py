@@ -41,12 +41,13 @@ DAMAGE = (
     MemoryError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription", "Modality",
-    "ImageType", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime",
-    "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusAgentSequence", "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
-    "SliceThickness", "RescaleSlope", "RescaleIntercept", "RescaleType", "SamplesPerPixel", "PhotometricInterpretation",
-    "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription",
+    "Modality", "ImageType", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "AcquisitionTime",
+    "AcquisitionDateTime", "ContentTime", "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusAgentSequence", "Rows",
+    "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "RescaleSlope",
+    "RescaleIntercept", "RescaleType", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 # Where Enhanced CT keeps what an ordinary slice has at the top: sequence in a functional group, and its fields.
 GROUPS = {

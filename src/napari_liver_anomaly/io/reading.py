@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import Level, Question, Refusal
+from napari_liver_anomaly.io.dicom_folder import begins_as_dicom, walked
 from napari_liver_anomaly.io.quiet import quietly
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 from napari_liver_anomaly.messages import make_refusal, refuse
@@ -27,7 +28,6 @@ NRRD = (".nrrd", ".nhdr")
 METAIMAGE = (".mha", ".mhd")
 DICOM = (".dcm", ".dicom", ".ima")
 ENDINGS = (*NIFTI, *NRRD, *METAIMAGE, *DICOM)
-PREAMBLE = 128
 LOOKED_AT = 200  # entries of a folder that can_read opens at most
 
 # Kind of refusal by the first word of a finding's code.
@@ -173,13 +173,13 @@ def can_read(path: str | Path) -> bool:
     Returns
     -------
     bool
-        True for a file with one of our endings or with a DICOM preamble, and for a folder in which a DICOM file lies.
+        True for a file with one of our endings or that begins as DICOM does, and for a folder in or below which such a file lies.
     """
     try:
         path = Path(path)
         if path.is_dir():
-            return any(_has_preamble(entry) for entry in islice(path.iterdir(), LOOKED_AT))
-        return path.is_file() and (_kind_of(path) in ("nifti", "nrrd", "metaimage") or _has_preamble(path))
+            return any(begins_as_dicom(entry) for entry in islice(walked(path), LOOKED_AT))
+        return path.is_file() and (_kind_of(path) in ("nifti", "nrrd", "metaimage") or begins_as_dicom(path))
     except (OSError, ValueError, TypeError):
         return False
 
@@ -224,18 +224,7 @@ def _kind_of(path: Path) -> str:
     for kind, endings in (("nifti", NIFTI), ("nrrd", NRRD), ("metaimage", METAIMAGE), ("dicom", DICOM)):
         if name.endswith(endings):
             return kind
-    return "dicom" if _has_preamble(path) else ""
-
-
-def _has_preamble(path: Path) -> bool:
-    """Whether a regular file begins as DICOM files do."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
-            return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
-    except OSError:
-        return False
+    return "dicom" if begins_as_dicom(path) else ""
 
 
 def _settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -134,10 +134,10 @@ def test_can_read_looks_and_never_fails(tmp_path):
     assert can_read(folder)
     assert can_read(str(folder / "IM0"))
     assert can_read(nifti_file(tmp_path / "A.NII.GZ"))
+    assert can_read(tmp_path)  # the folder above, as that of a disc
     (tmp_path / "text.dcm").write_text("hello")
     (tmp_path / "empty").mkdir()
     for path in (
-        tmp_path,
         tmp_path / "empty",
         tmp_path / "none.nii",
         tmp_path / "text.dcm",
