@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.metrics import (
-    SIZES,
     Counts,
     LesionsFound,
     Mean,
@@ -18,15 +19,14 @@ from napari_liver_anomaly.metrics import (
     Ranking,
     find_lesions,
     plain,
-    ranks_of_slices,
-    reductions,
     scan_scores,
     slice_scores,
 )
+from napari_liver_anomaly.metrics.pooling import pool_figures, pool_lesions
 from napari_liver_anomaly.metrics.surface_distance import Surfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -140,7 +140,7 @@ def row(figures: Figures) -> dict[str, Any]:
         "auroc_in_liver": figures.ranking.auroc(),
         "auroc_whole_scan": figures.whole.auroc(),
         "lesions": {
-            "found": sum(found.found), "of": len(found.found), "by_size": _by_size([found]), "specks": found.small_components,
+            "found": sum(found.found), "of": len(found.found), "by_size": pool_lesions([found])["by_size"], "specks": found.small_components,
             "false": found.false,
         },
         "false_ml": figures.false_ml,
@@ -155,49 +155,18 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
     if not many:
         return {"scans": 0, "not_measured": not_measured}
     lost = [math.nan] * not_measured
-    ranking, whole = _sum(f.ranking for f in many), _sum(f.whole for f in many)
-    best, threshold = ranking.best_dice()
-    truths = [mark for f in many for mark in f.slice_truths]
-    slices = ranks_of_slices({k: [v for f in many for v in f.slice_scores[k]] for k in many[0].slice_scores}, truths)
-    tumour, healthy = [f for f in many if f.has_tumour], [f for f in many if not f.has_tumour]
-    made: dict[str, Any] = plain({
-        "scans": len(many), "not_measured": not_measured, "scans_with_tumour": len(tumour),
-        "dice": reductions([f.inside for f in many], not_measured) | {
-            f"{name}_whole_scan": value for name, value in reductions([f.everywhere for f in many], not_measured).items()
-        },
-        "surface": {"tolerance_mm": TOLERANCE_MM} | {k: Mean.over([f.distances[k] for f in many] + lost) for k in many[0].distances},
-        "best_dice": {
-            "pooled": best, "threshold": threshold / 255, "case_mean": Mean.over([f.ranking.best_dice()[0] for f in many] + lost),
-            "oracle": True,
-        },
-        "average_precision": {
-            "pooled": ranking.average_precision(), "prevalence": ranking.prevalence,
-            "case_mean": Mean.over([f.ranking.average_precision() for f in many] + lost),
-            "prevalence_case_mean": Mean.over([f.ranking.prevalence if f.has_tumour else math.nan for f in many] + lost),
-        },
-        "auroc_in_liver": {"pooled": ranking.auroc(), "case_mean": Mean.over([f.ranking.auroc() for f in many] + lost)},
+    made = pool_figures(many, not_measured)
+    made["dice"] |= {f"{name}_whole_scan": value for name, value in made.pop("dice_whole_scan").items()}
+    made["best_dice"]["threshold"] /= 255
+    prevalences = [f.ranking.prevalence if f.has_tumour else math.nan for f in many]
+    made["average_precision"]["prevalence_case_mean"] = Mean.over(prevalences + lost)
+    whole = reduce(add, (f.whole for f in many))
+    made |= {
+        "surface": {"tolerance_mm": TOLERANCE_MM}
+        | {k: Mean.over([f.distances[k] for f in many] + lost) for k in many[0].distances},
         "auroc_whole_scan": {"pooled": whole.auroc(), "case_mean": Mean.over([f.whole.auroc() for f in many] + lost)},
-        "auroc_of_slices": slices[PRODUCT]["auroc"],
-        "of_slices": slices,
-        "lesions": {
-            "found": sum(sum(f.lesions.found) for f in many), "of": sum(len(f.lesions.found) for f in many),
-            "by_size": _by_size([f.lesions for f in many]), "specks": sum(f.lesions.small_components for f in many),
-            "false": sum(f.lesions.false for f in many),
-            "false_per_scan": Mean.over([float(f.lesions.false) for f in many] + lost),
-        },
-        "false_ml_in_scans_without_tumour": Mean.over([f.false_ml for f in healthy]),
-    })  # fmt: skip
-    return made
-
-
-def _sum(rankings: Iterable[Ranking]) -> Ranking:
-    first, *others = rankings
-    for other in others:
-        first = first + other
-    return first
-
-
-def _by_size(many: Iterable[LesionsFound]) -> dict[str, dict[str, int]]:
-    """Lesions found, of how many, in classes of diameter."""
-    rows = [found.by_size() for found in many]
-    return {name: {"found": sum(r[name][0] for r in rows), "of": sum(r[name][1] for r in rows)} for name in SIZES}
+        "auroc_of_slices": made["of_slices"][PRODUCT]["auroc"],
+        "false_ml_in_scans_without_tumour": Mean.over([f.false_ml for f in many if not f.has_tumour]),
+    }
+    found: dict[str, Any] = plain(made)
+    return found

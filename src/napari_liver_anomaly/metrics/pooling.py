@@ -9,9 +9,10 @@ Dice over all voxels of a test set).
 from __future__ import annotations
 
 import math
-from functools import reduce
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_liver_anomaly.metrics.histogram import dense
 from napari_liver_anomaly.metrics.lesion_detection import SIZES, froc
@@ -22,7 +23,113 @@ from napari_liver_anomaly.metrics.reductions import Overlap, reductions
 from napari_liver_anomaly.metrics.scores import KINDS, ranks_of_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+
+class Detections(Protocol):
+    """Lesions of one case: detected, missed and false."""
+
+    @property
+    def small_components(self) -> int:
+        """Components of the prediction too small to count."""
+
+    @property
+    def false(self) -> int:
+        """False lesions."""
+
+    def by_size(self) -> Mapping[str, tuple[int, int]]:
+        """Count detected lesions, and lesions in all, for each class of diameter."""
+
+
+class CaseFigures(Protocol):
+    """What pooling needs of one case, measured just now or read back."""
+
+    @property
+    def inside(self) -> Overlap:
+        """Overlap inside the liver."""
+
+    @property
+    def everywhere(self) -> Overlap:
+        """Overlap in the whole scan."""
+
+    @property
+    def ranking(self) -> Ranking:
+        """Scores inside the liver."""
+
+    @property
+    def slice_scores(self) -> Mapping[str, Sequence[float]]:
+        """For each kind of score, one number per slice with liver."""
+
+    @property
+    def slice_truths(self) -> Sequence[bool]:
+        """Whether such a slice has a lesion."""
+
+    @property
+    def lesions(self) -> Detections:
+        """Lesions of the case."""
+
+
+def pool_figures(cases: Sequence[CaseFigures], not_measured: int = 0) -> dict[str, Any]:
+    """Pool the figures that every report has: the one place where cases are added up.
+
+    Parameters
+    ----------
+    cases : sequence of CaseFigures
+        At least one.
+    not_measured : int
+        Cases of the same set that could not be; means over cases count them in their ``of``.
+
+    Returns
+    -------
+    dict
+        ``dice`` inside the liver in every reading; ``dice_whole_scan`` likewise; ``best_dice`` (an oracle; its threshold as the rankings count
+        it), ``average_precision`` with ``prevalence``, and ``auroc_in_liver`` over all voxels; ``of_slices`` by each kind of score; ``lesions``.
+    """
+    lost = [math.nan] * not_measured
+    rankings = [case.ranking for case in cases]
+    ranking = reduce(add, rankings)
+    best, threshold = ranking.best_dice()
+    scores = {kind: [value for case in cases for value in case.slice_scores[kind]] for kind in cases[0].slice_scores}
+    return {
+        "scans": len(cases), "not_measured": not_measured, "scans_with_tumour": sum(case.inside.has_truth for case in cases),
+        "dice": reductions([case.inside for case in cases], not_measured),
+        "dice_whole_scan": reductions([case.everywhere for case in cases], not_measured),
+        "best_dice": {
+            "pooled": best, "threshold": threshold, "case_mean": Mean.over([one.best_dice()[0] for one in rankings] + lost),
+            "oracle": True,
+        },
+        "average_precision": {
+            "pooled": ranking.average_precision(), "prevalence": ranking.prevalence,
+            "case_mean": Mean.over([one.average_precision() for one in rankings] + lost),
+        },
+        "auroc_in_liver": {"pooled": ranking.auroc(), "case_mean": Mean.over([one.auroc() for one in rankings] + lost)},
+        "of_slices": ranks_of_slices(scores, [bool(mark) for case in cases for mark in case.slice_truths]),
+        "lesions": pool_lesions([case.lesions for case in cases], not_measured),
+    }  # fmt: skip
+
+
+def pool_lesions(many: Sequence[Detections], not_measured: int = 0) -> dict[str, Any]:
+    """Count the lesions of many cases.
+
+    Parameters
+    ----------
+    many : sequence of Detections
+        One for each case.
+    not_measured : int
+        Cases that could not be.
+
+    Returns
+    -------
+    dict
+        ``found`` and ``of``, in all and ``by_size``; ``specks``, small components that do not count; ``false``, in all and for each scan.
+    """
+    rows = [one.by_size() for one in many]
+    sizes = {size: {"found": sum(row[size][0] for row in rows), "of": sum(row[size][1] for row in rows)} for size in SIZES}
+    return {
+        "found": sum(pair["found"] for pair in sizes.values()), "of": sum(pair["of"] for pair in sizes.values()), "by_size": sizes,
+        "specks": sum(one.small_components for one in many), "false": sum(one.false for one in many),
+        "false_per_scan": Mean.over([float(one.false) for one in many] + [math.nan] * not_measured),
+    }  # fmt: skip
 
 
 def pool(cases: Sequence[dict[str, Any]], not_measured: int = 0) -> dict[str, Any]:
@@ -45,70 +152,93 @@ def pool(cases: Sequence[dict[str, Any]], not_measured: int = 0) -> dict[str, An
     """
     if not cases:
         return {"scans": 0, "not_measured": not_measured}
-    lost = [math.nan] * not_measured
-    rankings = [_ranking(case["ranking"]) for case in cases]
-    ranking = reduce(add, rankings)
-    best, threshold = ranking.best_dice()
-    between = ranking.bounds()
-    truths = [bool(mark) for case in cases for mark in case["slice_truths"]]
-    scores = {kind: [value for case in cases for value in case["slice_scores"][kind]] for kind in KINDS}
-    whole = reductions([_everywhere(case) for case in cases], not_measured)
+    read = [StoredCase(case) for case in cases]
+    between = reduce(add, (case.ranking for case in read)).bounds()
     seen = [case for case in cases if case["voxels"]]
     of_cases = {kind: [case["case_scores"][kind] for case in seen] for kind in (*KINDS, "smoothed_average")}
-    made: dict[str, Any] = plain({
-        "scans": len(cases), "not_measured": not_measured, "scans_with_tumour": sum(_overlap(case).has_truth for case in cases),
-        "dice": reductions([_overlap(case) for case in cases], not_measured),
-        "dice_whole_scan": {key: whole[key] for key in ("pooled", "case_mean")},
-        "best_dice": {
-            "pooled": best, "threshold": threshold, "between": between["best_dice"], "oracle": True,
-            "case_mean": Mean.over([one.best_dice()[0] for one in rankings] + lost),
-        },
-        "average_precision": {
-            "pooled": ranking.average_precision(), "prevalence": ranking.prevalence, "between": between["average_precision"],
-            "case_mean": Mean.over([one.average_precision() for one in rankings] + lost),
-        },
-        "auroc_in_liver": {
-            "pooled": ranking.auroc(), "between": between["auroc"], "case_mean": Mean.over([one.auroc() for one in rankings] + lost),
-        },
-        "of_slices": ranks_of_slices(scores, truths),
-        "of_cases": ranks_of_slices(of_cases, [_overlap(case).has_truth for case in seen]),
-        "lesions": _lesions([case["lesions"] for case in cases], lost),
+    made = pool_figures(read, not_measured)
+    made["dice_whole_scan"] = {key: made["dice_whole_scan"][key] for key in ("pooled", "case_mean")}
+    for figure, key in (("best_dice", "best_dice"), ("average_precision", "average_precision"), ("auroc_in_liver", "auroc")):
+        made[figure]["between"] = between[key]
+    after = [StoredCase(case["post_processed"]) for case in cases]
+    made |= {
+        "of_cases": ranks_of_slices(of_cases, [StoredCase(case).inside.has_truth for case in seen]),
+        "lesions": _with_sensitivity(made["lesions"]),
         "froc": froc([case["curve"] for case in cases]),
         "post_processed": {
-            "dice": reductions([_overlap(case["post_processed"]) for case in cases], not_measured),
-            "lesions": _lesions([case["post_processed"]["lesions"] for case in cases], lost),
+            "dice": reductions([case.inside for case in after], not_measured),
+            "lesions": _with_sensitivity(pool_lesions([case.lesions for case in after], not_measured)),
         },
-    })  # fmt: skip
-    return made
+    }
+    found: dict[str, Any] = plain(made)
+    return found
 
 
-def _overlap(stored: dict[str, Any]) -> Overlap:
-    """Read back what a case keeps of its overlap; the order of its slices is not kept."""
-    counts, empty, values = stored["counts"], stored["empty_slices"], stored["slice_dice"]
-    quiet = [1.0] * empty["quiet"] + [0.0] * (empty["of"] - empty["quiet"])
-    return Overlap(Counts(counts["tp"], counts["fp"], counts["fn"]), (*values, *[math.nan] * len(quiet)), (*values, *quiet))
+@dataclass(frozen=True, eq=False)
+class StoredLesions:
+    """Lesions of a case as they were stored."""
+
+    stored: dict[str, Any]
+
+    @property
+    def small_components(self) -> int:
+        """Components of the prediction too small to count."""
+        return int(self.stored["specks"])
+
+    @property
+    def false(self) -> int:
+        """False lesions."""
+        return int(self.stored["false"])
+
+    def by_size(self) -> Mapping[str, tuple[int, int]]:
+        """Give what was stored."""
+        return {size: (pair[0], pair[1]) for size, pair in self.stored["found"].items()}
 
 
-def _everywhere(case: dict[str, Any]) -> Overlap:
-    """Overlap in the whole scan: the truth outside the organ was missed; of slices nothing is kept."""
-    return Overlap(_overlap(case).counts + Counts(missed=case["missed_outside"]), (), ())
+@dataclass(frozen=True, eq=False)
+class StoredCase:
+    """A case read back from what :func:`measure_slices` keeps of it."""
+
+    stored: dict[str, Any]
+
+    @cached_property
+    def inside(self) -> Overlap:
+        """Overlap inside the liver; the order of its slices is not kept."""
+        counts, empty, values = self.stored["counts"], self.stored["empty_slices"], self.stored["slice_dice"]
+        quiet = [1.0] * empty["quiet"] + [0.0] * (empty["of"] - empty["quiet"])
+        return Overlap(Counts(counts["tp"], counts["fp"], counts["fn"]), (*values, *[math.nan] * len(quiet)), (*values, *quiet))
+
+    @property
+    def everywhere(self) -> Overlap:
+        """Overlap in the whole scan: the truth outside the liver was missed; of slices nothing is kept."""
+        return Overlap(self.inside.counts + Counts(missed=self.stored["missed_outside"]), (), ())
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """Scores inside the liver."""
+        kept = self.stored["ranking"]
+        return Ranking.from_bins(dense(kept["lesion"], kept["bins"]), dense(kept["other"], kept["bins"]))
+
+    @property
+    def slice_scores(self) -> Mapping[str, Sequence[float]]:
+        """Scores of slices."""
+        return {kind: self.stored["slice_scores"][kind] for kind in KINDS}
+
+    @property
+    def slice_truths(self) -> Sequence[bool]:
+        """Whether a slice has a lesion."""
+        return [bool(mark) for mark in self.stored["slice_truths"]]
+
+    @property
+    def lesions(self) -> StoredLesions:
+        """Lesions of the case."""
+        return StoredLesions(self.stored["lesions"])
 
 
-def _ranking(stored: dict[str, Any]) -> Ranking:
-    return Ranking.from_bins(dense(stored["lesion"], stored["bins"]), dense(stored["other"], stored["bins"]))
-
-
-def _lesions(many: Sequence[dict[str, Any]], lost: list[float]) -> dict[str, Any]:
-    """Lesions found, of how many, by size and in all, and false ones for each scan."""
+def _with_sensitivity(lesions: dict[str, Any]) -> dict[str, Any]:
+    """Add the part of the lesions that was detected to each class of diameter."""
     sizes = {
-        size: {"found": sum(one["found"][size][0] for one in many), "of": sum(one["found"][size][1] for one in many)}
-        for size in SIZES
+        size: {**pair, "sensitivity": pair["found"] / pair["of"] if pair["of"] else math.nan}
+        for size, pair in lesions["by_size"].items()
     }
-    shares = {
-        size: {**pair, "sensitivity": pair["found"] / pair["of"] if pair["of"] else math.nan} for size, pair in sizes.items()
-    }
-    return {
-        "found": sum(pair["found"] for pair in sizes.values()), "of": sum(pair["of"] for pair in sizes.values()), "by_size": shares,
-        "specks": sum(one["specks"] for one in many), "false": sum(one["false"] for one in many),
-        "false_per_scan": Mean.over([float(one["false"]) for one in many] + lost),
-    }  # fmt: skip
+    return lesions | {"by_size": sizes}
