@@ -179,7 +179,7 @@ def repeated_positions_are_told_apart_or_asked_about(kit: Kit) -> None:
     # Nothing tells them apart.
     folder = second(dicom_series(fresh(kit, "alike")), later)
     told = doubt_of(folder, ReadOptions(acquisition=1))
-    assert (told.level, told.code, told.answers) == (Level.ASK, "slices-repeated", ())
+    assert (told.level, told.code, told.answers) == (Level.REFUSE, "slices-twice", ())
     # Copies of files, and files that only pretend to be.
     folder = dicom_series(fresh(kit, "copies"))
     for k in (0, 3, 10):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file
+from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file, packed
 from faults.rows_dicom import codes, doubt_of, fresh, same, second, voxels_of
 from faults.table import Kit, row
 from napari_liver_anomaly.errors import Level
@@ -25,6 +25,10 @@ ACCEPT, FOLLOW, HOUNSFIELD = ReadOptions(incomplete="accept"), ReadOptions(links
 
 def flags(told: Any) -> list[str]:
     return [answer.flag for answer in told.answers]
+
+
+def folder_of(kit: Kit) -> Path:
+    return kit.folder / "case"
 
 
 def rewritten(folder: Path, change: Callable[[Any], Any], **how: Any) -> Path:
@@ -140,6 +144,24 @@ def rounded_numbers_do_not_move_anything(kit: Kit) -> None:
         told = doubt_of(dicom_series(fresh(kit, "case"), tags={"PixelSpacing": spacing}))
         assert told.code == "spacing-impossible", spacing
         assert f"a voxel measures {spacing[0]:.4g} × {spacing[1]:.4g} mm" in told.what
+    # Positions in whole tenths at slices of 0.625 mm: up to 0.05 mm off, stacked as they are; the same in finer numbers is uneven.
+    heights = 30 + 0.625 * np.arange(11)
+    aside = np.round(heights, 1) - heights
+    volume = read(dicom_series(fresh(kit, "case"), spacing=0.625, shift={k: (0, 0, mm) for k, mm in enumerate(aside)}))
+    assert codes(volume.findings) == ["positions-rounded"]
+    np.testing.assert_array_equal(voxels_of(volume), ct())
+    assert volume.geometry.spacing_mm[0] == pytest.approx(0.625, abs=0.006)
+    finer = {k: (0, 0, mm + 0.003 * (-1) ** k) for k, mm in enumerate(aside)}
+    assert doubt_of(dicom_series(fresh(kit, "case"), spacing=0.625, shift=finer)).code == "slices-uneven"
+    # A fine and a coarse part are no lost slices.
+    for drop in ((1, 3, 5), (5, 7, 9), (1, 3, 5, 7)):
+        told = doubt_of(dicom_series(fresh(kit, "case"), drop=drop))
+        if len(drop) == 4:
+            assert told.code in ("distance-changes", "slices-uneven")
+            continue
+        assert (told.code, flags(told)) == ("distance-changes", ["--tilt straighten"]), drop
+        assert "from 4 to 2 mm at slice 4" in told.what or "from 2 to 4 mm at slice 5" in told.what, told.what
+        assert codes(read(folder_of(kit), ReadOptions(tilt="straighten")).findings)[0] == "stack-straightened"
 
 
 @row(73)
@@ -249,6 +271,28 @@ def numbers_written_oddly_are_read_or_named(kit: Kit) -> None:
         assert (told.level, told.code) == (Level.REFUSE, "dicom-number"), (name, text)
         assert f"The field {name} of a DICOM file holds" in told.what
         assert text not in str(told)
+
+
+@row(76)
+def the_same_images_under_other_identities_are_read_once(kit: Kit) -> None:
+    """A series was sent twice and got new identities: a question without an answer."""
+    for syntax in ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"):
+        folder = dicom_series(fresh(kit, "case"))
+        second(folder, ct(), ContentTime="101010")
+        if syntax.endswith("5"):
+            packed(folder)
+        for path in (folder, folder / "slice04.dcm"):
+            assert same(path) == ["slices-read-once"], syntax
+    later = ct()
+    later[4, 4, 4] += 1  # one pixel is another: the numbers of the images tell the two apart, or nothing does
+    folder = second(dicom_series(fresh(kit, "case")), later)
+    assert doubt_of(folder).code == "slices-twice"
+    folder = dicom_series(fresh(kit, "case"))
+    change = {k: {"SOPInstanceUID": f"1.9.1.{k}", "InstanceNumber": 101 + k} for k in range(11)}
+    dicom_series(folder, later, names=[f"b{k:02}" for k in range(11)], change=change)
+    told = doubt_of(folder)
+    assert (told.level, told.code, flags(told)) == (Level.ASK, "slices-repeated", ["--acquisition 1", "--acquisition 2"])
+    assert same(folder, ReadOptions(acquisition=1)) == same(folder, ReadOptions(acquisition=2), later) == ["acquisition-chosen"]
 
 
 @row(77)

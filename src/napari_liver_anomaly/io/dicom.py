@@ -214,9 +214,10 @@ def _clash(part: Part) -> Finding | None:
 
 
 def _copies(part: Part) -> tuple[Finding, ...]:
-    if not part.copies:
-        return ()
-    return found(make_finding("copies-left-out", count=part.copies))
+    return found(
+        make_finding("copies-left-out", count=part.copies) if part.copies else None,
+        make_finding("slices-read-once", count=part.twice) if part.twice else None,
+    )
 
 
 def _kinds(headers: Sequence[Slice]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import subprocess
@@ -70,6 +71,20 @@ def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
             yield from iter_pixels(path, indices=list(frames))
     except (*DAMAGE, RuntimeError):
         return
+
+
+def pixel_hash(one: Slice) -> str:
+    """SHA-256 of the stored pixels of a slice, packed as they are; empty where they cannot be found."""
+    size = 2 * one.rows * one.columns
+    try:
+        with one.path.open("rb") as stream:
+            start, length = _place(stream, one.syntax)
+            if length < 0 or (one.syntax not in PLAIN and one.frames > 1):
+                return ""
+            stream.seek(start + (size * one.frame if one.syntax in PLAIN else 0))
+            return hashlib.sha256(stream.read(size if one.syntax in PLAIN else -1)).hexdigest()
+    except DAMAGE:
+        return ""
 
 
 def undecodable(syntax: str) -> Finding | None:

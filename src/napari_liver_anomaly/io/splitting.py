@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.io.pixels import pixel_hash
 from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Part:
         Which stack; which of how many phases of it, from 1.
     copies, clashes : int
         Files left out because they are copies; files that bear the same identity with other content.
+    twice : int
+        Slices left out because another one has the same pixels and place, under an identity of its own.
     delay_s : float or None
         Time after the first part of the same examination; None where it is not known.
     """
@@ -60,6 +63,7 @@ class Part:
     phases: int = 1
     copies: int = 0
     clashes: int = 0
+    twice: int = 0
     delay_s: float | None = None
 
 
@@ -72,9 +76,11 @@ def parts_of(slices: Sequence[Slice]) -> tuple[Part, ...]:
     for together in by_series.values():
         for members in _stacks(together):
             kept, copies, clashes = _unique(members)
-            phases = [kept] if clashes else _phases(kept)
+            once = kept if clashes else _once(kept)
+            phases = [once] if clashes else _phases(once)
+            twice = len(kept) - len(once)
             parts = [
-                Part(slices=tuple(members), phase=rank, phases=len(phases), copies=copies, clashes=clashes)
+                Part(slices=tuple(members), phase=rank, phases=len(phases), copies=copies, clashes=clashes, twice=twice)
                 for rank, members in enumerate(phases, start=1)
             ]
             groups.append(parts)
@@ -110,6 +116,27 @@ def _unique(slices: Sequence[Slice]) -> tuple[list[Slice], int, int]:
             copies += len(same) - len(first)
             clashes += len(first) - 1
     return kept, copies, clashes
+
+
+def _once(slices: list[Slice]) -> list[Slice]:
+    """Slices without those whose pixels and place another one has; all of them unless every place is then taken once."""
+    if not _repeats(slices):
+        return slices
+    order = np.argsort(_along(slices, slices[0]), kind="stable")
+    heights = _along(slices, slices[0])[order]
+    kept: list[Slice] = []
+    for same in np.split(order, np.flatnonzero(np.diff(heights) >= SAME_PLACE_MM) + 1):
+        together = sorted((slices[k] for k in same), key=lambda one: (one.path.name, one.frame))
+        if len({_shown(one) for one in together}) > 1 or (len(together) > 1 and not pixel_hash(together[0])):
+            return slices
+        kept.append(together[0])
+    return kept
+
+
+def _shown(one: Slice) -> tuple[object, ...]:
+    """Say what a slice shows, and where: equal in copies that bear other identities."""
+    places = tuple(round(mm, 2) for mm in one.position_mm or ())
+    return pixel_hash(one), places, one.spacing_mm, one.slope, one.intercept, one.signed, one.bits_stored, one.syntax
 
 
 def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
@@ -164,8 +191,12 @@ def _both_whole(one: Sequence[Slice], other: Sequence[Slice]) -> bool:
 
 def _heights(slices: Sequence[Slice], like: Slice) -> NDArray[np.float64]:
     """Sorted places along the normal of a slice, mm."""
+    return np.asarray(np.sort(_along(slices, like)))
+
+
+def _along(slices: Sequence[Slice], like: Slice) -> NDArray[np.float64]:
     axes = np.array(like.orientation).reshape(2, 3)
-    return np.asarray(np.sort(np.array([one.position_mm for one in slices]) @ np.cross(axes[0], axes[1])))
+    return np.asarray(np.array([one.position_mm for one in slices]) @ np.cross(axes[0], axes[1]))
 
 
 def _phases(slices: list[Slice]) -> list[list[Slice]]:
@@ -180,7 +211,26 @@ def _phases(slices: list[Slice]) -> list[list[Slice]]:
         parts = _by_time(slices, clock)
         if parts:
             return parts
-    return [slices]
+    return _by_number(slices) or [slices]
+
+
+def _by_number(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Cut where a place comes again, in the order of the images' numbers; empty where these say nothing."""
+    numbers = [one.instance for one in slices]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return []
+    order = sorted(range(len(slices)), key=lambda k: numbers[k] or 0)
+    places = np.rint(_along(slices, slices[0]) / SAME_PLACE_MM).astype(int).tolist()
+    parts: list[list[Slice]] = []
+    taken: set[int] = set()
+    for k in order:
+        if not parts or places[k] in taken:
+            parts.append([])
+            taken = set()
+        parts[-1].append(slices[k])
+        taken.add(places[k])
+    whole = len(parts) <= MOST_PHASES and all(len(part) >= LEAST and not _repeats(part) for part in parts)
+    return parts if whole else []
 
 
 def _marked(slices: Sequence[Slice], mark: Callable[[Slice], object]) -> list[list[Slice]]:

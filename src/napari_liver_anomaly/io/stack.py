@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.io import header_checks
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import LPS_TO_RAS, affine_of, found
@@ -40,6 +41,8 @@ SAME_DIRECTION = 2e-4  # of a unit vector: 0.1 mm over a field of view of 500 mm
 SAME_SIZE = 1e-4
 THICKNESS_DIFFERS = 0.05
 WIDE, WHOLE_GAPS = 1.5, 0.1  # a wide gap of a whole number of distances is one where slices are missing
+ROW_OF_GAPS = 3  # so many in a row at one end are another distance, not lost slices
+TENTH_MM, GRAIN_MM = 0.1, 1e-6  # positions that are all whole tenths were rounded, each number by up to half a tenth
 MOST_FILLED = 10  # in a row; beyond, nobody knows what lies between
 
 
@@ -94,8 +97,11 @@ def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
     lost = _lost(points @ normal)
     fill = answers.gaps == "fill" and 0 < max(lost) <= MOST_FILLED
     whole = _completed(points, lost) if fill else points
-    finding = _repeated(ordered, points @ normal) or (None if fill else _missing(points @ normal, lost))
+    evened = fill or (answers.tilt == "straighten" and _two_distances(lost))
+    finding = _repeated(ordered, points @ normal) or (None if evened else _missing(points @ normal, lost))
     askew = _tilted(points, normal, min(between_rows, between_columns)) or _uneven(whole)
+    rounded = askew if askew is not None and askew.level is Level.NOTE else None
+    askew = None if rounded else askew
     straighten = answers.tilt == "straighten" and not finding and askew is not None and min(between_rows, between_columns) > 0
     finding = finding or (None if straighten else askew)
     step = float((points[-1] - points[0]) @ normal) / (len(whole) - 1)
@@ -108,7 +114,7 @@ def stack(slices: Sequence[Slice], answers: ReadOptions = ASK_ALL) -> Stack:
         affine, shape = LPS_TO_RAS @ plan.affine, plan.shape
         notes += found(straightened_note(plan, _angle(points, normal), float(np.diff(points @ normal).max())))
     sound = () if finding else header_checks.geometry(affine, shape)
-    findings = (*found(finding, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
+    findings = (*found(finding, rounded, _thickness(ordered, float(np.linalg.norm(affine[:3, 2])))), *notes, *sound)
     return Stack(ordered=ordered, shape=shape, affine=affine, findings=findings, plan=plan)
 
 
@@ -161,7 +167,7 @@ def _repeated(ordered: Sequence[Slice], heights: Points) -> Finding | None:
     same = int(np.count_nonzero(np.diff(heights) < SAME_PLACE_MM))
     if not same:
         return None
-    return make_finding("slices-repeated", how=f"{same} of them twice, {len(ordered)} slices in all")
+    return make_finding("slices-twice", count=same, slices=len(ordered))
 
 
 def _tilted(points: Points, normal: Points, voxel_mm: float) -> Finding | None:
@@ -194,6 +200,11 @@ def _missing(heights: Points, lost: Sequence[int]) -> Finding | None:
     gaps = np.diff(heights)
     widest = max((k for k, n in enumerate(lost) if n), key=lambda k: float(gaps[k]))
     usual = float(np.quantile(gaps, 0.5, method="lower"))
+    if _two_distances(lost):
+        first = next(k for k, n in enumerate(lost) if n)
+        one, other = (gaps[first - 1], gaps[first]) if first else (gaps[first], usual)
+        number = first + 1 if first else sum(n > 0 for n in lost) + 1
+        return make_finding("distance-changes", STRAIGHTEN, first=one, second=other, number=number)
     many = f"{sum(lost)} slices are" if sum(lost) > 1 else "A slice is"
     few = max(lost) <= MOST_FILLED
     return make_finding(
@@ -205,6 +216,12 @@ def _missing(heights: Points, lost: Sequence[int]) -> Finding | None:
         usual=usual,
         remedy=", or have the gap filled" if few else "",
     )
+
+
+def _two_distances(lost: Sequence[int]) -> bool:
+    """Whether wide gaps follow each other at one end, as where a scan is made of a fine and a coarse part."""
+    wide = [k for k, n in enumerate(lost) if n]
+    return len(wide) >= ROW_OF_GAPS and wide[-1] - wide[0] + 1 == len(wide) and (not wide[0] or wide[-1] == len(lost) - 1)
 
 
 def _completed(points: Points, lost: Sequence[int]) -> Points:
@@ -221,9 +238,21 @@ def _uneven(points: Points) -> Finding | None:
     step = (index @ points) / (index @ index)
     off = np.linalg.norm(points - points.mean(axis=0) - index[:, None] * step, axis=1)
     worst = int(np.argmax(off))
-    if off[worst] <= min(OFF_LINE_MM, OFF_LINE_SHARE * float(np.linalg.norm(step))):
+    usual = min(OFF_LINE_MM, OFF_LINE_SHARE * float(np.linalg.norm(step)))
+    if off[worst] <= usual:
         return None
+    if off[worst] <= max(usual, _rounding_mm(points)):
+        return make_finding("positions-rounded", off=off[worst])
     return make_finding("slices-uneven", STRAIGHTEN, number=worst + 1, off=off[worst])
+
+
+def _rounding_mm(points: Points) -> float:
+    """How far slices may lie off their places because positions are written in tenths of a millimetre; 0 where they are finer."""
+    tenths = points / TENTH_MM
+    if np.abs(tenths - np.rint(tenths)).max() * TENTH_MM > GRAIN_MM:
+        return 0.0
+    changing = int(np.count_nonzero(np.ptp(points, axis=0) > GRAIN_MM))
+    return min(OFF_LINE_MM, 0.5 * TENTH_MM * float(np.sqrt(changing)) + 0.1 * TENTH_MM)
 
 
 def _thickness(ordered: Sequence[Slice], step: float) -> Finding | None:
