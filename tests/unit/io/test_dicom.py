@@ -149,6 +149,7 @@ def test_repeated_positions(tmp_path):
     folder = dicom_series(tmp_path / "case")
     dicom_series(
         folder,
+        ct() + 5,
         tags={"AcquisitionNumber": 2},
         names=[f"b{k}" for k in range(11)],
         change={k: {"SOPInstanceUID": f"1.9.{k}"} for k in range(11)},
