@@ -79,7 +79,7 @@ def patients(folder: str | Path, settings: PreprocessSettings, cache: str | Path
             job.at("Reading the scans", number, len(cases))
             volume = read(case.ct)
             tumours = read_mask(case.tumours, volume, may_be_empty=True) if case.tumours else None
-            yield case_of(case.name, volume, read_mask(case.liver, volume), tumours, settings)
+            yield case_of(case.name, volume, read_mask(case.liver, volume, labels="all"), tumours, settings)
 
     return _kept(Path(cache), settings, made)
 

@@ -1,4 +1,4 @@
-"""From stored numbers to whole Hounsfield units or to a mask; what is no number, or no HU, is refused."""
+"""From stored numbers to whole Hounsfield units or to the labels of a mask; what is no number, no HU or no label is refused."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 LOWEST, HIGHEST = -32768, 32767
+WHOLE = 1e-3  # a number is whole when it is so near to one: float32 keeps labels up to 8,000 better than that
+WHOLE_SCALED = 1e-2  # at most, for half a step of the file's own scaling, which is how nibabel stores 1 as 0.99998
 
 
 def to_hounsfield(stored: Array, slope: float, intercept: float) -> NDArray[np.int16]:
@@ -34,18 +36,24 @@ def to_hounsfield(stored: Array, slope: float, intercept: float) -> NDArray[np.i
     return result
 
 
-def to_mask(stored: Array, slope: float, intercept: float) -> NDArray[np.bool_]:
-    """Find the voxels above zero in a file of whole numbers."""
-    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
-        return np.asarray(stored > 0)  # type: ignore[operator]
-    result = np.empty(stored.shape, np.bool_, order="F")
-    for index, part in _slices(stored):
-        with np.errstate(over="ignore"):
-            labels = part * slope + intercept
-        if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
-            raise make_refusal("mask-fractions")
-        result[..., index] = labels > 0
-    return result
+def whole_numbers(stored: Array, slope: float, intercept: float, what: str = "mask") -> NDArray[np.integer]:
+    """Bring stored values to the whole numbers that they are but for rounding; none may lie below zero, as a scan's do."""
+    plain = slope == 1 and intercept == 0 and stored.dtype.kind in "iu"
+    labels: NDArray[np.integer] = stored if plain else np.empty(stored.shape, np.int32, order="F")  # type: ignore[assignment]
+    low, high = (int(stored.min()), int(stored.max())) if plain else (0, 0)
+    if not plain:
+        near = max(WHOLE, min(abs(slope) / 2, WHOLE_SCALED)) if stored.dtype.kind in "iu" else WHOLE
+        for index, part in _slices(stored):
+            with np.errstate(over="ignore"):
+                values = part * slope + intercept
+            whole = np.rint(values)
+            if not (np.isfinite(values).all() and np.abs(values - whole).max() <= near and np.abs(whole).max() < 2**31):
+                raise make_refusal("mask-fractions", what=what)
+            labels[..., index] = whole
+            low, high = min(low, int(whole.min())), max(high, int(whole.max()))
+    if low < 0:
+        raise make_refusal("mask-no-labels", what=what, how=f"values from {low} to {high}")
+    return labels
 
 
 def _slices(stored: Array) -> Iterator[tuple[int, NDArray[np.float64]]]:

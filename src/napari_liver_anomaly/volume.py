@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.stored_values import to_hounsfield, to_mask
+from napari_liver_anomaly.stored_values import to_hounsfield, whole_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,10 +176,37 @@ class Geometry:
         return bool(np.abs(apart).max() <= SAME_PLACE_MM)
 
     def __str__(self) -> str:
+        return self._told(0)
+
+    def _told(self, more: int, *, last: bool = False) -> str:
+        """Say the grid in words, with so many more digits than usual, and with the place of the last voxel if wanted."""
         sizes = " × ".join(str(n) for n in self.shape[::-1])
-        spacing = " × ".join(f"{mm:.3g}" for mm in self.spacing_mm[::-1])
-        first = ", ".join(f"{mm:.1f}" for mm in self.position_mm((0, 0, 0)))
-        return f"{sizes} voxels of {spacing} mm, first at ({first}) mm"
+        spacing = " × ".join(f"{mm:.{3 + more}g}" for mm in self.spacing_mm[::-1])
+        z, y, x = self.shape
+        ends = {"first": (0, 0, 0), **({"last": (z - 1, y - 1, x - 1)} if last else {})}
+        places = [
+            f"{name} at ({', '.join(f'{mm:.{1 + more}f}' for mm in self.position_mm(end))}) mm" for name, end in ends.items()
+        ]
+        return f"{sizes} voxels of {spacing} mm, {', '.join(places)}"
+
+    def told_beside(self, other: Geometry) -> tuple[str, str]:
+        """Say two grids in so many words that the difference can be seen.
+
+        Parameters
+        ----------
+        other : Geometry
+            Another grid.
+
+        Returns
+        -------
+        tuple of str
+            This one and the other, with as few digits as tell them apart.
+        """
+        for more, last in ((0, False), (0, True), (2, True), (4, True)):
+            one, two = self._told(more, last=last), other._told(more, last=last)
+            if one != two:
+                break
+        return one, two
 
     def __repr__(self) -> str:
         return f"Geometry({self._words()}, oriented={self.oriented})"
@@ -354,7 +381,7 @@ class Mask:
         """
         voxels = _three_axes(voxels, "Mask")
         geometry = Geometry(voxels.shape, _matrix(affine, "Mask"))
-        inside = voxels if voxels.dtype == np.bool_ else to_mask(voxels, 1.0, 0.0)
+        inside = voxels if voxels.dtype == np.bool_ else whole_numbers(voxels, 1.0, 0.0) > 0
         return cls(geometry.to_canonical(inside).astype(np.bool_, copy=False), geometry)
 
     @classmethod
@@ -422,7 +449,8 @@ class Mask:
         """
         require_kind(volume, Volume, "Mask.of", VOLUME_FROM)
         if not self.geometry.same_grid(volume.geometry):
-            raise make_refusal("mask-grid", what=what, mask=self.geometry, scan=volume.geometry)
+            own, scan = self.geometry.told_beside(volume.geometry)
+            raise make_refusal("mask-grid", what=what, mask=own, scan=scan)
         if self.scan is not None and self.scan != volume.identity:
             raise make_refusal("mask-scan", what=what, own=self.scan[:4], other=volume.identity[:4])
         return replace(self, geometry=volume.geometry, scan=volume.identity)

@@ -191,7 +191,7 @@ def unknown_sides_are_marked_unverified_everywhere(kit: Kit) -> None:
         assert image.GetSize() == scan.GetSize() and np.allclose(image.GetDirection(), scan.GetDirection())
 
     liver = write_labels(organ_of(volume).voxels, volume.geometry, kit.folder / "liver.nii.gz")
-    words = ["synthesise", str(files[0]), "--liver", str(liver), "--out", str(kit.folder / "made")]
+    words = ["synthesise", str(files[0]), "--liver", str(liver), "--given-liver", "accept", "--out", str(kit.folder / "made")]
     assert main(words) == ASKED
     assert "--orientation unverified" in kit.output.readouterr().err
     assert main([*words, "--orientation", "unverified"]) == DONE
@@ -418,7 +418,8 @@ def impossible_sizes_are_refused_and_units_converted(kit: Kit) -> None:
         sizes = np.array([1, 0.7, 0.8, 2, 1, 1, 1, 1], np.float32)
         sizes[axis] = odd
         nifti_file(path, codes=codes, header={"pixdim": sizes})
-        with refused((odd, axis, codes), "spacing-impossible", kind=ImpossibleGeometry):
+        kinds = ("spacing-disagrees", "sizes-negative") if odd == -1 and codes[0] else ("spacing-impossible",)
+        with refused((odd, axis, codes), *kinds):
             read(path, UNVERIFIED)
     for odd in (0.0, np.nan, 1e6):
         rows = np.array([-0.7 * odd, 0, 0, 0], np.float32)
@@ -811,7 +812,16 @@ def odd_paths_work(kit: Kit) -> None:
             assert read_training_set(path)[0].scan == volume.identity, (about, path.name)
         if about in SPOKEN:
             liver = write_labels(result.liver.voxels, volume.geometry, folder / f"{stem} liver.nii.gz")
-            words = ["synthesise", f"{folder}/{scans[0].name}", "--liver", str(liver), "--out", str(folder / "made")]
+            words = [
+                "synthesise",
+                f"{folder}/{scans[0].name}",
+                "--liver",
+                str(liver),
+                "--given-liver",
+                "accept",
+                "--out",
+                str(folder / "made"),
+            ]
             assert main(words) == DONE, (about, kit.output.readouterr().err)
             assert main(["tables", str(folder / f"{stem}.json"), "--out", str(folder / "t.md")]) == REFUSED, about
             assert "is not a readable evaluation" in kit.output.readouterr().err

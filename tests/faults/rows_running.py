@@ -867,8 +867,8 @@ mask = la.read_mask(liver, volume)
 result = la.segment(volume, mask, DarkRule())
 print(len(la.write(result, out + "/library")), result.ran_on)
 codes = [
-    main(["segment", scan, "--liver", liver, "--model", "phantom-only", "--out", out + "/line"]),
-    main(["segment", scan, "--liver", liver, "--device", "cuda", "--out", out + "/cuda"]),
+    main(["segment", scan, "--liver", liver, "--given-liver", "accept", "--model", "phantom-only", "--out", out + "/line"]),
+    main(["segment", scan, "--liver", liver, "--given-liver", "accept", "--device", "cuda", "--out", out + "/cuda"]),
     main(["info"]),
     main(["demo"]),
 ]

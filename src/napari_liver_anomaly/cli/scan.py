@@ -55,7 +55,11 @@ class LiverScanVerb(ScanVerb):
         return (self.scan, self.liver) if self.liver else (self.scan,)
 
     def given_liver(self, volume: Volume) -> Mask | None:
-        """Read the mask that was given, if one was."""
+        """Read and judge the mask that was given, if one was."""
+        if not self.liver:
+            return None
         from napari_liver_anomaly.io import read_mask
+        from napari_liver_anomaly.liver import check_liver
 
-        return read_mask(self.liver, volume, "liver mask") if self.liver else None
+        liver = read_mask(self.liver, volume, "liver mask", labels=self.reading.liver_label)
+        return check_liver(liver, volume, unlikely=self.reading.given_liver)

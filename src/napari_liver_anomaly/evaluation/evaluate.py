@@ -215,7 +215,7 @@ def measure_case(
         return "no tumour mask"
     try:
         volume = read(case.ct)
-        liver = read_mask(case.liver, volume, "liver mask")
+        liver = read_mask(case.liver, volume, "liver mask", labels="all")
         tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
     except OutOfMemory as refusal:
         return NotRun(refusal)

@@ -46,9 +46,14 @@ def geometry(affine: Affine, shape: tuple[int, int, int]) -> tuple[Finding, ...]
 def _spacing(affine: Affine) -> Finding | None:
     with np.errstate(all="ignore"):
         sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    if np.isfinite(affine).all() and (sizes >= SMALLEST_MM).all() and (sizes <= LARGEST_MM).all():
-        return None
-    return impossible(sizes)
+    if not possible(sizes):
+        return impossible(sizes)
+    return None if np.isfinite(affine).all() else make_finding("geometry-singular")
+
+
+def possible(sizes_mm: NDArray[np.float64]) -> bool:
+    """Whether a CT can have such voxels."""
+    return bool(np.isfinite(sizes_mm).all() and (sizes_mm >= SMALLEST_MM).all() and (sizes_mm <= LARGEST_MM).all())
 
 
 def impossible(sizes_mm: NDArray[np.float64]) -> Finding:

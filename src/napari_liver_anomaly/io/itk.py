@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
 from napari_liver_anomaly.io import header_checks
+from napari_liver_anomaly.io.mask_labels import clean_name
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, affine_of, array_from, found
 from napari_liver_anomaly.messages import make_refusal
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_HEADER = 2**18
 MOST_LINE = 2**14
+SEGMENT_LABEL = re.compile(r"Segment\d{1,6}_LabelValue")
 
 NRRD_SIGNS = {
     "right-anterior-superior": (1, 1, 1), "ras": (1, 1, 1),
@@ -66,9 +70,10 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     shape = _three(sizes[:3], kind)
     affine, findings = _nrrd_position(fields, answers)
     data = (path, start) if name is None else (_beside(path, str(name)), 0)
-    return _source(
+    source = _source(
         shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
+    return replace(source, names=_segment_names(fields))
 
 
 def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
@@ -111,6 +116,14 @@ def _several(sizes: list[int], answers: ReadOptions) -> tuple[Finding, ...]:
     """Ask which volume of a file with more axes than three is meant."""
     voxel_bytes(sizes, 1)
     return found(header_checks.one_volume(sizes[3:], answers.volume))
+
+
+def _segment_names(fields: dict[str, Any]) -> dict[int, str]:
+    """Find what Slicer calls the labels of a segmentation, in fields ``Segment0_LabelValue`` and ``Segment0_Name``."""
+    labels = {key.removesuffix("_LabelValue"): value for key, value in fields.items() if SEGMENT_LABEL.fullmatch(key)}
+    return {
+        int(value): clean_name(str(fields.get(f"{segment}_Name", ""))) for segment, value in labels.items() if value.isdecimal()
+    }
 
 
 def _volumes_last(fields: dict[str, Any]) -> bool:

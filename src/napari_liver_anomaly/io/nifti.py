@@ -5,6 +5,8 @@ nibabel alone does not notice a wrong checksum, and allocates what a header clai
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +14,10 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Level, Refusal
 from napari_liver_anomaly.io import header_checks
+from napari_liver_anomaly.io.mask_labels import clean_name
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import Source, array_from, found
-from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import unpacking, voxel_bytes
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     Affine = NDArray[np.float64]
 
 MOST_EXTENSION = 2**24
+ROUNDED = 1e-5  # excess of a quaternion's squared length that rounding to six digits makes: a third of a degree at most
+MOST_NAMED = 2**18  # bytes behind the header in which names of labels are looked for
+LABEL = re.compile(rb"<Label\s[^<>]{0,200}?Key=\"(\d{1,9})\"[^<>]{0,200}>\s{0,20}(?:<!\[CDATA\[)?([^<>\]]{1,200})")
 UNITS: dict[int, str | None] = {0: None, 1: "m", 2: "mm", 3: "um"}
 KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 COLOURS = {128: 3, 2304: 4}  # values a voxel: RGB, RGBA
@@ -39,9 +45,10 @@ def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
         first = bytes(reader.read(4))
         size, order = _version(first)
         header = _parsed(first + bytes(reader.read(size - 4)), size, order)
+        offset = _offset(header, size)
+        names = _label_names(bytes(reader.read(min(offset - size, MOST_NAMED))))
     kind = np.dtype(KINDS[_kind(header)]).newbyteorder(order)
     sizes, further = _sizes(header, kind.itemsize)
-    offset = _offset(header, size)
     slope, intercept = _scaling(header)
     with np.errstate(all="ignore"):  # infinite sizes are found by the checks
         affine, about_position = _position(header, sizes, answers)
@@ -55,7 +62,7 @@ def open_nifti(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     findings = found(header_checks.one_volume(further, answers.volume), *about_position)
     oriented = "orientation-unverified" not in {finding.code for finding in findings}
     return Source(
-        shape=sizes, affine=affine, findings=findings, load=load, slope=slope, intercept=intercept, oriented=oriented
+        shape=sizes, affine=affine, findings=findings, load=load, slope=slope, intercept=intercept, oriented=oriented, names=names
     )  # fmt: skip
 
 
@@ -112,6 +119,12 @@ def _offset(header: Any, size: int) -> int:
     return int(offset)
 
 
+def _label_names(extension: bytes) -> dict[int, str]:
+    """Find what the labels of a mask are called, in the table that Connectome Workbench defined and TotalSegmentator writes."""
+    found = LABEL.findall(extension)
+    return {int(key): name for key, words in found if (name := clean_name(unescape(words.decode("utf-8", "ignore"))))}
+
+
 def _scaling(header: Any) -> tuple[float, float]:
     """Slope and intercept; a slope of zero or NaN means "as stored" in this format."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
@@ -126,33 +139,45 @@ def _position(header: Any, shape: tuple[int, int, int], answers: ReadOptions) ->
     """Affine in mm and the findings about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
     factor, unit_finding = header_checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
     scale = np.diag([factor, factor, factor, 1.0])
-    sizes_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
+    stated_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
+    sizes_mm, negative = np.abs(stated_mm), bool((stated_mm < 0).any())  # the position says which way the axes run
+    notes = [unit_finding, make_finding("sizes-negative") if negative else None]
     sform = scale @ _sform(header) if int(header["sform_code"]) > 0 else None
+    rounded = _round_quaternion(header)
     qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
-    claimed = header_checks.geometry(np.diag([*sizes_mm, 1.0]), shape)
-    if claimed or not (sizes_mm > 0).all():
-        return np.diag([*sizes_mm, 1.0]), [unit_finding, *(claimed or [header_checks.impossible(sizes_mm)])]
+    if not header_checks.possible(sizes_mm) or (negative and sform is None):
+        return np.diag([*sizes_mm, 1.0]), [unit_finding, header_checks.impossible(stated_mm)]
     if sform is not None:
-        findings: list[Finding | None] = [unit_finding, *header_checks.geometry(sform, shape)]
-        if len(findings) == 1 and qform is not None:
-            of_qform = header_checks.geometry(qform, shape) or found(header_checks.two_positions(sform, qform, shape))
-            if answers.position != "ask" and of_qform and of_qform[0].level is Level.ASK:
-                return sform if answers.position == "sform" else qform, [
-                    unit_finding,
-                    header_checks.position_chosen(answers.position),
-                ]
-            findings += of_qform
-        elif len(findings) == 1:
-            sizes_of_it = np.sqrt((sform[:3, :3] ** 2).sum(axis=0))
-            disagree = header_checks.sizes_disagree(sizes_of_it, sizes_mm, header_checks.POSITIONS[:1])
-            findings.append(header_checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
-        return sform, findings
+        findings = [*notes, *header_checks.geometry(sform, shape)]
+        if len(findings) > len(notes):
+            return sform, findings
+        affine, more = _with_sform(sform, qform, rounded, sizes_mm, shape, answers)
+        return affine, [*findings, *more]
+    if qform is not None and not np.isfinite(qform).all():
+        return qform, [unit_finding, make_finding("geometry-singular")]
     if qform is not None:
-        return qform, [unit_finding, *header_checks.geometry(qform, shape)]
-    return header_checks.UNORIENTED @ np.diag([*sizes_mm, 1.0]), [
-        unit_finding,
-        header_checks.unknown_orientation(answers.orientation),
-    ]
+        return qform, [*notes, *header_checks.geometry(qform, shape)]
+    affine = header_checks.UNORIENTED @ np.diag([*sizes_mm, 1.0])
+    return affine, [*notes, *header_checks.geometry(affine, shape), header_checks.unknown_orientation(answers.orientation)]
+
+
+def _with_sform(
+    sform: Affine, qform: Affine | None, rounded: bool, sizes_mm: NDArray[np.float64], shape: tuple[int, int, int],
+    answers: ReadOptions,
+) -> tuple[Affine, tuple[Finding, ...]]:  # fmt: skip
+    """Compare a sound sform with what else the header says about position and size."""
+    if qform is None:
+        sizes = np.sqrt((sform[:3, :3] ** 2).sum(axis=0))
+        disagree = header_checks.sizes_disagree(sizes, sizes_mm, header_checks.POSITIONS[:1])
+        return sform, found(header_checks.position_chosen("sform") if disagree and answers.position == "sform" else disagree)
+    if not np.isfinite(qform).all():
+        return sform, (make_finding("qform-unsound"),)
+    of_qform = header_checks.geometry(qform, shape) or found(header_checks.two_positions(sform, qform, shape))
+    if rounded and of_qform and of_qform[0].level is not Level.NOTE:
+        return sform, (make_finding("qform-unsound"),)  # it agrees neither with the standard nor with the sform
+    if answers.position != "ask" and of_qform and of_qform[0].level is Level.ASK:
+        return sform if answers.position == "sform" else qform, (header_checks.position_chosen(answers.position),)
+    return sform, of_qform
 
 
 def _sform(header: Any) -> Affine:
@@ -161,14 +186,25 @@ def _sform(header: Any) -> Affine:
     return affine
 
 
+def _round_quaternion(header: Any) -> bool:
+    """Bring a quaternion that rounding made longer than one back to length one, and say whether it had to be."""
+    parts = np.array([float(header[f"quatern_{name}"]) for name in "bcd"])
+    longer = bool(1 < (square := parts @ parts) <= 1 + ROUNDED)
+    for name, part in zip("bcd", parts / np.sqrt(square) if longer else parts, strict=True):
+        header[f"quatern_{name}"] = part
+    return longer
+
+
 def _qform(header: Any) -> Affine:
     """Affine of the quaternion; full of NaN when the quaternion is none."""
     from nibabel.spatialimages import HeaderDataError
 
     if header["pixdim"][0] == 0:
         header["pixdim"][0] = 1  # the standard says so
+    header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
     try:
-        affine = np.array(header.get_qform(), dtype=np.float64)
+        with np.errstate(all="ignore"):
+            affine = np.array(header.get_qform(), dtype=np.float64)
     except (ValueError, HeaderDataError):
         return np.full((4, 4), np.nan)
     return affine

@@ -39,6 +39,10 @@ class ReadOptions(Settings):
     links: Literal["ask", "follow"] = setting(
         "ask", help="Whether links in a folder of DICOM files are followed to files that lie elsewhere."
     )
+    liver_label: str = setting(
+        "ask", word="LABEL", help="Which labels of a liver mask are the liver: 1, 1+2, a name that the file gives, or all."
+    )
+    given_liver: Literal["ask", "accept"] = setting("ask", help="Whether a given liver mask is taken although it is unlike one.")
     found_liver: Literal["ask", "accept"] = setting(
         "ask", help="Whether a liver found by the program is taken although it is unlike one."
     )

@@ -83,8 +83,8 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
 
 
 @quietly()
-def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False) -> Mask:
-    """Read a mask of a scan: every voxel with a label above zero.
+def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False, labels: str = "ask") -> Mask:
+    """Read a mask of a scan: the voxels of one label, or of those that are chosen.
 
     Parameters
     ----------
@@ -95,7 +95,9 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     what : str
         What the mask is, for messages: "liver mask".
     may_be_empty : bool
-        Whether a mask without any voxel is fine, as the tumours of a healthy liver are.
+        Whether it holds tumours: a mask without any voxel is fine then, as that of a healthy liver is, and each tumour may have its own label.
+    labels : str
+        Which labels count where there are several: ``"ask"``, ``"all"``, or numbers or names that the file gives, joined by ``+``.
 
     Returns
     -------
@@ -109,11 +111,16 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     ImpossibleGeometry
         When its position or spacing make no sense.
     InvalidNumbers
-        When its values are not whole numbers.
+        When its values are not whole numbers, or are those of a scan.
+    Question
+        When it holds several labels, and which of them are meant was not said.
+    WrongSetting
+        When it holds no such label.
     WrongGrid
         When it lies on another grid than the scan; both are named.
     """
-    from napari_liver_anomaly.stored_values import to_mask
+    from napari_liver_anomaly.io.mask_grid import offset_on, on_whole_grid
+    from napari_liver_anomaly.io.mask_labels import chosen_voxels
 
     require_kind(volume, Volume, "read_mask", VOLUME_FROM)
     path = Path(path)
@@ -122,13 +129,18 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     # A mask of a scan without orientation has none, either.
     source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"))
     try:
-        findings = _settled(source.findings)
+        findings = _settled(finding for finding in source.findings if finding.code != "single-slice")  # part of a scan may be one
     except Question as question:
         finding = question.finding  # these questions have no answer for a mask
         raise make_refusal("mask-question", what=what, question=finding.what, meaning=finding.meaning) from None
     geometry = Geometry(source.shape, source.affine, source.oriented)
-    voxels = geometry.to_canonical(to_mask(source.load(), source.slope, source.intercept))
-    mask = Mask(voxels.astype(np.bool_, copy=False), geometry, findings=findings).of(volume, what)
+    offset, about_grid = offset_on(volume.geometry, geometry, what)
+    chosen, about_labels = chosen_voxels(
+        source.load(), (source.slope, source.intercept), what=what, wanted="numbered" if may_be_empty else labels,
+        voxel_ml=geometry.voxel_ml, names=source.names,
+    )  # fmt: skip
+    voxels = on_whole_grid(geometry.to_canonical(chosen).astype(np.bool_, copy=False), offset, volume.geometry)
+    mask = Mask(voxels, volume.geometry, findings=(*findings, *about_grid, *about_labels)).of(volume, what)
     if not may_be_empty and not voxels.any():
         raise make_refusal("mask-empty", what=what)
     return mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from napari_liver_anomaly.storage import voxel_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -40,6 +40,8 @@ class Source:
         HU = slope · stored + intercept.
     oriented : bool
         Whether the file says where left and right are.
+    names : dict of int to str
+        What the file calls the labels of a mask, where it does.
     """
 
     shape: tuple[int, int, int]
@@ -49,6 +51,7 @@ class Source:
     slope: float = 1.0
     intercept: float = 0.0
     oriented: bool = True
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.liver.finder import Finder
 
-__all__ = ["find_liver", "packaged_weights"]
+__all__ = ["check_liver", "find_liver", "packaged_weights"]
 
 WHOLE_ML = 100.0
 PART_ML = 10.0
@@ -94,6 +94,40 @@ def find_liver(
         found = np.zeros_like(found)  # water or noise, not tissue
     liver = checked(Mask(found, volume.geometry, volume.identity, share), volume, unlikely)
     return replace(liver, findings=(*liver.findings, *((ON_CPU,) if ladder.told else ())))
+
+
+def check_liver(liver: Mask, volume: Volume, *, unlikely: Literal["ask", "accept"] = "ask") -> Mask:
+    """Judge a liver mask that somebody gave, as one that was found is judged.
+
+    Parameters
+    ----------
+    liver : Mask
+        The liver, tumours included, on the scan's grid.
+    volume : Volume
+        A CT scan in HU.
+    unlikely : {"ask", "accept"}
+        What to do with a mask that is unlike a liver: ask, or take it with a note.
+
+    Returns
+    -------
+    Mask
+        The same mask; its ``findings`` say when it touches the edge of the scan, and what is doubtful: air inside, or pieces apart from the rest.
+
+    Raises
+    ------
+    WrongGrid
+        When the mask is not on the scan's grid or belongs to another scan.
+    Question
+        Code ``given-liver-unlikely`` when the volume, the values, the air inside, the pieces or the place are unlike those of an adult's liver.
+    Refusal
+        Code ``liver-empty`` when no voxel is set.
+    """
+    from napari_liver_anomaly.liver.plausibility import likely_given
+
+    liver = liver.of(volume, "liver mask")
+    if not liver.voxels.any():
+        raise make_refusal("liver-empty")
+    return replace(liver, findings=(*liver.findings, *about_the_edge(liver), *likely_given(volume, liver, unlikely)))
 
 
 def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

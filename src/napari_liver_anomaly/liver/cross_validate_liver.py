@@ -62,7 +62,7 @@ def cross_validate_liver(
 def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job: Job | None = None) -> dict[str, Any]:
     """Compare the liver found in a case with the mask that was drawn: Dice (0 when none was found), seconds, ml, and codes of the findings."""
     volume = read(case.ct)
-    true = read_mask(case.liver, volume, "liver mask")
+    true = read_mask(case.liver, volume, "liver mask", labels="all")
     began = time.perf_counter()
     found: dict[str, Any]
     try:

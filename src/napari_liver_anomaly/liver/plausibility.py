@@ -29,6 +29,8 @@ RIGHTWARDS = 0.04  # of the body's width, from the body's middle to the liver's;
 AIR_HU, BODY_HU, BONE_HU = -300, -40, 300
 NEAR_MM = 40.0  # above and below
 SHELL_MM = 16.0  # around
+MOST_AIR, DOUBTFUL_AIR = 0.05, 0.005  # of a given mask; a liver holds no air but for rare bubbles
+LEAST_IN_ONE_PIECE, DOUBTFUL_APART = 0.8, 0.01
 SAMPLE_MM = 4.0  # distance of the voxels that are examined
 
 
@@ -42,6 +44,55 @@ def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> t
         return (make_finding("liver-unlikely-accepted", reasons=words),)
     accept = Answer(words="Take it for the liver", option="found_liver", value="accept")
     raise make_refusal("liver-unlikely", accept, reasons=words)
+
+
+def likely_given(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> tuple[Finding, ...]:
+    """Ask about a mask that somebody gave and that is unlike a liver, or note it when the user accepted it; note smaller doubts."""
+    reasons = given_oddities(volume, liver)
+    if not reasons:
+        doubts = given_doubts(volume, liver)
+        return (make_finding("given-liver-doubtful", reasons=", and ".join(doubts)),) if doubts else ()
+    words = ", and ".join(reasons)
+    if unlikely == "accept":
+        return (make_finding("given-liver-accepted", reasons=words),)
+    accept = Answer(words="Take it for the liver", option="given_liver", value="accept")
+    raise make_refusal("given-liver-unlikely", accept, reasons=words)
+
+
+def given_oddities(volume: Volume, liver: Mask) -> list[str]:
+    """List what is unlike an adult's liver in a mask that somebody gave, as parts of a sentence."""
+    air, largest = _air(volume, liver), _largest_piece(liver)
+    findings = {
+        f"{air:.0%} of it is air": air > MOST_AIR,
+        f"its largest piece is only {largest:.0%} of it": largest < LEAST_IN_ONE_PIECE,
+    }
+    return [*oddities(volume, liver), *(words for words, odd in findings.items() if odd)]
+
+
+def given_doubts(volume: Volume, liver: Mask) -> list[str]:
+    """List what is doubtful in a mask that may well be a liver, as parts of a sentence."""
+    air, largest = _air(volume, liver), _largest_piece(liver)
+    findings = {
+        f"{air:.1%} of it is air": air > DOUBTFUL_AIR,
+        f"{1 - largest:.1%} of it lies apart from its largest piece": 1 - largest > DOUBTFUL_APART,
+    }
+    return [words for words, doubtful in findings.items() if doubtful]
+
+
+def _air(volume: Volume, liver: Mask) -> float:
+    return float((volume.voxels[liver.voxels] < AIR_HU).mean())
+
+
+def _largest_piece(liver: Mask) -> float:
+    """Fraction of a mask that is its largest piece, connected by faces, edges or corners."""
+    from scipy.ndimage import find_objects, label
+
+    box = find_objects(liver.voxels.astype(np.uint8))[0]
+    labels, count = label(liver.voxels[box], np.ones((3, 3, 3)))
+    if count < 2:
+        return 1.0
+    sizes = np.bincount(labels.ravel())[1:]
+    return float(sizes.max() / sizes.sum())
 
 
 def oddities(volume: Volume, liver: Mask) -> list[str]:

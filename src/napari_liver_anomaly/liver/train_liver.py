@@ -76,7 +76,7 @@ def training_cases(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PH
     for case in cases:
         job.at("Reading the scans", len(made), total)
         volume = read(case.ct)
-        made.append(LiverCase.of(case.name, volume, read_mask(case.liver, volume, "liver mask")))
+        made.append(LiverCase.of(case.name, volume, read_mask(case.liver, volume, "liver mask", labels="all")))
     for seed in phantoms:
         job.at("Reading the scans", len(made), total)
         sample = make_phantom(PhantomSettings(seed=seed, size_px=144))

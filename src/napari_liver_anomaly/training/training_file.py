@@ -264,7 +264,7 @@ def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job 
     for done, case in enumerate(cases):
         job.at("Packing healthy livers", done, len(cases))
         volume = read(case.ct)
-        liver = read_mask(case.liver, volume).voxels
+        liver = read_mask(case.liver, volume, labels="all").voxels
         tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
         name = case.name if keep_names else ""
         packed.append(pack_case(volume.voxels, liver, tumours, volume.geometry.spacing_mm, scan=volume.identity, name=name))

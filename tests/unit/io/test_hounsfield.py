@@ -9,7 +9,7 @@ from builders import ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible
-from napari_liver_anomaly.stored_values import to_hounsfield, to_mask
+from napari_liver_anomaly.stored_values import to_hounsfield, whole_numbers
 
 RNG = np.random.default_rng(3)
 SHAPE = (24, 24, 12)
@@ -87,7 +87,7 @@ def test_huge_and_signalling_numbers():
     with pytest.raises(Refusal, match="far outside"):
         to_hounsfield(np.full((1, 1, 1), 1e308), 1e10, 0)
     with pytest.raises(Refusal, match="not whole"):
-        to_mask(np.full((1, 1, 1), 1e308), 1e10, 0)
+        whole_numbers(np.full((1, 1, 1), 1e308), 1e10, 0)
     signalling = np.array([0x7F800001, 0], "u4").view("f4").reshape(1, 1, 2)
     with pytest.raises(Refusal, match="1 voxels hold no number"):
         to_hounsfield(signalling, 1, 0)
@@ -102,11 +102,24 @@ def test_no_copy_of_what_fits_already():
 def test_masks_are_whole_numbers():
     stored = np.array([0, 1, 2, 300]).reshape(1, 2, 2)
     for kind in ("u2", "i4", "f4", ">i2", "i8", "f8"):
-        assert to_mask(stored.astype(kind), 1, 0).ravel().tolist() == [False, True, True, True]
-    assert to_mask(stored - 1, 1, 0).ravel().tolist() == [False, False, True, True]
+        assert whole_numbers(stored.astype(kind), 1, 0).ravel().tolist() == [0, 1, 2, 300]
+    for kind in ("i4", "f4"):
+        with pytest.raises(Refusal, match="values from -1 to 299"):
+            whole_numbers((stored - 1).astype(kind), 1, 0)
+    for fractions in (stored * 0.5, stored * 1.002):
+        with pytest.raises(Refusal, match="not whole"):
+            whole_numbers(fractions, 1, 0)
     with pytest.raises(Refusal, match="not whole"):
-        to_mask(stored * 0.5, 1, 0)
-    with pytest.raises(Refusal, match="not whole"):
-        to_mask(stored, 0.5, 0)
+        whole_numbers(stored, 0.5, 0)
     with pytest.raises(Refusal, match="NaN"):
-        to_mask(stored * np.nan, 1, 0)
+        whole_numbers(stored * np.nan, 1, 0)
+
+
+def test_rounding_of_masks_is_forgiven():
+    """Half a step of nibabel's scaling, and a thousandth in floating point."""
+    assert whole_numbers(np.array([0, 1, 2, 3]).reshape(1, 2, 2) * 1.0003, 1, 0).ravel().tolist() == [0, 1, 2, 3]
+    slope = 2 / 65535  # labels 0, 1, 2 as nibabel stores floating point under a header of 16 bits
+    stored = np.rint(np.array([0, 1, 2, 1]) / slope - 32768).astype("i2").reshape(1, 2, 2)
+    assert whole_numbers(stored, slope, 32768 * slope).ravel().tolist() == [0, 1, 2, 1]
+    with pytest.raises(Refusal, match="not whole"):
+        whole_numbers(np.array([0, 1, 254, 255], "u1").reshape(1, 2, 2), 1 / 255, 0)

@@ -87,7 +87,8 @@ def test_numbers_that_are_none_are_counted(tmp_path):
 def test_impossible_spacing(tmp_path, bad):
     for codes in ((1, 1), (0, 1), (1, 0), (0, 0)):
         pixdim = np.array([1, 0.7, bad, 2, 1, 1, 1, 1])
-        assert refused(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == "spacing-impossible"
+        expected = "spacing-disagrees" if bad == -1 and codes[0] else "spacing-impossible"
+        assert refused(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == expected
     expected = "spacing-disagrees" if bad == -1 else "spacing-impossible"  # a negative step is a direction
     assert refused(nifti_file(tmp_path / "a.nii", header={"srow_y": (0, bad, 0, 0)})) == expected
 
@@ -217,7 +218,25 @@ def test_singular_and_sheared(tmp_path):
 
 
 def test_broken_quaternion(tmp_path):
-    assert refused(nifti_file(tmp_path / "a.nii", codes=(0, 1), header={"quatern_b": 3.0})) == "spacing-impossible"
+    assert refused(nifti_file(tmp_path / "a.nii", codes=(0, 1), header={"quatern_b": 3.0})) == "geometry-singular"
+
+
+@pytest.mark.parametrize("header", [{"quatern_b": 3.0}, {"quatern_c": NAN}, {"pixdim": [4, 0.7, 0.8, 2, 1, 1, 1, 1]}])
+def test_an_unusable_quaternion_beside_a_sound_position_is_noted(tmp_path, header):
+    assert same(nifti_file(tmp_path / "a.nii", header=header)) == ("qform-unsound",)
+
+
+def test_a_quaternion_within_rounding_of_one_counts_as_one(tmp_path):
+    turned = {"quatern_b": 0, "quatern_c": 0, "quatern_d": np.float32(1.0000005)}
+    assert same(nifti_file(tmp_path / "a.nii", header=turned)) == ()
+    assert same(nifti_file(tmp_path / "a.nii", codes=(0, 1), header=turned)) == ()
+
+
+def test_a_minus_before_a_voxel_size_is_noted(tmp_path):
+    pixdim = [1, 0.7, -0.8, 2, 1, 1, 1, 1]
+    for codes in ((1, 1), (1, 0)):
+        assert same(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == ("sizes-negative",)
+    assert refused(nifti_file(tmp_path / "a.nii", codes=(0, 1), header={"pixdim": pixdim})) == "spacing-impossible"
 
 
 def test_more_than_one_volume_is_a_question(tmp_path):

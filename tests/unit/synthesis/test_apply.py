@@ -75,7 +75,18 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
 
     for file, voxels in (("scan", volume.voxels), ("liver", liver.voxels)):
         write_image(voxels, volume.geometry, tmp_path / f"{file}.nii.gz")
-    words = ["--liver", str(tmp_path / "liver.nii.gz"), "--recipe", name, "--seed", str(seed), "--out", str(tmp_path)]
+    words = [
+        "--liver",
+        str(tmp_path / "liver.nii.gz"),
+        "--given-liver",
+        "accept",
+        "--recipe",
+        name,
+        "--seed",
+        str(seed),
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["synthesise", str(tmp_path / "scan.nii.gz"), *words]) == 0
     written = read(tmp_path / "anomalous.nii.gz")
     marked = read_mask(tmp_path / "anomalies.nii.gz", written)

@@ -1,0 +1,112 @@
+"""Which labels of a mask file are meant: one is taken, several are asked about, and a scan is no mask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.messages import make_finding, make_refusal
+from napari_liver_anomaly.stored_values import whole_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+
+    Array = NDArray[np.generic]
+    Bools = NDArray[np.bool_]
+
+MOST_LABELS = 256  # a map of all organs has some hundred; a scan has thousands of values
+MOST_LISTED = 20
+LONGEST_NAME = 40
+
+
+def chosen_voxels(
+    stored: Array,
+    scaling: tuple[float, float],
+    *,
+    what: str,
+    wanted: str,
+    voxel_ml: float,
+    names: Mapping[int, str] | None = None,
+) -> tuple[Bools, tuple[Finding, ...]]:
+    """Find the voxels of the wanted labels (``"ask"``, ``"all"``, numbers or names joined by ``+``), and what there is to say about it."""
+    labels = whole_numbers(stored, *scaling, what)
+    if wanted == "numbered":
+        return np.asarray(labels > 0), ()
+    counts = _counted(labels, what)
+    if wanted == "all":
+        several = (make_finding("mask-labels-all", what=what, count=len(counts)),) if len(counts) > 1 else ()
+        return np.asarray(labels > 0), several
+    told = {label: _told(label, names or {}) for label in counts}
+    if wanted == "ask":
+        if len(counts) > 1:
+            raise _which(counts, told, names or {}, what, voxel_ml)
+        return np.asarray(labels > 0), ()
+    chosen = _parsed(wanted, counts, names or {}, what)
+    if set(chosen) == set(counts):
+        return np.asarray(labels > 0), ()
+    note = make_finding(
+        "mask-labels-chosen", what=what, labels=" + ".join(told[label] for label in chosen), left=len(counts) - len(chosen)
+    )
+    return np.isin(labels, chosen), (note,)
+
+
+def clean_name(name: str) -> str:
+    """Make a name from a file plain text of one line."""
+    return " ".join("".join(sign for sign in name if sign.isprintable()).split())[:LONGEST_NAME]
+
+
+def _counted(labels: NDArray[np.integer], what: str) -> dict[int, int]:
+    """Voxels of each label above zero, in the order of the labels."""
+    counts: Counter[int] = Counter()
+    for index in range(labels.shape[-1]):
+        plane = labels[..., index]
+        if not (plane := plane[plane != 0]).size:
+            continue
+        for label, count in zip(*np.unique(plane, return_counts=True), strict=True):
+            counts[int(label)] += int(count)
+        if len(counts) > MOST_LABELS:
+            raise make_refusal("mask-no-labels", what=what, how=f"more than {MOST_LABELS} different values")
+    return dict(sorted(counts.items()))
+
+
+def _told(label: int, names: Mapping[int, str]) -> str:
+    return f"{label} ({names[label]})" if names.get(label) else str(label)
+
+
+def _which(counts: Mapping[int, int], told: Mapping[int, str], names: Mapping[int, str], what: str, voxel_ml: float) -> Exception:
+    """Ask which labels are meant: those called liver first, then the largest."""
+    order = sorted(counts, key=lambda label: ("liver" not in names.get(label, "").lower(), -counts[label]))[:MOST_LISTED]
+    listed = order if len(counts) > MOST_LISTED else sorted(counts)
+
+    def answer(words: str, value: str, labels: Mapping[int, int] | list[int]) -> Answer:
+        return Answer(words=f"{words}: {sum(counts[n] for n in labels) * voxel_ml:,.0f} ml", option="liver_label", value=value)
+
+    answers = [answer(f"Label {told[label]}", str(label), [label]) for label in order]
+    if len(counts) > 2:
+        two = sorted(order[:2])
+        answers.append(answer("Two of them", "+".join(map(str, two)), two))
+    answers.append(answer("All of them", "all", counts))
+    more = " and others" if len(listed) < len(counts) else ""
+    return make_refusal(
+        "mask-labels", *answers, what=what, count=len(counts), labels=", ".join(told[label] for label in listed) + more
+    )
+
+
+def _parsed(wanted: str, counts: Mapping[int, int], names: Mapping[int, str], what: str) -> list[int]:
+    """Labels by their numbers or names."""
+    chosen = []
+    for word in wanted.split("+"):
+        word = word.strip()
+        found = [label for label in counts if word == str(label) or word.lower() == names.get(label, "").lower() != ""]
+        if not found:
+            there = ", ".join(_told(label, names) for label in list(counts)[:MOST_LISTED]) or "none"
+            raise make_refusal("mask-label-unknown", what=what, label=clean_name(word) or "''", there=there)
+        chosen += found
+    return list(dict.fromkeys(chosen))

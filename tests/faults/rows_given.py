@@ -1,0 +1,141 @@
+"""Rows about what a user gives: masks of several labels, of other organs, or on grids that differ by rounding; scans whose geometry was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from faults.table import row
+from faults.witness import codes_of, refused
+from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.cli.program import ASKED, REFUSED
+from napari_liver_anomaly.errors import Question
+from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.liver import check_liver
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from faults.table import Kit
+    from napari_liver_anomaly.volume import Volume
+
+    Array = NDArray[Any]
+
+MM = (4.0, 4.0, 6.0)
+LIVER, SPINE, SPLEEN = 5, 30, 1
+
+
+def abdomen(folder: Path) -> tuple[Volume, Array, Array]:
+    """A scan of a plain abdomen, its voxels in the file's order, and its organs by TotalSegmentator's labels."""
+    shape = (80, 64, 24)
+    x, y, z = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, MM, strict=True)], indexing="ij")
+    hu = np.full(shape, -1000.0)
+    hu[(x / 150) ** 2 + (y / 110) ** 2 < 1] = -100
+    inner = (x / 135) ** 2 + (y / 95) ** 2 < 1
+    hu[inner] = 45
+    organs = np.zeros(shape, np.uint8)
+    organs[inner & (((x - 55) / 70) ** 2 + ((y - 5) / 65) ** 2 + (z / 60) ** 2 < 1)] = LIVER
+    organs[inner & (((x + 95) / 28) ** 2 + ((y + 10) / 28) ** 2 + (z / 45) ** 2 < 1)] = SPLEEN
+    organs[(x / 16) ** 2 + ((y + 70) / 16) ** 2 < 1] = SPINE
+    hu[organs == LIVER], hu[organs == SPINE], hu[organs == SPLEEN] = 105, 400, 110
+    hu = np.rint(hu + np.random.default_rng(0).normal(0, 8, shape)).astype(np.int16)
+    return read(saved(folder / "ct.nii.gz", hu)), hu, organs
+
+
+def affine_of(*, first: tuple[int, int, int] = (0, 0, 0), moved_mm: float = 0.0) -> Array:
+    affine = np.diag([*MM, 1.0])
+    affine[:3, 3] = np.array([-158.0, -126.0, -69.0]) + np.array(first) * MM + moved_mm
+    return affine
+
+
+def saved(path: Path, values: Array, affine: Array | None = None) -> Path:
+    image = nib.Nifti1Image(values, affine_of() if affine is None else affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+    return path
+
+
+@row(80)
+def a_mask_of_several_labels_is_asked_about(kit: Kit) -> None:
+    """A given mask holds several labels, or is a scan: all organs, or everything above 0 HU, would be taken for the liver."""
+    volume, hu, organs = abdomen(kit.folder)
+    path = saved(kit.folder / "organs.nii.gz", organs)
+    scan, out = str(kit.folder / "ct.nii.gz"), kit.folder / "out"
+    with refused("several", "mask-labels", kind=Question) as caught:
+        read_mask(path, volume, "liver mask")
+    assert {answer.value for answer in caught.finding.answers} == {"1", "5", "30", "1+5", "all"}
+    command = ["segment", scan, "--liver", str(path), "--out", str(out), "--model", "layers", "--device", "cpu"]
+    assert main(command) == ASKED
+    assert "--liver-label 5" in kit.output.readouterr().err and not out.exists()
+    mask = read_mask(path, volume, "liver mask", labels="5")
+    assert np.array_equal(volume.geometry.to_source(mask.voxels), organs == LIVER)
+    assert "mask-labels-chosen" in codes_of(mask.findings)
+    assert main([*command, "--liver-label", "5"]) == 0
+    assert main([*command[:3], scan, *command[4:]]) == REFUSED
+    assert "this looks like a scan" in kit.output.readouterr().err
+    for values in (hu, hu.astype(np.float32), np.clip(hu + 1024, 0, None).astype(np.uint16)):
+        with refused("scan", "mask-no-labels"):
+            read_mask(saved(kit.folder / "m.nii.gz", values), volume, "liver mask")
+
+
+@row(81)
+def a_given_liver_is_judged_as_a_found_one_is(kit: Kit) -> None:
+    """A given mask marks another organ, air, pieces or half a body: it would be searched as the liver, and its volume reported."""
+    volume, hu, organs = abdomen(kit.folder)
+    liver = organs == LIVER
+    lung = liver.copy()
+    lung[:, :, -8:] |= hu[:, :, -8:] < -900
+    scattered = (np.random.default_rng(1).random(liver.shape) < 0.02) & (hu > -50)
+    odd = {
+        "spleen": (organs == SPLEEN, "it does not lie on the right side of the body"),
+        "mirrored": (liver[::-1], "it does not lie on the right side of the body"),
+        "body": (hu > -200, "it measures"),
+        "air": (lung, "of it is air"),
+        "bone": (organs == SPINE, "its middle value is"),
+        "crumbs": (scattered, "its largest piece is only"),
+    }
+    path, out = kit.folder / "m.nii.gz", kit.folder / "out"
+    for about, (marked, reason) in odd.items():
+        saved(path, marked.astype(np.uint8))
+        mask = read_mask(path, volume, "liver mask")
+        with refused(about, "given-liver-unlikely", kind=Question) as caught:
+            check_liver(mask, volume)
+        assert reason in caught.finding.what, (about, caught.finding.what)
+        (answer,) = caught.finding.answers
+        assert answer.flag == "--given-liver accept"
+        assert any(note.code == "given-liver-accepted" for note in check_liver(mask, volume, unlikely="accept").findings)
+    command = ["segment", str(kit.folder / "ct.nii.gz"), "--liver", str(path), "--out", str(out), "--model", "layers"]
+    assert main([*command, "--device", "cpu"]) == ASKED and not out.exists()
+    assert "--given-liver accept" in kit.output.readouterr().err
+    assert check_liver(read_mask(saved(path, liver.astype(np.uint8)), volume), volume).findings == ()
+    stray = liver.copy()
+    stray[4:12, 30:36, 4:10] = True
+    (doubt,) = check_liver(read_mask(saved(path, stray.astype(np.uint8)), volume), volume).findings
+    assert doubt.code == "given-liver-doubtful"
+
+
+@row(84)
+def masks_off_by_rounding_fit(kit: Kit) -> None:
+    """A mask is off by rounding: values, positions, or a cut grid; it would be refused, though its voxels are the scan's."""
+    volume, _, organs = abdomen(kit.folder)
+    liver, path = organs == LIVER, kit.folder / "m.nii.gz"
+    template = nib.load(kit.folder / "ct.nii.gz")
+    nib.save(nib.Nifti1Image(liver.astype(float), template.affine, template.header), path)
+    assert np.array_equal(volume.geometry.to_source(read_mask(path, volume).voxels), liver)
+    for affine in (affine_of(moved_mm=0.02), affine_of(moved_mm=-0.09), affine_of() * np.array([1.00005] * 3 + [1])):
+        mask = read_mask(saved(path, liver.astype(np.uint8), affine), volume)
+        assert np.array_equal(volume.geometry.to_source(mask.voxels), liver)
+    with refused("too far", "mask-grid"):
+        read_mask(saved(path, liver.astype(np.uint8), affine_of(moved_mm=0.12)), volume)
+    low, high = np.argwhere(liver).min(axis=0), np.argwhere(liver).max(axis=0) + 1
+    cut = liver[tuple(map(slice, low, high))].astype(np.uint8)
+    mask = read_mask(saved(path, cut, affine_of(first=tuple(low))), volume)
+    assert np.array_equal(volume.geometry.to_source(mask.voxels), liver)
+    assert "mask-part-of-grid" in codes_of(mask.findings)
+    for affine in (affine_of(first=tuple(low), moved_mm=0.5), affine_of(first=tuple(low - 20))):
+        with refused("beside", "mask-grid"):
+            read_mask(saved(path, cut, affine), volume)
