@@ -125,5 +125,9 @@ def summary(liver_ml: float, threshold: float, lesions: Sequence[Lesion], left_o
 
 def count(lesions: Sequence[Lesion]) -> str:
     """Say how many lesions there are, and how large they are together."""
-    total_ml = math.fsum(lesion.volume_ml for lesion in lesions)
-    return f"{len(lesions)} lesion{'s' * (len(lesions) != 1)}, {total_ml:,.1f} ml in all" if lesions else "nothing found"
+    return count_of(len(lesions), math.fsum(lesion.volume_ml for lesion in lesions))
+
+
+def count_of(number: int, total_ml: float) -> str:
+    """Say it of lesions that are only counted."""
+    return f"{number} lesion{'s' * (number != 1)}, {total_ml:,.1f} ml in all" if number else "nothing found"

@@ -305,6 +305,8 @@ def edits_during_a_run_do_not_reach_it(kit: Kit) -> None:
 @row(48)
 def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
     """A mask that the user corrected is overwritten by another run."""
+    from napari_liver_anomaly.gui.tumour_panel import CORRECTIONS_KEPT
+
     desk = Desk(kit)
     for how in ("brush", "fill", "script", "during the run"):
         for threshold in (0.5, 0.3):
@@ -324,17 +326,16 @@ def a_corrected_mask_is_never_overwritten(kit: Kit) -> None:
                 desk.method.at_step = desk.during(correct)
             else:
                 correct()
-            before = layer.data.tobytes()
             panel.threshold.slider.setValue(threshold)
             desk.run(panel)
             desk.method.at_step = lambda step: None
-            corrected = layer.data.tobytes()
-            assert layer in panel.viewer.layers and layer.name == "case tumours", how
-            assert corrected == before or how == "during the run", f"{how}, threshold {threshold}"
-            assert layer.data[5, 24, 32] == 1, how
-            assert "case tumours 2" in names(panel), f"{how}: the new lesions have a layer of their own"
-            desk.run(panel)
-            assert layer.data.tobytes() == corrected, f"{how}, a third run"
+            for again in (False, True):
+                if again:
+                    desk.run(panel)
+                assert layer in panel.viewer.layers and layer.name == "case tumours", how
+                assert layer.data[5, 24, 32] > 0, f"{how}, threshold {threshold}, again: {again}"
+                assert "case tumours 2" not in names(panel), f"{how}: there is one layer of tumours, and one truth"
+                assert CORRECTIONS_KEPT in panel.messages.text, f"{how}: it is said"
     panel = desk.panel(liver=False)
     desk.run(panel, panel.inputs.find_button.click)
     liver = panel.viewer.layers["case liver"]

@@ -55,7 +55,7 @@ def test_the_slider_does_not_bring_back_what_the_run_left_out(done, viewer, samp
     assert done.threshold.remark.text().startswith(LEFT_OUT) and "left out" not in done.messages.text
     done.threshold.slider.setValue(0.3)
     settle(qtbot, done)
-    assert is_cut(done, viewer, sample, share, threshold=0.3) and done.controller.shown.left_out == 1
+    assert is_cut(done, viewer, sample, share, threshold=0.3) and done.controller.shown.state.left_out == 1
     done.model.rows.fields["min_liver_probability"].value = 0
     settle(qtbot, done)
     assert (

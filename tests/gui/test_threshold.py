@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 
 import numpy as np
@@ -12,6 +13,8 @@ from qtpy.QtWidgets import QLineEdit
 from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers
+from napari_liver_anomaly.gui.threshold_controller import CORRECTED, UPDATING
+from napari_liver_anomaly.gui.tumour_panel import CORRECTIONS_KEPT
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
@@ -95,47 +98,145 @@ def paint(layer, value=7):
     layer.data_setitem((np.array([3, 3]), np.array([20, 21]), np.array([30, 30])), value)
 
 
-@pytest.mark.parametrize("how", ["brush", "script", "undone"])
-def test_a_correction_by_hand_is_never_overwritten(done, viewer, sample, qtbot, how):
-    layer = viewer.layers["case tumours"]
-    if how == "script":
-        layer.data[3, 20, 30] = 7
-    else:
-        paint(layer)
-        if how == "undone":
-            layer.undo()
-    corrected = layer.data.copy()
-    done.threshold.slider.setValue(0.2)
-    settle(qtbot, done)
-    assert np.array_equal(layer.data, corrected)
-    assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.2))
-    assert done.messages.text.startswith("'case tumours' was corrected by hand and is kept.")
-    done.threshold.slider.setValue(0.3)
-    settle(qtbot, done)
-    assert np.array_equal(viewer.layers["case tumours 2"].data, expected(sample, 0.3)) and "case tumours 3" not in viewer.layers
+PAINTED = (np.array([3, 3]), np.array([20, 21]), np.array([30, 30]))
 
 
 @pytest.mark.parametrize("how", ["brush", "script"])
-def test_a_new_run_does_not_overwrite_a_correction(done, viewer, run, how):
+def test_a_correction_by_hand_outlives_every_threshold(done, viewer, sample, qtbot, how):
     layer = viewer.layers["case tumours"]
-    paint(layer) if how == "brush" else layer.data.__setitem__((3, 20, 30), 7)
-    corrected = layer.data.copy()
-    run(done)
-    assert np.array_equal(layer.data, corrected) and "case tumours 2" in viewer.layers
+    if how == "script":
+        layer.data[PAINTED] = 7
+    else:
+        paint(layer)
+    for threshold in (0.2, 0.3):
+        done.threshold.slider.setValue(threshold)
+        settle(qtbot, done)
+        rest = layer.data > 0
+        assert rest[PAINTED].all(), "what was drawn by hand stays"
+        rest[PAINTED] = False
+        assert np.array_equal(rest, expected(sample, threshold) > 0), "the rest follows the threshold"
+        assert "case tumours 2" not in viewer.layers and done.threshold.remark.text() == CORRECTED
+
+
+def test_an_erased_lesion_does_not_come_back(done, viewer, sample, qtbot):
+    layer = viewer.layers["case tumours"]
+    done.model.rows.fields["min_peak_score"].value = 0
+    layer.data = np.where(layer.data == 2, 0, layer.data)
+    settle(qtbot, done)
+    for threshold in (0.3, 0.6, 0.1, 0.5):
+        done.threshold.slider.setValue(threshold)
+        settle(qtbot, done)
+        assert np.array_equal(layer.data, expected(sample, threshold) == 1), "nor does a rim around it"
+
+
+def test_corrections_can_be_discarded(done, viewer, sample, qtbot):
+    layer = viewer.layers["case tumours"]
+    paint(layer)
+    done.threshold.slider.setValue(0.3)
+    settle(qtbot, done)
+    assert done.threshold.discard.isVisibleTo(done)
+    done.threshold.discard.click()
+    settle(qtbot, done)
+    assert np.array_equal(layer.data, expected(sample, 0.3)) and not done.threshold.discard.isVisibleTo(done)
     assert not done.threshold.remark.text()
 
 
-def test_a_panel_opened_later_does_not_overwrite_either(done, viewer, make_panel, run):
-    paint(viewer.layers["case tumours"])
-    corrected = viewer.layers["case tumours"].data.copy()
-    run(make_panel(viewer))
-    assert np.array_equal(viewer.layers["case tumours"].data, corrected) and "case tumours 2" in viewer.layers
+def test_undone_it_is_no_correction(done, viewer, sample, qtbot):
+    layer = viewer.layers["case tumours"]
+    paint(layer)
+    settle(qtbot, done)
+    assert done.table.model().rowCount() == 3
+    layer.undo()
+    settle(qtbot, done)
+    assert done.table.model().rowCount() == 2 and not done.threshold.remark.text()
+    layer.redo()
+    settle(qtbot, done)
+    assert done.table.model().rowCount() == 3 and done.threshold.remark.text() == CORRECTED
+
+
+@pytest.mark.parametrize("how", ["brush", "script"])
+def test_a_new_run_keeps_corrections(done, viewer, sample, run, how):
+    layer = viewer.layers["case tumours"]
+    paint(layer) if how == "brush" else layer.data.__setitem__(PAINTED, 7)
+    run(done)
+    rest = layer.data > 0
+    assert rest[PAINTED].all() and "case tumours 2" not in viewer.layers
+    assert done.messages.text == CORRECTIONS_KEPT and done.threshold.remark.text() == CORRECTED
+
+
+def test_a_panel_opened_later_knows_the_result_and_its_corrections(done, viewer, make_panel, run, qtbot):
+    layer = viewer.layers["case tumours"]
+    paint(layer)
+    done.deleteLater()
+    qtbot.wait(20)
+    later = make_panel(viewer)
+    settle(qtbot, later)
+    assert later.table.model().rowCount() == 3 and later.export.button.isEnabled()
+    assert later.threshold.remark.text() == CORRECTED and later.overlays.rows[Role.SCORE][0].isEnabled()
+    run(later)
+    assert (layer.data[PAINTED] > 0).all() and "case tumours 2" not in viewer.layers
 
 
 def test_a_correction_is_counted(done, viewer, qtbot):
     paint(viewer.layers["case tumours"])
+    assert done.threshold.remark.text() == UPDATING and not done.export.button.isEnabled()
     qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=30_000)
-    assert done.threshold.remark.text() == "Corrected by hand."
+    assert done.threshold.remark.text() == CORRECTED
+
+
+def test_a_new_stroke_that_touches_nothing_is_a_new_lesion(done, viewer, qtbot):
+    layer = viewer.layers["case tumours"]
+    size = done.controller.shown.lesions[0].long_mm
+    paint(layer, 1)
+    settle(qtbot, done)
+    assert [lesion.number for lesion in done.controller.shown.lesions] == [1, 2, 3] and (layer.data[PAINTED] == 3).all()
+    assert done.controller.shown.lesions[0].long_mm == size
+
+
+def test_a_stroke_that_touches_another_lesion_joins_it(done, viewer, qtbot):
+    layer = viewer.layers["case tumours"]
+    z, y, x = (int(n[0]) for n in np.nonzero(layer.data == 2))
+    layer.data_setitem((np.array([z - 1]), np.array([y]), np.array([x])), 1)
+    settle(qtbot, done)
+    assert layer.data[z - 1, y, x] == 2 and len(done.controller.shown.lesions) == 2
+
+
+def test_a_lesion_cut_in_two_is_two(done, viewer, qtbot):
+    layer = viewer.layers["case tumours"]
+    middle = int(np.nonzero(layer.data == 1)[2].mean())
+    layer.data = np.where(np.arange(layer.data.shape[2]) == middle, 0, layer.data)
+    settle(qtbot, done)
+    assert len(done.controller.shown.lesions) == 3 and set(np.unique(layer.data)) == {0, 1, 2, 3}
+
+
+def test_edits_while_a_cut_is_made_are_kept(done, viewer, sample, qtbot, monkeypatch):
+    at, goes, cut = threading.Event(), threading.Event(), segmentation.cut
+    monkeypatch.setattr(segmentation, "cut", lambda *args: (at.set(), goes.wait(30), cut(*args))[2])
+    layer = viewer.layers["case tumours"]
+    done.threshold.slider.setValue(0.2)
+    at.wait(30)
+    qtbot.wait(400)
+    paint(layer)
+    goes.set()
+    settle(qtbot, done)
+    assert (layer.data[PAINTED] > 0).all() and done.controller.shown.settings.threshold == 0.2
+    assert np.count_nonzero(layer.data) == np.count_nonzero(expected(sample, 0.2)) + 2
+
+
+def test_while_the_slider_is_held_the_count_is_live_and_the_table_waits(done, viewer, sample, qtbot):
+    done.threshold.auto.setChecked(True)
+    settle(qtbot, done)
+    done.threshold.slider.setSliderDown(True)
+    done.threshold.slider.setValue(0.2)
+    assert not done.table.isEnabled() and done.threshold.remark.text() == UPDATING
+    qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
+    assert done.controller.preview.on, "switching Auto off by a tick cuts nothing that would end the preview"
+    ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml in all" and done.threshold.remark.text() == UPDATING
+    done.threshold.slider.setSliderDown(False)
+    done.threshold._settle.start()
+    settle(qtbot, done)
+    assert done.table.isEnabled() and not done.threshold.remark.text()
 
 
 def test_deleted_tumours_come_back_as_a_new_layer(done, viewer, sample, qtbot):
@@ -192,7 +293,7 @@ def test_a_tick_is_quick_on_a_large_scan(make_napari_viewer, make_panel, figure)
     result, viewer = large_result(), make_napari_viewer(show=True)
     panel = make_panel(viewer)
     shown = ResultLayers(viewer, result, {"scale": (1.0, 0.7, 0.7), "units": ("mm",) * 3}, "large")
-    for _ in shown.show(0, (15, 165)):
+    for _ in shown.show((15, 165)):
         pass
     viewer.dims.set_point(0, 90)
     panel._follow(shown)

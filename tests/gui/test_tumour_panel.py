@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 
 from builders import refusal_of
 from napari_liver_anomaly.errors import Finding, Level, OutOfMemory, Refusal
+from napari_liver_anomaly.gui import threshold_slider
 from napari_liver_anomaly.gui.layers import Role, Tag, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.lesion_table import cells
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
@@ -268,7 +269,9 @@ def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
         assert texts == list(cells(lesion))
         panel.table.clicked.emit(model.index(row, 0))
         there = viewer.layers["case"].world_to_data(viewer.dims.point)
-        assert np.abs(there - np.array(lesion.centroid_index)).max() <= 0.51
+        areas = (viewer.layers["case tumours"].data == lesion.number).sum(axis=(1, 2))
+        assert round(there[0]) == areas.argmax(), "the slice on which it is measured"
+        assert tuple(viewer.scene.camera.center[1:]) == pytest.approx(viewer.dims.point[1:]), "in the middle of the view"
         assert viewer.layers["case tumours"].data[tuple(there.round().astype(int))] == lesion.number
 
 
@@ -327,3 +330,40 @@ def test_a_liver_tagged_for_nobody_else(panel, viewer, sample):
         np.zeros(sample.volume.voxels.shape, np.uint8), metadata={"napari-liver-anomaly": Tag(Role.TUMOURS, "x")}, name="t"
     )
     assert [panel.inputs.liver.itemText(n) for n in range(panel.inputs.liver.count())] == ["case liver"]
+
+
+def test_the_chosen_scan_is_the_shown_scan(panel, viewer, make_sample, run, method):
+    run(panel)
+    other = make_sample(name="second", seed=8)
+    points = viewer.add_points(np.zeros((1, 3)), name="mine")
+    second = add(viewer, scan_layer(other.volume))
+    panel.inputs.scan.choose(second)
+    first = [layer for layer in viewer.layers if layer.name.startswith("case")]
+    assert second.visible and points.visible and not any(layer.visible for layer in first)
+    panel.inputs.scan.choose(viewer.layers["case"])
+    assert not second.visible and viewer.layers.index(second) < viewer.layers.index("case")
+    assert {layer.name for layer in first if layer.visible} == {"case", "case liver", "case tumours"}, "as they were"
+
+
+def test_a_threshold_of_one_scan_is_not_that_of_another(make_panel, viewer, sample, make_sample, method, run, qtbot, monkeypatch):
+    panel = make_panel(viewer, sample)
+    monkeypatch.setattr(threshold_slider, "AUTO", True)
+    run(panel)
+    panel.threshold.slider.setValue(0.9)
+    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.controller.busy, timeout=30_000)
+    other = make_sample(name="second", seed=8)
+    panel.inputs.scan.choose(add(viewer, scan_layer(other.volume)))
+    assert panel.threshold.value == 0.5 and panel.threshold.auto.isChecked() and not panel.runbar.text.text()
+    add(viewer, liver_layer(other.liver, other.volume))
+    run(panel)
+    assert method.calls[-1]["settings"].auto_threshold and method.calls[-1]["settings"].threshold == 0.5
+    panel.inputs.scan.choose(viewer.layers["case"])
+    assert panel.threshold.value == 0.9 and not panel.threshold.auto.isChecked()
+
+
+def test_arrow_keys_in_the_table_go_to_the_lesion(panel, viewer, run):
+    run(panel)
+    panel.table.setCurrentIndex(panel.table.model().index(0, 0))
+    first = viewer.dims.point
+    panel.table.setCurrentIndex(panel.table.model().index(1, 0))
+    assert viewer.dims.point != first

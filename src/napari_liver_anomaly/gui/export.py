@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
-from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.lesion_state import after_edits, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_liver_anomaly.gui.lesion_state import LesionState
+    from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.result import Result
 
 
 class ExportButton(QWidget):
@@ -39,11 +39,12 @@ class ExportButton(QWidget):
             self.wanted.emit(Path(name))
 
 
-def write_all(result: Result, by_hand: bool, folder: Path, inputs: Sequence[str], write: Any, job: Job) -> tuple[Path, ...]:
-    """Measure again when lesions were corrected, then write. May be called on any thread."""
+def write_all(
+    shown: ResultLayers, state: LesionState, data: Any, folder: Path, inputs: Sequence[str], write: Any, job: Job
+) -> Any:
+    """Write what is on screen, edits included that were not measured yet. May be called on any thread."""
     job.at("Writing", 0, 1)
-    if by_hand:
-        result = dataclasses.replace(result, lesions=lesions.measure(result.labels, result.volume, result.liver))
+    result = result_of(shown.result, after_edits(shown.result, state, data))
     if write is None:
         from napari_liver_anomaly.io import write
     return write(result, folder, inputs)

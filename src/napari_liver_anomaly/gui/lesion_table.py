@@ -73,12 +73,19 @@ class LesionTable(QTableView):
         numbers.setVisible(False)
         numbers.setDefaultSectionSize(ROW_PX)
         names.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        names.setSectionResizeMode(list(COLUMNS).index("mm"), QHeaderView.ResizeMode.ResizeToContents)  # never cut off
         names.setFixedHeight(ROW_PX)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setShowGrid(False)
-        self.clicked.connect(lambda index: self.picked.emit(self._model.lesions[index.row()]))
+        self.clicked.connect(self._pick)
+        if (selection := self.selectionModel()) is not None:
+            selection.currentRowChanged.connect(self._pick)  # by the arrow keys, too
         self.show_lesions(())
+
+    def _pick(self, index: QModelIndex, _before: object = None) -> None:
+        if 0 <= index.row() < len(self._model.lesions):
+            self.picked.emit(self._model.lesions[index.row()])
 
     def show_lesions(self, lesions: Sequence[Lesion]) -> None:
         """Show lesions; without any the table hides."""
@@ -90,6 +97,12 @@ class LesionTable(QTableView):
 
 def cells(lesion: Lesion) -> tuple[str, ...]:
     """Say the measures of a lesion in the order of the columns."""
-    difference = "–" if lesion.difference_hu != lesion.difference_hu else f"{lesion.difference_hu:+.0f}".replace("-", "−")
+    difference = "–" if lesion.difference_hu != lesion.difference_hu else _signed(lesion.difference_hu, "+")
     size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
-    return (str(lesion.number), f"{lesion.volume_ml:.1f}", size, f"{lesion.mean_hu:.0f}".replace("-", "−"), difference)
+    return (str(lesion.number), f"{lesion.volume_ml:.1f}", size, _signed(lesion.mean_hu), difference)
+
+
+def _signed(hu: float, sign: str = "") -> str:
+    """Give a whole number with a minus as long as a plus; zero has none."""
+    whole = round(hu)
+    return f"{whole:{sign}d}".replace("-", "−") if whole else "0"

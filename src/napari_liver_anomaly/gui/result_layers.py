@@ -1,16 +1,14 @@
-"""A result on screen: its four layers, and whether its tumours were corrected by hand."""
+"""A result on screen: its four layers, and its lesions as they are now."""
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, find, free_name, outlined
-from napari_liver_anomaly.liver_findings import about_pieces
-from napari_liver_anomaly.messages import make_finding
+from napari_liver_anomaly.gui.lesion_state import LesionState, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +18,9 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.lesions import Lesion
     from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.segmentation import SegmentSettings
 
+RESULT = f"{KEY} result"  # in the metadata of its layers, so that a panel that is opened later finds it
 RESIDUAL_HU = 60
 HEAT = ((0, 0, 0, 0), (0.35, 0.05, 0.45, 0.35), (0.85, 0.25, 0.25, 0.7), (1, 0.65, 0.1, 0.9), (1, 1, 0.6, 1))
 # Clear at 0 HU, so that the scan is seen where nothing was changed.
@@ -28,18 +28,20 @@ DARKER_BRIGHTER = ((0.1, 0.3, 1, 1), (0.3, 0.6, 1, 0.6), (1, 1, 1, 0), (1, 0.55,
 
 
 class ResultLayers:
-    """The layers of one result, and the lesions as they are now."""
+    """The layers of one result. What is shown, tabled and exported is its ``state``."""
 
-    def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str) -> None:
+    def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str, state: LesionState | None = None) -> None:
         self.viewer, self.result, self.name = viewer, result, name
-        self.lesions: tuple[Lesion, ...] = result.lesions
-        self.settings, self.left_out = result.settings, result.left_out  # of the lesions as they were cut last
+        self.state = state or LesionState.of(result)
         self.layers: dict[Role, Layer] = {}
-        self.painted: Callable[[], object] = lambda: None  # told when the user paints
+        self.edited: Callable[[bool], object] = lambda sure: None  # told when the labels changed, surely or perhaps
+        self.edits = 0  # how often that was
         self._place = place
-        self._written: NDArray[np.integer] | None = None
-        self._sum = 0
-        self._touched = False
+        self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
+        self._muted = False
+
+    def __deepcopy__(self, _memo: object) -> ResultLayers:
+        return self  # a copy of a layer belongs to the same result
 
     @property
     def scan(self) -> str:
@@ -47,14 +49,14 @@ class ResultLayers:
         return self.result.volume.identity
 
     @property
-    def threshold(self) -> float:
-        """Threshold of the lesions."""
-        return self.settings.threshold
+    def settings(self) -> SegmentSettings:
+        """How the lesions were cut."""
+        return self.state.settings
 
     @property
-    def auto(self) -> bool:
-        """Whether the scan chose the threshold."""
-        return self.settings.auto_threshold
+    def lesions(self) -> tuple[Lesion, ...]:
+        """The lesions, as tabled."""
+        return self.state.lesions
 
     @property
     def tumours(self) -> Labels | None:
@@ -62,26 +64,11 @@ class ResultLayers:
         return self.layers.get(Role.TUMOURS)
 
     @property
-    def touched(self) -> bool:
-        """Whether the tumours were surely corrected by hand. A change from a script may be seen only by :func:`checksum`."""
-        return self.tumours is not None and (self._touched or self.tumours.data is not self._written)
+    def data(self) -> Any:
+        """The labels on screen, with what the user may have changed since; None when the layer is gone and nothing was."""
+        return self.tumours.data if self.tumours is not None else self._deleted
 
-    @property
-    def corrected(self) -> bool:
-        """Whether the tumours were corrected by hand, by a look at every voxel."""
-        return self.touched or (self.tumours is not None and checksum(self.tumours.data) != self.sum)
-
-    @property
-    def labels(self) -> NDArray[np.integer]:
-        """The lesions as they are now, hand corrections included."""
-        return self.result.labels if self.tumours is None else self.tumours.data
-
-    @property
-    def sum(self) -> int:
-        """Checksum of the lesions as we wrote them."""
-        return self._sum
-
-    def show(self, sum_: int, window: tuple[float, float], earlier: ResultLayers | None = None) -> Iterator[None]:
+    def show(self, window: tuple[float, float], earlier: ResultLayers | None = None) -> Iterator[None]:
         """Put the layers up, or their new contents into the layers of an earlier run on the same scan."""
         from napari.utils.colormaps import Colormap
 
@@ -98,59 +85,82 @@ class ResultLayers:
         look = {"colormap": colours, "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
         self._image(Role.SCORE, result.score, look)
         yield
-        if earlier is not None and earlier.tumours is not None and not earlier.corrected:
-            earlier.tumours.events.paint.disconnect(earlier._paint)
-            self._written = earlier.labels
-            self._watch(earlier.tumours)
+        if earlier is not None and earlier.tumours is not None:
+            tumours = earlier.tumours
+            earlier.let_go()
+            self._watch(tumours)
         yield
-        self.put_labels(result.labels, self.lesions, sum_)
+        self.put(self.state, result.labels if not self.state.corrected else self.state.labels.dense())
         if result.restored is None:  # what an earlier run with another model restored would be taken for this one's
             for layer in filter(None, (find(self.viewer, role, self.scan) for role in (Role.RESTORED, Role.RESIDUAL))):
                 yield
                 self.viewer.layers.remove(layer)
 
-    def put_labels(self, labels: NDArray[np.uint16], lesions: tuple[Lesion, ...], sum_: int, *, new: bool = False) -> bool:
-        """Show lesions; never over a hand correction."""
-        tumours = self.tumours
-        kept = tumours is not None and (new or self.touched)
-        if tumours is None or kept:
-            if tumours is not None:
-                tumours.events.paint.disconnect(self._paint)
+    def put(self, state: LesionState, labels: NDArray[np.uint16]) -> None:
+        """Show lesions that were cut."""
+        self._muted = True
+        if self.tumours is None:
             tag = Tag(Role.TUMOURS, self.scan, self.result.volume.geometry)
             look = outlined(free_name(self.viewer, f"{self.name} {Role.TUMOURS}"), RED, tag)
-            self._watch(tumours := add(self.viewer, (labels, look | self._place, "labels")))
+            self._watch(add(self.viewer, (labels, look | self._place, "labels")))
         else:
-            tumours.data = labels
-        self._written, self._sum, self._touched, self.lesions = labels, sum_, False, lesions
-        tumours.features = _features(lesions)
-        return kept
+            self.tumours.data = labels
+        self._muted = False
+        self.take(state)
+
+    def renumber(self, state: LesionState) -> None:
+        """Show lesions that the user changed, with the numbers they have now. The layer keeps its array and what it can undo."""
+        if self.tumours is not None:
+            wanted, layer = state.labels.dense(), self.tumours
+            where = np.nonzero(layer.data != wanted)
+            if where[0].size:
+                self._muted = True
+                if np.can_cast(np.min_scalar_type(int(wanted.max())), layer.data.dtype):
+                    layer.data[where] = wanted[where]
+                    layer.refresh()
+                else:
+                    layer.data = wanted
+                self._muted = False
+        self.take(state)
+
+    def take(self, state: LesionState) -> None:
+        """Know these lesions to be those on screen."""
+        self.state, self._deleted = state, None
+        if self.tumours is not None:
+            self.tumours.features = _features(state.lesions)
 
     def turn_to(self, lesion: Lesion) -> None:
-        """Turn to the middle of a lesion; in space, only the sliders move."""
+        """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
         layer, dims = self.tumours or self.layers.get(Role.SCORE), self.viewer.dims
-        if layer is not None:
-            dims.set_point(range(dims.ndim - 3, dims.ndim), layer.data_to_world(lesion.centroid_index))
+        if layer is None:
+            return
+        point = layer.data_to_world(_middle(self.state, lesion))
+        dims.set_point(range(dims.ndim - 3, dims.ndim), point)
+        shown = [float(point[axis - (dims.ndim - 3)]) for axis in dims.displayed if axis >= dims.ndim - 3]
+        camera = self.viewer.scene.camera
+        camera.center = (*tuple(camera.center)[: 3 - len(shown)], *shown)
 
     def forget(self, layer: Layer) -> None:
         """Note that a layer was deleted."""
         for role, held in list(self.layers.items()):
             if held is layer:
+                if role is Role.TUMOURS:
+                    self._deleted = layer.data
+                    self._unwatch(layer)
+                    self.edits += 1
+                    self.edited(True)
+                layer.metadata.pop(RESULT, None)
                 del self.layers[role]
+
+    def let_go(self) -> None:
+        """Leave the layers to the result of another run."""
+        if self.tumours is not None:
+            self._unwatch(self.tumours)
+        self.layers.clear()
 
     def now(self) -> Result:
         """Give the result as it is now."""
-        before = about_pieces(self.result.left_out)
-        findings = tuple(finding for finding in self.result.findings if finding not in before)
-        findings += about_pieces(self.left_out) + ((BY_HAND,) if self.corrected else ())
-        settings = dataclasses.replace(self.settings, batch=self.result.settings.batch)
-        return dataclasses.replace(
-            self.result,
-            labels=np.array(self.labels),
-            lesions=self.lesions,
-            settings=settings,
-            left_out=self.left_out,
-            findings=findings,
-        )
+        return result_of(self.result, self.state)
 
     def _image(self, role: Role, data: NDArray[Any], look: dict[str, Any]) -> Layer:
         layer = find(self.viewer, role, self.scan)
@@ -161,23 +171,56 @@ class ResultLayers:
         else:
             layer.data = data
         self.layers[role] = layer
+        layer.metadata[RESULT] = self
         return layer
 
     def _watch(self, tumours: Labels) -> None:
         self.layers[Role.TUMOURS] = tumours
-        tumours.events.paint.connect(self._paint)
+        tumours.metadata[RESULT] = self
+        tumours.events.paint.connect(self._edit)
+        tumours.events.data.connect(self._edit)
+        tumours.events.set_data.connect(self._look)
 
-    def _paint(self, _event: object = None) -> None:
-        self._touched = True
-        self.painted()
+    def _unwatch(self, tumours: Layer) -> None:
+        tumours.events.paint.disconnect(self._edit)
+        tumours.events.data.disconnect(self._edit)
+        tumours.events.set_data.disconnect(self._look)
+
+    def _edit(self, _event: object = None) -> None:
+        if not self._muted:
+            self.edits += 1
+            self.edited(True)
+
+    def _look(self, _event: object = None) -> None:
+        """Undo, redo and scripts tell only that the slice was drawn again; so does every turn to another slice."""
+        if not self._muted:
+            self.edited(False)
 
 
-BY_HAND = make_finding("corrected-by-hand")
+def results_in(viewer: Any) -> list[ResultLayers]:
+    """Find the results whose layers a viewer shows, the latest last."""
+    found = {}
+    for layer in viewer.layers:
+        shown = layer.metadata.get(RESULT)
+        if isinstance(shown, ResultLayers) and layer in shown.layers.values():
+            found[shown.scan] = shown
+    return list(found.values())
 
 
 def checksum(labels: NDArray[np.integer]) -> int:
     """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread."""
     return zlib.crc32(np.ascontiguousarray(labels).data)
+
+
+def _middle(state: LesionState, lesion: Lesion) -> tuple[int, int, int]:
+    """Voxel of a lesion in the middle of the slice on which it was measured, that of its largest area."""
+    _, rows, columns = state.labels.shape
+    where = state.labels.where[state.labels.values == lesion.number]
+    slices, flat = np.divmod(where, rows * columns)
+    z = int(np.bincount(slices).argmax())
+    places = np.stack(np.divmod(flat[slices == z], columns), axis=1)
+    nearest = np.square(places - places.mean(axis=0)).sum(axis=1).argmin()
+    return z, int(places[nearest, 0]), int(places[nearest, 1])
 
 
 def _features(lesions: tuple[Lesion, ...]) -> Any:

@@ -73,6 +73,11 @@ class RunBar(QWidget):
         self.bar.setVisible(False)
         say(self.text, text)
 
+    def tell(self, text: str) -> None:
+        """Say something while nothing runs."""
+        if not self._running:
+            say(self.text, text)
+
     def _press(self) -> None:
         if not self._running:
             self.started.emit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QLocale, Qt, QTimer, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
@@ -25,10 +25,12 @@ class ThresholdSlider(QWidget):
 
     moved = Signal()  # at every tick
     settled = Signal()  # a moment after the last tick, when the slider is let go
-    switched = Signal(bool)  # Auto was switched, with a click or by moving the slider
+    switched = Signal(bool)  # Auto was switched with a click
+    discarded = Signal()  # corrections by hand are to be taken back
 
     def __init__(self, value: float) -> None:
         super().__init__()
+        self._first = value
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(STEP, 1.0)
         self.slider.setSingleStep(STEP)  # type: ignore[arg-type]  # superqt types the steps of its plain slider
@@ -46,6 +48,11 @@ class ThresholdSlider(QWidget):
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
         self.remark = small()
+        self.discard = QToolButton()
+        self.discard.setText("Discard corrections")
+        self.discard.setProperty("kind", "link")
+        self.discard.setToolTip("Show again what model and threshold give; what was corrected by hand is lost")
+        self.discard.clicked.connect(self.discarded)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -56,6 +63,7 @@ class ThresholdSlider(QWidget):
         self.auto.toggled.connect(self.switched)
         self._settle.timeout.connect(self._tell_settled)
         self.tell("")
+        self.allow(on=True)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -68,6 +76,7 @@ class ThresholdSlider(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.count)
         layout.addWidget(self.remark)
+        layout.addWidget(self.discard)
 
     @property
     def value(self) -> float:
@@ -81,9 +90,14 @@ class ThresholdSlider(QWidget):
             self.auto.setChecked(auto)
         self._settle.stop()
 
-    def allow(self, on: bool) -> None:
-        """Let the threshold be moved or not. Auto can be chosen before there is anything to move."""
+    def reset(self) -> None:
+        """Begin anew, for another scan."""
+        self.show_threshold(self._first, auto=AUTO)
+
+    def allow(self, on: bool, *, discard: bool = False) -> None:
+        """Let the threshold be moved or not, and corrections be discarded. Auto can be chosen before there is anything to move."""
         self.slider.setEnabled(on)
+        self.discard.setVisible(discard)
 
     def tell(self, count: str, remark: str = "") -> None:
         """Say what the threshold leaves."""
@@ -96,5 +110,6 @@ class ThresholdSlider(QWidget):
 
     def _tick(self) -> None:
         self._settle.start()
-        self.auto.setChecked(False)
+        with signals_blocked(self.auto):
+            self.auto.setChecked(False)
         self.moved.emit()

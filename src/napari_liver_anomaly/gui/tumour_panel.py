@@ -19,6 +19,7 @@ from napari_liver_anomaly.gui.export import ExportButton, write_all
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
+from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carried_over
 from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.message_area import MessageArea
@@ -26,8 +27,9 @@ from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summa
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
-from napari_liver_anomaly.gui.result_layers import BY_HAND, ResultLayers
+from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.shown_scan import ShownScan
 from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, heading, line
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
+CORRECTIONS_KEPT = "The lesions that you corrected by hand were kept as they are."
 
 
 class TumourPanel(Panel):
@@ -65,7 +68,7 @@ class TumourPanel(Panel):
     def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__(napari_viewer)
         self._engine = engine or Engine()
-        self.shown: dict[str, ResultLayers] = {}
+        self.shown: dict[str, ResultLayers] = {shown.scan: shown for shown in results_in(self.viewer)}
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
         self.windows = WindowPresets()
@@ -82,7 +85,9 @@ class TumourPanel(Panel):
         self.loading, self.segmenting, self.writing = Task(self), Task(self, alone=True), Task(self)
         self.controller = ThresholdController(self.threshold, self.viewer, self._settings)
         self.overlays = Overlays(held=lambda: self.controller.preview.on)
+        self._carrying = Task(self)
         self._showing, self._adding = Stepwise(self), Stepwise(self)
+        self._sights = ShownScan(self.viewer)
         self._to_load: deque[Callable[[Job], Loaded]] = deque()
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
@@ -106,7 +111,7 @@ class TumourPanel(Panel):
     def _wire(self) -> None:
         self.opening.opened.connect(self.open)
         self.opening.sampled.connect(self.open_sample)
-        self.inputs.scan_chosen.connect(self._follow)
+        self.inputs.scan_chosen.connect(self._turn_to_scan)
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
         self.windows.picked.connect(self._window)
@@ -117,7 +122,6 @@ class TumourPanel(Panel):
         self.table.picked.connect(self._turn_to)
         self.export.wanted.connect(self.write)
         self.controller.changed.connect(self._follow_result)
-        self.controller.kept.connect(self.messages.note)
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
         self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
@@ -125,12 +129,13 @@ class TumourPanel(Panel):
         self.loading.ended.connect(self._load_next)
         self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
         self.writing.ended.connect(self._follow_export)
-        for work in (self.loading, self.segmenting, self.writing, self.controller):
+        self._carrying.returned.connect(lambda made: self._carry(*made))
+        for work in (self.loading, self.segmenting, self._carrying, self.writing, self.controller):
             work.refused.connect(self.messages.show_findings)
             work.failed.connect(self.messages.fail)
         for steps in (self._showing, self._adding):
             steps.failed.connect(self.messages.fail)
-        for over in (self.segmenting.refused, self.segmenting.failed):
+        for over in (self.segmenting.refused, self.segmenting.failed, self._carrying.refused, self._carrying.failed):
             over.connect(lambda *_: self._stop("", "The liver that was found is kept."))
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._events.hear(self.viewer.layers.events.removed, self._forget)
@@ -224,7 +229,7 @@ class TumourPanel(Panel):
 
     def _begin(self, work: Callable[[Job], Any], livers: Sequence[FoundLiver] = ()) -> None:
         """Start work of which there may be one at a time, unless there is some; it leaves the livers that it finds."""
-        if self._showing.busy or not self.segmenting.start(work):
+        if self._showing.busy or self._carrying.busy or not self.segmenting.start(work):
             return self.messages.note(IN_PROGRESS)
         self._livers = livers
         self._guard.watch()
@@ -232,7 +237,18 @@ class TumourPanel(Panel):
         return self.runbar.run()
 
     def _show_what(self, found: RunResult | FoundLiver) -> None:
-        self._showing.begin(self._show(found) if isinstance(found, RunResult) else self._show_liver(found))
+        if isinstance(found, RunResult):
+            self._carry(found, None, -1)
+        else:
+            self._showing.begin(self._show_liver(found))
+
+    def _carry(self, found: RunResult, state: LesionState | None, edits: int) -> None:
+        """Show what a run found once the corrections of an earlier result of the scan are carried over, in a worker."""
+        earlier = self.shown.get(found.result.volume.identity)
+        if earlier is None or earlier.edits == edits:
+            self._showing.begin(self._show(found, state))
+        else:
+            self._carrying.start(partial(_carried, found, earlier.state, earlier.data, earlier.edits))
 
     def _show_liver(self, found: FoundLiver) -> Iterator[None]:
         """Show the liver that was looked for; without its scan it is of no use."""
@@ -244,19 +260,19 @@ class TumourPanel(Panel):
         self.messages.note(" ".join(map(str, found.notes)))
         return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
 
-    def _show(self, found: RunResult) -> Iterator[None]:
+    def _show(self, found: RunResult, state: LesionState | None) -> Iterator[None]:
         """Show what a run found, layer by layer, also when the scan's layer is gone by now."""
         result, scan = found.result, found.scan
         self.controller.follow(None)
         if found.liver is not None:
             found_liver.show(found.liver, self.viewer, self.inputs)
             yield
-        shown = ResultLayers(self.viewer, result, scan.place, scan.name)
+        shown = ResultLayers(self.viewer, result, scan.place, scan.name, state)
         earlier, self.shown[shown.scan] = self.shown.get(shown.scan), shown
         layer = next((layer for layer in self.viewer.layers if layer.data is scan.data), None)
-        yield from shown.show(found.sum, tuple(layer.contrast_limits) if layer is not None else LIVER_WINDOW, earlier)
+        yield from shown.show(tuple(layer.contrast_limits) if layer is not None else LIVER_WINDOW, earlier)
         self.shown[shown.scan] = shown
-        notes = list(map(str, found.notes))
+        notes = [*([CORRECTIONS_KEPT] if shown.state.corrected else []), *map(str, found.notes)]
         if layer is not None and layer in self.viewer.layers:
             remember(layer, replace(scan.tag or Tag(Role.SCAN, ""), scan=shown.scan))
             self.inputs.scan.choose(layer)
@@ -295,9 +311,9 @@ class TumourPanel(Panel):
         shown = self._now()
         if shown is None:
             return
-        result = shown.now()
-        again = BY_HAND in result.findings
-        if self.writing.start(partial(write_all, result, again, folder, inputs_of(self.viewer), self._engine.write)):
+        work = partial(write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write)
+        self.controller.look_again()  # a layer that is hidden does not tell what is undone in it
+        if self.writing.start(work):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
 
@@ -305,6 +321,16 @@ class TumourPanel(Panel):
         """Give the result of the chosen scan."""
         tag = tag_of(self.inputs.scan.layer)
         return self.shown.get(tag.scan) if tag is not None else None
+
+    def _turn_to_scan(self) -> None:
+        """Show the chosen scan with its result, and nothing of another scan; its first run begins with a threshold of its own."""
+        layer = self.inputs.scan.layer
+        if layer is not None:
+            self._sights.turn_to(layer)
+        self.runbar.tell("")
+        self._follow()
+        if self.controller.shown is None:
+            self.threshold.reset()
 
     def _follow(self, shown: ResultLayers | None = None) -> None:
         """Turn to the chosen scan's result."""
@@ -314,6 +340,7 @@ class TumourPanel(Panel):
         """List the lesions that there are now, and offer what there is to see and to export."""
         shown = self.controller.shown
         self.table.show_lesions(shown.lesions if shown is not None else ())
+        self.table.setEnabled(not self.controller.outdated)
         self._follow_overlays()
         self._follow_export()
 
@@ -330,7 +357,8 @@ class TumourPanel(Panel):
             self.controller.shown.turn_to(lesion)
 
     def _follow_export(self) -> None:
-        self.export.button.setEnabled(self.controller.shown is not None and not self.writing.busy)
+        ready = self.controller.shown is not None and not self.controller.outdated
+        self.export.button.setEnabled(ready and not self.writing.busy)
 
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
@@ -349,3 +377,9 @@ class TumourPanel(Panel):
         except Refusal as refusal:
             self.messages.show_findings(refusal.finding)
             return None
+
+
+def _carried(found: RunResult, earlier: LesionState, data: Any, edits: int, job: Job) -> tuple[RunResult, LesionState, int]:
+    """Carry corrections over to the result of another run; in a worker."""
+    job.at("Measuring lesions", 0, 1)
+    return found, carried_over(found.result, after_edits(found.result, earlier, data)), edits

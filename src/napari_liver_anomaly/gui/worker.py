@@ -48,12 +48,11 @@ class Engine:
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """What a run brings back to the panel; ``sum`` is the checksum of the result's labels, ``liver`` one that the run found."""
+    """What a run brings back to the panel; ``liver`` is one that the run found."""
 
     result: Result
     scan: LayerSnapshot
     notes: tuple[Finding, ...]
-    sum: int
     liver: FoundLiver | None = None
 
 
@@ -89,7 +88,7 @@ def segment_layers(
     notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding.code not in known]
     if _edited(volume, scan, mask, liver):
         notes.append(EDITED)
-    return RunResult(result, scan, tuple(notes), checksum(result.labels), livers[-1] if livers else None)
+    return RunResult(result, scan, tuple(notes), livers[-1] if livers else None)
 
 
 def find_liver(engine: Engine, scan: LayerSnapshot, device: str, job: Job) -> FoundLiver:

@@ -1,0 +1,158 @@
+"""What a user can do to a result, by name, and the check that table, layer, state and export say the same after each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.lesion_state import how
+from napari_liver_anomaly.gui.lesion_table import cells
+from napari_liver_anomaly.segmentation import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.random import Generator
+
+LONG_MS = 60_000
+
+
+class Session:
+    """A panel with two scans, and the hands of a user on it."""
+
+    def __init__(self, panel: Any, layers: list[Any], written: list[Any], wait: Callable[..., None], rng: Generator) -> None:
+        self.panel, self.viewer, self.scans, self.written = panel, panel.viewer, layers, written
+        self._wait, self.rng = wait, rng
+        self.actions = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("do_")}
+
+    def settle(self) -> None:
+        """Wait until nothing is in progress."""
+        panel = self.panel
+        busy = (panel.segmenting, panel._carrying, panel._showing, panel.controller, panel.writing)
+        self._wait(lambda: not panel.threshold._settle.isActive() and not any(work.busy for work in busy), timeout=LONG_MS)
+
+    @property
+    def shown(self) -> Any:
+        return self.panel.controller.shown
+
+    @property
+    def tumours(self) -> Any:
+        return self.shown.tumours if self.shown is not None else None
+
+    def _voxels(self) -> tuple[np.ndarray, ...]:
+        """A small square somewhere."""
+        shape = self.scans[0].data.shape
+        z, y, x = (int(self.rng.integers(0, n - 3)) for n in shape)
+        grid = np.meshgrid([z], range(y, y + 3), range(x, x + 3), indexing="ij")
+        return tuple(axis.ravel() for axis in grid)
+
+    def do_paint(self) -> None:
+        if self.tumours is not None:
+            self.tumours.data_setitem(self._voxels(), int(self.rng.integers(1, 4)))
+
+    def do_erase(self) -> None:
+        if self.tumours is not None and (where := np.argwhere(self.tumours.data)).size:
+            self.tumours.data_setitem(tuple(axis[None] for axis in where[self.rng.integers(len(where))]), 0)
+
+    def do_erase_lesion(self) -> None:
+        if self.tumours is not None and self.shown.lesions:
+            number = self.shown.lesions[int(self.rng.integers(len(self.shown.lesions)))].number
+            self.tumours.data_setitem(np.nonzero(self.tumours.data == number), 0)
+
+    def do_fill(self) -> None:
+        if self.tumours is not None:
+            self.tumours.fill(tuple(int(axis[0]) for axis in self._voxels()), int(self.rng.integers(0, 3)))
+
+    def do_replace(self) -> None:
+        if self.tumours is not None:
+            data = self.tumours.data.copy()
+            data[self._voxels()] = 9
+            self.tumours.data = data
+
+    def do_undo(self) -> None:
+        if self.tumours is not None:
+            self.tumours.undo()
+
+    def do_redo(self) -> None:
+        if self.tumours is not None:
+            self.tumours.redo()
+
+    def do_threshold(self) -> None:
+        if self.shown is not None:
+            self.panel.threshold.slider.setValue(int(self.rng.integers(5, 96)) / 100)
+
+    def do_drag(self) -> None:
+        if self.shown is not None:
+            self.panel.threshold.slider.setSliderDown(True)
+            for step in self.rng.integers(5, 96, 3):
+                self.panel.threshold.slider.setValue(int(step) / 100)
+            self.panel.threshold.slider.setSliderDown(False)
+            self.panel.threshold._settle.start()
+
+    def do_auto(self) -> None:
+        self.panel.threshold.auto.click()
+
+    def do_least_size(self) -> None:
+        self.panel.model.rows.fields["min_lesion_mm3"].value = int(self.rng.choice([0, 50, 300]))
+
+    def do_discard(self) -> None:
+        self.panel.controller.discard()
+
+    def do_delete_tumours(self) -> None:
+        if self.tumours is not None:
+            self.viewer.layers.remove(self.tumours)
+
+    def do_delete_score(self) -> None:
+        for layer in [layer for layer in self.viewer.layers if layer.name.endswith("anomaly score")][:1]:
+            self.viewer.layers.remove(layer)
+
+    def do_run(self) -> None:
+        self.panel.segment()
+
+    def do_other_scan(self) -> None:
+        now = self.panel.inputs.scan.layer
+        self.panel.inputs.scan.choose(next(layer for layer in self.scans if layer is not now))
+
+    def do_scroll(self) -> None:
+        self.viewer.dims.set_point(0, float(self.rng.integers(0, 20)))
+
+    def do_row(self) -> None:
+        if self.shown is not None and self.shown.lesions:
+            self.panel.table.picked.emit(self.shown.lesions[-1])
+
+    def do_hide(self) -> None:
+        if self.tumours is not None:
+            self.tumours.visible = not self.tumours.visible
+
+    def check(self, folder: Any, *, export: bool = True) -> None:
+        """Table, layer, state and export are of one mind."""
+        self.settle()
+        panel, shown = self.panel, self.shown
+        assert not panel.messages.details, panel.messages.details
+        rows = panel.table.model()
+        if shown is None:
+            assert rows.rowCount() == 0 and not panel.export.button.isEnabled()
+            return
+        state, result = shown.state, shown.now()
+        if shown.tumours is not None and shown.tumours.visible:
+            assert np.array_equal(shown.tumours.data, result.labels), "layer and state differ"
+        assert result.lesions == shown.lesions == lesions.measure(result.labels, result.volume, result.liver)
+        table = [tuple(rows.data(rows.index(n, k)) for k in range(rows.columnCount())) for n in range(rows.rowCount())]
+        assert table == [cells(lesion) for lesion in result.lesions], "table and state differ"
+        assert panel.threshold.value == round(state.settings.threshold, 2) and panel.threshold.remark.text() != "Updating…"
+        if not state.corrected:
+            settings = result.settings
+            wanted, _ = cut(shown.result.score, shown.result.liver.probability, shown.result.volume.geometry, how(settings))
+            assert np.array_equal(result.labels > 0, wanted > 0), "without corrections it is what the settings give"
+        if export:
+            assert panel.export.button.isEnabled()
+            self.written.clear()
+            panel.write(folder)
+            self.settle()
+            (told,) = self.written
+            assert told.volume.identity == panel.inputs.scan.layer.metadata["napari-liver-anomaly"].scan, "of the chosen scan"
+            assert np.array_equal(told.labels, self.shown.now().labels) and told.lesions == self.shown.lesions
+            assert told.settings == self.shown.now().settings
+            assert ("corrected-by-hand" in {finding.code for finding in told.findings}) == self.shown.state.corrected
