@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from builders import refusal_of
 from faults.table import row
 from napari_liver_anomaly import errors
 from napari_liver_anomaly.errors import Cancelled, Finding, Level, Refusal
@@ -540,7 +541,7 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
     from napari_liver_anomaly.synthesis import apply
 
     desk = Desk(kit)
-    refusals = [kind("code", "What is wrong.", "What it means.", "What to do.") for kind in _kinds_of_refusal()]
+    refusals = [refusal_of(kind, "code", "What is wrong.", "What it means.", "What to do.") for kind in _kinds_of_refusal()]
     assert len(refusals) >= 10
     faults = [
         RuntimeError("bare"),
