@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from builders import SECONDARY_CAPTURE, ct, dicom_series, enhanced_file, packed
 from faults.rows_dicom import codes, doubt_of, fresh, same, second, voxels_of
 from faults.table import Kit, row
 from napari_liver_anomaly.errors import Level
-from napari_liver_anomaly.io import can_read, read, series_in
+from napari_liver_anomaly.io import can_read, read, series_in, splitting
+from napari_liver_anomaly.io.dicom_slices import headers_of
+from napari_liver_anomaly.io.header_stream import HeaderStream
 from napari_liver_anomaly.io.read_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -315,6 +319,56 @@ def processed_series_are_asked_about(kit: Kit) -> None:
     assert same(folder, HOUNSFIELD) == ["hounsfield-chosen"]
     folder = dicom_series(fresh(kit, "case"), remove=["RescaleSlope", "RescaleIntercept"])  # no sign, so no air: surely not HU
     assert doubt_of(folder, HOUNSFIELD).code == "rescale-missing"
+
+
+@row(78)
+def no_header_costs_more_than_one_of_a_scan(kit: Kit) -> None:
+    """Fields without an end, or without number, in a file of a few kilobytes on disk: minutes and gigabytes before its size was judged."""
+    endless = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFFF)
+    items = struct.pack("<HH2sHI", 0x0009, 0x1001, b"SQ", 0, 0xFFFFFFFF) + 200_000 * struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    taken = 0
+    plain = HeaderStream.read
+
+    def counted(stream: HeaderStream, count: int = -1) -> bytes:
+        nonlocal taken
+        block = plain(stream, count)
+        taken += len(block)
+        return block
+
+    kit.patch.setattr(HeaderStream, "read", counted)
+    for tail, size in ((endless, 300_000_000), (b"", 8_000_000), (items, 0), (endless, 2_000_000_000)):
+        folder = dicom_series(fresh(kit, "case"))
+        path = folder / "slice05.dcm"
+        whole = path.read_bytes()
+        path.write_bytes(whole[: whole.index(b"\x08\x00\x60\x00")] + tail)
+        if size:
+            os.truncate(path, size)
+        taken = 0
+        for asked in (folder, path):
+            assert doubt_of(asked).code in ("dicom-header-large", "dicom-damaged"), size
+        assert taken < 2 * 2**25 + 2**20, size
+    kit.patch.undo()
+    # And thousands of slices are sorted in time that grows with their number.
+    ones = headers_of(dicom_series(fresh(kit, "case")) / "slice00.dcm")
+    turned = [
+        replace(
+            ones[0],
+            uid=f"1.{k}",
+            orientation=(float(np.cos(k)), float(np.sin(k)), 0.0, 0.0, 0.0, 1.0),
+            position_mm=(0.0, 0.0, float(k)),
+        )
+        for k in range(3000)
+    ]
+    calls = 0
+
+    def measured(*pair: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return 1.0
+
+    kit.patch.setattr(splitting, "_turned", measured)
+    splitting.parts_of(turned)
+    assert calls < 2 * splitting.MOST_KINDS * len(turned)
 
 
 @row(79)

@@ -16,6 +16,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io.dicom_folder import PREAMBLE, is_bare
+from napari_liver_anomaly.io.header_stream import HeaderStream
 from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ REPORTS = {"SCREEN SAVE", "DOSE_INFO", "DOSE REPORT", "REPORT", "PROTOCOL"}  # b
 KERNEL = re.compile(
     r"([A-Z][a-z]{0,2}\d{2}[a-z]?|F[CL]\d{2}|Y?[A-F]|STANDARD|STND|SOFT|LUNG|BONE|BONEPLUS|DETAIL|EDGE|CHEST|BRAIN|SHARP|SMOOTH|BODY)"
 )
+INFORMATION_GROUP = 0x0002
 LONGEST_COUNT = 10
 NO_AGENT = {"", "NO", "NONE", "N", "0"}
 # What pydicom raises on files that are broken in one way or another.
@@ -187,7 +189,6 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
     """Read the fields of one DICOM file without its pixels."""
     from pydicom import dcmread
     from pydicom.config import disable_value_validation
-    from pydicom.filereader import read_file_meta_info
 
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_FRAMES:  # a pipe would never end
@@ -197,13 +198,15 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
             disable_value_validation(),
         ):  # warnings, shown and logged, quote the header, names included
             warnings.simplefilter("ignore")
-            with path.open("rb") as stream:
-                bare = is_bare(stream.read(PREAMBLE + 4))
-            about = {} if bare else read_file_meta_info(path)
+            bare, about = _about(path)
             told = str(about.get("TransferSyntaxUID", ""))
             if told == DEFLATED:
                 raise _deflated()
-            fields = dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=bare)
+            framed = str(about.get("MediaStorageSOPClassUID", "")) in CT_CLASSES - {CT_IMAGE}
+            if not framed and path.stat().st_size > LARGEST_FILE:
+                raise ValueError
+            with HeaderStream(path, framed=framed) as stream:
+                fields = dcmread(stream, stop_before_pixels=True, specific_tags=TAGS, force=bare)
             syntax = told or _guessed(fields)
             frames = _frames(fields)
             if len(frames) == 1 and path.stat().st_size > LARGEST_FILE:
@@ -218,6 +221,20 @@ def headers_of(path: Path) -> tuple[Slice, ...]:
             return found
     except DAMAGE:
         raise make_refusal("dicom-damaged") from None  # pydicom's own words quote the header, names included
+
+
+def _about(path: Path) -> tuple[bool, Any]:
+    """Whether a file lacks preamble and file information, and that information where it is there."""
+    from pydicom.filereader import read_dataset
+
+    with HeaderStream(path) as stream:
+        start = stream.read(PREAMBLE + 4)
+        if is_bare(start):
+            return True, {}
+        if start[PREAMBLE:] != b"DICM":
+            raise EOFError
+        not_information = lambda tag, _kind, _length: tag >> 16 != INFORMATION_GROUP  # noqa: E731
+        return False, read_dataset(stream, False, True, stop_when=not_information)
 
 
 def _guessed(fields: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import warnings
 from contextlib import contextmanager
 from itertools import groupby
 from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from napari_liver_anomaly.io.coded_size import sizes_in
 from napari_liver_anomaly.io.dicom_slices import BIG_ENDIAN, DAMAGE, EXPLICIT, IMPLICIT
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import voxel_bytes
@@ -40,7 +43,7 @@ CODECS = (
     ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg", {JPEG + number for number in ("90", "91", "201", "202", "203")}),
     ("RLE", "pylibjpeg pylibjpeg-rle", {"1.2.840.10008.1.2.5"}),
 )
-PATIENCE_S, PATIENCE_PER_SLICE_S = 60.0, 5.0
+PATIENCE_S, PATIENCE_PER_SLICE_S = 60.0, 1.0  # for one slice; and so much for all, with a second for each
 CHILD = [sys.executable, "-P", "-m", "napari_liver_anomaly.io.decoding"]
 
 
@@ -61,13 +64,18 @@ def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
     return result.transpose(2, 1, 0)
 
 
-def decoded(path: Path, frames: Sequence[int]) -> Iterator[Array]:
+def decoded(path: Path, frames: Sequence[int], size: tuple[int, int]) -> Iterator[Array]:
     """Decode pictures of one compressed file in this process."""
     from pydicom.pixels import iter_pixels
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with path.open("rb") as stream:
+                start, _ = _place(stream, EXPLICIT)
+                stream.seek(start)
+                if any(claimed != size for claimed in sizes_in(stream)):
+                    return  # a decoder would make room for what the picture claims
             yield from iter_pixels(path, indices=list(frames))
     except (*DAMAGE, RuntimeError):
         return
@@ -184,16 +192,17 @@ def _child(slices: Sequence[Slice]) -> Iterator[Iterator[Array | None]]:
         CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )  # fmt: skip
-    clock = Timer(PATIENCE_S + PATIENCE_PER_SLICE_S * len(slices), child.kill)
-    clock.daemon = True
-    clock.start()
+    clock = _Clock(child, len(slices))
     try:
-        wanted = [
-            (str(path.absolute()), [one.frame for one in together]) for path, together in groupby(slices, lambda one: one.path)
+        by_file = [(path, list(together)) for path, together in groupby(slices, lambda one: one.path)]
+        files = [
+            (str(path.absolute()), [one.frame for one in together], together[0].rows, together[0].columns)
+            for path, together in by_file
         ]
-        yield _received(child, json.dumps(wanted).encode())
+        wanted = {"parent": os.getpid(), "pixels": max(one.rows * one.columns for one in slices), "files": files}
+        yield _received(child, json.dumps(wanted).encode(), clock)
     finally:
-        clock.cancel()
+        clock.stop()
         child.kill()
         child.wait()
         for pipe in (child.stdin, child.stdout):
@@ -201,7 +210,36 @@ def _child(slices: Sequence[Slice]) -> Iterator[Iterator[Array | None]]:
                 pipe.close()
 
 
-def _received(child: subprocess.Popen[bytes], request: bytes) -> Iterator[Array | None]:
+class _Clock:
+    """Ends a child that takes too long for one slice, or for all of them."""
+
+    def __init__(self, child: subprocess.Popen[bytes], slices: int) -> None:
+        self.late = False
+        self._child = child
+        self._end_s = monotonic() + PATIENCE_S + PATIENCE_PER_SLICE_S * slices
+        self._timer = self._started()
+
+    def wind(self) -> None:
+        """Begin anew: a slice has come."""
+        self._timer.cancel()
+        self._timer = self._started()
+
+    def stop(self) -> None:
+        """End: all have come."""
+        self._timer.cancel()
+
+    def _started(self) -> Timer:
+        timer = Timer(max(0.0, min(PATIENCE_S, self._end_s - monotonic())), self._ring)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _ring(self) -> None:
+        self.late = True
+        self._child.kill()
+
+
+def _received(child: subprocess.Popen[bytes], request: bytes, clock: _Clock) -> Iterator[Array | None]:
     """Arrays as the child sends them: a line that tells shape and kind, then the values."""
     stdin: Any = child.stdin
     stdout: Any = child.stdout
@@ -212,6 +250,9 @@ def _received(child: subprocess.Popen[bytes], request: bytes) -> Iterator[Array 
             told = json.loads(line)
             kind, rows, columns = np.dtype(told["kind"]), int(told["rows"]), int(told["columns"])
             block = stdout.read(voxel_bytes((columns, rows), kind.itemsize))
+            clock.wind()
             yield np.frombuffer(block, kind).reshape(rows, columns)
     except (OSError, ValueError, KeyError, TypeError):
-        return
+        pass
+    if clock.late:
+        raise make_refusal("slice-slow", seconds=PATIENCE_S)

@@ -6,9 +6,10 @@ where both cover the same place and each is whole. What remains mixed is refused
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.io.dicom_slices import Slice
 
 LEAST = 3  # slices of a stack that may be told from the rest of its series
+MOST_KINDS = 60  # sizes and directions in one series; its slices are then looked at once for each
 SAME_WAY = 0.01  # of a unit vector
 OTHER_WAY = 0.17  # about ten degrees
 SAME_PLACE_MM = 0.01
@@ -143,7 +145,8 @@ def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Slices of one series by size and direction, as far as they are stacks of their own."""
     kinds: list[list[Slice]] = []
     strays = []
-    for one in slices:
+    common = Counter(map(_size_and_way, slices))
+    for one in sorted(slices, key=lambda one: -common[_size_and_way(one)]):
         if not _says_where(one):
             strays.append(one)
             continue
@@ -153,12 +156,17 @@ def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
                 kind.append(one)
                 break
         else:
-            kinds.append([one])
+            if len(kinds) < MOST_KINDS:
+                kinds.append([one])
+            else:
+                strays.append(one)
     kinds.sort(key=len, reverse=True)
     apart: list[list[Slice]] = []
     for kind in kinds:
         if not apart or (
-            len(kind) >= LEAST and all(_turned(kind[0], other[0]) > OTHER_WAY or _both_whole(kind, other) for other in apart)
+            len(kind) >= LEAST
+            and len(apart) < MOST_KINDS
+            and all(_turned(kind[0], other[0]) > OTHER_WAY or _both_whole(kind, other) for other in apart)
         ):
             apart.append(kind)
         else:
@@ -169,14 +177,19 @@ def _stacks(slices: Sequence[Slice]) -> list[list[Slice]]:
     return apart
 
 
+def _size_and_way(one: Slice) -> tuple[object, ...]:
+    """Size, and roughly the direction: what many slices have is looked at first."""
+    return one.rows, one.columns, tuple(round(number, 1) if isfinite(number) else 0.0 for number in one.orientation or ())
+
+
 def _says_where(one: Slice) -> bool:
     if one.orientation is None or one.position_mm is None:
         return False
-    return bool(np.isfinite((*one.orientation, *one.position_mm)).all())
+    return all(map(isfinite, (*one.orientation, *one.position_mm)))
 
 
 def _turned(one: Slice, other: Slice) -> float:
-    return float(np.abs(np.subtract(one.orientation or (), other.orientation or ())).max())
+    return max(abs(here - there) for here, there in zip(one.orientation or (), other.orientation or (), strict=True))
 
 
 def _both_whole(one: Sequence[Slice], other: Sequence[Slice]) -> bool:

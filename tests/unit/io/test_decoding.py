@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from builders import ct, dicom_series
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
 from napari_liver_anomaly.io import pixels, read
+from napari_liver_anomaly.io.coded_size import coded_size
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -98,7 +101,7 @@ def test_a_decoder_that_hangs_is_ended(packed, monkeypatch):
     monkeypatch.setattr(pixels, "PATIENCE_PER_SLICE_S", 0)
     child(monkeypatch, "import time; time.sleep(600)")
     start = time.monotonic()
-    with pytest.raises(UnreadableFile, match="Slice 1 could not be decoded"):
+    with pytest.raises(UnreadableFile, match="took longer than they may"):
         read(packed)
     assert time.monotonic() - start < 300, "it waited for the child to end by itself"
 
@@ -129,3 +132,56 @@ def test_a_decoder_that_gives_nonsense(packed, monkeypatch, values, told):
     child(monkeypatch, BROKEN % values)
     with pytest.raises(Refusal, match=told):
         read(packed)
+
+
+def test_the_size_in_the_picture_itself_is_read():
+    siz = b"\xff\x4f\xff\x51" + bytes(4) + (20000).to_bytes(4) + (30000).to_bytes(4) + bytes(8)
+    assert coded_size(siz + bytes(50)) == (30000, 20000)
+    sof = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc4\x00\x03x\xff\xff\xc3\x00\x0b\x10\x01\x00\x02\x00\x01"
+    assert coded_size(sof) == (256, 512)
+    assert coded_size(sof.replace(b"\xc3", b"\xf7")) == (256, 512)
+    for broken in (b"", b"\xff\xd8", sof[:14], b"\0" * 64, b"\xff\xd8" + b"\xff" * 40):
+        assert coded_size(broken) is None
+
+
+def test_a_picture_larger_than_its_header_is_not_decoded(packed, monkeypatch):
+    from pydicom import dcmread
+    from pydicom.encaps import encapsulate
+
+    siz = b"\xff\x4f\xff\x51" + bytes(4) + (20000).to_bytes(4) * 2 + bytes(8)
+    for path in packed.iterdir():
+        one = dcmread(path)
+        one.PixelData = encapsulate([siz + bytes(200)])
+        one.save_as(path)
+    monkeypatch.setattr("pydicom.pixels.iter_pixels", lambda *_, **__: pytest.fail("a decoder was asked"))
+    assert list(pixels.decoded(packed / "slice00.dcm", [0], (16, 16))) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and parents are those of Linux")
+def test_the_child_is_limited_and_ends_with_its_parent(tmp_path):
+    code = """
+import os, resource, subprocess, sys, time
+from napari_liver_anomaly.io import decoding
+decoding._limit_memory(2**20)
+try:
+    bytearray(2**28)
+except MemoryError:
+    print("limited", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "limited\n", done.stderr
+    parent = """
+import subprocess, sys, os
+code = "import os, time; from napari_liver_anomaly.io import decoding; decoding._end_with(os.getppid()); print('up', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, check=False)
+    place = Path(f"/proc/{int(done.stdout)}/stat")
+    for _ in range(600):
+        if not place.exists() or place.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail("the child outlived its parent")
