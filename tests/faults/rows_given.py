@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from faults.table import row
 from faults.witness import codes_of, refused
@@ -13,7 +14,9 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.cli.program import ASKED, REFUSED
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.io import read, read_mask
-from napari_liver_anomaly.liver import check_liver
+from napari_liver_anomaly.io.read_options import ReadOptions
+from napari_liver_anomaly.liver import check_liver, checked
+from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +121,35 @@ def a_given_liver_is_judged_as_a_found_one_is(kit: Kit) -> None:
     assert doubt.code == "given-liver-doubtful"
 
 
+@row(82)
+def a_lost_voxel_size_is_asked_about(kit: Kit) -> None:
+    """A header lost its geometry: 1 × 1 × 1 mm, or a size with which no body fits; volumes would be wrong without a word."""
+    _, hu, _ = abdomen(kit.folder)
+    path = kit.folder / "lost.nii"
+    wide = np.full((512, 512, 4), -1000, np.int16)
+    wide[60:450, 100:400] = np.random.default_rng(0).normal(50, 20, (390, 300, 4)).astype(np.int16)
+    moved = np.array([[0, 0, 0, 40]] * 3 + [[0, 0, 0, 0]])
+    lost = {
+        "identity": (hu, np.eye(4), "the body is 74 mm wide"),
+        "all ones": (wide, np.eye(4) + moved, "the body is 388 mm wide"),
+        "ones in plane": (wide, np.diag([1, 1, 5, 1]) + moved, "the body is 388 mm wide"),
+        "centimetres": (hu, np.diag([0.4, 0.4, 0.6, 1]) + moved, "the body is 30 mm wide"),
+        "too wide": (hu, np.diag([12, 12, 6, 1]) + moved, "the body is 888 mm wide"),
+    }
+    for about, (values, affine, width) in lost.items():
+        saved(path, values, affine)
+        with refused(about, "voxel-size-doubtful", kind=Question) as caught:
+            read(path)
+        assert width in caught.finding.what, (about, caught.finding.what)
+        (answer,) = caught.finding.answers
+        assert "voxel-size-accepted" in codes_of(read(path, ReadOptions().with_answer(answer)).findings)
+    out = kit.folder / "out.nii.gz"
+    assert main(["liver", str(path), "--out", str(out)]) == ASKED and not out.exists()
+    assert "--voxel-size accept" in kit.output.readouterr().err
+    for affine in (np.diag([0.7, 0.7, 5, 1]), np.diag([1.0, 1.0, 0.9, 1]) + moved):
+        assert codes_of(read(saved(path, wide[:448, :448], affine)).findings) == set(), affine
+
+
 @row(84)
 def masks_off_by_rounding_fit(kit: Kit) -> None:
     """A mask is off by rounding: values, positions, or a cut grid; it would be refused, though its voxels are the scan's."""
@@ -139,3 +171,33 @@ def masks_off_by_rounding_fit(kit: Kit) -> None:
     for affine in (affine_of(first=tuple(low), moved_mm=0.5), affine_of(first=tuple(low - 20))):
         with refused("beside", "mask-grid"):
             read_mask(saved(path, cut, affine), volume)
+
+
+@row(83)
+def half_a_liver_is_told(kit: Kit) -> None:
+    """Streaks make the finder lose part of the liver: half of it would be searched without a word."""
+    volume, _, organs = abdomen(kit.folder)
+    whole = volume.geometry.to_canonical(organs == LIVER)
+    probability = np.where(whole, np.uint8(255), np.uint8(0))
+
+    def judged(voxels: Array, probability: Array = probability, unlikely: Literal["ask", "accept"] = "ask") -> set[str]:
+        return codes_of(checked(Mask(voxels, volume.geometry, volume.identity, probability), volume, unlikely).findings)
+
+    assert judged(whole) == set()
+    middle = slice(9, 14)
+    waist = whole.copy()
+    waist[middle, :, : whole.any(axis=(0, 1)).argmax() + 22] = False
+    with refused("a part is missing", "liver-unlikely", kind=Question) as caught:
+        judged(waist)
+    assert "its area jumps from slice to slice" in caught.finding.what
+    assert judged(waist, unlikely="accept") == {"liver-unlikely-accepted"}
+    unsure = probability.copy()
+    unsure[middle][~whole[middle] & (volume.voxels[middle] > 20)] = 120
+    with refused("uncertain", "liver-unlikely", kind=Question) as caught:
+        judged(whole, unsure)
+    assert "much of it is uncertain" in caught.finding.what
+    small = binary_erosion(whole, np.ones((1, 3, 3)), iterations=5)
+    assert judged(small, np.where(small, np.uint8(255), np.uint8(0))) == {"liver-doubtful"}
+    given = Mask(waist, volume.geometry, volume.identity)
+    with refused("given", "given-liver-unlikely", kind=Question):
+        check_liver(given, volume)

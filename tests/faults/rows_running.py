@@ -252,6 +252,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
 
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: Grey())
     kit.patch.setattr("napari_liver_anomaly.liver.plausibility.likely", lambda volume, liver, unlikely: ())
+    kit.patch.setattr("napari_liver_anomaly.liver.plausibility.likely_given", lambda volume, liver, unlikely: ())
     through, beside = {}, {"whole": everything}
     for axis, side in enumerate(("head", "front", "right")):
         opposite = ("feet", "back", "left")[axis]

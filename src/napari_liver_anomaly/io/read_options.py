@@ -29,6 +29,9 @@ class ReadOptions(Settings):
     values: Literal["ask", "hounsfield"] = setting(
         "ask", help="Whether values that do not look like Hounsfield units are taken for such."
     )
+    voxel_size: Literal["ask", "accept"] = setting(
+        "ask", help="Whether a voxel size is taken although the header looks as if it had lost it."
+    )
     tilt: Literal["ask", "straighten"] = setting(
         "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
     )

@@ -64,6 +64,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     OutOfMemory
         When it would not fit into memory.
     """
+    from napari_liver_anomaly.io.body_size import credible_size
     from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible
     from napari_liver_anomaly.io.straightening import unsheared
     from napari_liver_anomaly.stored_values import to_hounsfield
@@ -78,8 +79,10 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     geometry = Geometry(source.shape, source.affine, source.oriented)
     padding = air_for_padding(stored)
     notes += _settled(plausible(stored, answers.values))
+    voxels = geometry.to_canonical(stored).astype(np.int16, copy=False)
+    notes += _settled(credible_size(voxels, geometry, answers.voxel_size))
     findings = (*notes, *((padding,) if padding else ()))
-    return Volume(geometry.to_canonical(stored).astype(np.int16, copy=False), geometry, name_of(path), findings)
+    return Volume(voxels, geometry, name_of(path), findings)
 
 
 @quietly()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.liver import shape
 from napari_liver_anomaly.liver.grid import BRIGHTEST_HU, DARKEST_HU, resample
 from napari_liver_anomaly.messages import make_finding, make_refusal
 
@@ -36,9 +37,10 @@ SAMPLE_MM = 4.0  # distance of the voxels that are examined
 
 def likely(volume: Volume, liver: Mask, unlikely: Literal["ask", "accept"]) -> tuple[Finding, ...]:
     """Ask about what is unlike a liver, or note it when the user accepted it."""
-    reasons = oddities(volume, liver)
+    reasons = [*oddities(volume, liver), *shape.found_oddities(volume, liver)]
     if not reasons:
-        return ()
+        doubts = shape.found_doubts(volume, liver)
+        return (make_finding("liver-doubtful", reasons=", and ".join(doubts)),) if doubts else ()
     words = ", and ".join(reasons)
     if unlikely == "accept":
         return (make_finding("liver-unlikely-accepted", reasons=words),)
@@ -66,7 +68,7 @@ def given_oddities(volume: Volume, liver: Mask) -> list[str]:
         f"{air:.0%} of it is air": air > MOST_AIR,
         f"its largest piece is only {largest:.0%} of it": largest < LEAST_IN_ONE_PIECE,
     }
-    return [*oddities(volume, liver), *(words for words, odd in findings.items() if odd)]
+    return [*oddities(volume, liver), *shape.oddities(liver), *(words for words, odd in findings.items() if odd)]
 
 
 def given_doubts(volume: Volume, liver: Mask) -> list[str]:
@@ -76,7 +78,7 @@ def given_doubts(volume: Volume, liver: Mask) -> list[str]:
         f"{air:.1%} of it is air": air > DOUBTFUL_AIR,
         f"{1 - largest:.1%} of it lies apart from its largest piece": 1 - largest > DOUBTFUL_APART,
     }
-    return [words for words, doubtful in findings.items() if doubtful]
+    return [*(words for words, doubtful in findings.items() if doubtful), *shape.doubts(volume, liver)]
 
 
 def _air(volume: Volume, liver: Mask) -> float:
