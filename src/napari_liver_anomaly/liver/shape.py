@@ -59,15 +59,15 @@ def _profile(liver: Mask) -> float:
     areas = liver.voxels.sum(axis=(1, 2)).astype(np.float64)
     step = max(1, round(STEP_MM / liver.geometry.spacing_mm[0]))
     means = np.array([areas[start : start + step].mean() for start in range(0, len(areas), step)])
-    return float(np.abs(np.diff(means, prepend=0, append=0)).sum() / (2 * max(means.max(), 1e-9)))
+    return float(np.abs(np.diff(means, prepend=0, append=0)).sum() / (2 * max(float(means.max()), 1e-9)))
 
 
 def _unsure(liver: Mask) -> float:
     """Volume between sure and not, for the volume that is liver, as a liver of 1.5 l has it; 0 for a mask without probabilities."""
     if liver.probability is None:
         return 0.0
-    between = np.count_nonzero((liver.probability > UNSURE[0]) & (liver.probability < UNSURE[1]))
-    inside = max(1, np.count_nonzero(liver.probability > 127))
+    between = int(np.count_nonzero((liver.probability > UNSURE[0]) & (liver.probability < UNSURE[1])))
+    inside = max(1, int(np.count_nonzero(liver.probability > 127)))
     return float(between / inside * (liver.ml / WHOLE_ML) ** (1 / 3))
 
 
@@ -89,4 +89,4 @@ def _ml_per_cm2(volume: Volume, liver: Mask) -> float:
         return float("inf")
     _, down, across = liver.geometry.spacing_mm
     areas_cm2 = np.count_nonzero(planes > BODY_HU, axis=(1, 2)) * 16 * down * across / 100
-    return float(liver.ml / max(np.median(areas_cm2), 1e-9))
+    return float(liver.ml / max(float(np.median(areas_cm2)), 1e-9))
