@@ -385,6 +385,8 @@ def a_disc_of_a_hospital_is_read(kit: Kit) -> None:
     assert doubt_of(disc).code == "several-series"
     assert [one.slices for one in series_in(disc)] == [11, 7]
     assert same(disc, ReadOptions(series=1)) == ["series-chosen"]
+    (disc / "note.dcm").write_bytes(b"text" * 90)  # a file is that file alone
+    assert doubt_of(disc / "note.dcm").code == "no-dicom"
     deep = kit.folder / "deep"
     dicom_series(deep.joinpath(*"abcdefghij"))
     assert doubt_of(deep).code == "no-dicom"

@@ -104,7 +104,7 @@ def series_of_path(path: Path) -> tuple[Series, ...]:
 def _found(path: Path, answers: ReadOptions) -> Found:
     alone = not path.is_dir() and path.name.lower() != DICOMDIR
     folder = path if path.is_dir() else path.absolute().parent
-    listing = list_folder(folder, follow=answers.links == "follow")
+    listing = list_folder(folder, follow=answers.links == "follow", below=not alone)
     if not listing.files:
         raise _no_dicom(listing)
     chosen = headers_of(path)[0] if alone else None

@@ -50,15 +50,15 @@ class Listing:
         return tuple(found)
 
 
-def list_folder(folder: Path, *, follow: bool = False) -> Listing:
+def list_folder(folder: Path, *, follow: bool = False, below: bool = True) -> Listing:
     """Sort the files of a folder; where it holds no DICOM file itself, as a CD does, those of the folders below it."""
     home = folder.resolve()
     inner: list[Path] = []
     listing = _sorted(_entries(folder, inner, MOST_ENTRIES), home, follow=follow)
-    if listing.files or listing.linked:
+    if listing.files or listing.linked or not below:
         return listing
-    below = _sorted(_below(inner), home, follow=follow)
-    return below if below.files or below.linked else listing
+    deeper = _sorted(_below(inner), home, follow=follow)
+    return deeper if deeper.files or deeper.linked else listing
 
 
 def walked(folder: Path) -> Iterator[Path]:
