@@ -22,6 +22,7 @@ MAX_AXIS = 4096
 MAX_VOXELS = 2**30
 MAX_BYTES = 8 * 2**30
 PIECE = 2**20
+FIRST_FEED = 2**9  # bytes of a packed member that are inflated first
 NO_LIMIT = 2**62
 # Limit, use, and in "memory.stat" what of the use are files kept for later, which make room when it is needed.
 CONTAINERS = (
@@ -161,14 +162,18 @@ class BoundedReader:
         self._stream = stream
         self._packing = packing
         self._inflate = None if packing == "none" else zlib.decompressobj(_WINDOW[packing])
-        self._packed = b""
+        self._packed, self._at, self._feed = b"", 0, FIRST_FEED  # read from disk, how far it is inflated, and how much at once
         here = stream.tell()
         self._left_on_disk = stream.seek(0, os.SEEK_END) - here
         stream.seek(here)
 
     def read(self, count: int) -> bytearray:
         """Take the next bytes."""
-        most = self._left_on_disk if self._inflate is None else (self._left_on_disk + len(self._packed) + 1) * MAX_RATIO + PIECE
+        most = (
+            self._left_on_disk
+            if self._inflate is None
+            else (self._left_on_disk + len(self._packed) - self._at + 1) * MAX_RATIO + PIECE
+        )
         taken = bytearray()
         if count <= most:
             while len(taken) < count and (piece := self._piece(min(PIECE, count - len(taken)))):
@@ -197,31 +202,35 @@ class BoundedReader:
         while True:
             if self._inflate.eof and not self._next_member():
                 return b""
-            if not self._packed:
-                self._packed = self._stream.read(PIECE)
+            if self._at == len(self._packed):
+                self._packed, self._at = self._stream.read(PIECE), 0
                 self._left_on_disk -= len(self._packed)
-            at_end = not self._packed
+            fed = self._packed[self._at : self._at + self._feed]
             try:
-                piece = self._inflate.decompress(self._packed, most)
+                piece = self._inflate.decompress(fed, most)
             except zlib.error as error:
                 raise _damaged() from error
-            self._packed = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            self._at += len(fed) - len(self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail)
+            self._feed = min(PIECE, 4 * self._feed)
             if piece:
                 return piece
-            if at_end and not self._inflate.eof:
+            if not fed and not self._inflate.eof:
                 raise make_refusal("file-truncated", how="its packed data stop in the middle")
 
     def _next_member(self) -> bool:
         """Go on to the next member of a gzip file; False at the end. Zeros may pad the end, anything else is damage."""
-        rest = self._packed or self._stream.read(PIECE)
-        if self._packing == "gzip" and rest[:2] == GZIP_MAGIC:
-            self._inflate, self._packed = zlib.decompressobj(_WINDOW["gzip"]), rest
+        if len(self._packed) - self._at < len(GZIP_MAGIC):
+            self._packed, self._at = self._packed[self._at :] + self._stream.read(PIECE), 0
+        if self._packing == "gzip" and self._packed.startswith(GZIP_MAGIC, self._at):
+            # Little is fed to a new member, because what lies behind its end is copied: the work stays a multiple of the file's size.
+            self._inflate, self._feed = zlib.decompressobj(_WINDOW["gzip"]), FIRST_FEED
             return True
+        rest = self._packed[self._at :]
         while rest:
             if rest.strip(b"\0"):
                 raise _damaged()
             rest = self._stream.read(PIECE)
-        self._packed = b""
+        self._packed, self._at = b"", 0
         return False
 
 

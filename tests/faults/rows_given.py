@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import binary_erosion
 
+from builders import ct, metaimage_file, nifti_file, nrrd_file
 from faults.table import row
 from faults.witness import codes_of, refused
+from napari_liver_anomaly import storage
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.cli.program import ASKED, REFUSED
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.liver import check_liver, checked
+from napari_liver_anomaly.storage import unpacking
 from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
@@ -201,3 +207,70 @@ def half_a_liver_is_told(kit: Kit) -> None:
     given = Mask(waist, volume.geometry, volume.identity)
     with refused("given", "given-liver-unlikely", kind=Question):
         check_liver(given, volume)
+
+
+@row(85)
+def headers_are_read_as_other_programs_write_them(kit: Kit) -> None:
+    """NIfTI, NRRD and MetaImage as other programs write them: refused, or with words that are not true."""
+    raw = ct().tobytes(order="F")
+    wanted = read(metaimage_file(kit.folder / "plain.mha"))
+    (kit.folder / "x.raw").write_bytes(raw)
+    (kit.folder / "Größe.raw").write_bytes(raw)
+    for name, fields in {
+        "a.mha": {"HeaderSize": "-1"}, "b.mha": {"BinaryData": "true", "CompressedData": "false"}, "c.mha": {"ElementDataFile": "Local"},
+        "e.mhd": {"ElementDataFile": "./x.raw"}, "f.mhd": {"ElementDataFile": "Größe.raw"}, "g.mha": {"\nComment": "a blank line"},
+    }.items():  # fmt: skip
+        path = metaimage_file(kit.folder / name, b"" if name.endswith("mhd") else None, **fields)
+        volume = read(path)
+        assert np.array_equal(volume.voxels, wanted.voxels) and volume.geometry.same_grid(wanted.geometry), name
+    long = metaimage_file(kit.folder / "l.mha", ct().astype("<i4").tobytes(order="F"), ElementType="MET_LONG")
+    assert np.array_equal(read(long).voxels, wanted.voxels)
+    with refused("slices", "data-in-slices"):
+        read(metaimage_file(kit.folder / "s.mhd", b"", ElementDataFile="s%03d.raw 0 10 1"))
+
+    wanted = read(nrrd_file(kit.folder / "plain.nrrd"))
+    listed = {
+        "dimension": "4", "sizes": "1 16 16 11", "space_directions": "none (0.7,0,0) (0,0.8,0) (0,0,2)", "kinds": "list domain domain domain"
+    }  # fmt: skip
+    volume = read(nrrd_file(kit.folder / "one.nrrd", **listed))
+    assert np.array_equal(volume.voxels, wanted.voxels) and volume.geometry.same_grid(wanted.geometry)
+    two = nrrd_file(kit.folder / "two.seg.nrrd", raw * 2, **{**listed, "sizes": "2 16 16 11", "Segment0_LabelValue:": "1"})
+    assert b"Segment0 LabelValue" in two.read_bytes()
+    two.write_bytes(two.read_bytes().replace(b"Segment0 LabelValue:: 1", b"Segment0_LabelValue:=1"))
+    with refused("layers", "mask-layers"):
+        read_mask(two, wanted)
+    assert codes_of(read(nrrd_file(kit.folder / "o.nrrd", space_origin=None)).findings) == {"origin-missing"}
+
+
+@row(87)
+def work_is_bounded_by_the_size_of_a_file(kit: Kit) -> None:
+    """Thousands of empty gzip members or of axes of size 1: minutes of work, or gigabytes, for a file of some kilobytes."""
+    whole, empty = nifti_file(kit.folder / "plain.nii").read_bytes(), gzip.compress(b"", mtime=0)
+    path = kit.folder / "members.nii.gz"
+    path.write_bytes(gzip.compress(whole[:352]) + empty * 20_000 + gzip.compress(whole[352:]))
+    copied = 0
+
+    class Counted(bytes):
+        """Bytes that count what is cut out of them."""
+
+        def __getitem__(self, key: Any) -> Any:
+            nonlocal copied
+            piece = super().__getitem__(key)
+            copied += len(piece) if isinstance(piece, bytes) else 0
+            return piece
+
+    kit.patch.setattr(storage, "PIECE", 2**20)
+    with unpacking(path) as reader:
+        read_from = reader._stream.read
+        kit.patch.setattr(reader, "_stream", SimpleNamespace(read=lambda count: Counted(read_from(count))))
+        assert bytes(reader.read(len(whole))) == whole
+        reader.finish()
+    assert copied < 40 * path.stat().st_size
+    assert np.array_equal(read(path).voxels, read(kit.folder / "plain.nii").voxels)
+    tracemalloc.start()
+    try:
+        with refused("axes", "file-unusual"):
+            read(metaimage_file(kit.folder / "axes.mha", DimSize=" ".join(["1"] * 8000)))
+        assert tracemalloc.get_traced_memory()[1] < 20 * 10**6
+    finally:
+        tracemalloc.stop()

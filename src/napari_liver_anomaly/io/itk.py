@@ -14,7 +14,7 @@ from napari_liver_anomaly.io import header_checks
 from napari_liver_anomaly.io.mask_labels import clean_name
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, affine_of, array_from, found
-from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import BoundedReader, opened, voxel_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_HEADER = 2**18
 MOST_LINE = 2**14
+MOST_AXES = 7
 SEGMENT_LABEL = re.compile(r"Segment\d{1,6}_LabelValue")
 
 NRRD_SIGNS = {
@@ -48,6 +49,7 @@ NRRD_KINDS = {
 }  # fmt: skip
 META_KINDS = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
+    "MET_LONG": "i4", "MET_ULONG": "u4",
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
 
@@ -63,9 +65,14 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
         _unusual("NRRD")
     sizes = [int(n) for n in fields.get("sizes", ())]
     kind = np.dtype(names[0]).newbyteorder(_nrrd_order(fields, names[0]))
-    if len(sizes) != fields.get("dimension"):
+    if len(sizes) != fields.get("dimension") or len(sizes) > MOST_AXES:
         _unusual("NRRD")
+    if len(sizes) == 4 and sizes[0] == 1 and _list_first(fields):
+        sizes = sizes[1:]  # one volume behind an axis for several
+        fields["space directions"] = np.asarray(fields["space directions"], dtype=np.float64)[1:]
     if len(sizes) > 3 and not _volumes_last(fields):
+        if _list_first(fields) and (segments := _segment_names(fields)):
+            raise make_refusal("mask-layers", count=sizes[0], names=", ".join(filter(None, segments.values())) or "without names")
         raise _many_values(prod(sizes) // prod(sorted(sizes)[-3:]))
     shape = _three(sizes[:3], kind)
     affine, findings = _nrrd_position(fields, answers)
@@ -80,22 +87,31 @@ def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     """Read the header of a MetaImage file, with its voxels in the same file or beside it."""
     fields, start = _meta_fields(path)
     code = META_KINDS.get(fields.get("ElementType", ""))
-    if code is None or fields.get("BinaryData", "True") != "True" or fields.get("HeaderSize", "0") != "0":
+    from_end = fields.get("HeaderSize", "0") == "-1"
+    if code is None or not _true(fields.get("BinaryData", "True")) or not (from_end or fields.get("HeaderSize", "0") == "0"):
         _unusual("MetaImage")
-    big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")) == "True"
+    big = _true(fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")))
     kind = np.dtype(code).newbyteorder(">" if big else "<")
     sizes = [int(n) for n in _numbers(fields, "DimSize")]
+    if len(sizes) > MOST_AXES:
+        _unusual("MetaImage")
     channels = int(_numbers(fields, "ElementNumberOfChannels", [1])[0])
     if channels != 1:
         raise _many_values(channels)
     shape = _three(sizes[:3], kind)
     affine, findings = _meta_position(fields, len(sizes), answers)
     name = fields["ElementDataFile"]
-    data = (path, start) if name == "LOCAL" else (_beside(path, name), 0)
-    packing: Packing = "zlib" if fields.get("CompressedData") == "True" else "none"
+    data = (path, start) if name.upper() == "LOCAL" else (_beside(path, name), 0)
+    packing: Packing = "zlib" if _true(fields.get("CompressedData", "False")) else "none"
+    if from_end and packing == "none":  # "-1": the voxels are the end of their file
+        data = (data[0], max(data[1], data[0].stat().st_size - prod(sizes) * kind.itemsize))
     return _source(
         shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
+
+
+def _true(word: str) -> bool:
+    return word.lower() in ("true", "1")
 
 
 def _source(
@@ -124,6 +140,12 @@ def _segment_names(fields: dict[str, Any]) -> dict[int, str]:
     return {
         int(value): clean_name(str(fields.get(f"{segment}_Name", ""))) for segment, value in labels.items() if value.isdecimal()
     }
+
+
+def _list_first(fields: dict[str, Any]) -> bool:
+    """Whether the first axis of a NRRD file lies in no space and the others do."""
+    steps = np.asarray(fields.get("space directions", np.full((0, 3), np.nan)), dtype=np.float64)
+    return steps.shape == (4, 3) and bool(np.isfinite(steps[1:]).all()) and not bool(np.isfinite(steps[0]).any())
 
 
 def _volumes_last(fields: dict[str, Any]) -> bool:
@@ -178,11 +200,13 @@ def _nrrd_position(fields: dict[str, Any], answers: ReadOptions) -> tuple[NDArra
         )
     units = {str(name).strip().lower() for name in fields.get("space units", ["mm"])}
     factor, finding = header_checks.unit(_unit_name(units.pop()) if len(units) == 1 else "mixed")
-    origin = np.asarray(fields.get("space origin", [np.nan] * 3), dtype=np.float64)
+    placed = "space origin" in fields
+    origin = np.asarray(fields.get("space origin", [0.0] * 3), dtype=np.float64)
     if origin.shape != (3,):
         _unusual("NRRD")
     with np.errstate(all="ignore"):
-        return np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor), found(finding)
+        affine = np.diag([*signs, 1.0]) @ affine_of(steps.T * factor, origin * factor)
+    return affine, found(finding, None if placed else make_finding("origin-missing"))
 
 
 def _unit_name(name: str) -> str | None:
@@ -196,6 +220,8 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
     with opened(path) as stream:
         while "ElementDataFile" not in fields and stream.tell() < MOST_HEADER:
             line = stream.readline(MOST_LINE)
+            if line.endswith(b"\n") and not line.strip():
+                continue
             key, equals, value = line.decode("latin-1").partition("=")
             if not equals or not line.endswith(b"\n") or key.strip() in fields:
                 raise _not("MetaImage")
@@ -247,8 +273,16 @@ def _numbers(fields: dict[str, str], name: str, otherwise: list[float] | None = 
 
 def _beside(path: Path, name: str) -> Path:
     """Find the file with the voxels, which must lie in the same folder and nowhere else."""
+    if "%" in name or name == "LIST":
+        raise make_refusal("data-in-slices")
+    name = name.removeprefix("./")
+    if not os.path.isfile(path.parent / name):
+        try:
+            name = name.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            raise make_refusal("data-elsewhere") from None
     other = path.parent / name
-    plain = name not in ("", ".", "..", "LIST") and not set(name) & set('/\\:*?"<>|%\0')
+    plain = name not in ("", ".", "..") and not set(name) & set('/\\:*?"<>|%\0')
     if not plain or not os.path.isfile(other) or other.resolve().parent != path.parent.resolve():
         raise make_refusal("data-elsewhere")
     return other

@@ -149,7 +149,7 @@ def test_unusual_nrrd(tmp_path, fields):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"BinaryData": "False"}, {"HeaderSize": "-1"}, {"ElementType": "MET_STRING"}, {"ElementType": None}]
+    "fields", [{"BinaryData": "False"}, {"HeaderSize": "7"}, {"ElementType": "MET_STRING"}, {"ElementType": None}]
 )
 def test_unusual_meta(tmp_path, fields):
     assert refused(meta(tmp_path / "a.mha", **fields)) == "file-unusual"
@@ -185,5 +185,5 @@ def test_nothing_is_read_outside_the_folder(tmp_path, name):
     folder.mkdir()
     (tmp_path / "canary").write_bytes(ct().tobytes(order="F"))
     (folder / "link").symlink_to(tmp_path / "canary")
-    assert refused(nrrd(folder / "a.nhdr", b"", data_file=name)) == "data-elsewhere"
-    assert refused(meta(folder / "a.mhd", b"", ElementDataFile=name)) == "data-elsewhere"
+    assert refused(nrrd(folder / "a.nhdr", b"", data_file=name)) in ("data-elsewhere", "data-in-slices")
+    assert refused(meta(folder / "a.mhd", b"", ElementDataFile=name)) in ("data-elsewhere", "data-in-slices")
