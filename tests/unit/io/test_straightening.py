@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from napari_liver_anomaly.errors import ImpossibleGeometry, Refusal, UnreadableF
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.read_options import ReadOptions
 
-STRAIGHTEN, FILL = ReadOptions(tilt="straighten"), ReadOptions(gaps="fill")
-BOTH = ReadOptions(tilt="straighten", gaps="fill")
+SIZED = ReadOptions(voxel_size="accept")  # these balls are smaller than any body
+STRAIGHTEN, FILL = replace(SIZED, tilt="straighten"), replace(SIZED, gaps="fill")
+BOTH = replace(STRAIGHTEN, gaps="fill")
 AXIAL = (1, 0, 0, 0, 1, 0)
 OBLIQUE = (0.9848077530, 0, -0.1736481777, 0.0593911746, 0.9396926208, 0.3368240888)
 RADIUS_MM = 15.0
