@@ -289,7 +289,7 @@ def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot,
     assert folder == tmp_path and result.labels[5, 20, 30] == 9
     assert 9 in [lesion.number for lesion in result.lesions], "measured again"
     assert [finding.code for finding in result.findings] == ["corrected-by-hand"]
-    assert panel.messages.text == "Written: 1 files."
+    assert panel.messages.text == f"Written: 1 file in the folder '{tmp_path.name}'."
 
 
 def test_a_folder_that_cannot_be_written_is_said(make_panel, viewer, sample, run, qtbot, tmp_path):

@@ -7,11 +7,13 @@ simply not told, and every ending arrives, ``RuntimeError`` included.
 from __future__ import annotations
 
 import atexit
+import re
 import time
 import traceback
 import weakref
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 20  # how often the box is looked into
 SHOW_S = 0.1  # progress within a phase is shown at most this often
+_PATH = re.compile(r"""(?:[A-Za-z]:)?[\\/](?:[^\\/\n"'<>|:]+[\\/])+[^\\/\n"'<>|:]*""")
 STOP_S = 1.0  # how long the end of the program waits for work that was told to stop
 
 _one_at_a_time = Lock()  # the runs that fill memory or processor: one at a time in the whole program
@@ -159,7 +162,7 @@ def _carry_out(work: Callable[[Job], Any], job: Job, box: SimpleQueue[Any], alon
     except Refusal as refusal:
         outcome = Outcome("refused", (refusal.finding,))
     except BaseException as error:  # the last door of this thread: nothing may vanish, KeyboardInterrupt from the core included
-        outcome = Outcome("failed", (sentence_of(error), traceback.format_exc()))
+        outcome = Outcome("failed", (sentence_of(error), details_of(error)))
     if alone:
         _one_at_a_time.release()
     box.put(outcome)
@@ -183,6 +186,16 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "There is not enough memory for this. Nothing was changed. Close other programs or use a smaller scan."
     return f"The program made a mistake ({type(error).__name__}). Nothing was changed. See the details, and please report it."
+
+
+def details_of(error: BaseException) -> str:
+    """Say where the program went wrong, fit to be sent to others: without the folders of this machine, which may name a patient."""
+    text = "".join(traceback.format_exception(error))
+    return _PATH.sub(lambda found: _without_folders(PurePath(found[0])), text)
+
+
+def _without_folders(path: PurePath) -> str:
+    return f"…/{path.name if path.suffix == '.py' else path.suffix}"
 
 
 def _stop_at_quit() -> None:

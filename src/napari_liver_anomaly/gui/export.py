@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.file_dialog import ask_folder
 from napari_liver_anomaly.gui.lesion_state import after_edits, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari_liver_anomaly.gui.lesion_state import LesionState
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.job import Job
+
+
+REPLACE = "replace"  # the answer that the results in a folder may be replaced
 
 
 class ExportButton(QWidget):
@@ -34,17 +38,16 @@ class ExportButton(QWidget):
         layout.addWidget(self.button)
 
     def _choose(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Export into this folder")
-        if name:
-            self.wanted.emit(Path(name))
+        if (path := ask_folder(self, "Export into this folder")) is not None:
+            self.wanted.emit(path)
 
 
 def write_all(
-    shown: ResultLayers, state: LesionState, data: Any, folder: Path, inputs: Sequence[str], write: Any, job: Job
+    shown: ResultLayers, state: LesionState, data: Any, folder: Path, inputs: Sequence[str], write: Any, replace: bool, job: Job
 ) -> Any:
     """Write what is on screen, edits included that were not measured yet. May be called on any thread."""
     job.at("Writing", 0, 1)
     result = result_of(shown.result, after_edits(shown.result, state, data))
     if write is None:
         from napari_liver_anomaly.io import write
-    return write(result, folder, inputs)
+    return write(result, folder, inputs, **({REPLACE: True} if replace else {}))

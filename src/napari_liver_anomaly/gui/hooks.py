@@ -134,7 +134,8 @@ def _tell(sentences: list[str]) -> None:
     if sentences:
         from napari.utils.notifications import show_warning
 
-        show_warning(" ".join(sentences))
+        # napari shows what looks like HTML as such; what stands in a file is text.
+        show_warning(" ".join(sentences).replace("<", "‹").replace(">", "›"))
 
 
 def _phantom(*, tumours: bool) -> list[LayerData]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.event_listener import EventListener
+from napari_liver_anomaly.gui.file_dialog import ask_file
 from napari_liver_anomaly.gui.layers import Role, find, tag_of
 from napari_liver_anomaly.gui.open_box import FILES
 from napari_liver_anomaly.gui.style import form
@@ -96,9 +96,8 @@ class Inputs(QWidget):
         self.scan.chosen.connect(self._follow)
 
     def _ask_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Load a liver mask", "", FILES)
-        if name:
-            self.load_liver.emit(Path(name))
+        if (path := ask_file(self, "Load a liver mask", FILES)) is not None:
+            self.load_liver.emit(path)
 
     def _follow(self) -> None:
         """List the livers of the scan that was chosen, its own first."""

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_liver_anomaly.errors import Finding, Level
-from napari_liver_anomaly.gui.style import ElidedButton, restyle
+from napari_liver_anomaly.gui.style import ElidedButton, restyle, wheel_needs_focus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +37,7 @@ class MessageArea(QFrame):
         super().__init__(parent)
         self.setProperty("kind", "message")
         self._text = QLabel()
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._fold = QToolButton()
@@ -112,6 +113,7 @@ class MessageArea(QFrame):
         if len(answers) > MOST_BUTTONS and body is None:
             self._list = choices = QComboBox()
             choices.addItems(list(answers))
+            wheel_needs_focus(choices)
             choices.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self._answers.addWidget(choices, stretch=1)
             self._button(GO_ON, lambda: self._acts[choices.currentText()]())

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.file_dialog import ask_file
 from napari_liver_anomaly.gui.settings_form import SettingsForm
 from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say, small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari_liver_anomaly.segmentation import SegmentSettings
 
@@ -163,8 +164,7 @@ class ModelChooser(QWidget):
         if self.model.itemData(index) is not None:
             self._before = index
             return
-        name, _ = QFileDialog.getOpenFileName(self, "Load a model", "", "Models (*.safetensors)")
-        if name:
-            self.add_file(Path(name))
+        if (path := ask_file(self, "Load a model", "Models (*.safetensors)")) is not None:
+            self.add_file(path)
         else:
             self.model.setCurrentIndex(self._before)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder
 from napari_liver_anomaly.gui.style import restyle, small
 
 if TYPE_CHECKING:
@@ -89,14 +90,12 @@ class OpenBox(QFrame):
             self.opened.emit(once_each(paths))
 
     def _choose_file(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Load a CT scan", "", FILES)
-        if name:
-            self.opened.emit([Path(name)])
+        if (path := ask_file(self, "Load a CT scan", FILES)) is not None:
+            self.opened.emit([path])
 
     def _choose_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Load a DICOM series")
-        if name:
-            self.opened.emit([Path(name)])
+        if (path := ask_folder(self, "Load a DICOM series")) is not None:
+            self.opened.emit([path])
 
 
 def once_each(paths: Iterable[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.settings_form import SettingsForm
-from napari_liver_anomaly.gui.style import form, small
+from napari_liver_anomaly.gui.style import form, small, wheel_needs_focus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +67,7 @@ class RecipeForm(QWidget):
         name = self.recipe.currentData()
         if name not in self.rows:
             rows = self.rows[name] = SettingsForm(self._recipes[name])
+            wheel_needs_focus(rows)
             rows.changed.connect(self.changed)
             self._layout.addWidget(rows)
         for other, rows in self.rows.items():

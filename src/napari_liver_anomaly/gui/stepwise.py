@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_liver_anomaly.gui.background import sentence_of
+from napari_liver_anomaly.gui.background import details_of, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +53,7 @@ class Stepwise(QObject):
             self.done.emit()
         except Exception as error:  # a door: what napari makes of a layer must not leave the button dead
             self._end()
-            self.failed.emit(sentence_of(error), traceback.format_exc())
+            self.failed.emit(sentence_of(error), details_of(error))
 
     def _end(self) -> None:
         self._timer.stop()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -14,8 +15,10 @@ from qtpy.QtWidgets import (
     QFrame,
     QLabel,
     QLayout,
+    QMainWindow,
     QPushButton,
     QScrollArea,
+    QScrollBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -28,7 +31,7 @@ from napari_liver_anomaly.gui.event_listener import EventListener
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
 WIDTH_PX = 330
 LABEL_PX, COLUMN_GAP_PX = 52, 8
@@ -92,6 +95,7 @@ class Panel(QScrollArea):
         self._column.setContentsMargins(8, 4, 8, 8)
         self._column.setSpacing(5)
         self.setWidget(column)
+        self._joined = False
         self._follow_theme()
         self._events = EventListener()
         self._events.hear(self.viewer.events.theme, self._follow_theme)
@@ -102,21 +106,43 @@ class Panel(QScrollArea):
 
     def bring_forward(self) -> None:
         """Show the dock, in front of others it shares its place with."""
-        dock = self.parentWidget()
-        while dock is not None and not isinstance(dock, QDockWidget):
-            dock = dock.parentWidget()
-        if dock is not None:
+        if (dock := _dock_of(self)) is not None:
             dock.show()
+            dock.raise_()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Share the place of another of our panels, rather than squeeze it."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self._join_panels)
+
+    def _join_panels(self) -> None:
+        dock, window = _dock_of(self), self.window()
+        if dock is None or self._joined or not isinstance(window, QMainWindow) or dock.isFloating():
+            return
+        self._joined = True
+        docks = [_dock_of(panel) for panel in window.findChildren(Panel) if panel is not self]
+        area = window.dockWidgetArea(dock)
+        other = next((found for found in docks if found is not None and window.dockWidgetArea(found) == area), None)
+        if other is not None and other not in window.tabifiedDockWidgets(dock):
+            window.tabifyDockWidget(other, dock)
             dock.raise_()
 
     def _fill(self, sections: Iterable[QWidget]) -> None:
         for section in sections:
             self._column.addWidget(section)
+            wheel_needs_focus(section)
         self._column.addStretch(1)
         self._column.addWidget(small(NOT_A_MEDICAL_DEVICE))
 
     def _follow_theme(self, _event: object = None) -> None:
         self.setStyleSheet(sheet(self.viewer.theme))
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
 
 
 def heading(text: str) -> QLabel:
@@ -134,6 +160,7 @@ def small(text: str = "") -> QLabel:
 def one_line() -> QElidingLabel:
     """Small faint text on one line, cut with "…" where it is too long."""
     label = QElidingLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setProperty("kind", "small")
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
@@ -144,7 +171,12 @@ def say(label: QLabel, text: str) -> None:
     label.setText(text)
     label.setVisible(bool(text))
     if isinstance(label, QElidingLabel):
-        label.setToolTip(text)
+        label.setToolTip(plain(text))
+
+
+def plain(text: str) -> str:
+    """Write a text so that a tool tip, which guesses whether it is HTML, shows it letter by letter."""
+    return f"<qt>{escape(text).replace(chr(10), '<br>')}</qt>" if "<" in text else text
 
 
 class _WheelGuard(QObject):
@@ -159,7 +191,12 @@ class _WheelGuard(QObject):
 
 def wheel_needs_focus(widget: QWidget) -> None:
     """Keep the wheel from changing a value that was only passed over."""
-    for control in (widget, *widget.findChildren(QAbstractSlider), *widget.findChildren(QAbstractSpinBox)):
+    kinds = (QAbstractSlider, QAbstractSpinBox, QComboBox)
+    below = [control for kind in kinds for control in widget.findChildren(kind)]
+    for control in ([widget] if isinstance(widget, kinds) else []) + below:
+        if isinstance(control, QScrollBar) or control.property("wheel needs focus"):
+            continue
+        control.setProperty("wheel needs focus", True)
         control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         control.installEventFilter(_WheelGuard(control))
 
@@ -177,7 +214,7 @@ class ElidedButton(QPushButton):
         super().resizeEvent(event)
         fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
         self.setText(fits)
-        self.setToolTip(self._whole if fits != self._whole else "")
+        self.setToolTip(plain(self._whole) if fits != self._whole else "")
 
 
 def line() -> QFrame:
@@ -217,7 +254,9 @@ def restyle(widget: QWidget, **properties: object) -> None:
 
 
 def _label(text: str, kind: str) -> QLabel:
-    label = QLabel(text)
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setText(text)
     label.setProperty("kind", kind)
     label.setIndent(0)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -45,6 +45,7 @@ class ThresholdSlider(QWidget):
         self.auto.setChecked(AUTO)
         self.auto.setToolTip(AUTO_TIP)
         self.count = QLabel()
+        self.count.setTextFormat(Qt.TextFormat.PlainText)
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
         self.remark = small()

@@ -15,7 +15,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
-from napari_liver_anomaly.gui.export import ExportButton, write_all
+from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.gui.found_liver import FoundLiver
     from napari_liver_anomaly.gui.loading import Loaded
     from napari_liver_anomaly.io.read_options import ReadOptions
@@ -91,6 +92,7 @@ class TumourPanel(Panel):
         self._to_load: deque[Callable[[Job], Loaded]] = deque()
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
+        self._folder: Path | None = None  # of the export in progress
         self._guard = ClosingGuard(self, self.segmenting)
         self._fill([
             self.opening, self.question, heading("Scan and liver"), self.inputs,
@@ -127,12 +129,14 @@ class TumourPanel(Panel):
         self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
         self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
         self.loading.ended.connect(self._load_next)
-        self.writing.returned.connect(lambda paths: self.messages.note(f"Written: {len(paths)} files."))
+        self.writing.refused.connect(self._ask_about_folder)
+        self.writing.returned.connect(lambda paths: self.messages.note(_written(paths)))
         self.writing.ended.connect(self._follow_export)
         self._carrying.returned.connect(lambda made: self._carry(*made))
-        for work in (self.loading, self.segmenting, self._carrying, self.writing, self.controller):
+        for work in (self.loading, self.segmenting, self._carrying, self.controller):
             work.refused.connect(self.messages.show_findings)
             work.failed.connect(self.messages.fail)
+        self.writing.failed.connect(self.messages.fail)
         for steps in (self._showing, self._adding):
             steps.failed.connect(self.messages.fail)
         for over in (self.segmenting.refused, self.segmenting.failed, self._carrying.refused, self._carrying.failed):
@@ -306,16 +310,25 @@ class TumourPanel(Panel):
         self.inputs.find_button.setEnabled(True)
         self.finished.emit()
 
-    def write(self, folder: Path) -> None:
-        """Export the result on screen, in a worker."""
+    def write(self, folder: Path, *, replace: bool = False) -> None:
+        """Export the result on screen, in a worker; a folder that holds another result is asked about."""
         shown = self._now()
         if shown is None:
             return
-        work = partial(write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write)
+        work = partial(write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write, replace)
+        self._folder = folder
         self.controller.look_again()  # a layer that is hidden does not tell what is undone in it
         if self.writing.start(work):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
+
+    def _ask_about_folder(self, finding: Finding) -> None:
+        """Offer to replace the results that are in the folder, where that is the question; else say what is wrong."""
+        words = next((answer.words for answer in finding.answers if answer.option == REPLACE), None)
+        if words is None or self._folder is None:
+            self.messages.show_findings(finding)
+        else:
+            self.messages.ask(str(finding), {words: partial(self.write, self._folder, replace=True)})
 
     def _now(self) -> ResultLayers | None:
         """Give the result of the chosen scan."""
@@ -377,6 +390,12 @@ class TumourPanel(Panel):
         except Refusal as refusal:
             self.messages.show_findings(refusal.finding)
             return None
+
+
+def _written(paths: Sequence[Path]) -> str:
+    """Say what was written, and where."""
+    where = f" in the folder '{paths[0].parent.name}'" if paths else ""
+    return f"Written: {len(paths)} file{'s' * (len(paths) != 1)}{where}."
 
 
 def _carried(found: RunResult, earlier: LesionState, data: Any, edits: int, job: Job) -> tuple[RunResult, LesionState, int]:
