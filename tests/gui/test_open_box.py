@@ -64,7 +64,7 @@ def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
 
 def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, files, tmp_path, qtbot):
     panel = make_panel(viewer)
-    other = make_sample((12, 48, 60))
+    other = make_sample((12, 48, 60), spacing_mm=(2.5, 0.9, 0.9))
     wrong = save(other.liver.voxels.astype(np.uint8), other.volume.geometry, tmp_path / "wrong.nii.gz")
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
         panel.open([files[0]])
