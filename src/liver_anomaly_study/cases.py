@@ -15,8 +15,8 @@ from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.preprocessing import HealthySlices, prepare
-from napari_liver_anomaly.storage import replacing
 from napari_liver_anomaly.training.training_file import pack_case
 from napari_liver_anomaly.training.training_set import slices_of
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.published import P2_TABLE_2
 from liver_anomaly_study.record import dice_by_case
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

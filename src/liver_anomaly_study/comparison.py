@@ -24,7 +24,7 @@ from napari_liver_anomaly.models.card import card_of
 from napari_liver_anomaly.models.config import FRAME, SIDE_PX
 from napari_liver_anomaly.models.methods import method_of
 from napari_liver_anomaly.models.registry import build, class_of, config_of
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 

@@ -18,7 +18,7 @@ from liver_anomaly_study.record import DIGITS
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import plain
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from liver_anomaly_study.charts import CHARTS, draw_charts, drawable
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.paper_tables import NOTHING, tables
 from liver_anomaly_study.record import DATASETS, seeds_of
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -50,6 +50,10 @@ class RunVerb(Verb):
     device: Device = setting("auto", help="Where to compute.")
     out: Path = setting(REQUIRED, help="Folder for weights and figures; it will hold what patients look like.")
 
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.out: True}
+
     def run(self, job: Job) -> None:
         """Train and measure the methods of the comparison, as far as that is not done yet."""
         from liver_anomaly_study.comparison import run_all
@@ -71,6 +75,10 @@ class TablesVerb(Verb):
     budget: int = setting(BUDGET, low=4, help="Steps of the runs that are brought in.")
     record: Path | None = setting(None, help="Folder of the record. Default: the one that comes with the program.")
     out: Path = setting(Path("docs/evidence"), help="Folder of the page systems.md; charts go to ../images/evidence beside it.")
+
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.out: True}
 
     def run(self, job: Job) -> None:
         """Bring finished runs to the record where they are given, then make the page and its charts."""
@@ -96,6 +104,10 @@ class SubjectVerb(Verb):
     dataset: str = setting("phantom", choices=DATASETS, was="world", help="Patients or phantom.")
     budget: int = setting(BUDGET, low=4, help="Steps of the trainings.")
     record: Path | None = setting(None, help="Folder of the record. Default: the one that comes with the program.")
+
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.out: True}
 
     def subject(self) -> Subject:
         """Give the models and cases that are looked at."""
@@ -157,6 +169,10 @@ class ExportVerb(Verb):
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the card.")
     out: Path = setting(REQUIRED, help="Folder of 'liver-anomaly-study run'.")
     to: Path = setting(REQUIRED, help="Folder for the models.")
+
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.to: True}
 
     def run(self, job: Job) -> None:
         """Write models of the comparison as files for the model chooser."""

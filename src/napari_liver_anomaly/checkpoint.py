@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_liver_anomaly.errors import Refusal, UnreadableFile
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.settings import differing
-from napari_liver_anomaly.storage import hash_of, memory_budget, opened, replacing
+from napari_liver_anomaly.storage import hash_of, memory_budget, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -41,7 +41,7 @@ class Answer:
     option : str
         The field of ``reading.answers.ReadOptions`` that it sets.
     value : str or int
-        What it is set to.
+        What it is set to; empty for a flag that is only said.
     """
 
     words: str
@@ -51,7 +51,7 @@ class Answer:
     @property
     def flag(self) -> str:
         """What it is on the command line, for example ``--series 2``."""
-        return f"--{self.option.replace('_', '-')} {self.value}"
+        return f"--{self.option.replace('_', '-')} {self.value}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

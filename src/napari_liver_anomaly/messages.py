@@ -7,6 +7,7 @@ says about it (``docs/messages.md``, made by ``docs/message_page.py``).
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -15,6 +16,22 @@ from napari_liver_anomaly import errors
 from napari_liver_anomaly.errors import Answer, Finding, Level, Refusal
 
 NOTE = "Note"
+STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # kinds of characters that move a cursor, turn text round or break lines
+KEPT = {"\u200c", "\u200d"}  # joiners, without which some scripts cannot be written
+
+
+def without_controls(text: str) -> str:
+    """Put � in the place of what could steer a terminal or reorder a line; line ends and tabs stay."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(one) and one not in "\n\t" else one for one in text)
+
+
+def one_line(text: str) -> str:
+    """Give text from a file as one line that steers nothing."""
+    return without_controls(" ".join(text.splitlines()) if "\n" in text or "\r" in text else text)
+
+
+def _steers(one: str) -> bool:
+    return not one.isprintable() and unicodedata.category(one) in STEERING and one not in KEPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +91,9 @@ class Catalogue:
         return {code: Message(area=area, **entry) for area, entries in areas for code, entry in entries.items()}
 
     def make_finding(self, code: str, /, *answers: Answer, **fields: object) -> Finding:
-        """Say a message."""
+        """Say a message. What is filled in may come from a file: it is one line of plain text."""
         message = self.messages[code]
+        fields = {name: one_line(value) if isinstance(value, str) else value for name, value in fields.items()}
         what, meaning, action = (text.format(**fields) for text in (message.what, message.meaning, message.action))
         return Finding(level=message.level, code=code, what=what, meaning=meaning, action=action, answers=answers)
 

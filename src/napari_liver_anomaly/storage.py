@@ -1,10 +1,9 @@
-"""Files: replaced atomically, hashed, and read with a limit."""
+"""Files: hashed, and read with a limit; and how much memory there is for them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import zlib
 from contextlib import contextmanager
 from math import prod
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_liver_anomaly.errors import Refusal
 
@@ -29,8 +28,6 @@ CONTAINERS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "total_inactive_file"),
 )
-LONGEST_ENDING = 32
-OUR_OWN = {".json", ".npz", ".safetensors", ".md", ".csv"}  # what we write beside scans, and may write again
 MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -41,87 +38,6 @@ def hash_of(path: str | Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def require_not_an_input(path: str | Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse to write over a file that was read, however it is spelled or linked."""
-    path = Path(path)
-    for other in map(Path, inputs):
-        same = os.path.samefile(path, other) if path.exists() and other.exists() else path.resolve() == other.resolve()
-        within = path.exists() and path.suffix not in OUR_OWN and other.is_dir() and path.resolve().parent == other.resolve()
-        if same or within:
-            raise make_refusal("would-overwrite-input")
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """Write a file beside its place, force it to disk, then put it in place: old or new, never half."""
-    with replacing_all((path,)) as (beside,):
-        yield beside
-
-
-@contextmanager
-def replacing_all(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
-    """Write several files that belong together: all are forced to disk before the first is put in place."""
-    places = [Path(path) for path in paths]
-    made: list[Path] = []
-    try:
-        for at in places:
-            at.parent.mkdir(parents=True, exist_ok=True)
-            beside = _beside(at)
-            # The system takes the user's mask off these rights, so the file gets those of any new file.
-            os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            made.append(beside)
-        yield tuple(made)
-        for beside in made:
-            with open(beside, "rb+") as stream:
-                os.fsync(stream.fileno())
-        _put(made, places)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise make_refusal(
-            "not-written", files=f"{places[0].name} was" if len(places) == 1 else "The files were", reason=reason
-        ) from None  # the system's own words quote the path
-    finally:
-        for beside in made:
-            beside.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """Name that nobody has, in the folder of a file and with its ending."""
-    return path.parent / f".writing-{secrets.token_hex(8)}{''.join(path.suffixes[-2:])[-LONGEST_ENDING:]}"
-
-
-def _put(made: Sequence[Path], places: Sequence[Path]) -> None:
-    """Put files in place one by one; when one cannot be, bring back what the others replaced."""
-    earlier = [_second_name(place) if len(places) > 1 else None for place in places]
-    done: list[tuple[Path, Path | None, bool]] = []
-    try:
-        for beside, place, kept in zip(made, places, earlier, strict=True):
-            new = not os.path.lexists(place)
-            os.replace(beside, place)
-            done.append((place, kept, new))
-    except OSError:
-        for place, kept, new in reversed(done):
-            if kept is not None:
-                os.replace(kept, place)
-            elif new:
-                place.unlink(missing_ok=True)
-        raise
-    finally:
-        for kept in earlier:
-            if kept is not None:
-                kept.unlink(missing_ok=True)
-
-
-def _second_name(path: Path) -> Path | None:
-    """Give a file a second name, by which it can be brought back; None where there is no file, or the disk knows no such names."""
-    second = _beside(path)
-    try:
-        os.link(path, second, follow_symlinks=False)
-    except (OSError, NotImplementedError):
-        return None
-    return second
 
 
 def free_memory() -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import version
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NotWritten, OutOfMemory, Refusal, UnreadableFile
-from napari_liver_anomaly.storage import BoundedReader, hash_of, opened, replacing, unpacking, voxel_bytes
+from napari_liver_anomaly.placing import replacing
+from napari_liver_anomaly.storage import BoundedReader, hash_of, opened, unpacking, voxel_bytes
 
 
 def code_of(error: pytest.ExceptionInfo[Refusal]) -> str:

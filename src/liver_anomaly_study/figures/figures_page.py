@@ -16,7 +16,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation.tables import read_json
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.metrics import plain
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

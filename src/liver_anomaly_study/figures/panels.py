@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liver_anomaly_study.charts import save_svg
-from napari_liver_anomaly.storage import replacing
+from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_liver_anomaly.cli.parser import Parser, flags_of
-from napari_liver_anomaly.cli.verb import Verb
+from napari_liver_anomaly.cli.verb import Verb, say
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class CompletionVerb(Verb):
             for action in verb._actions:
                 if action.dest in paths:
                     action.complete = shtab.FILE  # type: ignore[attr-defined]
-        sys.stdout.write(shtab.complete(parser, self.shell) + "\n")
+        say(shtab.complete(parser, self.shell))
 
 
 def verb_parsers(parser: Parser) -> dict[str, Parser]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.cli.train import TrainingVerb, healthy_scans
 from napari_liver_anomaly.cli.verb import say, write_json
+from napari_liver_anomaly.placing import require_not_an_input
 from napari_liver_anomaly.settings import REQUIRED, setting
-from napari_liver_anomaly.storage import require_not_an_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from napari_liver_anomaly.cli.verb import Verb, changes_of, say, write_json
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models import DEFAULT
+from napari_liver_anomaly.placing import replacing, require_not_an_input
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.settings import REQUIRED, setting
-from napari_liver_anomaly.storage import replacing, require_not_an_input
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job

@@ -12,8 +12,8 @@ from napari_liver_anomaly.cli.verb import Verb, say, show, write_json
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
+from napari_liver_anomaly.placing import require_not_an_input, require_place
 from napari_liver_anomaly.settings import REQUIRED, setting
-from napari_liver_anomaly.storage import require_not_an_input
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
@@ -26,6 +26,14 @@ class LiverVerb(ScanVerb):
     """Find the liver in a scan and write its mask."""
 
     out: Path = setting(REQUIRED, help="File to write, ends in .nii.gz.")
+
+    def require_places(self) -> None:
+        """Refuse a file that cannot be written, has an ending of another kind, or is the scan."""
+        from napari_liver_anomaly.io.nifti_writing import require_ending
+
+        require_ending(self.out)
+        require_not_an_input(self.out, (self.scan,))
+        require_place(self.out)
 
     def run(self, job: Job) -> None:
         """Find the liver and write its mask."""

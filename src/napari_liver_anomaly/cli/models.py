@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.cli.verb import Verb, say
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
+from napari_liver_anomaly.messages import one_line
 from napari_liver_anomaly.settings import setting
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
+LONGEST_TITLE = 200
 LICENCE = (
     "Licence: BSD 3-Clause for the program. Models trained on patient scans are for research use only, under the terms of the data sets that "
     "their cards name (LICENSE.md beside the weights)."
@@ -35,11 +37,15 @@ class ModelsVerb(Verb):
             kind = " (default)" if name == DEFAULT else " (installed)" if name in own else ""
             try:
                 card = ModelCard.read(path_of(name))
+                size = path_of(name).stat().st_size / 1e6
             except Refusal as refusal:
-                say(f"{name}{kind}: cannot be used. {refusal.finding.what}")
+                say(f"{one_line(name)}{kind}: cannot be used. {refusal.finding.what}")
                 continue
-            size = path_of(name).stat().st_size / 1e6
-            say(f"{name}{kind}: {card.name() or card.key}, {card.parameters:,} parameters, {size:.1f} MB.")
+            except OSError:
+                say(f"{one_line(name)}{kind}: cannot be used. Its file cannot be read.")
+                continue
+            title = one_line(card.name() or card.key)[:LONGEST_TITLE]
+            say(f"{one_line(name)}{kind}: {title}, {card.parameters:,} parameters, {size:.1f} MB.")
         say(f"Models of your own: {len(own)}, in {folder()}.")
         say(LICENCE)
         say(NOT_A_MEDICAL_DEVICE)

@@ -6,23 +6,35 @@ needs an answer (it and the flags that answer it on stderr, nothing written), 13
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
+import threading
 import traceback
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_liver_anomaly.cli.parser import Parser, add_flags, settings_from
+from napari_liver_anomaly.cli.verb import tell, unsaid
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, WrongSetting, version
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.memory import ran_out, too_little
+from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.placing import placed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_liver_anomaly.cli.verb import Verb
     from napari_liver_anomaly.job import Progress
 
+NOT_OURS = {
+    errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+    errno.EFBIG, errno.EIO, errno.ELOOP,
+}  # fmt: skip
 DONE, CRASHED, REFUSED, ASKED, STOPPED = 0, 1, 3, 4, 130
 
 
@@ -31,7 +43,29 @@ def run_program(program: str, about: str, verbs: Mapping[str, str], arguments: S
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in verbs:
         verbs = {words[0]: verbs[words[0]]}
-    return run_parser(parser_of(program, about, verbs), words)
+    try:
+        with _terminable():
+            return run_parser(parser_of(program, about, verbs), words)
+    except KeyboardInterrupt:  # before a verb began
+        tell(sys.stderr, f"{program}: stopped; no result was written.\n")
+        return STOPPED
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a request of the system to end as the user's stop, so that nothing half-written stays."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def parser_of(program: str, about: str, verbs: Mapping[str, str]) -> Parser:
@@ -70,39 +104,84 @@ def run_parser(parser: Parser, words: Sequence[str]) -> int:
     except WrongSetting as refusal:
         args._parser.error(str(refusal))
     bar = _Bar()
+    placed.clear()
+    unsaid.clear()
     try:
+        verb.require_places()
         verb.run(Job(report=bar.show))
     except (Exception, KeyboardInterrupt) as error:
         bar.close()
-        if isinstance(error, (MemoryError, RuntimeError)) and ran_out(error):
-            error = too_little(0)
-        return _ended(parser.prog, error, type(verb))
+        return _spoken(parser.prog, verb, _ended(parser.prog, _own_words(error), verb))
     bar.close()
-    return DONE
+    return _spoken(parser.prog, verb, DONE)
 
 
-def _ended(program: str, error: BaseException, verb: type[Verb]) -> int:
+def _spoken(program: str, verb: Verb, code: int) -> int:
+    """Make sure that what was said has gone out; a result that is written is not lost because nobody could be told."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        unsaid.append(error if isinstance(error, OSError) else OSError(str(error)))
+        _to_nowhere(sys.stdout)
+    if not unsaid or code != DONE or isinstance(unsaid[0], BrokenPipeError):
+        return code
+    reason = unsaid[0].strerror or "closed"
+    if _is_written(verb):
+        tell(sys.stderr, f"{program}: the results are written, but the lines about them could not be ({reason}).\n")
+        return DONE
+    tell(sys.stderr, f"{program}: nothing could be printed ({reason}).\n")
+    return REFUSED
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere, instead of failing again when the interpreter ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass
+
+
+def _is_written(verb: Verb) -> bool:
+    """Whether what the verb was to write has taken its place."""
+    out = getattr(verb, "out", None)
+    return out is not None and any(path == out or out in path.parents for path in placed)
+
+
+def _own_words(error: BaseException) -> BaseException:
+    """Say want of memory, and files that the system refuses, in our own sentences: neither is the program's fault."""
+    if isinstance(error, (MemoryError, RuntimeError)) and ran_out(error):
+        return too_little(0)
+    if isinstance(error, OSError) and error.errno in NOT_OURS:
+        return make_refusal("system-refused", reason=error.strerror or type(error).__name__)
+    return error
+
+
+def _ended(program: str, error: BaseException, verb: Verb) -> int:
     """Say why a verb ended early, and give the exit code."""
     if isinstance(error, Refusal):
-        sys.stderr.write(f"{program}: {error}\n")
+        tell(sys.stderr, f"{program}: {error}\n")
         for answer in error.finding.answers:
-            sys.stderr.write(f"  {answer.flag:24} {answer.words}\n")
+            tell(sys.stderr, f"  {answer.flag:24} {answer.words}\n")
         return ASKED if isinstance(error, Question) else REFUSED
+    written = "the results were written before that" if _is_written(verb) else "no result was written"
     if isinstance(error, (Cancelled, KeyboardInterrupt)):
-        sys.stderr.write(f"{program}: stopped; no result was written.\n")
+        tell(sys.stderr, f"{program}: stopped; {written}.\n")
         return STOPPED
-    sys.stderr.write(f"{program}: {_crash(error, verb)}\n")
+    tell(sys.stderr, f"{program}: {_crash(error, type(verb), written)}\n")
     return CRASHED
 
 
-def _crash(error: BaseException, verb: type[Verb]) -> str:
+def _crash(error: BaseException, verb: type[Verb], written: str = "no result was written") -> str:
     """Say where the program is at fault, and nothing that it was working on: an error's own words may quote names and paths."""
     packages = {__name__.partition(".")[0], verb.__module__.partition(".")[0]}
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames if packages & set(Path(frame.filename).parts)]
     return (
         f"The program is at fault ({type(error).__name__} in {' ‹ '.join(reversed(ours[-4:])) or 'the command line'}). "
-        "No result was written. Please report this line."
+        f"{written.capitalize()}. Please report this line."
     )
 
 
@@ -114,6 +193,8 @@ class _Bar:
         self.bar: Any = None
 
     def show(self, progress: Progress) -> None:
+        if sys.stderr is None:
+            return
         from tqdm import tqdm
 
         if self.bar is None or self.phase.split(" · ")[0] != progress.phase.split(" · ")[0]:

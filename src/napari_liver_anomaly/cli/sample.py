@@ -25,6 +25,10 @@ class PhantomVerb(Verb):
     out: Path = setting(REQUIRED, help="Folder to write to.")
     phantom: PhantomSettings = HEALTHY
 
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.out: True}
+
     def run(self, job: Job) -> None:
         """Write the built-in sample."""
         from napari_liver_anomaly.io import write_case

@@ -17,6 +17,8 @@ from napari_liver_anomaly.settings import REQUIRED, setting
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
+LEAST_PACKING = 20  # voxels whose results take a byte at least, even where nothing is restored
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentVerb(LiverScanVerb):
@@ -25,20 +27,29 @@ class SegmentVerb(LiverScanVerb):
     out: Path = setting(REQUIRED, help="Folder for the results.")
     model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
     settings: dict[str, Any] = changes_of(AUTO_SETTINGS)
+    replace: bool = setting(False, help="Take the place of the results of an earlier run in that folder.")
+
+    def require_places(self) -> None:
+        """Refuse a folder that cannot be written to, or holds an input; ask about one with results."""
+        from napari_liver_anomaly.io.results import require_results_place
+
+        require_results_place(self.out, self.inputs, replace=self.replace)
 
     def run(self, job: Job) -> None:
         """Search a scan and write everything that was found."""
         from napari_liver_anomaly.inference import segment
         from napari_liver_anomaly.io import write
+        from napari_liver_anomaly.io.results import require_results_place
 
         volume = self.read(job)
+        require_results_place(self.out, self.inputs, replace=self.replace, needed=volume.voxels.size // LEAST_PACKING)
         result = segment(
             volume, self.given_liver(volume), self.model, segment_settings(self.settings),
             find=self.find_liver, device=self.device, job=job,
         )  # fmt: skip
         show(result.findings)
         job.at("Writing", 0, 1)
-        write(result, self.out, inputs=self.inputs)
+        write(result, self.out, inputs=self.inputs, replace=self.replace)
         say(f"{result.summary} {result.ran_on} {result.timings_s['total']:.1f} s.")
         say(NOT_A_MEDICAL_DEVICE)
 

@@ -23,6 +23,10 @@ class SynthesiseVerb(LiverScanVerb):
     seed: int = setting(0, low=0, help="Decides every random choice.")
     out: Path = setting(REQUIRED, help="Folder for the results.")
 
+    def places(self) -> dict[Path, bool]:
+        """Name the folder that is written."""
+        return {self.out: True}
+
     def run(self, job: Job) -> None:
         """Write a scan with synthetic anomalies, and where they are."""
         from napari_liver_anomaly.io.nifti_writing import image_writer, write_together

@@ -14,8 +14,8 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.methods import BUDGET, CONFIG_NAMES, METHODS
 from napari_liver_anomaly.models.registry import config_of
+from napari_liver_anomaly.placing import require_not_an_input
 from napari_liver_anomaly.settings import REQUIRED, setting
-from napari_liver_anomaly.storage import require_not_an_input
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
@@ -107,6 +107,10 @@ class TrainVerb(TrainingVerb):
             about=self.about_data, command=self.command(), metrics=read_json(self.metrics) if self.metrics else None, job=job,
         )  # fmt: skip
         say(f"Wrote {self.out.name}, trained on {figures['slices']} slices; scans: {len(scans)}.")
+
+    def places(self) -> dict[Path, bool]:
+        """Name the model, and beside it what is kept of an unfinished training."""
+        return {self.out: False, self.out.with_name(f"{self.out.stem}.unfinished.stage2.safetensors"): False}
 
     def command(self) -> str:
         """Say how the model can be trained again; folders and files of scans get numbers, for their names may be those of patients."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from napari_liver_anomaly.messages import without_controls
+from napari_liver_anomaly.placing import replacing, require_place
 from napari_liver_anomaly.settings import Settings
-from napari_liver_anomaly.storage import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +30,16 @@ class Verb(Settings):
         """Read, call the library, write, and say what was written."""
         raise NotImplementedError
 
+    def places(self) -> dict[Path, bool]:
+        """Name what will be written, and whether it is a folder: tried before the work."""
+        out = getattr(self, "out", None)
+        return {} if out is None else {out: False}
+
+    def require_places(self) -> None:
+        """Refuse a place that cannot be written to."""
+        for path, folder in self.places().items():
+            require_place(path, folder=folder)
+
 
 def changes_of(base: Settings | type[Settings]) -> dict[str, Any]:
     """Declare a field that holds what was given of another settings class, and only that; values of an instance show as defaults."""
@@ -34,15 +47,30 @@ def changes_of(base: Settings | type[Settings]) -> dict[str, Any]:
     return field
 
 
+unsaid: list[OSError] = []  # why a line for the user could not be written, since a program emptied this list
+
+
 def say(words: str) -> None:
-    """Write one line for the user."""
-    sys.stdout.write(f"{words}\n")
+    """Write one line for the user. A closed pipe or a full disk at the other end is no reason to lose a result."""
+    tell(sys.stdout, f"{words}\n")
+
+
+def tell(stream: TextIO | None, words: str) -> None:
+    """Write to a stream, which may be closed, without what could steer a terminal."""
+    try:
+        if stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        stream.write(without_controls(words))
+    except OSError as error:
+        unsaid.append(error)
+    except ValueError:  # it was closed by us
+        unsaid.append(OSError(errno.EBADF, os.strerror(errno.EBADF)))
 
 
 def show(findings: Iterable[Finding]) -> None:
     """Write findings to where they do not mix with results."""
     for finding in findings:
-        sys.stderr.write(f"note: {finding}\n")
+        tell(sys.stderr, f"note: {finding}\n")
 
 
 def write_json(data: Any, path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.storage import replacing_all, require_not_an_input
+from napari_liver_anomaly.placing import replacing_all, require_not_an_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,9 +55,14 @@ def write_image(array: Array, geometry: Geometry, path: str | Path, inputs: Iter
         When the shape is not that of the grid.
     """
     path = Path(path)
+    require_ending(path)
+    return write_together({path: image_writer(array, geometry)}, inputs)[0]
+
+
+def require_ending(path: Path) -> None:
+    """Refuse a name that other programs would not take for an image."""
     if not path.name.endswith(ENDINGS):
         raise make_refusal("ending-unknown", file=path.name)
-    return write_together({path: image_writer(array, geometry)}, inputs)[0]
 
 
 def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: Iterable[str | Path] = ()) -> Path:
@@ -127,12 +132,18 @@ def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
     return write
 
 
-def write_together(files: Mapping[Path, Callable[[Path], None]], inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
-    """Write several files, all or none: each is written beside its place, and only when all are there do they take it."""
+def write_together(
+    files: Mapping[Path, Callable[[Path], None]],
+    inputs: Iterable[str | Path] = (),
+    *,
+    stale: Sequence[Path] = (),
+    require: Callable[[], None] = lambda: None,
+) -> tuple[Path, ...]:
+    """Write several files, all or none: each is written beside its place, and only when all are there do they take it; ``stale`` ones go then."""
     kept = tuple(inputs)
     for place in files:
         require_not_an_input(place, kept)
-    with replacing_all(tuple(files)) as besides:
+    with replacing_all(tuple(files), stale=stale, require=require) as besides:
         for beside, write in zip(besides, files.values(), strict=True):
             write(beside)
     return tuple(files)

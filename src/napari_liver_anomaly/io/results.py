@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer
 from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_integers, write_together
 from napari_liver_anomaly.lesions import Lesion
+from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.placing import require_not_an_input, require_place
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.volume import require_kind
 
@@ -21,20 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+IMAGES = ("restored", "residual", "score", "tumours", "lesions", "liver")
+NAMES = (*(f"{name}.nii.gz" for name in IMAGES), "lesions.csv", "report.json")  # every file that a run may write
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 
 
-def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ()) -> tuple[Path, ...]:
-    """Write a result: images, ``lesions.csv`` and ``report.json``; all of them, or none.
+def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (), *, replace: bool = False) -> tuple[Path, ...]:
+    """Write a result: images, ``lesions.csv`` and ``report.json``; all of them, or none. One folder holds the results of one run.
 
     Parameters
     ----------
     result : Result
         As given by ``inference.segment``.
     folder : path-like
-        Where to; made if it is missing. Earlier results of the same names are replaced.
+        Where to; made if it is missing.
     inputs : iterable of path-like
         The files the scan and the liver were read from, which must not be overwritten.
+    replace : bool
+        Take the place of the results of an earlier run, all of them; without it a folder that holds some is asked about.
 
     Returns
     -------
@@ -44,6 +51,8 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
 
     Raises
     ------
+    Question
+        When the folder holds results of an earlier run.
     NotWritten
         When a name is that of an input, or the disk does not take a file; earlier files are untouched.
     WrongGrid
@@ -51,6 +60,11 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     """
     require_kind(result, Result, "write", "segment(volume) gives one")
     folder, geometry = Path(folder), result.volume.geometry
+    kept = tuple(inputs)
+    for name in NAMES:
+        require_not_an_input(folder / name, kept)
+    if not replace:
+        require_unused(folder)
     liver = result.liver.of(result.volume, "liver mask")
     images = {
         "restored": result.restored,
@@ -65,7 +79,28 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = ())
     files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
     text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files[folder / "report.json"] = lambda path: _write_text(text, path)
-    return write_together(files, inputs)
+    stale = [folder / name for name in NAMES if folder / name not in files]
+    return write_together(files, kept, stale=stale, require=lambda: None if replace else require_unused(folder))
+
+
+def require_results_place(
+    folder: str | Path, inputs: Iterable[str | Path] = (), *, replace: bool = False, needed: int = 0
+) -> None:
+    """Refuse, or ask about, a folder that the results of a run could not or should not be written to; made to be called before the work."""
+    folder, kept = Path(folder), tuple(inputs)
+    for name in NAMES:
+        require_not_an_input(folder / name, kept)
+    if not replace:
+        require_unused(folder)
+    require_place(folder, folder=True, needed=needed)
+
+
+def require_unused(folder: Path) -> None:
+    """Ask about a folder that holds results of a run."""
+    if any(os.path.lexists(folder / name) for name in NAMES):
+        raise make_refusal(
+            "folder-used", Answer(words="Replace the results that are there, all of them", option="replace", value="")
+        )
 
 
 def report(result: Result) -> dict[str, Any]:

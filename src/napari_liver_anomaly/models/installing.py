@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.locations import ENDING, FIT, folder, installed, packaged, path_of
 from napari_liver_anomaly.models.model_file import load
-from napari_liver_anomaly.storage import hash_of, replacing
+from napari_liver_anomaly.placing import replacing
+from napari_liver_anomaly.storage import hash_of
 
 if TYPE_CHECKING:
     from pathlib import Path

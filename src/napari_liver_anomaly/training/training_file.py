@@ -19,7 +19,8 @@ import numpy as np
 from napari_liver_anomaly.errors import UnreadableFile
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.storage import memory_budget, opened, replacing, voxel_bytes
+from napari_liver_anomaly.placing import replacing
+from napari_liver_anomaly.storage import memory_budget, opened, voxel_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
