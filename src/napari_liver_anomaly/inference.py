@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 MEDIAN_PX = 3
 # Bytes of a run on the CPU for each voxel of the scan, voxel of the liver's box and pixel of the network's slices; and what torch takes at
 # its first use. Measured on scans of 4 to 52 million voxels; ``tests/faults/rows_running.py`` holds them to a run in a child process.
+# Then the results wait to be written, and are: 7 bytes for each voxel of the scan, and up to 10 while one image is packed.
 VOXEL_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 10, 20, 20, 100 * 10**6
+WRITING_BYTES = 18
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24
 
@@ -294,7 +296,8 @@ def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: in
     box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
     pixels = frame.padded[0] * frame.padded[1]
     at_once = min(batch, frame.depth) * pixels * getattr(model, "pixel_bytes", PIXEL_BYTES)
-    return voxels * VOXEL_BYTES + box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once + FIXED_BYTES
+    run = voxels * VOXEL_BYTES + box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once + FIXED_BYTES
+    return max(run, voxels * WRITING_BYTES + FIXED_BYTES)
 
 
 def _grey(probability: NDArray[np.float32], liver: Mask) -> NDArray[np.uint8]:

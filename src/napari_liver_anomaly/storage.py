@@ -23,10 +23,12 @@ MAX_BYTES = 8 * 2**30
 PIECE = 2**20
 FIRST_FEED = 2**9  # bytes of a packed member that are inflated first
 NO_LIMIT = 2**62
-# Limit, use, and in "memory.stat" what of the use are files kept for later, which make room when it is needed.
-CONTAINERS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "total_inactive_file"),
+OWN_GROUPS = "/proc/self/cgroup"
+# Of each version of control groups: its word in OWN_GROUPS, where the groups are, limit, use, and in "memory.stat" what of the use are files kept for
+# later, which make room when it is needed.
+GROUPS = (
+    ("", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 MAX_RATIO = 1040  # deflate cannot pack more than 1032 bytes into one
 
@@ -202,9 +204,10 @@ def _free_here() -> int:
 def _left_by_limits() -> Iterator[int]:
     """Bytes that a container's limit and the limit of address space leave, where there are such limits."""
     yield NO_LIMIT
-    for limit, used, kept in CONTAINERS:
-        if (most := _number_in(limit)) is not None and (taken := _number_in(used)) is not None:
-            yield most - taken + (_number_in(str(Path(limit).with_name("memory.stat")), f"{kept} ") or 0)
+    for word, mount, limit, used, kept in GROUPS:
+        for group in _groups(word, mount):
+            if (most := _number_in(f"{group}/{limit}")) is not None and (taken := _number_in(f"{group}/{used}")) is not None:
+                yield most - taken + (_number_in(f"{group}/memory.stat", f"{kept} ") or 0)
     try:
         import resource  # not on Windows
 
@@ -214,6 +217,23 @@ def _left_by_limits() -> Iterator[int]:
     taken = _number_in("/proc/self/status", "VmSize:")
     if most != resource.RLIM_INFINITY and taken is not None:
         yield most - taken * 1024
+
+
+def _groups(word: str, mount: str) -> list[str]:
+    """Give the folders of the control group of this program and of all above it; in a container that of the container is at the top."""
+    folders = [mount]
+    try:
+        lines = Path(OWN_GROUPS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return folders
+    for line in lines:
+        _, words, place = [*line.split(":", 2), "", ""][:3]
+        if word in words.split(","):
+            for part in place.split("/"):
+                if part not in ("", ".", ".."):
+                    folders.append(f"{folders[-1]}/{part}")
+            break
+    return folders
 
 
 def _number_in(path: str, word: str = "") -> int | None:

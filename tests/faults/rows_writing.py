@@ -304,7 +304,7 @@ def millilitres_are_voxels_times_spacing(kit: Kit) -> None:
             spacing[:2]
         ), about
         folder = kit.folder / "out"
-        write(result, folder)
+        write(result, folder, replace=True)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         assert (
             abs(report["tumour_ml"] - counted_ml) < 1e-3
@@ -381,7 +381,7 @@ def writers(volume: Volume, folder: Path) -> dict[str, tuple[list[Path], Callabl
         "image": ([folder / "i" / "image.nii.gz"], lambda: write_image(volume.voxels, volume.geometry, folder / "i" / "image.nii.gz")),
         "plain-image": ([folder / "p" / "image.nii"], lambda: write_image(volume.voxels, volume.geometry, folder / "p" / "image.nii")),
         "labels": ([folder / "l" / "labels.nii.gz"], lambda: write_labels(labels, volume.geometry, folder / "l" / "labels.nii.gz")),
-        "results": ([folder / "r" / name for name in outputs], lambda: write(full, folder / "r")),
+        "results": ([folder / "r" / name for name in outputs], lambda: write(full, folder / "r", replace=True)),
         "sample": ([folder / "s" / f"a_{name}.nii.gz" for name in ("ct", "liver", "tumour")], lambda: write_case(
             sample.volume, sample.liver, sample.tumours, folder / "s", "a")),
         "weights": ([folder / "w" / "model.safetensors"], lambda: checkpoint.save(folder / "w" / "model.safetensors", weights, {"key": "k"})),
@@ -458,7 +458,7 @@ def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
     liver = write_labels(organ_of(volume).voxels, volume.geometry, kit.folder / "liver.nii.gz")
     words = ["synthesise", str(scan), "--liver", str(liver), "--given-liver", "accept", "--out"]
     assert main([*words, str(regular / "sub")]) == REFUSED
-    assert "not written: Not a directory." in kit.output.readouterr().err
+    assert "cannot be: Not a directory." in kit.output.readouterr().err
     assert main([*words, str(kit.folder / "elsewhere")]) == DONE
     if os.geteuid() != 0:
         closed = kit.folder / "closed"

@@ -12,7 +12,7 @@ from napari_liver_anomaly.memory import Ladder, ran_out, require_memory, too_lit
 
 def test_what_is_free_is_the_least_of_all_limits(tmp_path, monkeypatch):
     most, used = tmp_path / "memory.max", tmp_path / "memory.current"
-    monkeypatch.setattr(storage, "CONTAINERS", ((str(most), str(used), "inactive_file"),))
+    monkeypatch.setattr(storage, "GROUPS", (("", str(tmp_path), "memory.max", "memory.current", "inactive_file"),))
     monkeypatch.setattr(storage, "_free_here", lambda: 8 * 10**9)
     assert storage.free_memory() <= 8 * 10**9
     most.write_text("3000000\n")

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.volume import require_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.volume import Geometry
 
 
 IMAGES = ("restored", "residual", "score", "tumours", "lesions", "liver")
@@ -69,12 +74,16 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
     images = {
         "restored": result.restored,
         "residual": result.residual,
-        "score": result.score.astype(np.float32) / np.float32(255),
+        "score": result.score,
         "tumours": result.labels > 0,
         "lesions": smallest_integers(result.labels),
         "liver": liver.voxels,
     }
-    files = {folder / f"{name}.nii.gz": image_writer(array, geometry) for name, array in images.items() if array is not None}
+    files: dict[Path, Callable[[Path], None]] = {
+        folder / f"{name}.nii.gz": partial(_write_share if name == "score" else _write_image, array, geometry)
+        for name, array in images.items()
+        if array is not None
+    }
     names = [path.name for path in files] + ["lesions.csv", "report.json"]
     files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
     text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -132,6 +141,17 @@ def sides(result: Result) -> str:
     """Say whether left and right can be relied on."""
     doubted = UNVERIFIED & {finding.code for finding in result.findings}
     return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
+
+
+def _write_image(array: NDArray[Any], geometry: Geometry, path: Path) -> None:
+    image_writer(array, geometry)(path)
+
+
+def _write_share(score: NDArray[np.uint8], geometry: Geometry, path: Path) -> None:
+    """Write a score as 0…1, which takes four times its memory: only while it is written."""
+    share = score.astype(np.float32)
+    share /= np.float32(255)
+    image_writer(share, geometry)(path)
 
 
 def _write_text(text: str, path: Path) -> None:

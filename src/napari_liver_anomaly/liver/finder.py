@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import open_weights, save
-from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, spread
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, shape_for, spread
 from napari_liver_anomaly.liver.sampling import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
+from napari_liver_anomaly.memory import require_memory
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.networks.liver_net import LiverNet, LiverNetSettings
@@ -35,6 +37,7 @@ SHARPNESS = 9.0  # the coarse prediction that the fine network was trained with 
 WHITE, NEARLY_WHITE = 0.985, 0.95  # no liver is this bright
 SMOOTH_MM = 2.8  # across slices, which are predicted one by one
 BATCH = 8
+FINE_BYTES, FIXED_BYTES = 24, 50 * 10**6  # of a search for each voxel of 4 × 2.5 × 2.5 mm, and for the first use of the networks
 PHASE = "Finding the liver"
 COARSE_NET = LiverNetSettings(axes=3, channels=1, folding=1, width=8, widest=64, depth=3)
 FINE_NET = LiverNetSettings(axes=2, channels=SEEN + 1, folding=2, width=24, widest=96, depth=3)
@@ -103,6 +106,7 @@ class Finder:
         from scipy.ndimage import gaussian_filter1d
 
         spacing = volume.geometry.spacing_mm
+        require_memory(needed_bytes(volume.voxels.shape, spacing))
         job.at(PHASE, 0, 10)
         image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
         job.at(PHASE, 2, 10)
@@ -156,6 +160,13 @@ class Finder:
             require_probabilities(found)
             prediction[part] = found[:, : image.shape[1], : image.shape[2]]
         return prediction
+
+
+def needed_bytes(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> int:
+    """Foresee the memory of a search: it grows with the room that a scan takes, not with its voxels."""
+    fine = shape_for(shape, spacing_mm, FINE_MM)
+    plane = fine[1] * fine[2]
+    return 4 * shape[0] * plane + FINE_BYTES * prod(fine) + 2 * prod(shape) + FIXED_BYTES
 
 
 def _nothing(shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
