@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -44,6 +47,11 @@ class Case:
     spacing_mm: tuple[float, float, float]  # (z, y, x)
     hu_per_unit: float  # HU between 0 and 1
     labelled: bool  # whether the tumours are known; without them a scan is only trained on
+
+    @property
+    def mark(self) -> str:
+        """A hash of the slices, which tells a case in a card without its name."""
+        return hashlib.blake2b(np.ascontiguousarray(self.images).tobytes(), digest_size=16).hexdigest()
 
 
 def case_of(name: str, volume: Volume, liver: Mask, tumours: Mask | None, settings: PreprocessSettings) -> Case:
@@ -101,17 +109,8 @@ def phantoms(settings: PreprocessSettings, cache: str | Path, job: Job | None = 
 def _kept(path: Path, settings: PreprocessSettings, made: Callable[[], Iterable[Case]]) -> list[Case]:
     """Take cases from a file, or make them and write it."""
     about = json.dumps(settings.to_dict(), sort_keys=True)
-    if path.exists():
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header["settings"] == about:
-                return [
-                    Case(
-                        one["name"], file[f"images_{n}"], file[f"liver_mask_{n}"], file[f"truth_{n}"], file[f"healthy_{n}"],
-                        tuple(one["spacing_mm"]), settings.hu_per_unit, one["labelled"],
-                    )
-                    for n, one in enumerate(header["cases"])
-                ]  # fmt: skip
+    if path.exists() and (there := _read(path, about, settings.hu_per_unit)) is not None:
+        return there
     cases = list(made())
     arrays = {f"{array}_{n}": getattr(one, array) for n, one in enumerate(cases) for array in ARRAYS}
     names = [{"name": one.name, "spacing_mm": one.spacing_mm, "labelled": one.labelled} for one in cases]
@@ -120,6 +119,24 @@ def _kept(path: Path, settings: PreprocessSettings, made: Callable[[], Iterable[
     with replacing(path) as beside, open(beside, "wb") as file:
         np.savez_compressed(file, header=np.array(header), **arrays)
     return cases
+
+
+def _read(path: Path, about: str, hu_per_unit: float) -> list[Case] | None:
+    """Read kept cases; None where they were prepared in another way, refused where the file is cut short."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            if header["settings"] != about:
+                return None
+            return [
+                Case(
+                    one["name"], file[f"images_{n}"], file[f"liver_mask_{n}"], file[f"truth_{n}"], file[f"healthy_{n}"],
+                    tuple(one["spacing_mm"]), hu_per_unit, one["labelled"],
+                )
+                for n, one in enumerate(header["cases"])
+            ]  # fmt: skip
+    except (ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error):
+        raise make_refusal("figures-damaged", file=path.name) from None
 
 
 def healthy_slices(cases: Iterable[Case]) -> HealthySlices:

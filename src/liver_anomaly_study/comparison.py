@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -48,7 +49,7 @@ def run_all(runs: Sequence[Run], folder: RunFolder, *, jobs: int = 1, job: Job |
             job.at(run.name, number, len(left))
             run_one(run, folder)
         return len(left)
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as workers:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as workers:
         waiting = [workers.submit(run_one, run, folder) for run in left]
         try:
             for number, (run, one) in enumerate(zip(left, waiting, strict=True)):
@@ -58,6 +59,17 @@ def run_all(runs: Sequence[Run], folder: RunFolder, *, jobs: int = 1, job: Job |
             for one in waiting:
                 one.cancel()
     return len(left)
+
+
+def end_with_parent() -> None:
+    """Let a worker end when the program that started it was killed, instead of computing on for nobody."""
+    if (parent := multiprocessing.parent_process()) is not None:
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _prepare_cases(runs: Sequence[Run], folder: RunFolder) -> None:
@@ -121,19 +133,19 @@ def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
     """Load the run's model, where it was trained with this configuration on these cases, or train it and write it."""
     from napari_liver_anomaly.device import choose
 
-    path, names = folder.model(run), [one.name for one in cases]
+    path, marks = folder.model(run), [one.mark for one in cases]
     config = config_of(run.key, run.budget)
     model = build(config, seed=run.seed)
     if path.exists():
         there = class_of(model.key).load(path)
-        if there.config == config and trained_on(there.card) == names:
+        if there.config == config and trained_on(there.card) in (marks, [one.name for one in cases]):
             return there
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_name(f"{path.stem}.unfinished")
     slices = healthy_slices(cases)
     training = train(model, slices, device=choose(folder.device), state=state)
     model.card = card_of(
-        model, {"learned_from": names, "dataset": run.dataset}, training=training, title=method_of(run.key).title,
+        model, {"learned_from": marks, "dataset": run.dataset}, training=training, title=method_of(run.key).title,
         validation=validate_on_synthesis(model, slices, config.schedule, seed=run.seed),
     )  # fmt: skip
     model.save(path, model.card)
@@ -143,6 +155,6 @@ def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
 
 
 def trained_on(card: ModelCard) -> list[str]:
-    """Names of the cases that a model of a run folder was trained on."""
-    names: list[str] = card.data.get("learned_from", [])
-    return names
+    """Give the marks of the cases that a model of a run folder was trained on; in cards of earlier versions their names."""
+    marks: list[str] = card.data.get("learned_from", [])
+    return marks

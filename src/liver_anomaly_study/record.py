@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liver_anomaly_study.messages import make_refusal
 from napari_liver_anomaly.models.methods import BUDGET, METHODS
 from napari_liver_anomaly.placing import replacing
 
@@ -18,6 +19,17 @@ DIGITS = 5  # decimal places that stored figures keep
 SHOWN = ("sd_cases", "sd_seeds", "cases", "seeds", "steps", "train_s", "ms_per_slice")
 
 
+def read_figures(path: Path, *needed: str) -> dict[str, Any]:
+    """Read figures that a run wrote; refused where they are cut short or lack what is needed."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(stored, dict) or not set(needed) <= stored.keys():
+            raise ValueError("no figures")
+    except (ValueError, RecursionError):
+        raise make_refusal("figures-damaged", file=path.name) from None
+    return stored
+
+
 def seeds_of(dataset: str, record: Path | None = None) -> dict[str, list[dict[str, Any]]]:
     """Read what is on record of one data set: key of the method to its seeds, each from :func:`pooled_over_folds`."""
     folder = record or RECORD
@@ -25,7 +37,7 @@ def seeds_of(dataset: str, record: Path | None = None) -> dict[str, list[dict[st
     for method in METHODS:
         file = folder / f"{dataset}-{method.key}.json"
         if file.is_file():
-            found[method.key] = json.loads(file.read_text(encoding="utf-8"))["seeds"]
+            found[method.key] = read_figures(file, "seeds")["seeds"]
     return found
 
 
@@ -63,7 +75,7 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
 
     there: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
     for file in sorted(runs.glob("*.json")):
-        run = json.loads(file.read_text(encoding="utf-8"))
+        run = read_figures(file, "budget", "dataset", "key", "seed", "of_folds")
         if run["budget"] not in (0, budget):
             continue
         there.setdefault((run["dataset"], run["key"]), {}).setdefault(run["seed"], []).append(run)
@@ -74,7 +86,7 @@ def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
             continue
         path = record / f"{dataset}-{key}.json"
         new = [pooled_over_folds(group) for group in whole]
-        old = json.loads(path.read_text(encoding="utf-8"))["seeds"] if path.is_file() else []
+        old = read_figures(path, "seeds")["seeds"] if path.is_file() else []
         known = {seed["seed"] for seed in new}
         kept = [seed for seed in old if seed["seed"] not in known and _comparable(seed, new[0])]
         found = {"dataset": dataset, "key": key, "seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from liver_anomaly_study.cases import patients, phantoms
 from liver_anomaly_study.messages import make_refusal
-from liver_anomaly_study.record import DATASETS
+from liver_anomaly_study.record import DATASETS, read_figures
 from napari_liver_anomaly.models.methods import BUDGET, METHODS, method_of
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def is_done(run: Run, folder: RunFolder) -> bool:
     path = folder.result(run)
     if not path.exists():
         return False
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = read_figures(path, "cases", "of_folds")
     names = {case["case"] for case in stored["cases"]}
     same = run.dataset != "patients" or (stored["of_folds"] == len(folder.folds) and names == set(folder.folds[run.fold - 1]))
     return same and "inserted_auroc" in stored  # an earlier version called it otherwise

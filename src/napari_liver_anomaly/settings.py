@@ -22,6 +22,12 @@ SHOWN = 3  # fields that one line shows at most
 REQUIRED: Any = dataclasses.MISSING  # the default of a field that must be given
 
 
+def summary_of(thing: object) -> str:
+    """Give the first line of a docstring; the name where there is none, as under ``python -OO``."""
+    lines = (thing.__doc__ or "").strip().splitlines()
+    return lines[0] if lines else str(getattr(thing, "__name__", type(thing).__name__))
+
+
 def setting(
     default: T,
     *,

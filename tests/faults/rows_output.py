@@ -10,26 +10,35 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import torch
 
+import napari_liver_anomaly
 from faults.stubs import FullCard, Grey, fake_card, small_scan
 from faults.table import row
 from faults.witness import names_in, refused
-from napari_liver_anomaly import placing
+from napari_liver_anomaly import checkpoint, placing, storage
 from napari_liver_anomaly.cli import ASKED, DONE, REFUSED, STOPPED, main, program
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.evaluation import evaluate as measuring
 from napari_liver_anomaly.evaluation.cross_validation import require_measured
-from napari_liver_anomaly.inference import segment
+from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import results, write_case, write_image, write_labels
+from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.io.results import require_results_place
+from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver import find_liver, finder
 from napari_liver_anomaly.memory import Ladder, too_little
+from napari_liver_anomaly.messages import make_finding
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 try:
     import fcntl
@@ -37,8 +46,6 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from faults.table import Kit
 
 
@@ -165,9 +172,11 @@ def what_cannot_be_written_is_said_before_the_work(kit: Kit) -> None:
     assert "Permission denied" in caught.finding.what and str(kit.folder) not in str(caught.finding)
 
 
+WEIGHTS = Path(napari_liver_anomaly.__file__).parent / "weights"
 INTERRUPTED = """
 import os, sys, time
-from napari_liver_anomaly import placing
+import napari_liver_anomaly
+from napari_liver_anomaly import checkpoint, placing, storage
 real, calls = os.replace, []
 def slow(source, target):
     calls.append(target)
@@ -344,3 +353,173 @@ def limits_of_memory_are_seen_before_they_end_the_program(kit: Kit) -> None:
     ladder = Ladder(torch.device("cuda"), 8)
     ladder.settle(FullAtOnce())
     assert (ladder.device.type, ladder.batch) == ("cpu", 8), "fewer slices at once make no room for weights"
+
+    # Groups inside groups, as schedulers and containers make them: the least of all that are above counts.
+    for version, line in (("", "0::/user.slice/job_7/step_0"), ("memory", "4:cpu,memory:/user.slice/job_7/step_0")):
+        mount = kit.folder / f"groups{version}"
+        (mount / "user.slice" / "job_7" / "step_0").mkdir(parents=True)
+        (kit.folder / "own").write_text(f"9:name=systemd:/\n{line}\n", encoding="utf-8")
+        kit.patch.setattr(storage, "OWN_GROUPS", str(kit.folder / "own"))
+        kit.patch.setattr(storage, "GROUPS", ((version, str(mount), "max", "current", "inactive_file"),))
+        kit.patch.setattr(storage, "_free_here", lambda: 8 * 10**9)
+        assert storage.free_memory() > 4 * 10**9
+        for number, place in enumerate(("", "user.slice/job_7", "user.slice/job_7/step_0", "user.slice")):
+            (mount / place / "max").write_text(f"{4_000_000 - number * 500_000}\n", encoding="utf-8")
+            (mount / place / "current").write_text("1000000\n", encoding="utf-8")
+            assert storage.free_memory() == 3_000_000 - number * 500_000, (version, place)
+
+    # A small file can be a large room: 24 cm of air in voxels of 20 mm, and four metres of it.
+    kit.patch.setattr(storage, "_free_memory", lambda: 10**9)
+    wide = Volume(
+        np.full((200, 200, 200), -1000, np.int16), Geometry((200, 200, 200), np.diag([-20.0, -20.0, 20.0, 1.0])), "wide"
+    )
+    with refused("20 mm", "memory-out"):
+        find_liver(wide, device="cpu")
+    assert finder.needed_bytes((300, 512, 512), (1.0, 0.8, 0.8)) < 10**9, "a usual scan is not refused"
+
+    # What waits to be written, and is, takes more than the run of a small liver.
+    class Free(Grey):
+        pixel_bytes = 1
+
+    shape = (100, 512, 512)
+    inside = np.zeros(shape, bool)
+    inside[50:52, 250:260, 250:260] = True
+    geometry = Geometry(shape[::-1], np.diag([-0.8, -0.8, 2.0, 1.0]))
+    large = Volume(np.zeros(shape, np.int16), geometry, "large")
+    assert needed_bytes(large, Mask(inside, geometry, large.identity), Free(), 1) >= 18 * inside.size
+
+
+@row(94)
+def weights_name_no_case_unasked(kit: Kit) -> None:
+    """Names of cases, which may be patients', stand in the card or in the command of a liver finder or a model of the comparison."""
+    from napari_liver_anomaly.checkpoint import read_card
+    from napari_liver_anomaly.liver import train_liver as training
+
+    cases = kit.folder / "cases"
+    for seed, name in enumerate(("MUSTERMANN", "ERIKA", "OTTO")):
+        sample = make_phantom(PhantomSettings(seed=seed, size_px=64, slices=12, tumours=False))
+        write_case(sample.volume, sample.liver, sample.tumours, cases, name)
+    made = training.training_cases
+    kit.patch.setattr(training, "training_cases", lambda chosen, job: made(chosen, job, ()))
+    short = ["--coarse-steps", "1", "--fine-steps", "1", "--coarse-batch", "1", "--fine-batch", "1", "--without", "OTTO"]
+    first, second, named = (kit.folder / f"{name}.safetensors" for name in ("first", "second", "named"))
+    words = ["train-liver", "--data", str(cases), *short]
+    assert main([*words, "--keep-names", "--out", str(named)]) == DONE
+    assert main([*words, "--out", str(first)]) == DONE
+    assert main([*words, "--start", str(named), "--out", str(second)]) == DONE
+    for name in (b"MUSTERMANN", b"ERIKA", b"OTTO"):
+        assert name in named.read_bytes()
+        assert name not in first.read_bytes() and name not in second.read_bytes(), name
+    card = read_card(first)
+    assert [sorted(one) for one in card["data"]["scans"]] == [["scan"], ["scan"]] and "CASE1" in card["command"]
+    assert {one["scan"] for one in card["data"]["scans"]} == {
+        one.scan for one in made([case for case in find_cases(cases) if case.name != "OTTO"], Job(), ())
+    }
+
+
+@row(95)
+def a_header_of_weights_is_bounded(kit: Kit) -> None:
+    """Weights whose header is 60 MB of empty lists: parsed whole, seconds and gigabytes before anything is judged."""
+    for name, size in (("header", 1_100_000), ("header", 60_000_000), ("card", 1_100_000)):
+        lists = b"[]," * (size // 3)
+        head = b'{"__metadata__":{"card":"{}"},"x":[' + lists + b"[]]}"
+        if name == "card":
+            head = json.dumps({"__metadata__": {"card": '{"x":[' + lists.decode() + "[]]}"}}).encode()
+        path = kit.folder / "bomb.safetensors"
+        path.write_bytes(len(head).to_bytes(8, "little") + head)
+        tracemalloc.start()
+        for use in (checkpoint.read_card, checkpoint.open_weights):
+            with refused((name, size, use), "model-damaged"):
+                use(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2_000_000, "nothing of it was read"
+    largest = max(int.from_bytes(path.read_bytes()[:8], "little") for path in WEIGHTS.rglob("*.safetensors"))
+    assert 8 * largest < checkpoint.LARGEST_HEADER, "ours fit in with room"
+
+
+@row(96)
+def text_of_a_card_is_text(kit: Kit) -> None:
+    """Escape signs and line ends in a card, a key or a file name steer the terminal; one odd card ends the list of all models."""
+    card, weights = checkpoint.read_card(WEIGHTS / "hu.safetensors"), checkpoint.open_weights(WEIGHTS / "hu.safetensors").tensors
+    kit.patch.setenv("LIVER_ANOMALY_MODELS", str(kit.folder))
+    evil = "\x1b[2J\x1b]0;owned\x07Certified\x9b32m\u202ecba\nstandard (default): approved"
+    checkpoint.save(kit.folder / "aaa.safetensors", weights, {**card, "title": evil})
+    odd: dict[str, Any] = {
+        "parameters": "many",
+        "key": ["a"],
+        "members": 5,
+        "data": [],
+        "networks": "x",
+        "settings": 5,
+        "title": {"a": "b"},
+    }
+    for key, value in odd.items():
+        checkpoint.save(kit.folder / f"odd-{key}.safetensors", weights, {**card, key: value})
+    assert main(["models"]) == DONE
+    said = kit.output.readouterr().out
+    assert not any(sign in said for sign in "\x1b\x07\x9b\u202e") and "Certified" in said
+    assert not [line for line in said.splitlines() if line.startswith("standard (default): approved")]
+    for key in odd:
+        assert f"odd-{key} (installed)" in said, key
+    assert "standard (default): " in said and f"Models of your own: {len(odd) + 1}" in said
+    main(["info", "--model", "aaa"])
+    assert not any(sign in kit.output.readouterr().out for sign in "\x1b\x07\x9b\u202e")
+    finding = make_finding("model-missing", file=f"{evil}.safetensors")
+    assert finding.what.isprintable() and "Certified" in finding.what
+    assert main(["segment", "none.nii.gz", "--model", evil, "--out", str(kit.folder / "out")]) == REFUSED
+    assert not any(sign in kit.output.readouterr().err for sign in "\x1b\x07\x9b\u202e")
+
+
+WORKER = """
+import multiprocessing, os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from liver_anomaly_study.comparison import end_with_parent
+
+def work(seconds):
+    print(os.getpid(), flush=True)
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as workers:
+        workers.submit(work, 600).result()
+"""
+
+
+@row(97)
+def nothing_is_left_behind_or_left_out(kit: Kit) -> None:
+    """Workers outlive a program that was killed; a file of the comparison cut short is its fault; without docstrings it cannot run."""
+    script = kit.folder / "worker.py"
+    script.write_text(WORKER, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert run.stdout is not None
+    worker = int(run.stdout.readline())
+    run.kill()
+    run.stdout.read()  # ends when the worker, which holds the other end, has ended
+    run.wait()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+    from liver_anomaly_study.cases import _kept
+    from liver_anomaly_study.record import read_figures
+
+    for text in ("", '{"seeds": [1, 2', "[]", '{"other": 1}'):
+        (kit.folder / "run.json").write_text(text, encoding="utf-8")
+        with refused(text, "figures-damaged"):
+            read_figures(kit.folder / "run.json", "seeds")
+    (kit.folder / "cases.npz").write_bytes(b"PK\x03\x04 cut short")
+    with refused("kept cases", "figures-damaged"):
+        _kept(kit.folder / "cases.npz", Grey.preprocess, list)
+
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "napari_liver_anomaly", "segment", *sample_of(kit.folder), "--model", "phantom-only",
+         "--out", str(kit.folder / "out")],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.returncode == DONE and (kit.folder / "out" / "report.json").exists(), done.stderr
+    for words in (["info"], ["models"], ["segment", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-OO", "-m", "napari_liver_anomaly", *words], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == DONE, (words, done.stderr)

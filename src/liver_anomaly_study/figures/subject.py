@@ -76,12 +76,12 @@ class Subject:
     def held_out(self, model: Any) -> list[Case]:
         """Give the labelled cases that a model was not trained on, prepared as it sees them."""
         known = set(trained_on(model.card))
-        return [one for one in self._cases(model) if one.labelled and one.name not in known]
+        return [one for one in self._cases(model) if one.labelled and not {one.name, one.mark} & known]
 
     def training_cases(self, model: Any) -> list[Case]:
         """Give the cases that a model was trained on, prepared as it sees them."""
-        names = set(trained_on(model.card))
-        return [one for one in self._cases(model) if one.name in names]
+        known = set(trained_on(model.card))
+        return [one for one in self._cases(model) if {one.name, one.mark} & known]
 
     def _cases(self, model: Any) -> list[Case]:
         if model.preprocess not in self._prepared:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_liver_anomaly.cli.parser import command_of
+from napari_liver_anomaly.cli.parser import command_of, numbered
 from napari_liver_anomaly.cli.scan import ScanVerb
 from napari_liver_anomaly.cli.verb import Verb, say, show, write_json
 from napari_liver_anomaly.device import Device
@@ -65,6 +65,7 @@ class TrainLiverVerb(LiverTrainingVerb):
     without: tuple[str, ...] = setting((), word="NAME", help="Cases to leave out, by name.")
     start: Path | None = setting(None, help="Weights of a liver finder to go on from, instead of from nothing.")
     metrics: Path | None = setting(None, help="JSON of a cross-validation, whose summary is kept in the card.")
+    keep_names: bool = setting(False, help="Keep the names of the cases in the card (never use it with patients' names).")
     out: Path = setting(REQUIRED, help="File to write, ends in .safetensors.")
 
     def run(self, job: Job) -> None:
@@ -75,8 +76,11 @@ class TrainLiverVerb(LiverTrainingVerb):
         require_not_an_input(self.out, [path for path in (self.data, self.start, self.metrics) if path])
         card = train_liver(
             self.data, self.out, without=self.without, start=self.start, schedule=self.schedule, seed=self.seed,
-            about=self.about_data, metrics=read_json(self.metrics) if self.metrics else None, job=job,
-            command=command_of(("liver-anomaly", "train-liver"), self, leave_out=("about_data", "metrics"), data="DATA"),
+            about=self.about_data, metrics=read_json(self.metrics) if self.metrics else None, keep_names=self.keep_names, job=job,
+            command=command_of(
+                ("liver-anomaly", "train-liver"), self, leave_out=("about_data", "metrics"), data="DATA",
+                without=self.without if self.keep_names else numbered("CASE", self.without),
+            ),
         )  # fmt: skip
         say(f"Wrote {self.out.name}, trained on {len(card['data']['scans'])} scans.")
 

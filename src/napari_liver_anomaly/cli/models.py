@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_liver_anomaly.cli.verb import Verb, say
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.messages import one_line
-from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.settings import setting, summary_of
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
@@ -95,6 +95,6 @@ class InfoVerb(Verb):
         say(f"graphics card: {cuda}; processor threads: {torch.get_num_threads()}")
         say(f"models: {', '.join(names()) or 'none'}")
         for name, recipe in RECIPES.items():
-            say(f"recipe {name}: {(recipe.__doc__ or '').splitlines()[0]}")
+            say(f"recipe {name}: {summary_of(recipe)}")
         say(LICENCE)
         say(NOT_A_MEDICAL_DEVICE)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from napari_liver_anomaly.errors import WrongSetting
-from napari_liver_anomaly.settings import REQUIRED, Option, Settings, options
+from napari_liver_anomaly.settings import REQUIRED, Option, Settings, options, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +118,7 @@ def default_of(option: Option) -> str:
 
 def title_of(inner: Settings | type[Settings]) -> str:
     """Give a heading for the flags of settings inside a verb."""
-    return (inner.__doc__ or "").splitlines()[0].split(";")[0].rstrip(".")
+    return summary_of(inner).split(";")[0].rstrip(".")
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -186,6 +186,11 @@ def command_of(words: Sequence[str], settings: Settings, leave_out: Sequence[str
         if said and option.name not in leave_out:
             parts += _written(option, shown.get(option.name, value))
     return shlex.join(parts)
+
+
+def numbered(word: str, values: Sequence[object]) -> tuple[str, ...]:
+    """Give numbers to what must not be named, for it may be called after patients."""
+    return tuple(f"{word}{number}" for number in range(1, len(values) + 1))
 
 
 def _values_of(settings: Settings) -> dict[str, Any]:

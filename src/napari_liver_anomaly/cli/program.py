@@ -24,6 +24,7 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.memory import ran_out, too_little
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import placed
+from napari_liver_anomaly.settings import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ def parser_of(program: str, about: str, verbs: Mapping[str, str]) -> Parser:
     subparsers = parser.add_subparsers(dest="_verb", required=True, metavar="VERB")
     for name, place in verbs.items():
         verb = load_verb(place)
-        words = (verb.__doc__ or "").splitlines()[0]
+        words = summary_of(verb)
         set_verb(subparsers.add_parser(name, help=words, description=f"{words} {NOT_A_MEDICAL_DEVICE}"), verb)
     return parser
 

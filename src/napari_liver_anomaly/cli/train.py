@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.cli.parser import command_of
+from napari_liver_anomaly.cli.parser import command_of, numbered
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.messages import make_refusal
@@ -114,9 +114,11 @@ class TrainVerb(TrainingVerb):
 
     def command(self) -> str:
         """Say how the model can be trained again; folders and files of scans get numbers, for their names may be those of patients."""
-        numbered = tuple(f"HEALTHY{number}" for number in range(1, len(self.healthy) + 1))
         left_out = ("device", "title", "about_data", "metrics")
-        return command_of(("liver-anomaly", "train"), self, leave_out=left_out, healthy=numbered)
+        return command_of(
+            ("liver-anomaly", "train"), self, leave_out=left_out,
+            healthy=numbered("HEALTHY", self.healthy), without=numbered("CASE", self.without),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,5 +99,9 @@ def _is_trained(path: Path, cases: Sequence[Case], schedule: LiverSchedule, seed
     if not path.exists():
         return False
     card = ModelCard.read(path)
-    trained = (card.data["scans"], card.data["phantom_seeds"], card.seed, LiverSchedule.from_dict(card.schedule))
-    return bool(trained == ([case.name for case in cases], list(PHANTOM_SEEDS), seed, schedule))
+    if (card.data["phantom_seeds"], card.seed, LiverSchedule.from_dict(card.schedule)) != (list(PHANTOM_SEEDS), seed, schedule):
+        return False
+    scans = [
+        one["scan"] if isinstance(one, dict) else one for one in card.data["scans"]
+    ]  # earlier versions kept names instead of hashes
+    return scans == [case.name for case in cases] or scans == [read(case.ct).identity for case in cases]

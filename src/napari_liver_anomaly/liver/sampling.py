@@ -44,6 +44,7 @@ class LiverCase:
     fine: Tensor  # (2, z, y, x): image 0…1, and how much of each voxel is liver, at 4 × 2.5 × 2.5 mm
     coarse: Tensor  # the same, averaged as for 10 mm but kept every 5 mm, so that it can be turned and shifted
     weight: float = 1.0  # how often it is drawn, beside the others
+    scan: str = ""  # identity (hash) of the scan
 
     @classmethod
     def of(cls, name: str, volume: Volume, liver: Mask, weight: float = 1.0) -> LiverCase:
@@ -52,7 +53,9 @@ class LiverCase:
         image = resample(volume.voxels, spacing, FINE_MM, FINE_MM, hu=True)
         liver_part = resample(liver.voxels, spacing, FINE_MM, FINE_MM)
         low = [resample(block, FINE_MM, HALF_MM, COARSE_MM) for block in (image, liver_part)]
-        return cls(name, torch.from_numpy(np.stack([image, liver_part])), torch.from_numpy(np.stack(low)), weight)
+        return cls(
+            name, torch.from_numpy(np.stack([image, liver_part])), torch.from_numpy(np.stack(low)), weight, volume.identity
+        )
 
 
 @dataclass(frozen=True, eq=False)

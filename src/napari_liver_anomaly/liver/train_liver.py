@@ -45,12 +45,14 @@ def train_liver(
     about: str = "",
     command: str = "",
     metrics: dict[str, Any] | None = None,
+    keep_names: bool = False,
     job: Job | None = None,
 ) -> dict[str, Any]:
     """Train a liver finder on a folder of cases, ``NAME_ct`` and ``NAME_liver`` files, and write its weights and card.
 
-    The card names the cases by design, as their files are named, so that no finder is measured on what it was trained on: do not name files
-    after patients. ``start`` is a liver finder to go on from; what it was trained on is kept in the new card. A training that was stopped goes on.
+    The card knows the scans by their hashes, so that no finder is measured on what it was trained on; ``keep_names`` keeps the names of the files,
+    for data sets whose names are no patients'. ``start`` is a liver finder to go on from; what it was trained on is kept in the new card. A training
+    that was stopped goes on.
     """
     job = job or Job()
     cases = {case.name: case for case in find_cases(folder)}
@@ -59,7 +61,7 @@ def train_liver(
     if not kept:
         raise make_refusal("no-cases-left")
     data = training_cases(kept, job)
-    return train_and_write(data, path, schedule or LiverSchedule(), seed, about, command, metrics, job, start)
+    return train_and_write(data, path, schedule or LiverSchedule(), seed, about, command, metrics, job, start, keep_names)
 
 
 def require_cases(names: Sequence[str], cases: dict[str, Case], option: str) -> None:
@@ -86,7 +88,7 @@ def training_cases(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PH
 
 def train_and_write(
     cases: list[LiverCase], path: str | Path, schedule: LiverSchedule, seed: int, about: str, command: str,
-    metrics: dict[str, Any] | None, job: Job, start: str | Path | None = None,
+    metrics: dict[str, Any] | None, job: Job, start: str | Path | None = None, keep_names: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Train on cases and write weights and card; what was kept of an unfinished training goes then."""
     path = Path(path)
@@ -94,7 +96,11 @@ def train_and_write(
     former = ModelCard.read(start) if start else None
     finder, figures = train_finder(cases, schedule, seed=seed, job=job, start=start, state=states)
     data = {
-        "scans": [one.name for one in cases if not one.name.startswith("phantom ")],
+        "scans": [
+            {"scan": one.scan} | ({"name": one.name} if keep_names else {})
+            for one in cases
+            if not one.name.startswith("phantom ")
+        ],
         "phantom_seeds": [int(one.name.split()[1]) for one in cases if one.name.startswith("phantom ")],
         "about": about,
     }
@@ -102,13 +108,30 @@ def train_and_write(
     same = measured is not None and LiverSchedule.from_dict(measured) == schedule
     card = card_of(
         finder, data, training=figures, title=TITLE, seed=seed, schedule=schedule.to_dict(), command=command,
-        started_from={"data": former.data, "schedule": former.schedule, "seed": former.seed} if former else {},
+        started_from=started_from(former, keep_names) if former else {},
         metrics=Metrics(of=CROSS_VALIDATION if same else "", summary=metrics.get("summary", {})) if metrics else None,
     )  # fmt: skip
     finder.save(path, card)
     for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
         state.unlink(missing_ok=True)
     return card.to_dict()
+
+
+def started_from(former: ModelCard, keep_names: bool) -> dict[str, Any]:
+    """Say what a finder that was gone on from was trained on."""
+    data = former.data if keep_names else without_names(former.data)
+    return {"data": data, "schedule": former.schedule, "seed": former.seed}
+
+
+def without_names(data: dict[str, Any]) -> dict[str, Any]:
+    """Give what a card says of the data without the names of cases, which earlier versions wrote unasked."""
+    listed = data.get("scans")
+    kept = (
+        [{"scan": one["scan"]} for one in listed if isinstance(one, dict) and "scan" in one] if isinstance(listed, list) else []
+    )
+    return {**data, "scans": kept} | (
+        {"scans_without_hash": len(listed) - len(kept)} if isinstance(listed, list) and len(kept) < len(listed) else {}
+    )
 
 
 def train_finder(
