@@ -9,12 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.settings_form import SettingsForm
-<<<<<<< HEAD
 from napari_liver_anomaly.gui.style import form, small, wheel_needs_focus
-=======
-from napari_liver_anomaly.gui.style import form, small
 from napari_liver_anomaly.settings import summary_of
->>>>>>> a7e1e0b (Weights name no case unasked, text of a card is text, workers end with their parent, and files of the comparison that are cut short are said to be)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
