@@ -22,8 +22,8 @@ INTRODUCTION = """# Commands
 <!-- made by docs/command_page.py from the settings classes of the verbs: change those -->
 
 Every verb with its flags, as `VERB --help` shows them. Exit code 0: done; 1: the program is at fault; 2: wrong usage, a value out of range among it,
-before anything was read; 3: the input was refused; 4: a question about the scan, with the flag that answers it; 130: stopped. With 2, 3, 4 and 130 no
-result was written.
+before anything was read; 3: the input was refused; 4: a question about the scan, with the flag that answers it; 130: stopped. With 2 and 4
+nothing was written, with 3 and 130 neither, unless the line on stderr says so.
 
 `liver-anomaly completion bash` prints a script with which the shell completes verbs, flags and files; `zsh` and `fish` likewise:
 

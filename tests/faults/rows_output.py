@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 import torch
 
 import napari_liver_anomaly
@@ -100,7 +99,8 @@ def sample_of(folder: Path) -> list[str]:
     """A small scan with its masks as files, as words of a command."""
     volume, liver = small_scan()
     scan = write_image(volume.voxels, volume.geometry, folder / "scan.nii.gz")
-    return [str(scan), "--liver", str(write_labels(liver.voxels, volume.geometry, folder / "liver.nii.gz")), "--device", "cpu"]
+    mask = write_labels(liver.voxels, volume.geometry, folder / "liver.nii.gz")
+    return [str(scan), "--liver", str(mask), "--given-liver", "accept", "--device", "cpu"]
 
 
 @row(89)
@@ -494,12 +494,9 @@ def nothing_is_left_behind_or_left_out(kit: Kit) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
     assert run.stdout is not None
-    worker = int(run.stdout.readline())
+    assert int(run.stdout.readline()) > 0
     run.kill()
-    run.stdout.read()  # ends when the worker, which holds the other end, has ended
-    run.wait()
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
+    run.communicate(timeout=60)  # ends when the worker has ended, which holds the other end of the pipe
 
     from liver_anomaly_study.cases import _kept
     from liver_anomaly_study.record import read_figures

@@ -192,7 +192,7 @@ def test_all_or_nothing(sample, tmp_path, monkeypatch, fails):
 
     monkeypatch.setattr(storage.os, "open", full)
     with pytest.raises(NotWritten):
-        write(made(sample), tmp_path)
+        write(made(sample), tmp_path, replace=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
     assert all(path.read_bytes() == b"before" for path in tmp_path.iterdir())
 
