@@ -50,8 +50,8 @@ class Case:
 
     @property
     def mark(self) -> str:
-        """A hash of the slices, which tells a case in a card without its name."""
-        return hashlib.blake2b(np.ascontiguousarray(self.images).tobytes(), digest_size=16).hexdigest()
+        """A hash of name and slices, which tells a case in a card without its name."""
+        return hashlib.blake2b(self.name.encode() + np.ascontiguousarray(self.images).tobytes(), digest_size=16).hexdigest()
 
 
 def case_of(name: str, volume: Volume, liver: Mask, tumours: Mask | None, settings: PreprocessSettings) -> Case:

@@ -172,20 +172,25 @@ def _put(made: Sequence[Path], places: Sequence[Path], stale: Sequence[Path]) ->
     try:
         for place in reversed([*stale, *places]):  # the last of a set says what the others are: it goes first and comes last
             if os.path.lexists(place):
-                taken.append((kept := _beside(place), place))
-                os.rename(place, kept)
+                taken.append((_beside(place), place))
+                os.rename(place, taken[-1][0])
         for beside, place in zip(made, places, strict=True):
             os.replace(beside, place)
             new.append(place)
-    except BaseException:
-        for place in new:
-            place.unlink(missing_ok=True)
-        for kept, place in reversed(taken):
-            if os.path.lexists(kept):
-                os.rename(kept, place)
-        raise
+    finally:
+        if len(new) < len(places):
+            _bring_back(taken, new)
     for kept, _ in taken:
         kept.unlink(missing_ok=True)
+
+
+def _bring_back(taken: Sequence[tuple[Path, Path]], new: Sequence[Path]) -> None:
+    """Put the earlier files where they were, in the place of the new ones."""
+    for place in new:
+        place.unlink(missing_ok=True)
+    for kept, place in reversed(taken):
+        if os.path.lexists(kept):
+            os.rename(kept, place)
 
 
 @contextmanager
@@ -207,8 +212,8 @@ def _shielded() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-    for number in came[:1]:
-        signal.raise_signal(number)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _lock(number: int, *, wait: bool) -> bool:

@@ -147,7 +147,7 @@ def _write_image(array: NDArray[Any], geometry: Geometry, path: Path) -> None:
     image_writer(array, geometry)(path)
 
 
-def _write_share(score: NDArray[np.uint8], geometry: Geometry, path: Path) -> None:
+def _write_share(score: NDArray[Any], geometry: Geometry, path: Path) -> None:
     """Write a score as 0…1, which takes four times its memory: only while it is written."""
     share = score.astype(np.float32)
     share /= np.float32(255)
