@@ -488,7 +488,7 @@ if __name__ == "__main__":
 
 @row(97)
 def nothing_is_left_behind_or_left_out(kit: Kit) -> None:
-    """Workers outlive a program that was killed; a file of the comparison cut short is its fault; without docstrings it cannot run."""
+    """Workers outlive a program that was killed; a file of the comparison cut short is its fault; `python -OO` ends a run in the middle."""
     script = kit.folder / "worker.py"
     script.write_text(WORKER, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -509,14 +509,17 @@ def nothing_is_left_behind_or_left_out(kit: Kit) -> None:
     with refused("kept cases", "figures-damaged"):
         _kept(kit.folder / "cases.npz", Grey.preprocess, list)
 
+    program = [sys.executable, "-OO", "-m", "napari_liver_anomaly"]
+    out = kit.folder / "out"
     done = subprocess.run(
-        [sys.executable, "-OO", "-m", "napari_liver_anomaly", "segment", *sample_of(kit.folder), "--model", "phantom-only",
-         "--out", str(kit.folder / "out")],
-        capture_output=True, text=True, env=environment,
-    )  # fmt: skip
-    assert done.returncode == DONE and (kit.folder / "out" / "report.json").exists(), done.stderr
-    for words in (["info"], ["models"], ["segment", "--help"]):
-        done = subprocess.run(
-            [sys.executable, "-OO", "-m", "napari_liver_anomaly", *words], capture_output=True, text=True, env=environment
-        )
-        assert done.returncode == DONE, (words, done.stderr)
+        [*program, "segment", *sample_of(kit.folder), "--out", str(out)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == REFUSED and "without -OO" in done.stderr and not out.exists(), done.stderr
+    program[1] = "-O"
+    words = [*program, "segment", *sample_of(kit.folder), "--model", "phantom-only", "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == DONE and (out / "report.json").exists(), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-OO", *program[2:], "segment", "--help"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == DONE and "--threshold" in done.stdout, done.stderr

@@ -108,6 +108,8 @@ def run_parser(parser: Parser, words: Sequence[str]) -> int:
     placed.clear()
     unsaid.clear()
     try:
+        if sys.flags.optimize > 1:
+            raise make_refusal("docstrings-missing")
         verb.require_places()
         verb.run(Job(report=bar.show))
     except (Exception, KeyboardInterrupt) as error:
