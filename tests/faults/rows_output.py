@@ -100,7 +100,8 @@ def sample_of(folder: Path) -> list[str]:
     volume, liver = small_scan()
     scan = write_image(volume.voxels, volume.geometry, folder / "scan.nii.gz")
     mask = write_labels(liver.voxels, volume.geometry, folder / "liver.nii.gz")
-    return [str(scan), "--liver", str(mask), "--given-liver", "accept", "--device", "cpu"]
+    small = ("--given-liver", "accept", "--voxel-size", "accept")  # a liver in a picture of six centimetres
+    return [str(scan), "--liver", str(mask), *small, "--device", "cpu"]
 
 
 @row(89)
