@@ -124,7 +124,7 @@ def _kept(path: Path, settings: PreprocessSettings, made: Callable[[], Iterable[
 def _read(path: Path, about: str, hu_per_unit: float) -> list[Case] | None:
     """Read kept cases; None where they were prepared in another way, refused where the file is cut short."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:  # by name, numpy leaves a broken one open
             header = json.loads(str(file["header"]))
             if header["settings"] != about:
                 return None
