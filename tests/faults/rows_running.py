@@ -69,7 +69,8 @@ def files(folder: Path, volume: Volume, liver: Mask) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     write_image(volume.voxels, volume.geometry, folder / "ct.nii.gz")
     write_image(liver.voxels.astype(np.uint8), volume.geometry, folder / "liver.nii.gz")
-    return [str(folder / "ct.nii.gz"), "--liver", str(folder / "liver.nii.gz"), "--device", "cpu"]
+    small = ["--voxel-size", "accept", "--given-liver", "accept"]  # a scan of a few slices is no body
+    return [str(folder / "ct.nii.gz"), "--liver", str(folder / "liver.nii.gz"), *small, "--device", "cpu"]
 
 
 def child(

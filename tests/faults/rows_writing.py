@@ -772,7 +772,7 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
 
     folder = home / f"{PLANTED} cases"
     folder.mkdir()
-    affine = np.diag([-1.5, -1.5, 3.0, 1.0])
+    affine = np.diag([-6.0, -6.0, 6.0, 1.0])
     for name in ("a", "b"):
         values = (ct(48, 48, 8) + np.random.default_rng(len(name) + ord(name)).normal(0, 9, (48, 48, 8))).astype(np.int16)
         nifti_file(folder / f"{name}_ct.nii.gz", values, affine, header={"descrip": PLANTED.encode()})
