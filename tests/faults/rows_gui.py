@@ -599,3 +599,105 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
     asks = Finding(level=Level.ASK, code="x", what="A.", meaning="B.", action="C.")
     panel.messages.show_findings(asks)
     assert panel.messages.property("level") == "ask"
+
+
+def settle(desk: Desk, panel: Any) -> None:
+    """Wait until the lesions are those of the labels and the slider."""
+    desk.bot.waitUntil(
+        lambda: not (panel.threshold._settle.isActive() or panel.controller.busy or panel.writing.busy), timeout=LONG_MS
+    )
+
+
+def agree(desk: Desk, panel: Any, written: list[Any]) -> None:
+    """Table, mask and export of a panel say the same."""
+    settle(desk, panel)
+    panel.write(desk.kit.folder)
+    settle(desk, panel)
+    result, shown = written.pop(), panel.controller.shown
+    assert np.array_equal(result.labels, shown.now().labels) and result.lesions == shown.lesions
+    assert shown.tumours is None or np.array_equal(shown.tumours.data, result.labels)
+    ml = [lesion.volume_ml for lesion in result.lesions]
+    assert sum(ml) == pytest.approx(np.count_nonzero(result.labels) * result.volume.geometry.voxel_ml)
+    assert panel.table.model().rowCount() == len(ml)
+
+
+@row(98)
+def table_mask_and_export_agree(kit: Kit) -> None:
+    """Table and exported mask disagree: after a threshold and a deleted layer, paint, undo, or a layer that is hidden."""
+    desk, written = Desk(kit), []
+    panel = desk.panel(write=lambda result, *_: written.append(result) or (kit.folder / "a",))
+    desk.run(panel)
+    layer = panel.viewer.layers["case tumours"]
+    for act in (
+        lambda: paint(layer),
+        layer.undo,
+        layer.redo,
+        lambda: setattr(layer, "visible", False) or layer.undo(),
+        lambda: setattr(layer, "data", np.where(layer.data == 1, 0, layer.data)),
+        lambda: panel.threshold.slider.setValue(0.3),
+        lambda: panel.viewer.layers.remove(layer),
+        lambda: panel.threshold.slider.setValue(0.2),
+    ):
+        act()
+        agree(desk, panel, written)
+
+
+@row(99)
+def a_new_stroke_is_a_new_lesion(kit: Kit) -> None:
+    """A stroke far from every lesion is measured as part of lesion 1, with whose number the brush begins."""
+    desk = Desk(kit)
+    panel = desk.panel()
+    desk.run(panel)
+    before = panel.controller.shown.lesions
+    layer = panel.viewer.layers["case tumours"]
+    layer.data_setitem((np.array([1, 1]), np.array([3, 4]), np.array([3, 3])), 1)
+    settle(desk, panel)
+    after = panel.controller.shown.lesions
+    assert len(after) == len(before) + 1 and after[0].long_mm == before[0].long_mm and layer.data[1, 3, 3] == after[-1].number
+
+
+@row(100)
+def two_scans_are_not_mixed_up(kit: Kit) -> None:
+    """Two patients: table and overlays of one over the picture of the other, or the threshold of one for the other."""
+    from napari_liver_anomaly.gui.layers import add, scan_layer
+
+    desk = Desk(kit)
+    panel = desk.panel()
+    desk.run(panel)
+    panel.threshold.slider.setValue(0.9)
+    settle(desk, panel)
+    first, second = panel.viewer.layers["case"], add(panel.viewer, scan_layer(desk.make_sample(name="second", seed=8).volume))
+    for chosen, other in ((second, first), (first, second), (second, first)):
+        panel.inputs.scan.choose(chosen)
+        layers = panel.viewer.layers
+        assert chosen.visible and not other.visible and layers.index(chosen) > layers.index(other)
+        assert layers["case tumours"].visible is (chosen is first)
+        assert panel.threshold.value == (0.9 if chosen is first else 0.5)
+        assert (panel.table.model().rowCount() > 0) is (chosen is first)
+
+
+@row(101)
+def text_of_files_is_no_markup(kit: Kit) -> None:
+    """A title, a name or a finding holds HTML: it would be rendered, and its pictures opened."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QLabel, QWidget
+
+    markup = '<b>Approved</b><img src="/tmp/x.png">'
+    desk = Desk(kit)
+    panel = desk.panel()
+    panel.model._describe = lambda name: type(panel.model.about)(line=markup, figure=markup, note=markup)
+    panel.model._say()
+    panel.messages.note(markup)
+    labels = [label for label in panel.findChildren(QLabel) if "<" in label.text()]
+    assert len(labels) >= 4 and all(label.textFormat() == Qt.TextFormat.PlainText for label in labels)
+    assert all("<img" not in widget.toolTip() for widget in panel.findChildren(QWidget))
+
+
+@row(102)
+def contrast_of_nodules_the_wrong_way_round(kit: Kit) -> None:
+    """*Bright high* below *Dark low* in the recipe Nodules: an error of the program at the first bright lesion."""
+    from napari_liver_anomaly.synthesis.nodules import Nodules
+
+    with pytest.raises(Refusal, match="right high") as caught:
+        Nodules(dark_low_hu=50.0, bright_high_hu=20.0)
+    assert caught.value.finding.code == "setting-order"

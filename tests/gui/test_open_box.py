@@ -20,6 +20,12 @@ def save(array, geometry, path):
 
 
 @pytest.fixture
+def sample(make_sample):
+    """As wide as a body, for files are judged by that."""
+    return make_sample(spacing_mm=(5.0, 4.0, 4.0))
+
+
+@pytest.fixture
 def files(sample, tmp_path):
     geometry = sample.volume.geometry
     return (
@@ -64,7 +70,7 @@ def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
 
 def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, files, tmp_path, qtbot):
     panel = make_panel(viewer)
-    other = make_sample((12, 48, 60), spacing_mm=(2.5, 0.9, 0.9))
+    other = make_sample((12, 48, 60), spacing_mm=(5.0, 4.5, 4.5))
     wrong = save(other.liver.voxels.astype(np.uint8), other.volume.geometry, tmp_path / "wrong.nii.gz")
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
         panel.open([files[0]])

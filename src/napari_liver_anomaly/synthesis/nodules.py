@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from napari_liver_anomaly.settings import setting
+from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.settings import options, setting
 from napari_liver_anomaly.synthesis.base import Anomalous, Recipe
 
 if TYPE_CHECKING:
@@ -126,6 +127,12 @@ class Nodules(Recipe):
         lesion = np.clip(plain + change, 0.02, min(top, 1.0))
         made[box] = np.where(weight > 0, healthy + weight * (lesion - healthy), healthy)
         mask[box] |= inside
+
+    def __post_init__(self) -> None:
+        Recipe.__post_init__(self)
+        if self.bright_high_hu < self.dark_low_hu:  # the faintest contrast is that of dark and bright lesions
+            low, high = (option.label for option in options(self) if option.name in {"dark_low_hu", "bright_high_hu"})
+            raise make_refusal("setting-order", low=low, least=self.dark_low_hu, high=high, most=self.bright_high_hu)
 
     def _contrast_hu(self, rng: Generator) -> tuple[float, float]:
         """Draw a lesion's contrast in HU, and how much of the tissue it replaces."""
