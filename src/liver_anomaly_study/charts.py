@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import fmean, stdev
@@ -112,7 +113,7 @@ def mark_of(chart: Chart, records: Mapping[str, Record]) -> str:
 def require_matplotlib() -> None:
     """Refuse to go on without matplotlib."""
     if find_spec("matplotlib") is None:
-        raise make_refusal("matplotlib-missing")
+        raise make_refusal("matplotlib-missing", python=sys.executable)
 
 
 def draw_charts(records: Mapping[str, Record], folder: Path) -> list[str]:

@@ -166,7 +166,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     """Open a regular file for reading; a pipe or device, which could hang, is refused."""
     try:
         if not Path(path).is_file():
-            raise make_refusal("file-missing")
+            raise make_refusal("file-missing", what="The file")
         with open(path, "rb") as stream:
             yield stream
     except OSError as error:

@@ -499,7 +499,7 @@ def a_missing_decoder_is_named(kit: Kit) -> None:
         told = doubt_of(folder)
         assert (told.level, told.code) == (Level.REFUSE, "codec-missing"), syntax
         assert f"compressed as {name}, and its decoder is not installed" in told.what
-        assert told.action == f"Install it with 'python -m pip install {packages}'."
+        assert told.action == f"Install it with '{sys.executable} -m pip install {packages}'."
         (one,) = series_in(folder)
         assert not one.readable, syntax
         assert one.thumbnail() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,6 +84,6 @@ class TablesVerb(Verb):
                 "method-unknown", file=self.report.name, methods=", ".join(unknown), choices=", ".join(report["summary"])
             )
         if self.curves and find_spec("matplotlib") is None:
-            raise make_refusal("matplotlib-missing")
+            raise make_refusal("matplotlib-missing", python=sys.executable)
         if self.curves and not any("curve" in case["methods"][chosen[0]] for case in report["cases"]):
             raise make_refusal("curves-missing", file=self.report.name, method=chosen[0])

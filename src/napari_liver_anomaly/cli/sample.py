@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,13 +50,13 @@ class DemoVerb(Verb):
     def run(self, job: Job) -> None:
         """Open napari on the built-in sample."""
         if not _installed("napari"):
-            raise make_refusal("napari-missing")
+            raise make_refusal("napari-missing", python=sys.executable)
         from napari_liver_anomaly.gui.demo import demo
 
         try:
             demo(self.screenshot)
         except ImportError as error:
-            raise make_refusal("napari-incomplete") from error
+            raise make_refusal("napari-incomplete", python=sys.executable) from error
 
 
 def _installed(name: str) -> bool:

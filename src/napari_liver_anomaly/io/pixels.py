@@ -101,7 +101,7 @@ def undecodable(syntax: str) -> Finding | None:
         return None
     for name, packages, numbers in CODECS:
         if syntax in numbers:
-            return make_finding("codec-missing", codec=name, packages=packages)
+            return make_finding("codec-missing", codec=name, packages=packages, python=sys.executable)
     return make_finding("codec-unknown")
 
 

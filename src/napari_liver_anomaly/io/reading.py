@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_liver_anomaly.errors import Level, Question, Refusal
+from napari_liver_anomaly.errors import Level, Question
 from napari_liver_anomaly.io.dicom_folder import begins_as_dicom, walked
 from napari_liver_anomaly.io.quiet import quietly
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
@@ -130,7 +130,7 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     if os.path.isdir(path) or _kind_of(path) == "dicom":
         raise make_refusal("mask-dicom", what=what)
     # A mask of a scan without orientation has none, either.
-    source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"))
+    source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"), what)
     try:
         findings = _settled(finding for finding in source.findings if finding.code != "single-slice")  # part of a scan may be one
     except Question as question:
@@ -169,7 +169,7 @@ def series_in(path: str | Path) -> tuple[Series, ...]:
     """
     path = Path(path)
     if not os.path.exists(path):
-        raise _missing()
+        raise make_refusal("file-missing", what="The scan")
     if not path.is_dir() and _kind_of(path) != "dicom":
         return ()
     from napari_liver_anomaly.io.dicom import series_of_path
@@ -209,10 +209,10 @@ def name_of(path: str | Path) -> str:
     return (path if path.is_dir() else path.absolute().parent).resolve().name or "scan"
 
 
-def _source(path: Path, answers: ReadOptions) -> Source:
+def _source(path: Path, answers: ReadOptions, what: str = "scan") -> Source:
     """Open a path with the room that knows its format."""
     if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
-        raise _missing()
+        raise make_refusal("file-missing", what=f"The {what}")
     kind = "dicom" if path.is_dir() else _kind_of(path)
     if kind == "nifti":
         from napari_liver_anomaly.io.nifti import open_nifti
@@ -227,10 +227,6 @@ def _source(path: Path, answers: ReadOptions) -> Source:
 
         return open_dicom(path, answers)
     raise make_refusal("file-kind")
-
-
-def _missing() -> Refusal:
-    return make_refusal("file-missing")
 
 
 def _kind_of(path: Path) -> str:

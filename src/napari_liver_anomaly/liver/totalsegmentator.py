@@ -8,6 +8,7 @@ Wasserthal et al., "TotalSegmentator: robust segmentation of 104 anatomic struct
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Refusal
     from napari_liver_anomaly.volume import Volume
 
-INSTALL = 'pip install "napari-liver-anomaly[totalsegmentator]"'
+INSTALL = f"{sys.executable} -m pip install 'napari-liver-anomaly[totalsegmentator]'"
 FAST = {297: "Dataset297_*", 298: "Dataset298_*"}  # the 3 mm model, and the 6 mm model that finds where to look
 
 

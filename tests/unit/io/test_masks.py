@@ -137,3 +137,10 @@ def test_masks_are_not_read_from_dicom(tmp_path, volume):
     for path in (folder, folder / "slice04.dcm"):
         with pytest.raises(UnreadableFile, match="not read from DICOM"):
             read_mask(path, volume)
+
+
+def test_a_wrong_path_says_what_it_was_of(tmp_path, volume):
+    with pytest.raises(UnreadableFile, match=r"The scan is not there"):
+        read(tmp_path / "none.nii")
+    with pytest.raises(UnreadableFile, match=r"The liver mask is not there"):
+        read_mask(tmp_path / "none.nii", volume, "liver mask")
