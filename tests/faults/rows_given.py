@@ -84,7 +84,7 @@ def a_mask_of_several_labels_is_asked_about(kit: Kit) -> None:
     assert np.array_equal(volume.geometry.to_source(mask.voxels), organs == LIVER)
     assert "mask-labels-chosen" in codes_of(mask.findings)
     assert main([*command, "--liver-label", "5"]) == 0
-    assert main([*command[:3], scan, *command[4:]]) == REFUSED
+    assert main([*command[:3], scan, *command[4:], "--replace"]) == REFUSED
     assert "this looks like a scan" in kit.output.readouterr().err
     for values in (hu, hu.astype(np.float32), np.clip(hu + 1024, 0, None).astype(np.uint16)):
         with refused("scan", "mask-no-labels"):
