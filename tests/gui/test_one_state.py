@@ -15,7 +15,7 @@ from napari_liver_anomaly.gui import threshold_controller, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
 SEED = 11
-ACTIONS = int(os.environ.get("PANEL_ACTIONS", "2000"))  # docs/developing.md has the command for 20,000
+ACTIONS = int(os.environ.get("PANEL_ACTIONS", "2000"))  # docs/contributing.md has the command for 20,000
 EVERY = 10  # actions between two exports
 
 
