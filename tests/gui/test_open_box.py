@@ -42,6 +42,14 @@ def drop(box, paths):
     return event
 
 
+def take_liver(panel, path, qtbot):
+    """Load a mask that the panel asks about, for it lies in a scan that is small for a body."""
+    with qtbot.waitSignal(panel.asked, timeout=30_000):
+        panel.open_liver(path)
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.question.press("Take it for the liver")
+
+
 def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, files, qtbot, run):
     panel = make_panel(viewer)
     scan, liver = files
@@ -51,8 +59,7 @@ def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, 
     layer = panel.inputs.scan.layer
     assert np.array_equal(layer.data, sample.volume.voxels) and tag_of(layer).role is Role.SCAN
     assert panel.opening.file.isEnabled()
-    with qtbot.waitSignal(panel.loaded, timeout=30_000):
-        panel.open_liver(liver)
+    take_liver(panel, liver, qtbot)
     assert np.array_equal(panel.inputs.liver.layer.data, sample.liver.voxels)
     assert panel.inputs.liver.layer.name == "scan liver" and panel.inputs.liver.layer.contour > 0
     run(panel)
@@ -88,9 +95,9 @@ def test_a_liver_before_its_scan(make_panel, viewer, files):
 def test_export_does_not_write_over_what_was_read(make_panel, viewer, files, qtbot, run):
     inputs = []
     panel = make_panel(viewer, write=lambda result, folder, read: inputs.extend(read) or ())
-    for open_, what in ((panel.open, [files[0]]), (panel.open_liver, files[1])):
-        with qtbot.waitSignal(panel.loaded, timeout=30_000):
-            open_(what)
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.open([files[0]])
+    take_liver(panel, files[1], qtbot)
     run(panel)
     with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
         panel.write(files[0].parent)

@@ -12,7 +12,9 @@ from napari_liver_anomaly.errors import Answer, Question, Refusal, UnreadableFil
 from napari_liver_anomaly.gui import hooks
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.message_area import MessageArea
+from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.io.read_options import ReadOptions
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 FLIPPED = PLAIN_AFFINE @ np.diag([-1.0, 1, 1, 1])
 POSITIONS = ("Use the first position (sform)", "Use the second position (qform)", "Leave it")
@@ -178,3 +180,28 @@ def test_without_a_window_it_is_refused_with_the_way_to_the_panel(two_positions,
             hooks.read_layers(str(two_positions))
         assert str(raised.value).endswith("Open it in the panel 'Liver tumours', which asks.")
         assert raised.value.finding.answers
+
+
+def test_labels_of_a_liver_mask_are_asked_and_the_mask_is_judged(make_panel, viewer, tmp_path, qtbot):
+    """A file of liver and tumour, as many data sets have it, leads on in the panel; a mask that is no liver is asked about."""
+    sample = make_phantom(PhantomSettings(slices=24, size_px=128))
+    panel = make_panel(viewer)
+    scan, mask = tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz"
+    write_image(sample.volume.voxels, sample.volume.geometry, scan)
+    tumours = sample.liver.voxels & sample.tumours.voxels
+    write_image(sample.liver.voxels.astype(np.uint8) + tumours, sample.volume.geometry, mask)
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.open([scan])
+    with qtbot.waitSignal(panel.asked, timeout=30_000):
+        panel.open_liver(mask)
+    assert "labels" in panel.question.text and names(viewer) == ["scan"]
+    (both,) = [words for words in panel.question.answers if "1+2" in words or "all" in words.lower()][:1]
+    answer(panel, both, qtbot)
+    assert np.array_equal(viewer.layers[-1].data > 0, sample.liver.voxels)
+    assert tag_of(viewer.layers[-1]).role is Role.LIVER
+    little = np.zeros_like(sample.liver.voxels)
+    little[tuple(np.argwhere(sample.liver.voxels)[0])] = True
+    write_image(little.astype(np.uint8), sample.volume.geometry, tmp_path / "little.nii.gz")
+    with qtbot.waitSignal(panel.asked, timeout=30_000):
+        panel.open_liver(tmp_path / "little.nii.gz")
+    assert "does not look like a liver" in panel.question.text

@@ -36,13 +36,14 @@ class SeriesEntry:
 
 @dataclass(frozen=True, eq=False)
 class OpenQuestion:
-    """A scan that was not read, for only the user can decide something about it."""
+    """A scan or liver mask that was not read, for only the user can decide something about it."""
 
     finding: Finding
     path: Path
     answers: ReadOptions  # what was answered about it before
     rest: tuple[Path, ...] = ()  # scans to be read after it
     series: tuple[SeriesEntry, ...] = ()  # what the folder holds, when that is the question
+    scan: LayerSnapshot | None = None  # whose liver mask it is, if it is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +101,21 @@ def _reason(path: Path, number: int) -> str:
     return ""
 
 
-def read_liver(path: Path, scan: LayerSnapshot, job: Job) -> Loaded:
-    """Read a liver mask onto the grid of a scan."""
+def read_liver(path: Path, scan: LayerSnapshot, job: Job, *, answers: ReadOptions = ASK_ALL) -> Loaded:
+    """Read a liver mask onto the grid of a scan and judge it, up to a question that it leaves open."""
     from napari_liver_anomaly.io import read_mask
+    from napari_liver_anomaly.liver import check_liver
 
     job.at("Loading", 0, 1)
     volume = volume_of(scan, copy=False)
-    mask = read_mask(path, volume).of(volume, "liver mask")
-    return Loaded([(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), ())])
+    try:
+        mask = read_mask(path, volume, "liver mask", labels=answers.liver_label)
+        mask = check_liver(mask, volume, unlikely=answers.given_liver)
+    except Refusal as refusal:
+        if not refusal.finding.answers:
+            raise
+        return Loaded((), OpenQuestion(refusal.finding, path, answers, scan=scan))
+    return Loaded([(liver_layer(mask, volume, scan.place, f"{scan.name} liver", path), mask.findings)])
 
 
 def make_sample(job: Job) -> Loaded:

@@ -11,21 +11,19 @@ from napari_liver_anomaly.gui.series_chooser import SeriesChooser
 from napari_liver_anomaly.io.read_options import ASK_ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
     from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot
     from napari_liver_anomaly.gui.loading import OpenQuestion
     from napari_liver_anomaly.gui.message_area import MessageArea
-    from napari_liver_anomaly.io.read_options import ReadOptions
 
 OPEN = "Open"
 
 
 class Questions:
-    """Puts the questions of scans that were not read, one after another, and reads on with the answer."""
+    """Puts the questions of scans and masks that were not read, one after another, and reads on with the answer."""
 
-    def __init__(self, messages: MessageArea, read: Callable[[Sequence[Path], ReadOptions | None], object]) -> None:
+    def __init__(self, messages: MessageArea, read: Callable[..., object]) -> None:
         self._messages, self._read = messages, read
         self._waiting: deque[OpenQuestion] = deque()
 
@@ -50,7 +48,7 @@ class Questions:
     def _answer(self, asked: OpenQuestion, answer: Answer) -> None:
         """Read again with one more answer."""
         self._go_on()
-        self._read((asked.path, *asked.rest), asked.answers.with_answer(answer))
+        self._read((asked.path, *asked.rest), asked.answers.with_answer(answer), asked.scan)
 
     def _leave(self) -> None:
         """Do without this scan; those after it are read all the same."""

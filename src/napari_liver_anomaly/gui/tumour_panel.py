@@ -144,9 +144,13 @@ class TumourPanel(Panel):
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._events.hear(self.viewer.layers.events.removed, self._forget)
 
-    def open(self, paths: Sequence[Path], answers: ReadOptions | None = None) -> None:
-        """Read scans in a worker and show them; what only the user can decide is asked in the panel."""
-        self._load(partial(read_scans, list(paths), answers=answers or ASK_ALL, series_in=self._engine.series_in))
+    def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
+        """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
+        given = answers or ASK_ALL
+        if scan is not None:
+            self._load(partial(read_liver, paths[0], scan, answers=given))
+        else:
+            self._load(partial(read_scans, list(paths), answers=given, series_in=self._engine.series_in))
 
     def open_sample(self) -> None:
         """Make the phantom with tumours in a worker and show it."""
@@ -158,7 +162,7 @@ class TumourPanel(Panel):
         if scan is None:
             self.messages.note("Load the scan first, then its liver mask.")
         elif (snapshot := self._snapshot(scan)) is not None:
-            self._load(partial(read_liver, path, snapshot))
+            self.open((path,), scan=snapshot)
 
     def _load(self, work: Callable[[Job], Loaded]) -> None:
         """Read this now, or after what is being read."""
