@@ -63,10 +63,10 @@ def test_a_tilted_series_is_straightened_on_request(unzipped, capsys):
     assert series_in(folder)[0].readable
     with pytest.raises(ImpossibleGeometry, match=r"tilted by 18\.5°"):
         read(folder)
-    assert main(["liver", str(folder), "--out", str(folder.parent / "out")]) != 0
+    assert main(["liver", str(folder), "--out", str(folder.parent / "out.nii.gz")]) != 0
     told = capsys.readouterr()
     assert "--tilt straighten" in told.out + told.err
-    assert not (folder.parent / "out").exists()
+    assert not (folder.parent / "out.nii.gz").exists()
     volume = read(folder, ReadOptions(tilt="straighten"))
     findings = volume.findings
     assert volume.voxels.shape == (37, 611, 512)

@@ -98,7 +98,7 @@ def a_mask_is_never_mirrored_or_turned(kit: Kit) -> None:
         written = write_labels(labels, volume.geometry, kit.folder / f"labels.nii{'.gz' * (number % 2)}")
         marked(written, affine, marks)
         witnessed(written, volume.geometry)
-        back = read_mask(written, volume)
+        back = read_mask(written, volume, labels="all")
         assert np.array_equal(back.voxels, labels > 0), about
         if number % 12 == 0:
             tissue = Mask(volume.voxels > 0, volume.geometry, volume.identity)

@@ -672,6 +672,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     from napari_liver_anomaly.gui.layers import liver_layer, scan_layer
     from napari_liver_anomaly.gui.worker import Engine, segment_layers
     from napari_liver_anomaly.io import read, read_mask
+    from napari_liver_anomaly.io.read_options import ReadOptions
 
     scan, liver = small_scan()
     voxels = scan.voxels.copy()
@@ -679,7 +680,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
     voxels[5:8, 36:44, 12:20] = 80  # and one that is below the usual threshold
     scan = Volume(voxels, scan.geometry)
     words = files(kit.folder, scan, Mask(liver.voxels, liver.geometry))
-    volume = read(words[0])
+    volume = read(words[0], ReadOptions(voxel_size="accept"))
     mask = read_mask(words[2], volume, "liver mask")
     layers = [kind(data, **look) for kind, (data, look, _) in ((Image, scan_layer(volume)), (Labels, liver_layer(mask, volume)))]
     pictures = [snapshot_of(layer) for layer in layers]
@@ -761,7 +762,7 @@ def window_and_command_line_give_the_same_mask(kit: Kit) -> None:
             kit.folder / f"out-{name}",
         )
         result = segment_layers(Engine(), pictures[0], None, "any", settings, "cpu", Job()).result
-        assert main(["segment", words[0], "--device", "cpu", *flags, "--out", str(out)]) == 0, name
+        assert main(["segment", words[0], "--voxel-size", "accept", "--device", "cpu", *flags, "--out", str(out)]) == 0, name
         written = read_mask(out / "tumours.nii.gz", volume, may_be_empty=True).voxels
         assert np.array_equal(written, result.labels > 0), f"{name}: panel and command line differ in a found liver"
         stored = json.loads((out / "report.json").read_text())

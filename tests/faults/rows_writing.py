@@ -885,13 +885,15 @@ def refuse_all(home: Path, said: list[str], kit: Kit) -> None:
             attempt()
         said.append(caught.text)
 
-    # A fault of the program itself: neither the path nor the values are quoted.
-    def crash(*_: Any, **__: Any) -> None:
-        raise OSError(2, "No such file or directory", str(folder / PLANTED))
+    # A fault of the system or of the program itself: neither the path nor the values are quoted.
+    for fault, code in ((OSError(2, "No such file or directory", str(folder / PLANTED)), REFUSED), (KeyError(PLANTED), 1)):
 
-    kit.patch.setattr("napari_liver_anomaly.io.read", crash)
-    assert main(["segment", str(sound), "--out", str(home / "never"), "--device", "cpu"]) == 1
-    kit.patch.undo()
+        def crash(*_: Any, fault: Exception = fault, **__: Any) -> None:
+            raise fault
+
+        kit.patch.setattr("napari_liver_anomaly.io.read", crash)
+        assert main(["segment", str(sound), "--out", str(home / "never"), "--device", "cpu"]) == code
+        kit.patch.undo()
     assert not (home / "never").exists()
 
 

@@ -17,6 +17,7 @@ from builders import PLAIN_AFFINE, ct, nifti_file
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read
+from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask, Volume
@@ -107,7 +108,7 @@ def organ_of(volume: Volume) -> Mask:
 
 def scanned(folder: Path, name: str = "scan.nii.gz", values: Any = None, affine: Any = PLAIN_AFFINE, **knobs: Any) -> Volume:
     """A small scan, read from a file made for it."""
-    return read(nifti_file(folder / name, ct() if values is None else values, affine, **knobs))
+    return read(nifti_file(folder / name, ct() if values is None else values, affine, **knobs), ReadOptions(voxel_size="accept"))
 
 
 def searched(volume: Volume, liver: Mask | None = None, **changes: Any) -> Result:

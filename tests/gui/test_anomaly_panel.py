@@ -90,6 +90,7 @@ def test_the_preview_follows_slice_seed_and_settings(anomalies, viewer, sample, 
 def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, viewer, qtbot):
     settle(qtbot, anomalies)
     fields = anomalies.recipe.rows["nodules"].fields
+    fields["bright_high_hu"].value = 200  # the end of another range that begins there
     fields["dark_low_hu"].value = 120
     settle(qtbot, anomalies)
     assert "Dark low (HU) cannot be 120 while Dark high (HU) is 110." in anomalies.messages.text

@@ -49,6 +49,12 @@ def small(monkeypatch):
 
 
 @pytest.fixture
+def sample(make_sample):
+    """As wide as a body, for files are judged by that."""
+    return make_sample(spacing_mm=(5.0, 4.0, 4.0))
+
+
+@pytest.fixture
 def scan_file(sample, tmp_path):
     geometry = sample.volume.geometry
     path = tmp_path / "scan.nii.gz"

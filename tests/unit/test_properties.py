@@ -74,7 +74,7 @@ def test_read_after_write_is_the_same_scan(tmp_path: Path, grid: Geometry, seed:
     assert np.array_equal(again.voxels, first.voxels) and np.array_equal(first.geometry.to_source(first.voxels), hu)
     assert again.geometry.same_grid(first.geometry)
     labels = (first.voxels > 0) * np.random.default_rng(seed).integers(1, 70000, first.voxels.shape)
-    mask = read_mask(write_labels(labels, first.geometry, tmp_path / "mask.nii"), first)
+    mask = read_mask(write_labels(labels, first.geometry, tmp_path / "mask.nii"), first, labels="all")
     assert np.array_equal(mask.voxels, labels > 0) and mask.scan == first.identity
 
 

@@ -31,7 +31,7 @@ def test_bash_completes_verbs_flags_choices_and_files(capsys: pytest.CaptureFixt
     (tmp_path / "scan.nii").touch()
     for words, offered in (
         (["liver-anomaly", ""], set(VERBS)),
-        (["liver-anomaly", "segment", "--li"], {"--liver"}),
+        (["liver-anomaly", "segment", "--li"], {"--links", "--liver", "--liver-label"}),
         (["liver-anomaly", "segment", "--pea"], set()),  # a former name is not offered
         (["liver-anomaly", "segment", "--device", "c"], {"cpu", "cuda"}),
         (["liver-anomaly", "segment", "--liver", "sc"], {"scan.nii"}),

@@ -8,6 +8,7 @@ import pytest
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.io import read, read_mask, write_image
+from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.two_stage import CONFIGS
@@ -76,6 +77,10 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
     for file, voxels in (("scan", volume.voxels), ("liver", liver.voxels)):
         write_image(voxels, volume.geometry, tmp_path / f"{file}.nii.gz")
     words = [
+        "--voxel-size",
+        "accept",
+        "--given-liver",
+        "accept",
         "--liver",
         str(tmp_path / "liver.nii.gz"),
         "--given-liver",
@@ -88,7 +93,7 @@ def test_training_panel_and_command_line_draw_the_same(name, tmp_path):
         str(tmp_path),
     ]
     assert main(["synthesise", str(tmp_path / "scan.nii.gz"), *words]) == 0
-    written = read(tmp_path / "anomalous.nii.gz")
+    written = read(tmp_path / "anomalous.nii.gz", ReadOptions(voxel_size="accept"))
     marked = read_mask(tmp_path / "anomalies.nii.gz", written)
     assert np.array_equal(written.voxels[2], expected) and np.array_equal(marked.voxels[2], where)
 
