@@ -58,8 +58,6 @@ class LiverScanVerb(ScanVerb):
         """Read and judge the mask that was given, if one was."""
         if not self.liver:
             return None
-        from napari_liver_anomaly.io import read_mask
-        from napari_liver_anomaly.liver import check_liver
+        from napari_liver_anomaly.liver import read_given_liver
 
-        liver = read_mask(self.liver, volume, "liver mask", labels=self.reading.liver_label)
-        return check_liver(liver, volume, unlikely=self.reading.given_liver)
+        return read_given_liver(self.liver, volume, self.reading)

@@ -103,14 +103,12 @@ def _reason(path: Path, number: int) -> str:
 
 def read_liver(path: Path, scan: LayerSnapshot, job: Job, *, answers: ReadOptions = ASK_ALL) -> Loaded:
     """Read a liver mask onto the grid of a scan and judge it, up to a question that it leaves open."""
-    from napari_liver_anomaly.io import read_mask
-    from napari_liver_anomaly.liver import check_liver
+    from napari_liver_anomaly.liver import read_given_liver
 
     job.at("Loading", 0, 1)
     volume = volume_of(scan, copy=False)
     try:
-        mask = read_mask(path, volume, "liver mask", labels=answers.liver_label)
-        mask = check_liver(mask, volume, unlikely=answers.given_liver)
+        mask = read_given_liver(path, volume, answers)
     except Refusal as refusal:
         if not refusal.finding.answers:
             raise

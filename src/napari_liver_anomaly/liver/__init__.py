@@ -22,6 +22,7 @@ from napari_liver_anomaly.volume import VOLUME_FROM, Mask, Volume, require_kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.liver.finder import Finder
 
 __all__ = ["check_liver", "find_liver", "packaged_weights"]
@@ -149,3 +150,10 @@ def checked(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> 
     if not (PART_ML if findings else WHOLE_ML) <= liver.ml <= LARGEST_ML:
         raise make_refusal("liver-not-found")
     return replace(liver, findings=(*findings, *likely(volume, liver, unlikely)), found=True)
+
+
+def read_given_liver(path: Path, volume: Volume, options: ReadOptions) -> Mask:
+    """Read the liver mask that somebody gives for a scan and judge it, with what was answered so far."""
+    from napari_liver_anomaly.io import read_mask
+
+    return check_liver(read_mask(path, volume, "liver mask", labels=options.liver_label), volume, unlikely=options.given_liver)
