@@ -167,7 +167,7 @@ def _ended(program: str, error: BaseException, verb: Verb) -> int:
     if isinstance(error, Refusal):
         tell(sys.stderr, f"{program}: {error}\n")
         for answer in error.finding.answers:
-            tell(sys.stderr, f"  {answer.flag:24} {answer.words}\n")
+            tell(sys.stderr, f"  {answer.flag:23}  {answer.words}\n")
         return ASKED if isinstance(error, Question) else REFUSED
     written = "the results were written before that" if _is_written(verb) else "no result was written"
     if isinstance(error, (Cancelled, KeyboardInterrupt)):
