@@ -21,6 +21,8 @@ from napari_liver_anomaly.errors import version
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.placing import replacing
 
+from .work import CPU_S, READ_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,13 +41,13 @@ ALIKE = 3  # escapes of one kind and place that are kept
 
 
 def fuzz(
-    *, inputs: int = NO_END, seconds: float = float("inf"), seed: int = 0, jobs: int = 1, job: Job | None = None
+    *, inputs: int = NO_END, seconds: float = float("inf"), seed: int = 0, jobs: int = 1, only: str = "", job: Job | None = None
 ) -> dict[str, Any]:
     """Read damaged files until so many were read or so much time has passed."""
     job, start = job or Job(), time.time()
     tally = _Tally(seed, jobs)
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None) as folder:
-        order = {"seed": seed, "end": inputs, "step": jobs, "seconds": min(seconds, 1e9)}
+        order = {"seed": seed, "end": inputs, "step": jobs, "seconds": min(seconds, 1e9), "only": only}
         threads = [Thread(target=_serve, args=(tally, order, number, Path(folder)), daemon=True) for number in range(jobs)]
         for thread in threads:
             thread.start()
@@ -57,7 +59,7 @@ def fuzz(
             tally.stop()
             for thread in threads:
                 thread.join()
-    return tally.report(time.time() - start)
+    return tally.report(time.time() - start) | {"only": only}
 
 
 def replay(records: Iterable[dict[str, Any]], folder: Path) -> list[tuple[dict[str, Any], Outcome]]:
@@ -94,6 +96,7 @@ class _Tally:
         self.escapes: list[dict[str, Any]] = []
         self.slowest = (0.0, -1)
         self.peak_mb = 0.0
+        self.shares = [0.0, 0.0]
         self.stopped = False
         self.children: list[subprocess.Popen[str]] = []
 
@@ -108,6 +111,7 @@ class _Tally:
         self.counts.update(said["counts"])
         self.slowest = max(self.slowest, tuple(said["slowest"]))
         self.peak_mb = max(self.peak_mb, said["peak_mb"])
+        self.shares = list(map(max, self.shares, said.get("shares", self.shares)))
 
     def stop(self) -> None:
         self.stopped = True
@@ -129,6 +133,8 @@ class _Tally:
                       for name, found in sorted(kinds.items())},
             "refusals": dict(refusals.most_common()), "escaped": self.escapes,
             "slowest_input_s": round(self.slowest[0], 3), "slowest_input": self.slowest[1], "peak_memory_mb": round(self.peak_mb, 1),
+            "most_work": {"read_bytes": READ_BYTES, "cpu_s": CPU_S, "share_of_read_bytes": round(self.shares[0], 3),
+                          "share_of_cpu_s": round(self.shares[1], 3)},
             "seconds": round(seconds, 1), "inputs_per_s": round(self.tried / seconds, 1), "jobs": self.jobs, "seed": self.seed,
             "versions": {"napari-liver-anomaly": version(), "python": sys.version.split()[0], **{name: installed(name) for name in LIBRARIES}},
         }  # fmt: skip

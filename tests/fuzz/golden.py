@@ -126,7 +126,22 @@ def _nifti() -> list[Golden]:
     made.append(_single("mask", "mask", ".nii", mask, 352, data=(352, len(mask)), beside=beside))
     made.append(_single("mask-gz", "mask", ".nii.gz", _zipped(mask), 40, sealed=True, inner=mask, pack=_zipped, inner_header=352,
                         inner_data=(352, len(mask)), beside=beside))  # fmt: skip
+    named = _with_names(_nifti_bytes((hu > 0).astype(np.uint8) + np.uint8(hu > 30)))
+    start = len(named) - hu.size
+    made.append(_single("labels", "labels", ".nii", named, start, beside=beside))
+    made.append(_single("labels-gz", "labels", ".nii.gz", _zipped(named), 40, sealed=True, inner=named, pack=_zipped, inner_header=start,
+                        beside=beside))  # fmt: skip
     return made
+
+
+def _with_names(mask: bytes) -> bytes:
+    """Put names of labels behind a header, as TotalSegmentator does."""
+    labels = "".join(f'<Label Key="{key}" Red="1"><![CDATA[{name}]]></Label>' for key, name in ((1, "liver"), (2, "liver_tumor")))
+    text = f"<CaretExtension><VolumeInformation><LabelTable>{labels}</LabelTable></VolumeInformation></CaretExtension>".encode()
+    text += bytes(-(len(text) + 8) % 16)
+    header = bytearray(mask[:348])
+    header[108:112] = struct.pack("<f", 352 + 8 + len(text))
+    return bytes(header) + b"\1\0\0\0" + struct.pack("<ii", 8 + len(text), 30) + text + mask[352:]
 
 
 def _nrrd() -> list[Golden]:

@@ -62,6 +62,14 @@ WORDS = (
     "OB", "UN", "IS", "FD", "<f8", "|O", "<i2", ">u2", "CT", "MR", "MONOCHROME1", "RGB", "LOCALIZER", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.1.99",
 )  # fmt: skip
+PIECES = (  # what costs a reader most for each of its bytes
+    *map(bytes.fromhex, (
+        "1f8b080000000000000303000000000000000000",  # a gzip file that holds nothing
+        "feff00e000000000", "feff00e0ffffffff",  # a DICOM item that is empty, and one without an end
+        "08004011ffffffff", "0800401153510000ffffffff", "080040115351000000000000", "0800000643530000",  # sequences, and an element
+    )),
+    b"1 ", b"1,", b"[", b'{"a":', b"a=1\n", b"\n", b"(0,0,0) ", b"1\\", bytes(8),
+)  # fmt: skip
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 NEW_LINE = re.compile(rb"\n")
 WORD = re.compile(rb"[A-Za-z][\w.-]*")
@@ -87,8 +95,10 @@ def damage(rng: random.Random, golden: Golden, data: bytes, header: int, text: b
     """Think of some edits."""
     edits: list[Edit] = []
     while not edits or (len(edits) < MOST_EDITS and rng.random() < 0.35):
-        if rng.random() < 0.04:
+        if (chance := rng.random()) < 0.04:
             edit = _splice(rng, golden, data, others)
+        elif chance < 0.08:
+            edit = _repeat(rng, data, header)
         else:
             edit = rng.choice(IN_TEXT if text and rng.random() < 0.7 else IN_BYTES)(rng, data, header)
         edits.append(edit)
@@ -147,6 +157,16 @@ def _block(rng: random.Random, data: bytes, header: int) -> Edit:
     """Put a block a second time, over or between what stands elsewhere."""
     count = rng.choice((1, 2, 4, 8, 16, 64, 256, 1024))
     return ["copy", _place(rng, data, header), count, _place(rng, data, header), rng.choice((0, count))]
+
+
+def _repeat(rng: random.Random, data: bytes, header: int) -> Edit:
+    """Say a piece again and again, up to the largest file: work that grows faster than the file is seen."""
+    at = _place(rng, data, header)
+    piece = rng.choice(PIECES)
+    if rng.random() < 0.5:
+        start = rng.choice((at, _place(rng, data, header)))
+        piece = data[start : start + rng.choice((4, 8, 16, 32, 64, 128))] or piece
+    return ["put", rng.choice((at, len(data))), 0, piece.hex(), rng.choice((20, 300, MOST_BYTES // len(piece)))]
 
 
 def _splice(rng: random.Random, golden: Golden, data: bytes, others: Mapping[str, bytes]) -> Edit:

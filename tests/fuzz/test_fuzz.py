@@ -13,11 +13,13 @@ import pytest
 
 import fuzz as fuzzing
 from builders import refusal_of
-from fuzz import fuzz, keep, oracle, replay
+from fuzz import fuzz, keep, oracle, replay, work
+from fuzz.__main__ import FuzzVerb
 from fuzz.mutations import changed, damage
 from fuzz.oracle import Bench
 from fuzz.worker import draw, least
 from napari_liver_anomaly.errors import Question, UnreadableFile
+from napari_liver_anomaly.job import Job
 
 ESCAPES = Path(__file__).with_name("fuzz_escapes.json")
 FRAMES = "dicom-frames"  # many slices in one file: may be refused as such
@@ -151,6 +153,12 @@ def test_a_question_that_its_answer_does_not_settle_is_seen(monkeypatch, bench):
     )
 
 
+def test_a_question_about_labels_that_its_answer_does_not_settle_is_seen(monkeypatch, bench):
+    ask = oracle.read_mask
+    monkeypatch.setattr(oracle, "read_mask", lambda path, scan, labels="ask": ask(path, scan))
+    assert bench.checked(bench.goldens["labels"], False, []).how == "unsettled"
+
+
 def test_other_voxels_are_seen(monkeypatch, bench):
     assert seen(monkeypatch, bench, "nifti1", other_voxels) == "voxels"  # one byte was changed, and more than one voxel differs
     monkeypatch.undo()
@@ -178,10 +186,55 @@ def test_absurd_voxel_sizes_are_seen(monkeypatch, bench):
     assert bench.checked(golden, False, [["put", at, 3, b"1e5".hex(), 1]]).how == "geometry"
 
 
-def test_slow_and_large_reading_is_seen(monkeypatch, bench):
-    monkeypatch.setattr(oracle, "SLOW_S", -1.0)
-    assert bench.checked(*flip(bench, "nifti1", 500)).how == "slow"
-    monkeypatch.setattr(oracle, "SLOW_S", 1e9)
+REPEATED = [["put", 356, 0, "07", 100_000]]  # a large file of which little is said
+
+
+def again_for_each(step):
+    """A reader that reads the whole file again for each piece of it."""
+
+    def change(read):
+        def broken(path, *args):
+            for _ in range(0, path.stat().st_size, step):
+                path.read_bytes()
+            return read(path, *args)
+
+        return broken
+
+    return change
+
+
+@pytest.mark.skipif(not work.read_bytes(), reason="this system does not count what is read")
+@pytest.mark.parametrize(("step", "how"), [(1000, "work"), (60_000, "refused")])
+def test_bytes_read_are_bounded_by_the_size_of_the_file(monkeypatch, bench, step, how):
+    monkeypatch.setattr(oracle, "read", again_for_each(step)(oracle.read))
+    assert bench.checked(bench.goldens["nifti1"], False, REPEATED).how == how
+
+
+@pytest.mark.parametrize(("power", "how"), [(1, "refused"), (2, "work")])
+def test_computing_is_bounded_by_the_size_of_the_file(monkeypatch, bench, power, how):
+    """A reader of 1 µs a byte, and one whose work grows with the square; on a clock of its own, not the machine's."""
+    passed = [0.0]
+    monkeypatch.setattr(work.time, "process_time", lambda: passed[0])
+
+    def change(read):
+        def broken(path, *args):
+            passed[0] += 1e-6 * path.stat().st_size ** power
+            return read(path, *args)
+
+        return broken
+
+    monkeypatch.setattr(oracle, "read", change(oracle.read))
+    assert bench.checked(bench.goldens["nifti1"], False, REPEATED).how == how
+
+
+def test_a_pause_that_does_not_come_again_is_no_work(monkeypatch, bench):
+    clock = iter([0.0, 60.0])
+    monkeypatch.setattr(work.time, "process_time", lambda: next(clock, 60.0))
+    assert bench.checked(*flip(bench, "nifti1", 500)).how == "right"
+    assert bench.shares[1] == 0
+
+
+def test_much_memory_is_seen(monkeypatch, bench):
     monkeypatch.setattr(oracle, "GROWTH_MB", -1.0)
     assert bench.checked(*flip(bench, "nifti1", 500)).how == "memory"
 
@@ -228,11 +281,27 @@ def test_a_process_that_cannot_begin_is_an_escape(monkeypatch):
     assert (found["inputs"], found["escapes"], found["escaped"][0]["detail"].strip()) == (0, 1, "no")
 
 
+def test_a_kind_of_file_that_is_not_there_is_told():
+    assert "no kind of file called tiff" in fuzz(inputs=8, only="tiff")["escaped"][0]["detail"]
+
+
 def test_the_documented_command_runs_from_the_root_of_the_repository():
     words = [fuzzing.CHILD[0], "-m", "tests.fuzz", "--inputs", "6", "--seed", "3"]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "6 damaged files" in done.stdout + done.stderr
+
+
+def test_a_long_run_is_made_in_pieces(tmp_path):
+    path = tmp_path / "figures.json"
+    for seed in (3, 4):
+        FuzzVerb(inputs=20, seed=seed, only="mask", out=path).run(Job())
+    found = json.loads(path.read_text())
+    assert (found["inputs"], found["right"] + found["refused"], found["escapes"]) == (40, 40, 0)
+    assert [(run["seed"], run["inputs"], run["only"]) for run in found["runs"]] == [(3, 20, "mask"), (4, 20, "mask")]
+    assert set(found["kinds"]) == {"mask", "mask-gz"}
+    assert sum(found["refusals"].values()) == found["refused"] > 0
+    assert 0 < found["most_work"]["share_of_cpu_s"] < 1
 
 
 def test_a_true_process_reads(tmp_path):

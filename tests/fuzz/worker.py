@@ -63,12 +63,15 @@ def record(golden: Golden, inside: bool, edits: list[Edit], outcome: Outcome) ->
 def main() -> None:
     """Read damaged files until the time is over or all are done."""
     order = json.load(sys.stdin)
-    bench = Bench(Path(order["folder"]))
+    bench = Bench(Path(order["folder"]), order["only"])
+    if not bench.turns:
+        sys.exit(f"there is no kind of file called {order['only']}")
     _limit()
     until = time.monotonic() + order["seconds"]
     place = os.open(order["place"], os.O_WRONLY | os.O_CREAT)
     counts: Counter[str] = Counter()
     slowest, said = (0.0, -1), time.monotonic()
+    shares = [0.0, 0.0]
     index = order["first"]
     while index < order["end"] and time.monotonic() < until:
         os.pwrite(place, index.to_bytes(8, "little"), 0)
@@ -77,15 +80,16 @@ def main() -> None:
         start = time.perf_counter()
         outcome = bench.checked(golden, inside, edits)
         slowest = max(slowest, (time.perf_counter() - start, index))
+        shares = list(map(max, shares, bench.shares))
         counts[f"{golden.name} {outcome.how} {outcome.code if outcome.how == REFUSED else ''}".strip()] += 1
         if outcome.escaped:
             _tell(escape=record(golden, inside, least(bench, golden, inside, edits, outcome.how), outcome) | {"index": index})
         index += order["step"]
         if time.monotonic() - said > EVERY_S:
-            _tell(counts=counts, slowest=slowest, peak_mb=peak_mb(), next=index)
+            _tell(counts=counts, slowest=slowest, shares=shares, peak_mb=peak_mb(), next=index)
             counts, said = Counter(), time.monotonic()
     faulthandler.cancel_dump_traceback_later()
-    _tell(counts=counts, slowest=slowest, peak_mb=peak_mb(), next=index, done=True)
+    _tell(counts=counts, slowest=slowest, shares=shares, peak_mb=peak_mb(), next=index, done=True)
 
 
 def _tell(**said: Any) -> None:
