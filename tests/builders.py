@@ -7,6 +7,7 @@ The value of a voxel encodes its place, so that any mix-up can be read in the fa
 from __future__ import annotations
 
 import gzip
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -292,3 +293,61 @@ def _write(path: Path, stored: Array, fields: Mapping[str, Any], syntax: str) ->
 def refusal_of(kind: type[Refusal], code: str, what: str, meaning: str, action: str, answers: tuple[Answer, ...] = ()) -> Refusal:
     """A refusal with sentences of the test's own."""
     return kind(Finding(level=kind.level, code=code, what=what, meaning=meaning, action=action, answers=answers))
+
+
+def dicom_segmentation(
+    path: Path,
+    masks: Array,
+    labels: Sequence[tuple[str, str, str]],
+    *,
+    first: Sequence[float] = (-5.0, -7.0, 30.0),
+    step: float = 2.0,
+    pixel: tuple[float, float] = (0.8, 0.7),
+    kind: str = "BINARY",
+    syntax: str = LITTLE,
+    shuffled: bool = False,
+) -> Path:
+    """Write segments (slices, rows, columns, segments) as one DICOM file by highdicom; of each segment its label, code and meaning."""
+    import highdicom as hd
+    from pydicom import Dataset, dcmread
+    from pydicom.dataset import FileMetaDataset
+
+    slices = []
+    for k in range(len(masks)):
+        one = Dataset()
+        one.file_meta = FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = LITTLE
+        one.SOPClassUID, one.SOPInstanceUID = CT_IMAGE, f"1.2.3.4.{k}"
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID, one.Modality = "1.2.5", "1.2.6", "1.2.7", "CT"
+        for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"):
+            setattr(one, name, "")
+        one.AccessionNumber = one.ReferringPhysicianName = ""
+        one.Rows, one.Columns, one.PixelSpacing, one.SliceThickness = *masks.shape[1:3], list(pixel), abs(step)
+        one.ImageOrientationPatient, one.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [first[0], first[1], first[2] + k * step]
+        slices.append(one)
+    described = [
+        hd.seg.SegmentDescription(
+            number,
+            label,
+            hd.sr.CodedConcept("123037004", "SCT", "Anatomical structure"),
+            hd.sr.CodedConcept(code, "SCT", meaning),
+            "MANUAL",
+        )
+        for number, (label, code, meaning) in enumerate(labels, start=1)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hd.seg.Segmentation(
+            slices, masks, kind, described, series_instance_uid="1.2.8", series_number=2, sop_instance_uid="1.2.9",
+            instance_number=1, manufacturer="A", manufacturer_model_name="B", software_versions="1", device_serial_number="1",
+            transfer_syntax_uid=syntax,
+        ).save_as(path)  # fmt: skip
+        if shuffled:
+            fields = dcmread(path)
+            frames = fields.PerFrameFunctionalGroupsSequence
+            bits = fields.pixel_array.reshape(len(frames), -1)
+            order = np.random.default_rng(0).permutation(len(frames))
+            fields.PerFrameFunctionalGroupsSequence = [frames[n] for n in order]
+            fields.PixelData = np.packbits(bits[order].ravel(), bitorder="little").tobytes()
+            fields.save_as(path)
+    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from napari_liver_anomaly.io import header_checks
-from napari_liver_anomaly.io.mask_labels import clean_name
 from napari_liver_anomaly.io.read_options import ASK_ALL
+from napari_liver_anomaly.io.segment_layers import layered, segment_names
 from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, affine_of, array_from, found
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import BoundedReader, opened, voxel_bytes
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 MOST_HEADER = 2**18
 MOST_LINE = 2**14
 MOST_AXES = 7
-SEGMENT_LABEL = re.compile(r"Segment\d{1,6}_LabelValue")
 
 NRRD_SIGNS = {
     "right-anterior-superior": (1, 1, 1), "ras": (1, 1, 1),
@@ -59,9 +57,9 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     fields, start = _nrrd_fields(path)
     name = fields.get("data file", fields.get("datafile"))
     packing = NRRD_PACKING.get(str(fields.get("encoding")).lower())
-    skips = [fields.get(key, 0) for key in ("line skip", "lineskip", "byte skip", "byteskip")]
+    lines, skip = (int(fields.get(key, fields.get(key.replace(" ", ""), 0))) for key in ("line skip", "byte skip"))
     names = [code for code, words in NRRD_KINDS.items() if str(fields.get("type")) in words.split(", ")]
-    if packing is None or any(skips) or not names:
+    if packing is None or lines or not names or not (skip == 0 or (skip == -1 and packing == "none")):
         _unusual("NRRD")
     sizes = [int(n) for n in fields.get("sizes", ())]
     kind = np.dtype(names[0]).newbyteorder(_nrrd_order(fields, names[0]))
@@ -70,17 +68,23 @@ def open_nrrd(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     if len(sizes) == 4 and sizes[0] == 1 and _list_first(fields):
         sizes = sizes[1:]  # one volume behind an axis for several
         fields["space directions"] = np.asarray(fields["space directions"], dtype=np.float64)[1:]
+    layers: list[int] = []
+    if len(sizes) == 4 and _list_first(fields) and segment_names(fields):
+        layers, sizes = sizes[:1], sizes[1:]
+        fields["space directions"] = np.asarray(fields["space directions"], dtype=np.float64)[1:]
     if len(sizes) > 3 and not _volumes_last(fields):
-        if _list_first(fields) and (segments := _segment_names(fields)):
-            raise make_refusal("mask-layers", count=sizes[0], names=", ".join(filter(None, segments.values())) or "without names")
         raise _many_values(prod(sizes) // prod(sorted(sizes)[-3:]))
     shape = _three(sizes[:3], kind)
     affine, findings = _nrrd_position(fields, answers)
     data = (path, start) if name is None else (_beside(path, str(name)), 0)
+    if skip == -1:
+        data = _from_end(data, [*layers, *sizes], kind)
+    if layers:
+        return layered(_source(shape, affine, findings, data, packing, kind, (1, 1), layers[0]), fields)
     source = _source(
         shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
-    return replace(source, names=_segment_names(fields))
+    return replace(source, names=segment_names(fields))
 
 
 def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
@@ -104,10 +108,15 @@ def open_metaimage(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
     data = (path, start) if name.upper() == "LOCAL" else (_beside(path, name), 0)
     packing: Packing = "zlib" if _true(fields.get("CompressedData", "False")) else "none"
     if from_end and packing == "none":  # "-1": the voxels are the end of their file
-        data = (data[0], max(data[1], data[0].stat().st_size - prod(sizes) * kind.itemsize))
+        data = _from_end(data, sizes, kind)
     return _source(
         shape, affine, (*findings, *_several(sizes, answers)), data, packing, kind, (answers.volume or 1, prod(sizes[3:]))
     )
+
+
+def _from_end(data: tuple[Path, int], sizes: list[int], kind: np.dtype[Any]) -> tuple[Path, int]:
+    """Where voxels begin that are the end of their file."""
+    return data[0], max(data[1], data[0].stat().st_size - prod(sizes) * kind.itemsize)
 
 
 def _true(word: str) -> bool:
@@ -116,12 +125,12 @@ def _true(word: str) -> bool:
 
 def _source(
     shape: tuple[int, int, int], affine: NDArray[np.float64], about_position: tuple[Finding, ...],
-    data: tuple[Path, int], packing: Packing, kind: np.dtype[Any], volume: tuple[int, int],
+    data: tuple[Path, int], packing: Packing, kind: np.dtype[Any], volume: tuple[int, int], layers: int = 0,
 ) -> Source:  # fmt: skip
     def load() -> NDArray[np.generic]:
         with opened(data[0]) as stream:
             stream.seek(data[1])
-            return array_from(BoundedReader(stream, packing), shape, kind, volume)
+            return array_from(BoundedReader(stream, packing), (layers, *shape) if layers else shape, kind, volume)
 
     oriented = "orientation-unverified" not in {finding.code for finding in about_position}
     findings = (*about_position, *header_checks.geometry(affine, shape))
@@ -132,14 +141,6 @@ def _several(sizes: list[int], answers: ReadOptions) -> tuple[Finding, ...]:
     """Ask which volume of a file with more axes than three is meant."""
     voxel_bytes(sizes, 1)
     return found(header_checks.one_volume(sizes[3:], answers.volume))
-
-
-def _segment_names(fields: dict[str, Any]) -> dict[int, str]:
-    """Find what Slicer calls the labels of a segmentation, in fields ``Segment0_LabelValue`` and ``Segment0_Name``."""
-    labels = {key.removesuffix("_LabelValue"): value for key, value in fields.items() if SEGMENT_LABEL.fullmatch(key)}
-    return {
-        int(value): clean_name(str(fields.get(f"{segment}_Name", ""))) for segment, value in labels.items() if value.isdecimal()
-    }
 
 
 def _list_first(fields: dict[str, Any]) -> bool:

@@ -139,9 +139,12 @@ def _position(header: Any, shape: tuple[int, int, int], answers: ReadOptions) ->
     """Affine in mm and the findings about it. The sform counts when both are there, as everywhere else, unless the user says otherwise."""
     factor, unit_finding = header_checks.unit(UNITS.get(int(header["xyzt_units"]) & 7, "strange"))
     scale = np.diag([factor, factor, factor, 1.0])
+    missing = int(header["sform_code"]) > 0 and _without_sizes(header)
     stated_mm = np.asarray(header["pixdim"][1:4], dtype=np.float64) * factor
     sizes_mm, negative = np.abs(stated_mm), bool((stated_mm < 0).any())  # the position says which way the axes run
-    notes = [unit_finding, make_finding("sizes-negative") if negative else None]
+    notes = [
+        unit_finding, make_finding("sizes-negative") if negative else None, make_finding("sizes-missing") if missing else None,
+    ]  # fmt: skip
     sform = scale @ _sform(header) if int(header["sform_code"]) > 0 else None
     rounded = _round_quaternion(header)
     qform = scale @ _qform(header) if int(header["qform_code"]) > 0 else None
@@ -184,6 +187,14 @@ def _sform(header: Any) -> Affine:
     affine = np.eye(4)
     affine[:3] = [header["srow_x"], header["srow_y"], header["srow_z"]]
     return affine
+
+
+def _without_sizes(header: Any) -> bool:
+    """Take voxel sizes that are zero or no number from the sform, and say whether there were any."""
+    stated = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    missing = (stated == 0) | np.isnan(stated)
+    header["pixdim"][1:4] = np.where(missing, np.sqrt((_sform(header)[:3, :3] ** 2).sum(axis=0)), stated)
+    return bool(missing.any())
 
 
 def _round_quaternion(header: Any) -> bool:

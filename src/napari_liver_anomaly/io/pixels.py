@@ -72,7 +72,7 @@ def decoded(path: Path, frames: Sequence[int], size: tuple[int, int]) -> Iterato
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with path.open("rb") as stream:
-                start, _ = _place(stream, EXPLICIT)
+                start, _ = pixel_place(stream, EXPLICIT)
                 stream.seek(start)
                 if any(claimed != size for claimed in sizes_in(stream)):
                     return  # a decoder would make room for what the picture claims
@@ -86,7 +86,7 @@ def pixel_hash(one: Slice) -> str:
     size = 2 * one.rows * one.columns
     try:
         with one.path.open("rb") as stream:
-            start, length = _place(stream, one.syntax)
+            start, length = pixel_place(stream, one.syntax)
             if length < 0 or (one.syntax not in PLAIN and one.frames > 1):
                 return ""
             stream.seek(start + (size * one.frame if one.syntax in PLAIN else 0))
@@ -124,7 +124,7 @@ def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Arra
     try:
         with one.path.open("rb") as stream:
             if one.path not in blocks:
-                blocks[one.path] = _place(stream, one.syntax)
+                blocks[one.path] = pixel_place(stream, one.syntax)
             start, length = blocks[one.path]
             stream.seek(start + size * one.frames)
             behind = (
@@ -147,7 +147,7 @@ def _plain(one: Slice, number: int, blocks: dict[Path, tuple[int, int]]) -> Arra
     return np.asarray(values - negative * 2**one.bits_stored).reshape(one.rows, one.columns)
 
 
-def _place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
+def pixel_place(stream: BinaryIO, syntax: str) -> tuple[int, int]:
     """Where the pixels of an open file begin, and how many bytes they claim to be; -1 where there are none."""
     from pydicom import dcmread
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TALKERS = ("pydicom", "nibabel", "nibabel.global", "nrrd")  # a filter holds for the logger itself, not for those below it
+TALKERS = (
+    "pydicom", "nibabel", "nibabel.global", "nrrd", "highdicom.base", "highdicom.frame", "highdicom.image", "highdicom.io",
+    "highdicom.seg.sop", "highdicom.spatial",
+)  # fmt: skip  # a filter holds for the logger itself, not for those below it
 
 
 @contextmanager

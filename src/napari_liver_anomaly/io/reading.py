@@ -74,6 +74,8 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     source = _source(path, answers)
     if answers.tilt == "straighten" and "geometry-sheared" in {finding.code for finding in source.findings}:
         source = unsheared(source)
+    if source.layered:
+        raise make_refusal("mask-layers", names=", ".join(filter(None, source.names.values())) or "without names")
     notes = _settled(source.findings)
     stored = to_hounsfield(source.load(), source.slope, source.intercept)
     geometry = Geometry(source.shape, source.affine, source.oriented)
@@ -92,7 +94,8 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     Parameters
     ----------
     path : path-like
-        A file of the kinds :func:`read` takes, except DICOM, that holds whole numbers on the scan's own grid.
+        A file of the kinds :func:`read` takes that holds whole numbers on the scan's own grid; of DICOM, a segmentation (SEG) or the folder
+        with it.
     volume : Volume
         The scan.
     what : str
@@ -126,21 +129,18 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     from napari_liver_anomaly.io.mask_labels import chosen_voxels
 
     require_kind(volume, Volume, "read_mask", VOLUME_FROM)
-    path = Path(path)
-    if os.path.isdir(path) or _kind_of(path) == "dicom":
-        raise make_refusal("mask-dicom", what=what)
     # A mask of a scan without orientation has none, either.
-    source = _source(path, ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"), what)
+    source = _mask_source(Path(path), ReadOptions(orientation="ask" if volume.geometry.oriented else "unverified"), what)
     try:
         findings = _settled(finding for finding in source.findings if finding.code != "single-slice")  # part of a scan may be one
     except Question as question:
         finding = question.finding  # these questions have no answer for a mask
         raise make_refusal("mask-question", what=what, question=finding.what, meaning=finding.meaning) from None
     geometry = Geometry(source.shape, source.affine, source.oriented)
-    offset, about_grid = offset_on(volume.geometry, geometry, what)
+    offset, about_grid = offset_on(volume.geometry, geometry, what, sparse=source.sparse)
     chosen, about_labels = chosen_voxels(
         source.load(), (source.slope, source.intercept), what=what, wanted="numbered" if may_be_empty else labels,
-        voxel_ml=geometry.voxel_ml, names=source.names,
+        voxel_ml=geometry.voxel_ml, names=source.names, further_names=source.further_names,
     )  # fmt: skip
     voxels = on_whole_grid(geometry.to_canonical(chosen).astype(np.bool_, copy=False), offset, volume.geometry)
     mask = Mask(voxels, volume.geometry, findings=(*findings, *about_grid, *about_labels)).of(volume, what)
@@ -207,6 +207,15 @@ def name_of(path: str | Path) -> str:
         if name.endswith(ending) and not path.is_dir():
             return path.name[: -len(ending)] or "scan"
     return (path if path.is_dir() else path.absolute().parent).resolve().name or "scan"
+
+
+def _mask_source(path: Path, answers: ReadOptions, what: str) -> Source:
+    """Open the file of a mask, which may be a DICOM segmentation."""
+    if not os.path.exists(path) or not (os.path.isdir(path) or _kind_of(path) == "dicom"):
+        return _source(path, answers, what)
+    from napari_liver_anomaly.io.dicom_segmentation import open_segmentation, segmentation_in
+
+    return open_segmentation(segmentation_in(path, what), what)
 
 
 def _source(path: Path, answers: ReadOptions, what: str = "scan") -> Source:

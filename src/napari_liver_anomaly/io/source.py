@@ -42,6 +42,12 @@ class Source:
         Whether the file says where left and right are.
     names : dict of int to str
         What the file calls the labels of a mask, where it does.
+    further_names : dict of int to tuple of str
+        Other words for them, such as codes.
+    sparse : bool
+        Whether slices without any voxel were left out of the file.
+    layered : bool
+        Whether the labels of a mask may overlap: they have one more axis then, of layers.
     """
 
     shape: tuple[int, int, int]
@@ -52,6 +58,9 @@ class Source:
     intercept: float = 0.0
     oriented: bool = True
     names: Mapping[int, str] = field(default_factory=dict)
+    further_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    sparse: bool = False
+    layered: bool = False
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,7 +71,7 @@ def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> N
     return affine
 
 
-def array_from(reader: BoundedReader, shape: tuple[int, int, int], kind: DTypeLike, volume: tuple[int, int] = (1, 1)) -> Array:
+def array_from(reader: BoundedReader, shape: tuple[int, ...], kind: DTypeLike, volume: tuple[int, int] = (1, 1)) -> Array:
     """Take an array whose first axis runs fastest, to the very end of its file."""
     stored = np.dtype(kind)
     count, (chosen, volumes) = voxel_bytes(shape, stored.itemsize), volume

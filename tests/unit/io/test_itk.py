@@ -40,6 +40,14 @@ def test_plain_and_packed(tmp_path):
     assert same(meta(tmp_path / "a.mha", zlib.compress(data), CompressedData="True", CompressedDataSize="9")) == ()
 
 
+def test_voxels_at_the_end_of_their_file(tmp_path):
+    data = ct().tobytes(order="F")
+    assert same(nrrd(tmp_path / "a.nrrd", b"something before" + data, byte_skip="-1")) == ()
+    (tmp_path / "a.raw").write_bytes(bytes(352) + data)
+    assert same(nrrd(tmp_path / "a.nhdr", b"", byte_skip="-1", data_file="a.raw")) == ()
+    assert refused(nrrd(tmp_path / "a.nrrd", data[:-1], byte_skip="-1")) == "file-truncated"
+
+
 def test_big_endian(tmp_path):
     data = ct().astype(">i2").tobytes(order="F")
     assert same(nrrd(tmp_path / "a.nrrd", data, endian="big")) == ()
@@ -142,7 +150,15 @@ def test_a_damaged_packing(tmp_path):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"encoding": "bzip2"}, {"encoding": "ascii"}, {"type": "block"}, {"endian": None}, {"byte_skip": "-1"}, {"line_skip": "2"}],
+    [
+        {"encoding": "bzip2"},
+        {"encoding": "ascii"},
+        {"type": "block"},
+        {"endian": None},
+        {"byte_skip": "-1", "encoding": "gzip"},
+        {"byte_skip": "8"},
+        {"line_skip": "2"},
+    ],
 )
 def test_unusual_nrrd(tmp_path, fields):
     assert refused(nrrd(tmp_path / "a.nrrd", **fields)) == "file-unusual"

@@ -91,6 +91,53 @@ def test_names_of_slicer_segments(tmp_path, volume):
     assert np.array_equal(scan.geometry.to_source(mask.voxels), ORGANS == 5)
 
 
+def layered(path, layers, segments):
+    """Write layers (layer, x, y, z) as 3D Slicer does; of each segment its layer, value and name."""
+    listed = {
+        "dimension": "4", "sizes": f"{len(layers)} 16 16 11", "kinds": "list domain domain domain", "type": "uchar",
+        "space_directions": "none (0.7,0,0) (0,0.8,0) (0,0,2)",
+    }  # fmt: skip
+    text = "".join(
+        f"Segment{n}_LabelValue:={value}\nSegment{n}_Layer:={layer}\nSegment{n}_Name:={name}\n"
+        for n, (layer, value, name) in enumerate(segments)
+    )
+    head, voxels = nrrd_file(path, np.asarray(layers, np.uint8).tobytes(order="F"), **listed).read_bytes().split(b"\n\n", 1)
+    path.write_bytes(head + b"\n" + text.encode() + b"\n" + voxels)
+    return path
+
+
+def test_slicer_segments_in_layers_may_overlap(tmp_path):
+    scan = read(nrrd_file(tmp_path / "ct.nrrd"))
+    liver, tumour, spine = ORGANS == 5, np.roll(ORGANS == 84, -4, axis=0), ORGANS == 30
+    assert (liver & tumour).any()
+    segments = [(0, 1, "Liver"), (1, 1, "tumour + rim"), (0, 2, "spine")]
+    path = layered(tmp_path / "s.seg.nrrd", [liver + 2 * spine, tumour], segments)
+    with pytest.raises(Question) as error:
+        read_mask(path, scan, "liver mask")
+    assert error.value.finding.what == "The liver mask holds 3 labels: 1 (Liver), 2 (tumour + rim), 3 (spine)."
+    assert [answer.value for answer in error.value.finding.answers] == ["1", "3", "2", "1+3", "all"]
+    for labels, wanted in {
+        "1": liver, "liver": liver, "Tumour + rim": tumour, "spine": spine, "Liver+spine": liver | spine, "1+2": liver | tumour,
+        "all": liver | tumour | spine,
+    }.items():  # fmt: skip
+        mask = read_mask(path, scan, labels=labels)
+        assert np.array_equal(scan.geometry.to_source(mask.voxels), wanted), labels
+    alone = layered(tmp_path / "one.seg.nrrd", [liver, np.zeros_like(liver)], segments[:2])
+    assert np.array_equal(scan.geometry.to_source(read_mask(alone, scan).voxels), liver)
+    unnamed = layered(tmp_path / "n.seg.nrrd", [liver, 3 * tumour], segments[:1])
+    with pytest.raises(Question, match=r"1 \(Liver\), 2\."):
+        read_mask(unnamed, scan)
+
+
+def test_what_overlaps_is_counted_once(tmp_path):
+    scan = read(nrrd_file(tmp_path / "ct.nrrd"))
+    whole = np.ones((16, 16, 11), np.uint8)
+    path = layered(tmp_path / "s.seg.nrrd", [whole, whole], [(0, 1, "a"), (1, 1, "b")])
+    with pytest.raises(Question) as error:
+        read_mask(path, scan)
+    assert len({answer.words.split(": ")[1] for answer in error.value.finding.answers}) == 1
+
+
 def test_tumours_may_have_a_number_each(tmp_path, volume):
     mask = read_mask(nifti_file(tmp_path / "tumours.nii", ORGANS), volume, "tumour mask", may_be_empty=True)
     assert np.array_equal(volume.geometry.to_source(mask.voxels), ORGANS > 0)

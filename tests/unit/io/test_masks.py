@@ -132,10 +132,10 @@ def test_findings_about_the_header_count_for_masks_too(tmp_path, volume):
             read_mask(path, volume)
 
 
-def test_masks_are_not_read_from_dicom(tmp_path, volume):
+def test_a_scan_of_dicom_is_no_mask(tmp_path, volume):
     folder = dicom_series(tmp_path / "case", ct())
     for path in (folder, folder / "slice04.dcm"):
-        with pytest.raises(UnreadableFile, match="not read from DICOM"):
+        with pytest.raises(UnreadableFile, match="DICOM, but not one segmentation"):
             read_mask(path, volume)
 
 

@@ -88,7 +88,8 @@ def test_impossible_spacing(tmp_path, bad):
     for codes in ((1, 1), (0, 1), (1, 0), (0, 0)):
         pixdim = np.array([1, 0.7, bad, 2, 1, 1, 1, 1])
         expected = "spacing-disagrees" if bad == -1 and codes[0] else "spacing-impossible"
-        assert refused(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == expected
+        if not codes[0] or not (bad == 0 or np.isnan(bad)):
+            assert refused(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == expected
     expected = "spacing-disagrees" if bad == -1 else "spacing-impossible"  # a negative step is a direction
     assert refused(nifti_file(tmp_path / "a.nii", header={"srow_y": (0, bad, 0, 0)})) == expected
 
@@ -237,6 +238,18 @@ def test_a_minus_before_a_voxel_size_is_noted(tmp_path):
     for codes in ((1, 1), (1, 0)):
         assert same(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == ("sizes-negative",)
     assert refused(nifti_file(tmp_path / "a.nii", codes=(0, 1), header={"pixdim": pixdim})) == "spacing-impossible"
+
+
+@pytest.mark.parametrize("bad", [0, NAN])
+def test_sizes_that_are_missing_beside_a_sound_sform_are_noted(tmp_path, bad):
+    for codes in ((1, 1), (1, 0)):
+        for pixdim in ([1, bad, bad, bad, 1, 1, 1, 1], [1, 0.7, bad, 2, 1, 1, 1, 1]):
+            assert same(nifti_file(tmp_path / "a.nii", codes=codes, header={"pixdim": pixdim})) == ("sizes-missing",)
+    other = {"pixdim": [1, 0.9, bad, 2, 1, 1, 1, 1]}
+    assert refused(nifti_file(tmp_path / "a.nii", codes=(1, 0), header=other)) == "spacing-disagrees"
+    assert refused(nifti_file(tmp_path / "a.nii", codes=(1, 0), header={"pixdim": [1] + [bad] * 7, "srow_x": (0, 0, 0, 0)})) == (
+        "spacing-impossible"
+    )
 
 
 def test_more_than_one_volume_is_a_question(tmp_path):
