@@ -1,22 +1,25 @@
-"""From scores to lesions: label connected components, drop improbable ones, and measure."""
+"""Lesions as a radiologist would describe them, measured; each in its own voxels, so that a large scan costs no more than a small one."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.sparse_labels import SparseLabels
 from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.volume import Geometry
-
 MOST = np.iinfo(np.uint16).max
+LOWEST_HU = int(np.iinfo(np.int16).min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,69 +86,13 @@ def level_of(threshold: float) -> int:
     return max(1, math.ceil(255 * threshold - 1e-6))
 
 
-def label_components(
-    score: NDArray[np.uint8], threshold: float, min_volume_mm3: float, geometry: Geometry, min_peak_score: float = 0.0
-) -> NDArray[np.uint16]:
-    """Cut scores at a threshold, drop components that are small or nowhere convincing, and number what is left.
-
-    From Canny, "A computational approach to edge detection", IEEE PAMI 1986 (two thresholds).
-    """
-    from scipy import ndimage
-
-    tumour = score >= level_of(threshold)
-    labels = np.zeros(score.shape, np.uint16)
-    box = box_of(tumour)
-    if box is None:
-        return labels
-    pieces, count = ndimage.label(tumour[box], structure=np.ones((3, 3, 3), bool))
-    voxels = np.bincount(pieces.ravel(), minlength=count + 1)
-    voxels[0] = 0
-    large = (voxels > 0) & (voxels * geometry.voxel_ml * 1000 >= min_volume_mm3 - 1e-9)
-    convincing = np.zeros(count + 1, bool)
-    convincing[np.unique(pieces[score[box] >= level_of(min_peak_score)])] = True
-    kept = np.flatnonzero(large & convincing)
-    if kept.size > MOST:
-        raise make_refusal("too-many-lesions", most=MOST)
-    numbers = np.zeros(count + 1, np.uint16)
-    numbers[kept[np.argsort(-voxels[kept], kind="stable")]] = np.arange(1, kept.size + 1)
-    labels[box] = numbers[pieces]
-    return labels
-
-
-def drop_improbable(
-    labels: NDArray[np.uint16], score: NDArray[np.uint8], probability: NDArray[np.uint8], least: float
-) -> tuple[NDArray[np.uint16], int]:
-    """Drop lesions that are, as a whole, less likely tumour in the liver than a given probability.
-
-    A found liver takes in bits of gallbladder, bowel, heart and fat; such a bit differs from liver, so it is predicted tumour.
-    What the finder says of each voxel is weighed in: the mean of score times that is the part of the piece expected to be tumour *and* liver.
-    """
-    box = box_of(labels > 0)
-    if box is None:
-        return labels, 0
-    numbers = labels[box]
-    predicted = numbers > 0
-    count = int(numbers.max())
-    weights = score[box][predicted].astype(np.float64) * probability[box][predicted] / 255**2
-    means = np.bincount(numbers[predicted], weights, count + 1) / np.maximum(
-        np.bincount(numbers[predicted], minlength=count + 1), 1
-    )
-    kept = means >= least
-    kept[0] = False
-    if kept[1:].all():
-        return labels, 0
-    left = np.zeros_like(labels)
-    left[box] = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)[numbers]
-    return left, count - int(np.count_nonzero(kept))
-
-
 def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> tuple[Lesion, ...]:
     """Measure every lesion of a scan.
 
     Parameters
     ----------
     labels : ndarray, (z, y, x) integer; or Mask
-        Lesion numbers as given by :func:`label_components`, 0 outside; numbers may be missing, as after editing by hand. A mask is one lesion, and
+        Lesion numbers as a result has them, 0 outside; numbers may be missing, as after editing by hand. A mask is one lesion, and
         must belong to the scan.
     volume : Volume
         The scan.
@@ -162,8 +109,6 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
     WrongGrid
         When the labels or the liver do not lie on the scan's grid, or belong to another scan.
     """
-    from scipy import ndimage
-
     require_kind(volume, Volume, "measure", VOLUME_FROM)
     require_kind(liver, Mask, "measure", MASK_FROM)
     liver = liver.of(volume, "liver mask")
@@ -172,11 +117,51 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
         labels = labels.of(volume, "tumour mask").voxels.astype(np.uint8)
     if labels.shape != volume.geometry.shape:
         raise make_refusal("shape-differs", what="An image of lesions", shape=labels.shape, wanted=volume.geometry.shape)
-    box = box_of(liver.voxels)
-    rest = volume.voxels[box][liver.voxels[box] & (labels[box] == 0)] if box is not None else np.empty(0)
-    liver_hu = float(np.median(rest)) if rest.size else math.nan
-    boxes = ndimage.find_objects(labels)
-    return tuple(_one(n, labels, volume, box, liver_hu) for n, box in enumerate(boxes, start=1) if box is not None)
+    return measure_again(SparseLabels.of(labels), LiverScan(volume, liver))
+
+
+@dataclass(frozen=True, eq=False)
+class LiverScan:
+    """A scan and its liver on one grid, with what is needed of them each time that lesions are measured."""
+
+    volume: Volume
+    liver: Mask
+
+    @cached_property
+    def hu_counts(self) -> NDArray[np.int64]:
+        """How often the liver has each value from -32768 HU upwards."""
+        box = box_of(self.liver.voxels)
+        return _hu_counts(np.empty(0, np.int16) if box is None else self.volume.voxels[box][self.liver.voxels[box]])
+
+    def median_outside(self, where: NDArray[np.int64]) -> float:
+        """Median of the liver without some voxels, given flat; NaN when nothing is left."""
+        lesions = where[self.liver.voxels.reshape(-1)[where]]
+        upto = np.cumsum(self.hu_counts - _hu_counts(self.volume.voxels.reshape(-1)[lesions]))
+        if not (left := int(upto[-1])):
+            return math.nan
+        low, high = np.searchsorted(upto, ((left - 1) // 2, left // 2), "right")
+        return float(low + high) / 2 + LOWEST_HU
+
+
+def measure_again(
+    labels: SparseLabels, scan: LiverScan, known: SparseLabels | None = None, lesions: Iterable[Lesion] = ()
+) -> tuple[Lesion, ...]:
+    """Measure lesions, but for those that are among others already measured; only the median of the liver is another for those."""
+    liver_hu, measured = scan.median_outside(labels.where), {lesion.number: lesion for lesion in lesions}
+    found: list[Lesion] = []
+    before = {(int(where[0]), where.size): (number, where) for number, where in known.parts()} if known is not None else {}
+    for number, where in labels.parts():
+        former, same = before.get((int(where[0]), where.size), (0, where))
+        if former in measured and np.array_equal(where, same):
+            lesion = measured[former]
+            found.append(replace(lesion, number=number, liver_hu=liver_hu, difference_hu=lesion.mean_hu - liver_hu))
+        else:
+            found.append(_one(number, where, scan.volume, liver_hu))
+    return tuple(found)
+
+
+def _hu_counts(hu: NDArray[np.int16]) -> NDArray[np.int64]:
+    return np.bincount(hu.astype(np.int64) - LOWEST_HU, minlength=2**16)
 
 
 def box_of(voxels: NDArray[np.bool_]) -> tuple[slice, ...] | None:
@@ -191,16 +176,18 @@ def box_of(voxels: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def _one(number: int, labels: NDArray[np.integer], volume: Volume, box: tuple[slice, ...], liver_hu: float) -> Lesion:
-    """Measure one lesion inside its box."""
-    inside = labels[box] == number
-    voxels = int(np.count_nonzero(inside))
-    areas = inside.sum(axis=(1, 2))
-    start = np.array([part.start for part in box])
-    z, y, x = (float(c) for c in np.argwhere(inside).mean(axis=0) + start)
-    volume_ml = voxels * volume.geometry.voxel_ml
-    long_mm, short_mm = diameters(inside[int(areas.argmax())], volume.geometry.affine[:3, 1:3])
-    mean_hu = float(volume.voxels[box][inside].mean())
+def _one(number: int, where: NDArray[np.int64], volume: Volume, liver_hu: float) -> Lesion:
+    """Measure one lesion from its voxels, flat and rising."""
+    places = np.stack(np.unravel_index(where, volume.geometry.shape))
+    start = places.min(axis=1)
+    places -= start[:, None]
+    areas = np.bincount(places[0])
+    shape = np.zeros(places[1:].max(axis=1) + 1, bool)
+    shape[tuple(places[1:, places[0] == areas.argmax()])] = True
+    z, y, x = (float(c) for c in places.mean(axis=1) + start)
+    volume_ml = where.size * volume.geometry.voxel_ml
+    long_mm, short_mm = diameters(shape, volume.geometry.affine[:3, 1:3])
+    mean_hu = float(volume.voxels.reshape(-1)[where].mean())
     return Lesion(
         number=number,
         volume_ml=volume_ml,
@@ -212,8 +199,8 @@ def _one(number: int, labels: NDArray[np.integer], volume: Volume, box: tuple[sl
         mean_hu=mean_hu,
         liver_hu=liver_hu,
         difference_hu=mean_hu - liver_hu,
-        first_slice=box[0].start,
-        last_slice=box[0].stop - 1,
+        first_slice=int(start[0]),
+        last_slice=int(start[0]) + areas.size - 1,
         slices=int(np.count_nonzero(areas)),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_liver_anomaly import lesions
+from former_cut import label_components
 from napari_liver_anomaly.gui import lesion_state, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
@@ -28,7 +28,7 @@ def best(sample):
 
 
 def expected(sample, threshold, min_mm3=50.0):
-    return lesions.label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
+    return label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
 
 
 def shows(panel, value):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
+from former_cut import label_components
 from napari_liver_anomaly import segmentation
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer, tag_of
-from napari_liver_anomaly.lesions import label_components, level_of
+from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Mask
 

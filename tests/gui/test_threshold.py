@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QLineEdit
 
+from former_cut import label_components
 from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers
@@ -27,7 +28,7 @@ def settle(qtbot, panel):
 
 
 def expected(sample, threshold, min_mm3=50.0):
-    return lesions.label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
+    return label_components(sample.score, threshold, min_mm3, sample.volume.geometry)
 
 
 @pytest.fixture
@@ -210,8 +211,8 @@ def test_a_lesion_cut_in_two_is_two(done, viewer, qtbot):
 
 
 def test_edits_while_a_cut_is_made_are_kept(done, viewer, sample, qtbot, monkeypatch):
-    at, goes, cut = threading.Event(), threading.Event(), segmentation.cut
-    monkeypatch.setattr(segmentation, "cut", lambda *args: (at.set(), goes.wait(30), cut(*args))[2])
+    at, goes, cut = threading.Event(), threading.Event(), segmentation.cut_voxels
+    monkeypatch.setattr(segmentation, "cut_voxels", lambda *args: (at.set(), goes.wait(30), cut(*args))[2])
     layer = viewer.layers["case tumours"]
     done.threshold.slider.setValue(0.2)
     at.wait(30)
@@ -256,7 +257,7 @@ def test_a_deleted_score_is_no_mishap(done, viewer, sample, qtbot):
 
 
 def test_a_fault_while_cutting_is_said(done, viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(segmentation, "label_components", lambda *_: 1 / 0)
+    monkeypatch.setattr(segmentation, "cut_voxels", lambda *_: 1 / 0)
     done.threshold.slider.setValue(0.2)
     settle(qtbot, done)
     assert "ZeroDivisionError" in done.messages.text and not done.controller.preview.on
@@ -279,7 +280,7 @@ def large_result():
     score[80:100, 150:250, 150:250] = np.arange(100, dtype=np.uint8) * 2
     volume = Volume(voxels, geometry, "large")
     liver = Mask(voxels > 0, geometry, volume.identity)
-    labels = lesions.label_components(score, 0.5, 50.0, geometry)
+    labels = label_components(score, 0.5, 50.0, geometry)
     return Result(
         volume=volume, liver=liver, restored=None, residual=None, score=score, labels=labels, lesions=(), settings=SegmentSettings(),
         model="", model_hash="",

@@ -12,19 +12,19 @@ from house.source import PRODUCT, build, files, told
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = {"label_components", "drop_improbable"}  # of lesions.py, and half a cut each
+PARTS = {"Pieces", "pieces"}  # of score_voxels.py: pieces that nobody numbered are half a cut
 
 
 def breaches(root: Path) -> list[str]:
     found = []
     for file in files(root):
-        if file.module in ("segmentation", "lesions"):
+        if file.module in ("segmentation", "score_voxels"):
             continue
         for node in ast.walk(file.tree):
             names: set[str] = set()
-            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("lesions"):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("score_voxels"):
                 names = {alias.name for alias in node.names}
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "lesions":
+            elif isinstance(node, ast.Attribute):
                 names = {node.attr}
             found += [file.at(node, f"{name} is half a cut: use segmentation.cut") for name in sorted(names & PARTS)]
     return found
@@ -37,13 +37,11 @@ def test_there_is_one_way_to_cut() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "from napari_liver_anomaly.lesions import box_of, label_components",
-        "labels, _ = lesions.drop_improbable(labels, score, share, 0.5)",
+        "from napari_liver_anomaly.score_voxels import Pieces, ScoreVoxels",
+        "pieces = ScoreVoxels.of(score, None).pieces(128)",
     ],
 )
 def test_each_other_way_is_named(tmp_path: Path, line: str) -> None:
-    tree = build(
-        tmp_path, evidence__curves=f"x = 1\n{line}\n", segmentation="from napari_liver_anomaly.lesions import label_components\n"
-    )
+    tree = build(tmp_path, evidence__curves=f"x = 1\n{line}\n", segmentation="pieces = voxels.pieces(128)\n")
     found = breaches(tree)
     assert len(found) == 1 and found[0].startswith("evidence/curves.py:2"), found

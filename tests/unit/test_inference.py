@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from former_cut import label_components
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, Refusal, WrongGrid
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import label_components
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold

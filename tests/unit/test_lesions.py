@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
-from napari_liver_anomaly.lesions import box_of, diameters, drop_improbable, label_components, level_of, measure
+from napari_liver_anomaly.lesions import box_of, diameters, level_of, measure
+from napari_liver_anomaly.segmentation import SegmentSettings, cut
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 
@@ -25,6 +26,11 @@ def grid(shape, spacing=(2.0, 1.0, 1.0), turn_deg=0.0):
     affine[:3, :3] = turn @ np.diag([-x, -y, z])
     affine[:3, 3] = (50, 60, -70)
     return Geometry((shape[2], shape[1], shape[0]), affine)
+
+
+def label_components(score, threshold, min_mm3, geometry):
+    settings = SegmentSettings(threshold=threshold, min_lesion_mm3=min_mm3, min_peak_score=0.0)
+    return cut(score, None, geometry, settings)[0]
 
 
 def ellipsoid(shape, spacing, centre, radii_mm):
@@ -60,12 +66,17 @@ def test_a_piece_goes_where_score_and_liver_together_are_less_than_an_even_bet()
     score, share = np.zeros((3, 9, 9), np.uint8), np.full((3, 9, 9), 255, np.uint8)
     score[:, 0:3], score[:, 4:6], score[:, 7:8] = 230, 230, 140
     share[:, 4:6, 1:] = 128  # 0.9 in what is half a liver but for a column: 0.5 as a whole, just not enough
+
+    def drop(score, least):
+        settings = SegmentSettings(min_peak_score=0.0, min_lesion_mm3=0.0, min_liver_probability=least)
+        return cut(score, share, grid(score.shape), settings)
+
     labels = label_components(score, 0.5, 0, grid(score.shape))
-    left, dropped = drop_improbable(labels, score, share, 0.51)
+    left, dropped = drop(score, 0.51)
     assert dropped == 1 and left.dtype == np.uint16 and left.max() == 2
     assert (left[:, 0:3] == 1).all() and not left[:, 4:6].any() and (left[:, 7] == 2).all(), "the rest keep their order"
-    assert drop_improbable(labels, score, share, 0.0) == (pytest.approx(labels), 0)
-    none, dropped = drop_improbable(np.zeros_like(labels), score, share, 0.5)
+    assert drop(score, 0.0) == (pytest.approx(labels), 0)
+    none, dropped = drop(np.zeros_like(score), 0.5)
     assert dropped == 0 and not none.any()
 
 

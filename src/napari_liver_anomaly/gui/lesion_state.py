@@ -16,6 +16,7 @@ from napari_liver_anomaly.lesions import MOST
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
+from napari_liver_anomaly.sparse_labels import SparseLabels
 from napari_liver_anomaly.thresholds import auto_threshold
 
 if TYPE_CHECKING:
@@ -26,32 +27,6 @@ if TYPE_CHECKING:
 
 BY_HAND = make_finding("corrected-by-hand")
 NEIGHBOURS = np.ones((3, 3, 3), bool)
-
-
-@dataclass(frozen=True, eq=False)
-class SparseLabels:
-    """Numbers of some voxels: a copy of labels that takes little memory, or what a user decided voxel by voxel, 0 included."""
-
-    shape: tuple[int, ...]
-    where: NDArray[np.int64]  # flat, rising
-    values: NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, labels: NDArray[np.integer]) -> SparseLabels:
-        """Keep the voxels that have a number."""
-        flat = np.ascontiguousarray(labels).ravel()
-        where = np.flatnonzero(flat)
-        return cls(labels.shape, where, flat[where].astype(np.uint16))
-
-    def dense(self) -> NDArray[np.uint16]:
-        """Give all voxels."""
-        labels = np.zeros(self.shape, np.uint16)
-        labels.flat[self.where] = self.values
-        return labels
-
-    def same_as(self, other: SparseLabels) -> bool:
-        """Whether both say the same of the same voxels."""
-        return np.array_equal(self.where, other.where) and np.array_equal(self.values, other.values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from former_cut import label_components
 from napari_liver_anomaly import storage
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, NotWritten, WrongGrid
 from napari_liver_anomaly.io import read_mask, write, write_case
-from napari_liver_anomaly.lesions import label_components, measure
+from napari_liver_anomaly.lesions import measure
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
