@@ -23,7 +23,17 @@ DEFAULT = 0.5
 
 def auto_threshold(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> float:
     """Choose the threshold of one scan so that the Dice expected from its own scores, read as probabilities, is largest."""
-    counts = np.bincount(score[liver].ravel(), minlength=256).astype(np.float64)
+    return threshold_from(score_counts(score, liver))
+
+
+def score_counts(score: NDArray[np.uint8], liver: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the voxels of the liver that have each of the 256 scores."""
+    return np.bincount(score[liver].ravel(), minlength=256)
+
+
+def threshold_from(score_counts: NDArray[np.int64]) -> float:
+    """Choose the threshold of one scan from how many voxels of its liver have each score."""
+    counts = score_counts.astype(np.float64)
     levels = np.arange(256) / 255
     predicted = counts[::-1].cumsum()[::-1]  # voxels at least as suspicious as each level
     hits = (counts * levels)[::-1].cumsum()[::-1]  # of which this many are expected to be tumour

@@ -97,7 +97,7 @@ def test_the_smallest_lesion_counts_with_auto_too(panel, viewer, sample, run, qt
 def test_switching_off_before_the_scan_has_chosen_leaves_the_slider(panel, viewer, sample, run, qtbot, monkeypatch):
     run(panel)
     goes = threading.Event()
-    monkeypatch.setattr(lesion_state, "auto_threshold", lambda *_: goes.wait(30) and 0.3)
+    monkeypatch.setattr(lesion_state, "threshold_from", lambda *_: goes.wait(30) and 0.3)
     for leave in (panel.threshold.auto.click, lambda: panel.threshold.slider.setValue(0.6)):
         goes.clear()
         before = panel.threshold.value

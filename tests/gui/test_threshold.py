@@ -70,15 +70,53 @@ def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, s
     assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml in all"
 
 
-def test_while_the_slider_is_held_nothing_is_cut(done, viewer, qtbot):
-    labels = viewer.layers["case tumours"].data
+def test_while_the_slider_is_held_nothing_is_cut(done, viewer, sample, qtbot):
+    layer, before = viewer.layers["case tumours"], viewer.layers["case tumours"].data.copy()
     done.threshold.slider.setSliderDown(True)
     done.threshold.slider.setValue(0.2)
     qtbot.wait(400)
-    assert viewer.layers["case tumours"].data is labels
+    assert np.array_equal(layer.data, before)
     done.threshold.slider.setSliderDown(False)
+    done.threshold.slider.sliderReleased.emit()
+    assert not done.threshold._settle.isActive() and done.controller.busy, "let go, it is cut at once"
     settle(qtbot, done)
-    assert viewer.layers["case tumours"].data is not labels
+    assert np.array_equal(layer.data, expected(sample, 0.2)) and not np.array_equal(layer.data, before)
+
+
+def test_only_what_changes_is_written_to_the_layer(done, viewer, sample, qtbot, monkeypatch):
+    layer, put, written = viewer.layers["case tumours"], np.put, []
+    data, before = layer.data, layer.data.copy()
+    monkeypatch.setattr(np, "put", lambda array, where, values: (written.append(where.size), put(array, where, values)))
+    done.threshold.slider.setValue(0.45)
+    settle(qtbot, done)
+    assert layer.data is data and np.array_equal(data, expected(sample, 0.45))
+    assert written == [np.count_nonzero(before != data)] and 0 < written[0] < np.count_nonzero(data)
+
+
+def test_the_newest_threshold_wins_and_one_cut_is_made_at_a_time(done, viewer, sample, qtbot, monkeypatch):
+    at, goes, cut_voxels, cutting = threading.Event(), threading.Event(), segmentation.cut_voxels, []
+
+    def slow(voxels, geometry, settings):
+        cutting.append(settings.threshold)
+        at.set()
+        goes.wait(30)
+        labels = cut_voxels(voxels, geometry, settings)
+        assert cutting[-1] == settings.threshold, "nobody else cuts meanwhile"
+        return labels
+
+    monkeypatch.setattr(segmentation, "cut_voxels", slow)
+    done.threshold.slider.setSliderDown(True)
+    done.threshold.slider.setValue(0.2)
+    at.wait(30)
+    for step in (30, 40, 60, 35):
+        done.threshold.slider.setValue(step / 100)
+    done.threshold.slider.setSliderDown(False)
+    done.threshold.slider.sliderReleased.emit()
+    qtbot.wait(50)
+    goes.set()
+    settle(qtbot, done)
+    assert cutting == [0.2, 0.35], "the preview that was begun, then the cut; all between are passed over"
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.35)) and not done.messages.details
 
 
 def test_back_at_the_old_threshold_the_preview_ends(done, viewer, qtbot):

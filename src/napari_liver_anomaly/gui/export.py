@@ -47,7 +47,7 @@ def write_all(
 ) -> Any:
     """Write what is on screen, edits included that were not measured yet. May be called on any thread."""
     job.at("Writing", 0, 1)
-    result = result_of(shown.result, after_edits(shown.result, state, data))
+    result = result_of(shown.result, after_edits(shown.prepared, state, data))
     if write is None:
         from napari_liver_anomaly.io import write
     return write(result, folder, inputs, **({REPLACE: True} if replace else {}))

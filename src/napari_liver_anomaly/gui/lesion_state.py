@@ -6,22 +6,24 @@ Functions of this module know no window; they may be called on any thread.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
-from napari_liver_anomaly import lesions, segmentation
-from napari_liver_anomaly.lesions import MOST
+from napari_liver_anomaly import segmentation
+from napari_liver_anomaly.lesions import MOST, measure_again
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.thresholds import auto_threshold
+from napari_liver_anomaly.thresholds import threshold_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.gui.prepared_result import PreparedResult
     from napari_liver_anomaly.lesions import Lesion
     from napari_liver_anomaly.result import Result
 
@@ -51,63 +53,85 @@ class LesionState:
         return self.by_hand is not None
 
 
-def after_edits(result: Result, state: LesionState, data: Any) -> LesionState:
-    """Take over what the user changed in the layer, and measure it."""
+def seen_in(data: Any, labels: SparseLabels) -> SparseLabels:
+    """Labels of a layer; the very ones that are known, when nobody changed them. Seen in one pass that copies nothing."""
     if data is None:
+        return labels
+    if is_plain(data) and data.shape == labels.shape:
+        flat = data.reshape(-1)
+        if np.count_nonzero(flat) == labels.where.size and np.array_equal(flat[labels.where], labels.values):
+            return labels
+    seen = SparseLabels.of(_whole_numbers(data, labels.shape))
+    return labels if seen.same_as(labels) else seen
+
+
+def is_plain(data: Any) -> bool:
+    """Whether a layer's array is as the program made it, so that its voxels can be read and written flat."""
+    return isinstance(data, np.ndarray) and data.dtype == np.uint16 and data.flags.c_contiguous and data.flags.writeable
+
+
+def after_edits(prepared: PreparedResult, state: LesionState, data: Any) -> LesionState:
+    """Take over what the user changed in the layer, and measure it."""
+    return corrected(prepared, state, seen_in(data, state.labels))
+
+
+def corrected(prepared: PreparedResult, state: LesionState, seen: SparseLabels) -> LesionState:
+    """Take over the labels that were seen in the layer, and measure those that the user changed."""
+    if seen is state.labels:
         return state
-    now = _whole_numbers(data, state.labels.shape)
-    before, changed = _changes(state.labels, now)
-    if not changed.size:
-        return state
+    changed = state.labels.changes_to(seen).where
+    before, now = state.labels.dense(), seen.dense()
     touched = {int(n) for values in (now.flat[changed], before.flat[changed]) for n in np.unique(values)} - {0}
     labels = _split(before, now, touched)
-    numbers = np.array(sorted(touched), np.uint16)
-    regions = [changed, *(np.flatnonzero(np.isin(array, numbers)) for array in (before, labels))]
+    made, numbers = SparseLabels.of(labels), np.array(sorted(touched), np.uint16)
+    regions = [changed, *(known.where[np.isin(known.values, numbers)] for known in (state.labels, made))]
     if state.by_hand is not None:
         regions.append(state.by_hand.where)
     where = np.unique(np.concatenate(regions))
-    kept, uncorrected = SparseLabels(labels.shape, where, labels.flat[where]), state.uncorrected
+    kept: SparseLabels | None = SparseLabels(labels.shape, where, labels.flat[where])
+    uncorrected = state.uncorrected
     if state.by_hand is None:
         uncorrected = state.labels
-    made = SparseLabels.of(labels)
     if uncorrected is not None and uncorrected.same_as(made):
-        return replace(state, labels=made, lesions=_measure(result, labels), by_hand=None, uncorrected=None)
-    return replace(state, labels=made, lesions=_measure(result, labels), by_hand=kept, uncorrected=uncorrected)
+        kept = uncorrected = None
+    found = measure_again(made, prepared.scan, state.labels, state.lesions)
+    return replace(state, labels=made, lesions=found, by_hand=kept, uncorrected=uncorrected)
 
 
-def recut(result: Result, state: LesionState, settings: SegmentSettings) -> LesionState:
+def recut(prepared: PreparedResult, state: LesionState, settings: SegmentSettings) -> LesionState:
     """Cut the lesions anew; those that the user touched stay as they are."""
     if settings.auto_threshold:
-        settings = replace(settings, threshold=auto_threshold(result.score, result.liver.voxels))
+        settings = replace(settings, threshold=threshold_from(prepared.counts))
     if state.by_hand is not None and how(settings) == how(state.settings):
         return replace(state, settings=settings)
-    labels, left_out = cut(result, state.by_hand, settings)
-    return LesionState(SparseLabels.of(labels), _measure(result, labels), settings, left_out, state.by_hand)
+    labels, left_out = cut(prepared, state.by_hand, settings)
+    found = measure_again(labels, prepared.scan, state.labels, state.lesions)
+    return LesionState(labels, found, settings, left_out, state.by_hand)
 
 
-def carried_over(result: Result, earlier: LesionState) -> LesionState:
+def carried_over(prepared: PreparedResult, earlier: LesionState) -> LesionState:
     """Keep the corrections that were made to the result of an earlier run on the same scan."""
+    result = prepared.result
     if earlier.by_hand is None or earlier.labels.shape != result.labels.shape:
         return LesionState.of(result)
-    labels, left_out = cut(result, earlier.by_hand, result.settings)
-    return LesionState(SparseLabels.of(labels), _measure(result, labels), result.settings, left_out, earlier.by_hand)
+    labels, left_out = cut(prepared, earlier.by_hand, result.settings)
+    return LesionState(labels, measure_again(labels, prepared.scan), result.settings, left_out, earlier.by_hand)
 
 
-def cut(result: Result, by_hand: SparseLabels | None, settings: SegmentSettings) -> tuple[NDArray[np.uint16], int]:
+def cut(prepared: PreparedResult, by_hand: SparseLabels | None, settings: SegmentSettings) -> tuple[SparseLabels, int]:
     """Cut lesions from the score where nobody corrected; what was corrected is added as it is. All are numbered by size."""
-    score = result.score
-    if by_hand is not None:
-        score = score.copy()
-        score.flat[by_hand.where] = 0
-    labels, left_out = segmentation.cut(score, result.liver.probability, result.volume.geometry, settings)
+    voxels, geometry = prepared.voxels, prepared.result.volume.geometry
     if by_hand is None:
-        return labels, left_out
-    labels = _without_shoulders(labels, by_hand, result.score)
-    own = by_hand.values > 0
-    if int(labels.max()) + int(by_hand.values.max(initial=0)) > MOST:
+        return segmentation.cut_voxels(voxels, geometry, settings)
+    labels, left_out = segmentation.cut_voxels(voxels.without(by_hand.where), geometry, settings)
+    labels = _without_shoulders(labels, by_hand, prepared.result.score)
+    own, free = by_hand.values > 0, int(labels.values.max(initial=0))
+    if free + int(by_hand.values.max(initial=0)) > MOST:
         raise make_refusal("too-many-lesions", most=MOST)
-    labels.flat[by_hand.where[own]] = by_hand.values[own] + labels.max()
-    return _numbered(labels), left_out
+    where = np.concatenate([labels.where, by_hand.where[own]])
+    values = np.concatenate([labels.values, by_hand.values[own] + np.uint16(free)])
+    order = np.argsort(where, kind="stable")
+    return SparseLabels(labels.shape, where[order], _numbered(values[order])), left_out
 
 
 def result_of(result: Result, state: LesionState) -> Result:
@@ -130,10 +154,6 @@ def how(settings: SegmentSettings) -> SegmentSettings:
     return replace(settings, auto_threshold=False, batch=SegmentSettings().batch)
 
 
-def _measure(result: Result, labels: NDArray[np.uint16]) -> tuple[Lesion, ...]:
-    return lesions.measure(labels, result.volume, result.liver)
-
-
 def _whole_numbers(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint16]:
     """Copy the layer's numbers; numbers that are too large for labels become the next free ones."""
     now = np.array(data)
@@ -149,12 +169,6 @@ def _whole_numbers(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint16]:
         raise make_refusal("too-many-lesions", most=MOST)
     first = 0 if found[0] == 0 else 1
     return (places.reshape(now.shape) + first).astype(np.uint16)
-
-
-def _changes(labels: SparseLabels, now: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """Give the labels before, and where they differ from those of now."""
-    before = labels.dense()
-    return before, np.flatnonzero(before != now)
 
 
 def _split(before: NDArray[np.uint16], now: NDArray[np.uint16], touched: set[int]) -> NDArray[np.uint16]:
@@ -201,30 +215,23 @@ def _touching(mine: NDArray[np.bool_], before: NDArray[np.uint16], now: NDArray[
     return int(np.bincount(others).argmax()) if others.size else 0
 
 
-def _without_shoulders(labels: NDArray[np.uint16], by_hand: SparseLabels, score: NDArray[np.uint8]) -> NDArray[np.uint16]:
+def _without_shoulders(labels: SparseLabels, by_hand: SparseLabels, score: NDArray[np.uint8]) -> SparseLabels:
     """Drop what a lower threshold grows around a corrected lesion: pieces that touch it and score nowhere more than it does there."""
-    region = np.zeros(labels.shape, bool)
-    region.flat[by_hand.where] = True
-    box = lesions.box_of(region)
-    if box is None:
-        return labels
-    wide = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-    pieces, region, whole = labels[wide], region[wide], score[wide]
-    near = [int(n) for n in np.unique(pieces[ndimage.binary_dilation(region, NEIGHBOURS)]) if n]
-    boxes = ndimage.find_objects(labels)
-    shoulders = [
-        n for n in near
-        if score[boxes[n - 1]][labels[boxes[n - 1]] == n].max()
-        <= whole[ndimage.binary_dilation(pieces == n, NEIGHBOURS) & region].max()
-    ]  # fmt: skip
-    return np.where(np.isin(labels, shoulders), 0, labels).astype(np.uint16) if shoulders else labels
+    flat, dense = score.reshape(-1), labels.dense()
+    highest, beside = np.full((2, int(labels.values.max(initial=0)) + 1), -1, np.int16)
+    np.maximum.at(highest, labels.values, flat[labels.where])
+    places, own = np.stack(np.unravel_index(by_hand.where, labels.shape), axis=1), flat[by_hand.where].astype(np.int16)
+    for step in product((-1, 0, 1), repeat=3):
+        near = dense[tuple(np.clip(places + step, 0, np.array(labels.shape) - 1).T)]  # clipped, it is a neighbour all the same
+        np.maximum.at(beside, near, own)
+    kept = (highest > beside)[labels.values]
+    return SparseLabels(labels.shape, labels.where[kept], labels.values[kept])
 
 
-def _numbered(labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def _numbered(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Give lesions numbers from 1 by falling volume."""
-    voxels = np.bincount(labels.ravel())
-    voxels[0] = 0
+    voxels = np.bincount(values)
     used = np.flatnonzero(voxels)
     numbers = np.zeros(voxels.size, np.uint16)
     numbers[used[np.argsort(-voxels[used], kind="stable")]] = np.arange(1, used.size + 1)
-    return numbers[labels]
+    return numbers[values]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, find, free_name, outlined
-from napari_liver_anomaly.gui.lesion_state import LesionState, result_of
+from napari_liver_anomaly.gui.lesion_state import LesionState, is_plain, result_of
+from napari_liver_anomaly.gui.prepared_result import PreparedResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.lesions import Lesion
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.segmentation import SegmentSettings
+    from napari_liver_anomaly.sparse_labels import SparseLabels
 
 RESULT = f"{KEY} result"  # in the metadata of its layers, so that a panel that is opened later finds it
 RESIDUAL_HU = 60
@@ -32,6 +34,7 @@ class ResultLayers:
 
     def __init__(self, viewer: Any, result: Result, place: dict[str, Any], name: str, state: LesionState | None = None) -> None:
         self.viewer, self.result, self.name = viewer, result, name
+        self.prepared = PreparedResult(result)
         self.state = state or LesionState.of(result)
         self.layers: dict[Role, Layer] = {}
         self.edited: Callable[[bool], object] = lambda sure: None  # told when the labels changed, surely or perhaps
@@ -90,14 +93,23 @@ class ResultLayers:
             earlier.let_go()
             self._watch(tumours)
         yield
-        self.put(self.state, result.labels if not self.state.corrected else self.state.labels.dense())
+        self._renew(result.labels if not self.state.corrected else self.state.labels.dense())
+        self.take(self.state)
         if result.restored is None:  # what an earlier run with another model restored would be taken for this one's
             for layer in filter(None, (find(self.viewer, role, self.scan) for role in (Role.RESTORED, Role.RESIDUAL))):
                 yield
                 self.viewer.layers.remove(layer)
 
-    def put(self, state: LesionState, labels: NDArray[np.uint16]) -> None:
-        """Show lesions that were cut."""
+    def put(self, state: LesionState, changes: SparseLabels) -> None:
+        """Show lesions that were cut, in a layer of their own again where the user deleted it."""
+        if self.tumours is None:
+            self._renew(state.labels.dense())
+            self.take(state)
+        else:
+            self.renumber(state, changes)
+
+    def _renew(self, labels: NDArray[np.uint16]) -> None:
+        """Show all labels anew."""
         self._muted = True
         if self.tumours is None:
             tag = Tag(Role.TUMOURS, self.scan, self.result.volume.geometry)
@@ -106,11 +118,16 @@ class ResultLayers:
         else:
             self.tumours.data = labels
         self._muted = False
-        self.take(state)
 
-    def renumber(self, state: LesionState) -> None:
-        """Show lesions that the user changed, with the numbers they have now. The layer keeps its array and what it can undo."""
-        if self.tumours is not None:
+    def renumber(self, state: LesionState, changes: SparseLabels) -> None:
+        """Write only the voxels whose number is another now. The layer keeps its array and what it can undo."""
+        if self.tumours is not None and is_plain(self.tumours.data):
+            if changes.where.size:
+                self._muted = True
+                np.put(self.tumours.data, changes.where, changes.values)
+                self.tumours.refresh(extent=False)
+                self._muted = False
+        elif self.tumours is not None:
             wanted, layer = state.labels.dense(), self.tumours
             where = np.nonzero(layer.data != wanted)
             if where[0].size:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.layers import Role
-from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, cut, how, recut
+from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, cut, how, recut, seen_in
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.result import count, count_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.segmentation import SegmentSettings
+    from napari_liver_anomaly.sparse_labels import SparseLabels
 
 AFTER_EDIT_MS = 500
 UPDATING = "Updating…"
@@ -41,7 +42,8 @@ class Update:
     shown: ResultLayers
     edits: int
     state: LesionState
-    labels: NDArray[np.uint16] | None  # of a cut; None when only the user changed them
+    changes: SparseLabels  # what is to be written to the layer
+    cut: bool  # or only the user changed them
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ class Look:
     """What a threshold would give."""
 
     shown: ResultLayers
-    score: NDArray[np.uint8]  # as it is shown: without the pieces that the cut drops, with the lesions that the user drew
+    hidden: NDArray[np.int64]  # voxels of pieces that the cut drops, flat
+    drawn: NDArray[np.int64]  # voxels below the threshold that the user drew
     count: str
 
 
@@ -68,13 +71,13 @@ class ThresholdController(QObject):
         self._wanted: SegmentSettings | None = None  # what is being cut for
         self._discards = False
         self._edited = False  # whether labels changed that are not measured yet
-        self._updating, self._looking = Task(self), Task(self)
-        self._updating.returned.connect(self._show)
-        for over in (self._updating.refused, self._updating.failed):
-            over.connect(lambda *_: self._give_up())
-        self._updating.refused.connect(self.refused)
-        self._updating.failed.connect(self.failed)
-        self._looking.returned.connect(self._preview)  # what goes wrong there is said when the slider settles
+        self._task = Task(self)  # one for all, so that a preview and a cut never hold each other up
+        self._looks = False  # whether it makes a preview
+        self._next: tuple[bool, Callable[[Job], Update | Look]] | None = None  # the newest wish; an older one is forgotten
+        self._task.returned.connect(self._take)
+        self._task.refused.connect(lambda finding: self._give_up(self.refused, finding))
+        self._task.failed.connect(lambda *told: self._give_up(self.failed, *told))
+        self._task.ended.connect(self._begin)
         self._after_edit = QTimer(self)
         self._after_edit.setSingleShot(True)
         self._after_edit.setInterval(AFTER_EDIT_MS)
@@ -87,7 +90,7 @@ class ThresholdController(QObject):
     @property
     def busy(self) -> bool:
         """Whether lesions are being cut or measured, or will be, for a preview too."""
-        return self._updating.busy or self._looking.busy or self._after_edit.isActive()
+        return self._task.busy or self._next is not None or self._after_edit.isActive()
 
     @property
     def outdated(self) -> bool:
@@ -140,7 +143,24 @@ class ThresholdController(QObject):
         """Bring the lesions up to date in a worker, with the edits and the wishes of now."""
         self._after_edit.stop()
         if (shown := self.shown) is not None:
-            self._updating.ask(partial(_updated, shown, shown.edits, shown.state, shown.data, self._wanted, self._discards))
+            self._ask(False, partial(_updated, shown, shown.edits, shown.state, shown.data, self._wanted, self._discards))
+
+    def _ask(self, looks: bool, work: Callable[[Job], Update | Look]) -> None:
+        """Do this next, in place of what waits."""
+        self._next = looks, work
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._next is not None and not self._task.busy:
+            (self._looks, work), self._next = self._next, None
+            self._task.start(work)
+
+    def _take(self, made: Update | Look) -> None:
+        """Show what a worker made. A preview is shown though the slider is elsewhere by now: so the count follows a quick hand."""
+        if isinstance(made, Look):
+            self._preview(made)
+        elif self._next is None:
+            self._show(made)
 
     def _hear(self, sure: bool) -> None:
         """Measure again soon after the last edit."""
@@ -159,7 +179,7 @@ class ThresholdController(QObject):
         if Role.SCORE in shown.layers:
             settings, begins = self._settings(), not self.preview.on
             self.preview.show(shown.layers[Role.SCORE], shown.result.score, lesions.level_of(settings.threshold))
-            self._looking.ask(partial(_looked, shown, shown.state, settings))
+            self._ask(True, partial(_looked, shown, shown.state, settings))
             if begins:
                 self._tell()
 
@@ -176,11 +196,10 @@ class ThresholdController(QObject):
             return
         if update.edits != shown.edits:  # the user went on meanwhile
             return self._update()
-        if update.labels is not None:
-            shown.put(update.state, update.labels)
+        if update.cut:
+            shown.put(update.state, update.changes)
         elif update.state is not shown.state:
-            settings = shown.settings if self._wanted is None else update.state.settings
-            shown.renumber(replace(update.state, settings=settings))
+            shown.renumber(replace(update.state, settings=shown.settings), update.changes)
         cut = self._wanted is not None
         self._wanted, self._discards, self._edited = None, False, False
         if cut:
@@ -203,26 +222,37 @@ class ThresholdController(QObject):
         """Take from the preview what the cut drops, and count what it leaves."""
         shown = look.shown
         if shown is self.shown and self.preview.on and shown.layers.get(Role.SCORE) is self.preview.layer:
-            self.preview.hide(look.score)
+            self.preview.hide(look.hidden, look.drawn)
             self._slider.tell(look.count, UPDATING)
 
-    def _give_up(self) -> None:
-        """Show the lesions that there are when a cut cannot be had."""
+    def _give_up(self, signal: Any, *told: object) -> None:
+        """Show the lesions that there are when a cut cannot be had. What goes wrong in a preview is said when the slider settles."""
+        if self._looks:
+            return
         self._wanted, self._discards, self._edited = None, False, False
         self._end_preview()
         if self.shown is not None:
             self._slider.show_threshold(self.shown.settings.threshold, auto=self.shown.settings.auto_threshold)
+        signal.emit(*told)
         self._tell()
 
     def _forget_wishes(self) -> None:
         """Stop the cut in progress; edits that it would have taken over are still to be measured."""
-        if self._updating.busy:
-            self._updating.cancel()
+        if self._drop(looks=False):
             self._after_edit.start()
         self._wanted, self._discards = None, False
 
+    def _drop(self, *, looks: bool) -> bool:
+        """Stop previews, or updates; give whether there were any."""
+        running, waiting = self._task.busy and self._looks is looks, self._next is not None and self._next[0] is looks
+        if running:
+            self._task.cancel()
+        if waiting:
+            self._next = None
+        return running or waiting
+
     def _end_preview(self) -> None:
-        self._looking.cancel()
+        self._drop(looks=True)
         self.preview.end()
 
 
@@ -254,30 +284,25 @@ def _updated(
 ) -> Update:
     """Take over the user's edits, then cut again where that is wanted."""
     job.at("Measuring lesions", 0, 2)
+    shown.prepared.prepare()
+    seen = seen_in(data, state.labels)
+    state = corrected(shown.prepared, state, seen)
     if discard:
         state = replace(state, by_hand=None, uncorrected=None)
-    else:
-        state = after_edits(shown.result, state, data)
-    if wanted is None:
-        return Update(shown, edits, state, None)
-    job.at("Measuring lesions", 1, 2)
-    made = recut(shown.result, state, wanted)
-    kept = made.labels is state.labels
-    return Update(shown, edits, made, None if kept else made.labels.dense())
+    if wanted is not None:
+        job.at("Measuring lesions", 1, 2)
+        state = recut(shown.prepared, state, wanted)
+    return Update(shown, edits, state, seen.changes_to(state.labels), cut=wanted is not None)
 
 
 def _looked(shown: ResultLayers, state: LesionState, settings: SegmentSettings, job: Job) -> Look:
-    """Give the score without the pieces that a cut drops, with the lesions drawn by hand; the same array when there are none."""
+    """Give what a cut drops of the voxels that reach the threshold, and how many lesions are left."""
     job.at("Cutting", 0, 1)
-    result, level = shown.result, lesions.level_of(settings.threshold)
-    labels, _ = cut(result, state.by_hand, settings)
-    found = labels > 0
-    said = count_of(int(np.count_nonzero(np.bincount(labels[found]))), np.count_nonzero(found) * result.volume.geometry.voxel_ml)
-    said = said if found.any() else f"{_searched(result, settings)}: {said}"
-    score = result.score
-    wrong = (score >= level) != found
-    if wrong.any():
-        score = score.copy()
-        score[wrong & ~found] = 0
-        score[wrong & found] = 255
-    return Look(shown, score, said)
+    result, voxels, level = shown.result, shown.prepared.voxels, lesions.level_of(settings.threshold)
+    labels, _ = cut(shown.prepared, state.by_hand, settings)
+    reached = voxels.where[voxels.scores >= level]
+    hidden = reached[labels.at(reached) == 0]
+    drawn = labels.where[result.score.reshape(-1)[labels.where] < level]
+    number = int(np.count_nonzero(np.bincount(labels.values)))
+    said = count_of(number, labels.where.size * result.volume.geometry.voxel_ml)
+    return Look(shown, hidden, drawn, said if number else f"{_searched(result, settings)}: {said}")

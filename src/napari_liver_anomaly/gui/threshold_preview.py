@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from napari.layers import Image
     from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ class ThresholdPreview:
         self._viewer = viewer
         self.layer: Image | None = None
         self._score: NDArray[np.uint8] | None = None
+        self._copy: NDArray[np.uint8] | None = None  # what is shown once pieces are dropped; the score itself is never written
+        self._written = np.empty(0, np.int64)
         self._before: dict[str, Any] = {}
 
     @property
@@ -41,14 +44,25 @@ class ThresholdPreview:
             layer.iso_threshold = cut
         layer.contrast_limits = (cut - EDGE, cut + EDGE)
 
-    def hide(self, score: NDArray[np.uint8]) -> None:
-        """Show this score instead, from which pieces are missing."""
-        if self.layer is not None and self.layer.data is not score:
-            self.layer.data = score
+    def hide(self, hidden: NDArray[np.int64], drawn: NDArray[np.int64]) -> None:
+        """Show some voxels, given flat, as if they did not count, and some as if they did. Only these are written."""
+        if self.layer is None or self._score is None or not (self._written.size or hidden.size or drawn.size):
+            return
+        if self._copy is None:
+            self._copy = self._score.copy(order="C")
+        flat = self._copy.reshape(-1)
+        flat[self._written] = self._score.reshape(-1)[self._written]
+        flat[hidden], flat[drawn] = 0, 255
+        self._written = np.concatenate([hidden, drawn])
+        if self.layer.data is not self._copy:
+            self.layer.data = self._copy
+        else:
+            self.layer.refresh(extent=False, thumbnail=False)
 
     def end(self) -> None:
         """Show the heat map again, as it was."""
         layer, self.layer = self.layer, None
+        self._copy, self._written = None, np.empty(0, np.int64)
         if layer is not None:
             if layer.data is not self._score:
                 layer.data = self._score

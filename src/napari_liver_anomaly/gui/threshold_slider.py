@@ -60,7 +60,7 @@ class ThresholdSlider(QWidget):
         self._lay_out()
         self.show_threshold(value, auto=AUTO)
         self.slider.valueChanged.connect(self._tick)
-        self.slider.sliderReleased.connect(self._settle.start)
+        self.slider.sliderReleased.connect(self._tell_settled)  # at once: a hand that lets go has decided
         self.auto.toggled.connect(self.switched)
         self._settle.timeout.connect(self._tell_settled)
         self.tell("")
@@ -107,6 +107,7 @@ class ThresholdSlider(QWidget):
 
     def _tell_settled(self) -> None:
         if not self.slider.isSliderDown():
+            self._settle.stop()
             self.settled.emit()
 
     def _tick(self) -> None:

@@ -26,6 +26,7 @@ from napari_liver_anomaly.gui.message_area import MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
@@ -405,4 +406,5 @@ def _written(paths: Sequence[Path]) -> str:
 def _carried(found: RunResult, earlier: LesionState, data: Any, edits: int, job: Job) -> tuple[RunResult, LesionState, int]:
     """Carry corrections over to the result of another run; in a worker."""
     job.at("Measuring lesions", 0, 1)
-    return found, carried_over(found.result, after_edits(found.result, earlier, data)), edits
+    prepared = PreparedResult(found.result)
+    return found, carried_over(prepared, after_edits(prepared, earlier, data)), edits
