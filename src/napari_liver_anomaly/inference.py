@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.lesions import measure
+from napari_liver_anomaly.lesions import box_of, measure
 from napari_liver_anomaly.liver_findings import about_pieces, about_the_edge, require_probabilities
 from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
 from napari_liver_anomaly.preprocessing import frame_of, prepare
@@ -218,6 +218,7 @@ def _scored(
     """Score a scan with networks: the mean over all scales that a model has."""
     from napari_liver_anomaly.device import choose
 
+    part = box_of(liver.voxels) or ()  # all scores outside the liver are 0
     residual, total = None, np.zeros(0, np.float32)
     scales = getattr(model, "scales", (model,))
     for scale in scales:
@@ -232,12 +233,19 @@ def _scored(
             raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
         watch.lap("score")
         job.at("Bringing the result back to the scan", 0, 1)
-        whole = slices.frame.to_scan(found)
-        total = np.add(total, whole, out=total) if total.size else whole
+        scores = slices.frame.to_scan(found, part)
+        total = np.add(total, scores, out=total) if total.size else scores
         if healthy is not None and residual is None:
-            residual = _residual(slices, healthy, liver)
+            residual = _within(part, _residual(slices, healthy, liver, part), volume)
     total /= len(scales)
-    return _Scored(_grey(total, liver), residual, ladder.device.type, ladder.sentence)
+    return _Scored(_within(part, _grey(total, liver.voxels[part]), volume), residual, ladder.device.type, ladder.sentence)
+
+
+def _within(part: tuple[slice, ...], values: NDArray[Any], volume: Volume) -> NDArray[Any]:
+    """Put values at their part of a scan's grid, 0 elsewhere: the system gives memory for zeros only where they are written over."""
+    whole = np.zeros(volume.voxels.shape, values.dtype)
+    whole[part] = values
+    return whole
 
 
 def _run(model: SliceModel, slices: Slices, ladder: Ladder, job: Job) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -300,21 +308,21 @@ def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: in
     return max(run, voxels * WRITING_BYTES + FIXED_BYTES)
 
 
-def _grey(probability: NDArray[np.float32], liver: Mask) -> NDArray[np.uint8]:
-    """Turn probabilities on the scan's grid, which is used up, into grey levels; 0 outside the liver."""
+def _grey(probability: NDArray[np.float32], liver: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Turn probabilities, which are used up, into grey levels; 0 outside the liver."""
     probability *= 255
     np.rint(probability, out=probability)
-    probability[~liver.voxels] = 0
+    probability[~liver] = 0
     return probability.astype(np.uint8)
 
 
-def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask) -> NDArray[np.int16]:
-    """Scan minus restoration in HU on the scan's grid.
+def _residual(slices: Slices, restored: NDArray[np.float32], liver: Mask, part: tuple[slice, ...]) -> NDArray[np.int16]:
+    """Scan minus restoration in HU, in a part of the scan.
 
     Only the difference is resampled, so the restored scan keeps the scan's own sharpness and noise.
     """
     change = slices.to_hu(slices.images) - slices.to_hu(np.clip(restored, 0, 1))
-    whole = slices.frame.to_scan(np.where(slices.liver_mask, change, 0).astype(np.float32))
-    np.rint(whole, out=whole)
-    whole[~liver.voxels] = 0
-    return whole.astype(np.int16)
+    values = slices.frame.to_scan(np.where(slices.liver_mask, change, 0).astype(np.float32), part)
+    np.rint(values, out=values)
+    values[~liver.voxels[part]] = 0
+    return values.astype(np.int16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
@@ -26,6 +27,7 @@ LONGEST_ENDING = 32
 OUR_OWN = {".json", ".npz", ".safetensors", ".md", ".csv"}  # what we write beside scans, and may write again
 FRESH_S, KEPT_S = 2, 86400  # a leftover whose writer may be alive: for a moment; for a day where files cannot be locked
 LONGEST_NAME = 255
+AT_WORKING_FOLDER, EXCHANGE = -100, 2  # of renameat2(2)
 
 placed: list[
     Path
@@ -87,16 +89,17 @@ def replacing_all(
 ) -> Iterator[tuple[Path, ...]]:
     """Write several files that belong together: all are forced to disk before the first is put in place.
 
-    Into a folder that is new or empty they go by one renaming. In one that is used the earlier files of these names, and the ``stale`` ones, are
-    taken away before the first new one comes, so that whatever ends the program, the folder never holds files of two runs. ``require`` is asked
-    when no other run can put its files there any more, and may refuse.
+    Into a folder that is new, empty, or holds nothing but files of these names and ``stale`` ones, they go by one renaming. Where that cannot be, the
+    earlier ones are taken away before the first new one comes, and the last of a set comes last: whatever ends the program, the folder never
+    holds files of two runs. ``require`` is asked when no other run can put its files there any more, and may refuse.
     """
     places = [Path(path) for path in paths]
     with ExitStack() as stack:
         try:
             for folder in dict.fromkeys(place.parent for place in places):
                 _sweep(folder)
-            whole = _new_folder(places, stack)
+            ours = {place.name for place in (*places, *map(Path, stale))}
+            whole = _new_folder(places, ours, stack)
             if whole is None:
                 made = [_new_file(place, stack) for place in places]
             else:
@@ -105,12 +108,11 @@ def replacing_all(
             for beside in made:
                 with open(beside, "rb+") as stream:
                     os.fsync(stream.fileno())
-            with _shielded(), _locked(places[0].parent if whole is None else None):
+            folder = places[0].parent
+            with _shielded(), _locked(folder if os.path.isdir(folder) else None):
                 require()
-                if whole is None:
+                if whole is None or not _put_folder(whole, folder, ours):
                     _put(made, places, [Path(path) for path in stale])
-                else:
-                    _put_folder(whole, places[0].parent)
                 placed.extend(places)
         except OSError as error:
             reason = error.strerror or type(error).__name__
@@ -135,11 +137,11 @@ def _new_file(place: Path, stack: ExitStack) -> Path:
     return beside
 
 
-def _new_folder(places: Sequence[Path], stack: ExitStack) -> Path | None:
-    """Make a folder beside the one that several files go into, where that is new or empty; None where it is used, or its neighbour is not ours."""
+def _new_folder(places: Sequence[Path], ours: set[str], stack: ExitStack) -> Path | None:
+    """Make a folder beside the one that several files go into; None where that holds other files, or its neighbour is not ours."""
     folder = places[0].parent
     alone = len(places) > 1 and all(place.parent == folder for place in places)
-    if not alone or os.path.islink(folder) or (os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir()))):
+    if not alone or os.path.islink(folder) or (os.path.lexists(folder) and not _is_replaceable(folder, ours)):
         return None
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = folder.parent / f".writing-{secrets.token_hex(8)}"
@@ -150,16 +152,46 @@ def _new_folder(places: Sequence[Path], stack: ExitStack) -> Path | None:
     stack.callback(shutil.rmtree, beside, ignore_errors=True)
     if folder.is_dir():
         shutil.copymode(folder, beside)
+        if _owners(folder) != _owners(beside):
+            return None
     if hasattr(os, "O_DIRECTORY"):
         _hold(os.open(beside, os.O_RDONLY | os.O_DIRECTORY), stack)
     return beside
 
 
-def _put_folder(made: Path, folder: Path) -> None:
-    """Let a finished folder take the place of none, or of an empty one."""
+def _is_replaceable(folder: Path, ours: set[str]) -> bool:
+    """Whether a folder can be another one at once: nothing else lies in it, and this program does not work in it."""
+    return (
+        folder.is_dir()
+        and not _lies_in(Path.cwd() / "here", folder)
+        and all(one.is_file() and not one.is_symlink() and one.name in ours for one in folder.iterdir())
+    )
+
+
+def _owners(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_uid, found.st_gid
+
+
+def _put_folder(made: Path, folder: Path, ours: set[str]) -> bool:
+    """Let a finished folder take the place of none, of an empty one, or of one that is used, which goes; False where that cannot be at once."""
     if os.name == "nt" and folder.is_dir():  # pragma: no cover
+        if any(folder.iterdir()):
+            return False
         folder.rmdir()
+    if folder.is_dir() and any(folder.iterdir()):
+        return _is_replaceable(folder, ours) and _exchange(made, folder)
     os.replace(made, folder)
+    return True
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places at once; False where system or disk do not know how."""
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # not Linux, or a library before 2018
+        return False
+    return bool(exchange(AT_WORKING_FOLDER, os.fsencode(one), AT_WORKING_FOLDER, os.fsencode(other), EXCHANGE) == 0)
 
 
 def _put(made: Sequence[Path], places: Sequence[Path], stale: Sequence[Path]) -> None:

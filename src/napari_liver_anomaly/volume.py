@@ -134,11 +134,32 @@ class Geometry:
         WrongGrid
             When the shape is not that of this geometry.
         """
+        return np.ascontiguousarray(self.in_source_order(array))
+
+    def in_source_order(self, array: Array) -> Array:
+        """Look at an array in canonical order as it lies on the source's grid.
+
+        Parameters
+        ----------
+        array : ndarray
+            Canonical order, shape ``shape``.
+
+        Returns
+        -------
+        ndarray
+            The same memory, axes turned, shape ``source_shape``.
+
+        Raises
+        ------
+        WrongGrid
+            When the shape is not that of the grid.
+        """
         from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
         self._require(array.shape, self.shape)
         back = ornt_transform(axcodes2ornt(CANONICAL), io_orientation(self.source_affine))
-        return np.ascontiguousarray(apply_orientation(array, back))
+        turned: Array = apply_orientation(array, back)
+        return turned
 
     def position_mm(self, index: tuple[float, float, float]) -> tuple[float, float, float]:
         """Place of a canonical index in the patient.

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -178,13 +179,13 @@ INTERRUPTED = """
 import os, sys, time
 import napari_liver_anomaly
 from napari_liver_anomaly import checkpoint, placing, storage
-real, calls = os.replace, []
-def slow(source, target):
-    calls.append(target)
+replace, exchange, at_once = os.replace, placing._exchange, sys.argv.pop(1) == "at once"
+def slow(source, target, put):
     print("put", flush=True)
     time.sleep(0.1)
-    real(source, target)
-placing.os.replace = slow
+    return put(source, target)
+placing.os.replace = lambda source, target: slow(source, target, replace)
+placing._exchange = (lambda source, target: slow(source, target, exchange)) if at_once else lambda source, target: False
 from napari_liver_anomaly.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -209,26 +210,29 @@ def files_of_two_runs_are_never_mixed(kit: Kit) -> None:
         seeds[seed] = {name: (kit.folder / str(seed) / name).read_bytes() for name in names_in(kit.folder / str(seed))}
     assert all(seeds[7][name] != seeds[8][name] for name in seeds[7]) and len(seeds[7]) == 2
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        out = kit.folder / f"stopped-{number}"
+    for number, way in product((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), ("at once", "one by one")):
+        out = kit.folder / f"stopped-{number}-{way}" / "out"
+        out.parent.mkdir()
         shutil.copytree(kit.folder / "7", out)
         run = subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED, *words, "--seed", "8", "--out", str(out)], stdout=subprocess.PIPE,
+            [sys.executable, "-c", INTERRUPTED, way, *words, "--seed", "8", "--out", str(out)], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert run.stdout is not None and run.stdout.readline() == "put\n"
         run.send_signal(number)
         said = run.communicate(timeout=60)[1]
-        assert whose(out, seeds) in ({7}, {8}, set()), (number, names_in(out))
+        assert whose(out, seeds) in ({7}, {8}) if way == "at once" else whose(out, seeds) in ({7}, {8}, set()), (number, way)
+        assert way != "at once" or len([name for name in names_in(out) if not name.startswith(".")]) == 2, "all of them"
         if number != signal.SIGKILL:
             assert run.returncode == STOPPED and "the results were written before that" in said, said
             assert whose(out, seeds) == {8} and len(names_in(out)) == 2, "all or none, and nothing left beside"
-        left = [out / name for name in names_in(out) if name.startswith(".")]
+        left = [folder / name for folder in (out, out.parent) for name in names_in(folder) if name.startswith(".")]
         for path in left:
             os.utime(path, (1, 1))
         assert bool(left) == (number == signal.SIGKILL)
         assert main([*words, "--seed", "7", "--out", str(out)]) == DONE
         assert whose(out, seeds) == {7} and len(names_in(out)) == 2, "the next run sweeps what a killed one left"
+        assert names_in(out.parent) == ["out"]
     kit.output.readouterr()
 
     held = kit.folder / "7" / f".writing-{'0' * 16}.nii.gz"
@@ -240,6 +244,15 @@ def files_of_two_runs_are_never_mixed(kit: Kit) -> None:
             assert main([*words, "--seed", "7", "--out", str(kit.folder / "7")]) == DONE
             assert held.exists(), "its writer is alive"
     assert main([*words, "--seed", "7", "--out", str(kit.folder / "7")]) == DONE and not held.exists()
+
+    # A folder that a program works in, or that holds other files, stays the same folder.
+    here = kit.folder / "here"
+    here.mkdir()
+    with kit.patch.context() as patch:
+        patch.chdir(here)
+        for seed in ("7", "8"):
+            assert main([*words, "--seed", seed, "--out", "."]) == DONE
+            assert whose(Path(), seeds) == {int(seed)} and len(names_in(here)) == 2
 
     # Two runs that find the folder free and end at the same time: one has it, the other is asked.
     volume, liver = small_scan()
@@ -274,13 +287,15 @@ def one_folder_holds_one_run(kit: Kit) -> None:
     assert [answer.flag for answer in caught.finding.answers] == ["--replace"]
     assert {name: (out / name).read_bytes() for name in names_in(out)} == before
     words = ["segment", *sample_of(kit.folder), "--model", "phantom-only", "--out", str(out)]
-    assert main(words) == ASKED and "--replace" in kit.output.readouterr().err
+    assert main(words) == ASKED and "--replace" in (said := kit.output.readouterr().err) and "holds results of" in said
     assert {name: (out / name).read_bytes() for name in names_in(out)} == before
     results.write(other, out, replace=True)
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["model"] == "other" and set(names_in(out)) == {*report["files"], "notes.txt"}, "nothing of the first run stays"
     assert main([*words, "--replace"]) == DONE
     assert set(names_in(out)) == {*json.loads((out / "report.json").read_text(encoding="utf-8"))["files"], "notes.txt"}
+    (out / "report.json").unlink()  # it comes last: a run was killed before
+    assert main(words) == ASKED and "holds part of the results of an earlier run" in kit.output.readouterr().err
 
 
 class Full(io.StringIO):

@@ -104,6 +104,9 @@ def test_prepared_slices_come_back_to_the_scans_grid(
     if frame.depth == len(frame.planes):  # the scan's own planes: none may move
         assert np.allclose(frame.to_scan(frame.to_network(ramp, (0, 1000)))[liver_mask], ramp[liver_mask], atol=1e-2)
     assert not back[~np.isin(np.arange(shape[0]), frame.planes)].any(), "other planes stay empty"
+    ends = [sorted(rng.integers(0, n + 1, 2)) for n in shape]
+    part = tuple(slice(int(first), int(last)) for first, last in ends)
+    assert np.array_equal(frame.to_scan(slices, part), back[part]), "a part is the part of the whole"
 
 
 @MODEST

@@ -42,7 +42,7 @@ class LiverVerb(ScanVerb):
         volume = self.read(job)
         liver = self.find_liver(volume, device=self.device, job=job)
         show((*volume.findings, *liver.findings))
-        write_image(liver.voxels.astype("uint8"), volume.geometry, self.out, inputs=(self.scan,))
+        write_image(liver.voxels, volume.geometry, self.out, inputs=(self.scan,))
         say(f"Wrote {self.out.name}: {liver.ml:,.0f} ml of liver. Check its outline before you rely on it.")
         say(NOT_A_MEDICAL_DEVICE)
 

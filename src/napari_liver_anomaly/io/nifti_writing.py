@@ -25,6 +25,7 @@ KINDS = ("uint8", "uint16", "int16", "int32", "float32")
 ENDINGS = (".nii.gz", ".nii")
 UNKNOWN = 0
 SCANNER = 1  # the code of "position in the scanner"
+PIECE = 2**22  # voxels that are turned and packed at once
 QUICK = 1  # gzip's level: the higher ones take ten times as long for a tenth less
 
 
@@ -91,45 +92,61 @@ def write_labels(labels: Array, geometry: Geometry, path: str | Path, inputs: It
     NotWritten
         As :func:`write_image`.
     """
-    return write_image(smallest_integers(labels), geometry, path, inputs)
+    path = Path(path)
+    require_ending(path)
+    return write_together({path: image_writer(labels, geometry, smallest_kind(labels))}, inputs)[0]
 
 
-def smallest_integers(labels: Array) -> Array:
-    """Give labels in the smallest kind of integer that holds them all."""
+def smallest_kind(labels: Array) -> str:
+    """Name the smallest kind of integer that holds all labels."""
     whole, limits = labels.dtype.kind in "biu", np.iinfo(np.int32)
     low, high = (int(labels.min()), int(labels.max())) if whole and labels.size else (0, 0)
     if not whole or low < limits.min or high > limits.max:
         raise make_refusal("labels-not-whole")
-    kind = next(k for k in ("uint8", "uint16", "int32") if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
-    return labels.astype(kind)
+    return next(k for k in ("uint8", "uint16", "int32") if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
 
 
-def image_writer(array: Array, geometry: Geometry) -> Callable[[Path], None]:
-    """Prepare to write an image, checking everything that can be checked before a file is touched."""
-    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    if array.dtype.name not in KINDS:
+def image_writer(
+    array: Array, geometry: Geometry, kind: str = "", values: Callable[[Array], Array] = np.asarray
+) -> Callable[[Path], None]:
+    """Prepare to write an image, checking everything that can be checked before a file is touched.
+
+    ``values`` gives what is written of a piece of the array, as ``kind``; both are asked while it is written, so that no copy of the whole is made.
+    """
+    kind = kind or ("uint8" if array.dtype == np.bool_ else array.dtype.name)
+    if kind not in KINDS:
         raise TypeError(f"Images are written as {', '.join(KINDS)}, not as {array.dtype}.")
     if array.shape != geometry.shape:
         raise make_refusal("shape-differs", what="An image", shape=array.shape, wanted=geometry.shape)
 
     def write(path: Path) -> None:
-        from nibabel.nifti1 import Nifti1Image
-
-        image = Nifti1Image(geometry.to_source(array), geometry.source_affine, dtype=array.dtype)
-        image.header.set_xyzt_units("mm")
-        # Where the source does not say how the patient lies, no code says so here, and every program guesses alike for scan and result.
-        code = SCANNER if geometry.oriented else UNKNOWN
-        image.set_sform(geometry.source_affine if geometry.oriented else None, code)
-        image.set_qform(geometry.source_affine, code)
+        source = geometry.in_source_order(array)
+        planes = max(1, PIECE // (source.shape[0] * source.shape[1]))
         with open(path, "wb") as file, ExitStack() as stack:
+            stream: Any = file
             if path.name.endswith(".gz"):
                 # No name and no time in the gzip header: the same result gives the same bytes, and says nothing about its maker.
                 packed = gzip.GzipFile(filename="", mode="wb", compresslevel=QUICK, fileobj=file, mtime=0)
-                image.to_stream(stack.enter_context(packed))
-            else:
-                image.to_stream(file)
+                stream = stack.enter_context(packed)
+            _header(geometry, kind).write_to(stream)
+            for first in range(0, source.shape[2], planes):
+                stream.write(values(source[..., first : first + planes]).astype(kind, copy=False).tobytes(order="F"))
 
     return write
+
+
+def _header(geometry: Geometry, kind: str) -> Any:
+    """Make the header of a file that holds an image and nothing else."""
+    from nibabel.nifti1 import Nifti1Image
+
+    image = Nifti1Image(np.broadcast_to(np.zeros((), kind), geometry.source_shape), geometry.source_affine, dtype=kind)
+    image.header.set_xyzt_units("mm")
+    # Where the source does not say how the patient lies, no code says so here, and every program guesses alike for scan and result.
+    code = SCANNER if geometry.oriented else UNKNOWN
+    image.set_sform(geometry.source_affine if geometry.oriented else None, code)
+    image.set_qform(geometry.source_affine, code)
+    image.header.set_slope_inter(1, 0)
+    return image.header
 
 
 def write_together(

@@ -7,14 +7,13 @@ import json
 import math
 import os
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer
-from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_integers, write_together
+from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_kind, write_together
 from napari_liver_anomaly.lesions import Lesion
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import require_not_an_input, require_place
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
-
-    from napari_liver_anomaly.volume import Geometry
-
 
 IMAGES = ("restored", "residual", "score", "tumours", "lesions", "liver")
 NAMES = (*(f"{name}.nii.gz" for name in IMAGES), "lesions.csv", "report.json")  # every file that a run may write
@@ -71,19 +67,19 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
     if not replace:
         require_unused(folder)
     liver = result.liver.of(result.volume, "liver mask")
-    images = {
-        "restored": result.restored,
-        "residual": result.residual,
-        "score": result.score,
-        "tumours": result.labels > 0,
-        "lesions": smallest_integers(result.labels),
-        "liver": liver.voxels,
+    restores = result.restored is not None and result.residual is not None
+    writers = {
+        **(
+            {"restored": image_writer(result.restored, geometry), "residual": image_writer(result.residual, geometry)}
+            if restores
+            else {}
+        ),
+        "score": image_writer(result.score, geometry, "float32", _share),
+        "tumours": image_writer(result.labels, geometry, "uint8", lambda labels: labels > 0),
+        "lesions": image_writer(result.labels, geometry, smallest_kind(result.labels)),
+        "liver": image_writer(liver.voxels, geometry),
     }
-    files: dict[Path, Callable[[Path], None]] = {
-        folder / f"{name}.nii.gz": partial(_write_share if name == "score" else _write_image, array, geometry)
-        for name, array in images.items()
-        if array is not None
-    }
+    files: dict[Path, Callable[[Path], None]] = {folder / f"{name}.nii.gz": write_one for name, write_one in writers.items()}
     names = [path.name for path in files] + ["lesions.csv", "report.json"]
     files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
     text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -106,10 +102,10 @@ def require_results_place(
 
 def require_unused(folder: Path) -> None:
     """Ask about a folder that holds results of a run."""
-    if any(os.path.lexists(folder / name) for name in NAMES):
-        raise make_refusal(
-            "folder-used", Answer(words="Replace the results that are there, all of them", option="replace", value="")
-        )
+    there = [name for name in NAMES if os.path.lexists(folder / name)]
+    if there:  # the report comes last: without it, the run was ended while its files took their places
+        replace = Answer(words="Replace the results that are there, all of them", option="replace", value="")
+        raise make_refusal("folder-used", replace, what="results" if NAMES[-1] in there else "part of the results")
 
 
 def report(result: Result) -> dict[str, Any]:
@@ -143,15 +139,9 @@ def sides(result: Result) -> str:
     return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
 
 
-def _write_image(array: NDArray[Any], geometry: Geometry, path: Path) -> None:
-    image_writer(array, geometry)(path)
-
-
-def _write_share(score: NDArray[Any], geometry: Geometry, path: Path) -> None:
-    """Write a score as 0…1, which takes four times its memory: only while it is written."""
-    share = score.astype(np.float32)
-    share /= np.float32(255)
-    image_writer(share, geometry)(path)
+def _share(score: NDArray[Any]) -> NDArray[np.float32]:
+    """Give a score as 0…1, which takes four times its memory: piece by piece, while it is written."""
+    return score.astype(np.float32) / np.float32(255)
 
 
 def _write_text(text: str, path: Path) -> None:

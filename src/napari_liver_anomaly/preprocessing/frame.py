@@ -152,13 +152,15 @@ class Frame:
             small = resize(box.astype(np.float32), self._grid, order=1, mode="edge", anti_aliasing=False) >= 0.5
         return np.pad(small, self._padding()).astype(bool)
 
-    def to_scan(self, slices: Floats) -> Floats:
+    def to_scan(self, slices: Floats, part: tuple[slice, ...] | None = None) -> Floats:
         """Bring values on the network's slices back to the scan's pixels, zero elsewhere.
 
         Parameters
         ----------
         slices : ndarray, (n, H, W) float32
             As made by a network.
+        part : tuple of slice, optional
+            The part (z, y, x) of the scan that is wanted, each slice with its ends; the whole scan when nothing is given.
 
         Returns
         -------
@@ -171,11 +173,17 @@ class Frame:
         box = resize(
             slices[:, : self.size[0], : self.size[1]], box_shape, order=1, mode="edge", anti_aliasing=False, preserve_range=True
         )
-        (top, bottom), (left, right) = ((max(-first, 0), min(last, size) - first) for (first, last), size in self._axes())
-        whole = np.zeros(self.shape, dtype=np.float32)
-        row, column = max(self.rows[0], 0), max(self.columns[0], 0)
-        whole[self.planes, row : row + bottom - top, column : column + right - left] = box[:, top:bottom, left:right]
-        return whole
+        deep, *sides = part or tuple(slice(0, n) for n in self.shape)
+        made = np.zeros([one.stop - one.start for one in (deep, *sides)], dtype=np.float32)
+        inside = (self.planes >= deep.start) & (self.planes < deep.stop)
+        into, out = [], []
+        for side, (first, last) in zip(sides, (self.rows, self.columns), strict=True):
+            low = max(side.start, first)
+            high = max(low, min(side.stop, last))
+            into.append(slice(low - side.start, high - side.start))
+            out.append(slice(low - first, high - first))
+        made[(self.planes[inside] - deep.start, *into)] = box[(inside, *out)]
+        return made
 
     def place_of(self, z: int) -> tuple[int, int, float]:
         """Tell between which slices a plane of the box lies.

@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import nibabel
@@ -15,7 +16,7 @@ import pytest
 import SimpleITK
 
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
-from napari_liver_anomaly.io import write_image, write_labels
+from napari_liver_anomaly.io import nifti_writing, write_image, write_labels
 from napari_liver_anomaly.volume import Geometry
 
 if TYPE_CHECKING:
@@ -71,6 +72,37 @@ def test_the_header_says_scanner_mm_no_scaling_and_nothing_else(tmp_path):
     assert not list(header.extensions)
     packed = path.read_bytes()
     assert packed[3] == 0 and packed[4:8] == b"\0\0\0\0", "no file name and no time in the gzip header"
+
+
+@pytest.mark.parametrize("piece", [1, 50, 10**6])
+def test_written_piece_by_piece_the_file_is_that_of_another_library(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(nifti_writing, "PIECE", piece)
+    for order, signs in ORDERS[::7]:
+        geometry = oblique(order, signs, 17)
+        array = np.random.default_rng(0).integers(-900, 900, geometry.shape).astype(np.int16)
+        image = nibabel.Nifti1Image(geometry.to_source(array), geometry.source_affine, dtype=np.int16)
+        image.header.set_xyzt_units("mm")
+        image.set_sform(geometry.source_affine, 1)
+        image.set_qform(geometry.source_affine, 1)
+        assert write_image(array, geometry, tmp_path / "a.nii").read_bytes() == image.to_bytes()
+
+
+def test_writing_takes_no_memory_of_the_size_of_the_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(nifti_writing, "PIECE", 2**14)
+    geometry = Geometry((64, 64, 256), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    labels = np.zeros(geometry.shape, np.uint16)
+    labels[100, 20:30, 20:30] = 3
+    nifti_writing.image_writer(labels, geometry)(tmp_path / "first.nii.gz")  # what is imported at first use
+    for write in (
+        lambda: write_image(labels, geometry, tmp_path / "a.nii.gz"),
+        lambda: write_image(labels > 0, geometry, tmp_path / "b.nii"),
+        lambda: write_labels(labels, geometry, tmp_path / "c.nii.gz"),
+    ):
+        tracemalloc.start()
+        write()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 1.1 * labels.size, "a copy of the image takes twice as much"
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "uint16", "int16", "int32", "float32"])
