@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never, Protocol
 
@@ -34,13 +35,11 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preprocessing import PreprocessSettings, Slices
 
 MEDIAN_PX = 3
-# Bytes of a run on the CPU for each voxel of the scan, voxel of the liver's box and pixel of the network's slices; and what torch takes at
-# its first use. Measured on scans of 4 to 52 million voxels; ``tests/faults/rows_running.py`` holds them to a run in a child process.
-# Then the results wait to be written, and are: 7 bytes for each voxel of the scan, and up to 10 while one image is packed.
-VOXEL_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 10, 20, 20, 100 * 10**6
-WRITING_BYTES = 18
+# Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver and of the liver's box, and for each pixel of the network's
+# slices; and what torch takes at its first use. Writing takes less: it goes piece by piece. ``tests/faults/rows_memory.py`` holds them to runs.
+VOXEL_BYTES, PLANE_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 20, 20, 100 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
-RULE_BYTES = 24
+RULE_BYTES = 24  # for each voxel of the liver's box
 
 
 class SliceModel(Movable, Protocol):
@@ -295,17 +294,22 @@ def _scored_batch(model: SliceModel, slices: Slices, part: NDArray[np.intp]) -> 
 
 def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: int) -> int:
     """Foresee how much memory a run needs on the CPU, on top of what scan, mask and model take already."""
-    voxels = volume.voxels.size
+    depth, height, width = (side.stop - side.start for side in box_of(liver.voxels) or (slice(0, 0),) * 3)
+    kept = (
+        volume.voxels.size * VOXEL_BYTES + depth * prod(volume.voxels.shape[1:]) * PLANE_BYTES
+    )  # what the result holds in the end
     if hasattr(model, "score_volume"):
-        return voxels * RULE_BYTES
-    if len(scales := getattr(model, "scales", ())) > 1:
-        return max(needed_bytes(volume, liver, scale, batch) for scale in scales) + 4 * voxels  # the sum of their scores
+        return kept + depth * height * width * RULE_BYTES
+    return kept + max(_scale_bytes(volume, liver, scale, batch) for scale in getattr(model, "scales", (model,))) + FIXED_BYTES
+
+
+def _scale_bytes(volume: Volume, liver: Mask, model: SliceModel, batch: int) -> int:
+    """Foresee what one scale of a model needs besides."""
     frame = frame_of(liver.voxels, volume.geometry.spacing_mm, model.preprocess)
     box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
     pixels = frame.padded[0] * frame.padded[1]
     at_once = min(batch, frame.depth) * pixels * getattr(model, "pixel_bytes", PIXEL_BYTES)
-    run = voxels * VOXEL_BYTES + box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once + FIXED_BYTES
-    return max(run, voxels * WRITING_BYTES + FIXED_BYTES)
+    return box * BOX_BYTES + frame.depth * pixels * SLICE_BYTES + at_once
 
 
 def _grey(probability: NDArray[np.float32], liver: NDArray[np.bool_]) -> NDArray[np.uint8]:

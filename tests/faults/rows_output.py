@@ -393,7 +393,7 @@ def limits_of_memory_are_seen_before_they_end_the_program(kit: Kit) -> None:
         find_liver(wide, device="cpu")
     assert finder.needed_bytes((300, 512, 512), (1.0, 0.8, 0.8)) < 10**9, "a usual scan is not refused"
 
-    # What waits to be written, and is, takes more than the run of a small liver.
+    # What the result holds counts, however small the liver.
     class Free(Grey):
         pixel_bytes = 1
 
@@ -402,7 +402,7 @@ def limits_of_memory_are_seen_before_they_end_the_program(kit: Kit) -> None:
     inside[50:52, 250:260, 250:260] = True
     geometry = Geometry(shape[::-1], np.diag([-0.8, -0.8, 2.0, 1.0]))
     large = Volume(np.zeros(shape, np.int16), geometry, "large")
-    assert needed_bytes(large, Mask(inside, geometry, large.identity), Free(), 1) >= 18 * inside.size
+    assert needed_bytes(large, Mask(inside, geometry, large.identity), Free(), 1) >= 3 * inside.size
 
 
 @row(94)

@@ -67,13 +67,9 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
     if not replace:
         require_unused(folder)
     liver = result.liver.of(result.volume, "liver mask")
-    restores = result.restored is not None and result.residual is not None
+    restored = {"restored": result.restored, "residual": result.residual}
     writers = {
-        **(
-            {"restored": image_writer(result.restored, geometry), "residual": image_writer(result.residual, geometry)}
-            if restores
-            else {}
-        ),
+        **{name: image_writer(array, geometry) for name, array in restored.items() if array is not None},
         "score": image_writer(result.score, geometry, "float32", _share),
         "tumours": image_writer(result.labels, geometry, "uint8", lambda labels: labels > 0),
         "lesions": image_writer(result.labels, geometry, smallest_kind(result.labels)),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from former_cut import label_components
-from napari_liver_anomaly import storage
+from napari_liver_anomaly import placing
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Finding, Level, NotWritten, WrongGrid
 from napari_liver_anomaly.io import read_mask, write, write_case
 from napari_liver_anomaly.lesions import measure
@@ -178,24 +178,27 @@ def test_a_liver_of_another_scan_is_refused(sample, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("others", [[], ["notes.txt"]])  # beside other files they take their places one by one
 @pytest.mark.parametrize("fails", range(7))
-def test_all_or_nothing(sample, tmp_path, monkeypatch, fails):
+def test_all_or_nothing(sample, tmp_path, monkeypatch, fails, others):
     """The disk fills up at the nth file: every earlier file is as it was, and nothing is left beside them."""
-    for name in NAMES:
-        (tmp_path / name).write_bytes(b"before")
-    real, asked = storage.os.open, []
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (*NAMES, *others):
+        (out / name).write_bytes(b"before")
+    real, asked = placing.os.fsync, []
 
-    def full(path, *args, **keywords):
-        asked.append(".writing-" in str(path))
-        if asked[-1] and sum(asked) == fails + 1:
+    def full(number):
+        asked.append(number)
+        if len(asked) == fails + 1:
             raise OSError(28, "No space left on device")
-        return real(path, *args, **keywords)
+        real(number)
 
-    monkeypatch.setattr(storage.os, "open", full)
+    monkeypatch.setattr(placing.os, "fsync", full)
     with pytest.raises(NotWritten):
-        write(made(sample), tmp_path, replace=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
-    assert all(path.read_bytes() == b"before" for path in tmp_path.iterdir())
+        write(made(sample), out, replace=True)
+    assert sorted(path.name for path in out.iterdir()) == sorted([*NAMES, *others]) and list(tmp_path.iterdir()) == [out]
+    assert all(path.read_bytes() == b"before" for path in out.iterdir())
 
 
 def test_the_scan_in_the_same_folder_is_safe(sample, tmp_path):
