@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import Qt
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.lesion_state import how
-from napari_liver_anomaly.gui.lesion_table import cells
+from napari_liver_anomaly.gui.lesion_table import KEEP, LesionRow, cells
 from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:
@@ -122,6 +123,14 @@ class Session:
         if self.shown is not None and self.shown.lesions:
             self.panel.table.picked.emit(self.shown.lesions[-1])
 
+    def do_untick(self) -> None:
+        """Leave a lesion out, or take one in again, by the tick in a row."""
+        rows = self.panel.table.model()
+        if rows.rowCount():
+            at = rows.index(int(self.rng.integers(rows.rowCount())), KEEP)
+            kept = rows.data(at, Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+            rows.setData(at, Qt.CheckState.Unchecked if kept else Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
+
     def do_hide(self) -> None:
         if self.tumours is not None:
             self.tumours.visible = not self.tumours.visible
@@ -140,7 +149,10 @@ class Session:
             assert np.array_equal(shown.tumours.data, result.labels), "layer and state differ"
         assert result.lesions == shown.lesions == lesions.measure(result.labels, result.volume, result.liver)
         table = [tuple(rows.data(rows.index(n, k)) for k in range(rows.columnCount())) for n in range(rows.rowCount())]
-        assert table == [cells(lesion) for lesion in result.lesions], "table and state differ"
+        slices = [int(np.argmax((result.labels == lesion.number).sum(axis=(1, 2)))) for lesion in result.lesions]
+        kept = [cells(LesionRow(lesion, at)) for lesion, at in zip(result.lesions, slices, strict=True)]
+        assert table[: len(kept)] == kept, "table and state differ"
+        assert all(cell[0] == "–" for cell in table[len(kept) :]), "only lesions that were left out have no number"
         assert panel.threshold.value == round(state.settings.threshold, 2) and panel.threshold.remark.text() != "Updating…"
         if not state.corrected:
             settings = result.settings

@@ -93,7 +93,8 @@ def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, viewe
     fields["bright_high_hu"].value = 200  # the end of another range that begins there
     fields["dark_low_hu"].value = 120
     settle(qtbot, anomalies)
-    assert "Dark low (HU) cannot be 120 while Dark high (HU) is 110." in anomalies.messages.text
+    assert "Dark low (HU) cannot be 120 while Largest contrast (HU) is 110." in anomalies.messages.text, "as the rows are named"
+    assert anomalies.recipe.rows["nodules"].more.is_open, "the row can be seen"
     assert "case preview" not in viewer.layers and anomalies.said.text() == ""
     anomalies.runbar.started.emit()
     assert not anomalies.drawing.busy and "Dark low" in anomalies.messages.text

@@ -17,12 +17,12 @@ from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
 from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, outlined, scan_layer
-from napari_liver_anomaly.gui.message_area import MessageArea
+from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.recipe_form import RecipeForm
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, heading, line, small
+from napari_liver_anomaly.gui.style import Panel, heading, keep_room, line, one_line, say
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
 from napari_liver_anomaly.gui.worker import EDITED
 from napari_liver_anomaly.synthesis import RECIPES
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask, Volume
 
 SOON_MS = 15
-HEALTHY = "No anomaly on this slice with this seed: some draws are left healthy, as in training. Try 'New one'."
+HEALTHY = "No anomaly on this slice with this seed. Try 'New one'."
 NO_LIVER = "There is no liver on this slice."
 
 
@@ -84,9 +84,9 @@ class AnomalyPanel(Panel):
         self.follow = QCheckBox("Preview on the slice on screen")
         self.follow.setToolTip("Draw at once on the axial slice you look at; the two preview layers go when this is switched off")
         self.follow.setChecked(True)
-        self.said = small()
+        self.said = keep_room(one_line())
         self.runbar = RunBar("Draw on the whole volume")
-        self.messages = MessageArea()
+        self.messages = MessageArea(lines=LINES)
         self.preview = SlicePreview(self.viewer)
         self.drawing, self.latest = Task(self, alone=True), Task(self)
         self._guard = ClosingGuard(self, self.drawing)
@@ -99,8 +99,8 @@ class AnomalyPanel(Panel):
         self._soon.setInterval(SOON_MS)
         self._fill([
             heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
-            line(), self.follow, self.said, self.runbar, self.messages,
-        ])  # fmt: skip
+            line(), self.follow, self.said, self.runbar,
+        ], foot=[self.messages])  # fmt: skip
         self._wire()
         self._again()
 
@@ -175,7 +175,7 @@ class AnomalyPanel(Panel):
             return self._blank()
         inside = self._take()
         if inside is None:
-            return self.said.setText("Choose a scan and its liver to see a preview.")
+            return say(self.said, "Choose a scan and its liver to see a preview.")
         if (recipe := self._recipe()) is None:
             return self._blank()  # what is shown was drawn with other settings
         if self.messages.text == self._objected:  # what was objected to is mended
@@ -188,14 +188,15 @@ class AnomalyPanel(Panel):
         try:
             return self.recipe.value
         except Refusal as refusal:
-            self._objected = str(refusal.finding)
-            self.messages.show_findings(refusal.finding)
+            finding = self.recipe.name_rows(refusal.finding)
+            self._objected = str(finding)
+            self.messages.show_findings(finding)
         return None
 
     def _blank(self) -> None:
         """Show no preview."""
         self.latest.cancel()
-        self.said.setText("")
+        say(self.said, "")
         self.preview.remove()
 
     def _show(self, found: tuple[ScanAndLiver, SyntheticSlice, bool]) -> None:
@@ -208,7 +209,7 @@ class AnomalyPanel(Panel):
         self.preview.show(drawn, inside.scan, tuple(scan.contrast_limits))
         count = int(drawn.mask.sum())
         area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
-        self.said.setText(f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
+        say(self.said, f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)
 
     def _show_whole(self, found: SyntheticScan) -> Iterator[None]:
         """Show the anomalous scan, its liver and its anomalies, layer by layer; the preview gives way."""

@@ -5,7 +5,9 @@ Functions of this module know no window; they may be called on any thread.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,17 @@ class LesionState:
     def of(cls, result: Result) -> LesionState:
         """Begin with what a run found."""
         return cls(SparseLabels.of(result.labels), result.lesions, result.settings, result.left_out)
+
+    @cached_property
+    def largest_slices(self) -> dict[int, int]:
+        """Slice on which each lesion has its largest area, the first of several."""
+        count = self.labels.shape[0]
+        numbers, areas = np.unique(
+            self.labels.values.astype(np.int64) * count + self.labels.where // math.prod(self.labels.shape[1:]),
+            return_counts=True,
+        )
+        order = np.lexsort((-numbers, areas))  # so that the largest, and of equals the first, comes last
+        return {int(n) // count: int(n) % count for n in numbers[order]}
 
     @property
     def corrected(self) -> bool:

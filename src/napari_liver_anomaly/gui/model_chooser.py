@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.file_dialog import ask_file
+from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.settings_form import SettingsForm
 from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say, small
 
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.segmentation import SegmentSettings
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
+WORDS = {  # a reader's words for the fields of SegmentSettings
+    "min_peak_score": "Score to reach",
+    "min_lesion_mm3": "Smallest lesion (mm)",
+    "min_liver_probability": "Certainty of liver",
+    "batch": "Slices at once",
+}
 FROM_FILE = "From file…"
+READABLE = {
+    "Segmenters and restorers, 15 patients": "Mean of several networks, made from 15 patients"
+}  # titles as a reader would say them
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
@@ -56,7 +65,10 @@ def summary_of(name: str | None, card: Callable[[str], dict[str, Any]] | None = 
     except Refusal as refusal:
         return ModelSummary(line=f"Cannot be used: {refusal.finding.what}")
     healthy = about.restores()
-    return ModelSummary(line=about.name(), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy)
+    name = about.name()
+    return ModelSummary(
+        line=READABLE.get(name, name), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy
+    )
 
 
 class UpdatingList(QComboBox):
@@ -101,15 +113,8 @@ class ModelChooser(QWidget):
         self.device.setToolTip("Automatic takes the graphics card when there is a usable one")
         for device, words in DEVICES.items():
             self.device.addItem(words, device)
-        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"))
-        self.more = QCollapsible("More settings")
-        self.more.setDuration(0)
-        self.more.setCollapsedIcon("▸")
-        self.more.setExpandedIcon("▾")
-        if (inside := self.more.layout()) is not None:
-            inside.setContentsMargins(0, 0, 0, 0)
-        self.more.toggleButton().setProperty("kind", "fold")
-        self.more.addWidget(self.rows)
+        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"), words=WORDS, diameters=("min_lesion_mm3",))
+        self.more = Fold("More settings", [self.rows], is_open=False, minor=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -15,9 +15,31 @@ from napari_liver_anomaly.settings import summary_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.synthesis import Recipe
 
 MOST = 2**31 - 1
+NONE = {"p_empty": "Share without any"}
+STRETCH = {"sigma_px": "Size (px)", "shift_high": "Largest contrast (grey)"} | NONE
+STROKES = {"width_high": "Largest width (px)", "least_change": "Least contrast", "strokes_high": "Most strokes"}
+MIXED = {"half_high": "Largest half width", "alpha_high": "Largest opacity"} | NONE
+FIRST = {  # of each recipe what decides size, contrast and number; the other numbers are folded away
+    "nodules": {"radius_high_mm": "Largest radius (mm)", "dark_high_hu": "Largest contrast (HU)", "p_many": "Share with many"},
+    "blobs": {"scale": "Size (times)", "dark_high_hu": "Largest contrast (HU)"} | NONE,
+    "noise-stretch": STRETCH,
+    "noise-stretch-paper": STRETCH,
+    "paintbrush": STROKES,
+    "squares": STROKES,
+    "circles": STROKES,
+    "zeroed-squares": {"width": "Size (px)", "count_high": "Most squares"} | NONE,
+    "perlin": {"finest": "Fineness", "kept_high": "Most of the old tissue"} | NONE,
+    "hu-tumours": {"height_mm": "Height (mm)", "contrast_high_hu": "Largest contrast (HU)"} | NONE,
+    "layers": {"radius_high": "Largest radius (share)", "opacity_high": "Largest opacity"} | NONE,
+    "fpi": MIXED,
+    "pii": MIXED,
+    "cutpaste": {"area_high": "Largest area (share)", "jitter": "Contrast"} | NONE,
+    "nsa": {"half_high": "Largest half width", "patches": "Most pieces"} | NONE,
+}
 
 
 class RecipeForm(QWidget):
@@ -59,6 +81,10 @@ class RecipeForm(QWidget):
         """The recipe as the rows show it."""
         return self.rows[self.recipe.currentData()].value()
 
+    def name_rows(self, finding: Finding) -> Finding:
+        """Name rows in a finding as they are named here."""
+        return self.rows[self.recipe.currentData()].name_rows(finding)
+
     def draw_seed(self) -> None:
         """Take another seed by chance."""
         self.seed.setValue(int(np.random.default_rng().integers(100_000)))
@@ -67,7 +93,8 @@ class RecipeForm(QWidget):
         """Show the rows of the chosen recipe, made when they are first wanted."""
         name = self.recipe.currentData()
         if name not in self.rows:
-            rows = self.rows[name] = SettingsForm(self._recipes[name])
+            words = FIRST.get(name, {})
+            rows = self.rows[name] = SettingsForm(self._recipes[name], words=words, first=tuple(words))
             wheel_needs_focus(rows)
             rows.changed.connect(self.changed)
             self._layout.addWidget(rows)

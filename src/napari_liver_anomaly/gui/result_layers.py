@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, find, free_name, outlined
 from napari_liver_anomaly.gui.lesion_state import LesionState, is_plain, result_of
+from napari_liver_anomaly.gui.lesion_table import LesionRow
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class ResultLayers:
         self.edited: Callable[[bool], object] = lambda sure: None  # told when the labels changed, surely or perhaps
         self.edits = 0  # how often that was
         self._place = place
+        self.left_out: dict[Lesion, NDArray[np.int64]] = {}  # lesions that the user unticked, and their voxels
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
         self._muted = False
 
@@ -146,16 +148,66 @@ class ResultLayers:
         if self.tumours is not None:
             self.tumours.features = _features(state.lesions)
 
+    def rows(self) -> list[LesionRow]:
+        """List the lesions as the table shows them; those that were left out come last, until somebody paints there again."""
+        state, rows = self.state, []
+        for lesion in state.lesions:
+            if (where := self.left_out.get(lesion)) is not None and self._is_drawn(where):  # undone
+                del self.left_out[lesion]
+            rows.append(LesionRow(lesion, state.largest_slices[lesion.number], lesion not in self.left_out))
+        for lesion, where in list(self.left_out.items()):
+            if lesion in state.lesions:
+                continue
+            if np.isin(where, state.labels.where, assume_unique=True).any():
+                del self.left_out[lesion]
+            else:
+                rows.append(LesionRow(lesion, _middle(where, state.labels.shape)[0], kept=False))
+        return rows
+
+    def _is_drawn(self, where: NDArray[np.int64]) -> bool:
+        """Whether the layer has a label there: the state learns a moment later what was painted."""
+        return self.tumours is None or bool(self.tumours.data.flat[where[0]])
+
+    def keep(self, lesion: Lesion, *, kept: bool) -> None:
+        """Leave a lesion out of the tumours on screen, or take it in again; a correction as by the brush, which can be undone."""
+        tumours = self.tumours
+        if tumours is None:
+            return
+        if kept:
+            where, number = self.left_out.pop(lesion, None), int(self.state.labels.values.max(initial=0)) + 1
+        else:
+            where, number = self._voxels(lesion), 0
+        if where is not None and where.size:
+            tumours.data_setitem(np.unravel_index(where, self.state.labels.shape), number)
+            if not kept:
+                self.left_out[lesion] = where
+
     def turn_to(self, lesion: Lesion) -> None:
         """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
         layer, dims = self.tumours or self.layers.get(Role.SCORE), self.viewer.dims
         if layer is None:
             return
-        point = layer.data_to_world(_middle(self.state, lesion))
+        point = layer.data_to_world(_middle(self._voxels(lesion), self.state.labels.shape))
         dims.set_point(range(dims.ndim - 3, dims.ndim), point)
         shown = [float(point[axis - (dims.ndim - 3)]) for axis in dims.displayed if axis >= dims.ndim - 3]
         camera = self.viewer.scene.camera
         camera.center = (*tuple(camera.center)[: 3 - len(shown)], *shown)
+
+    def largest(self) -> Lesion | None:
+        """Find the largest lesion; None when there is none, or when one is on the slice on screen."""
+        layer, lesions = self.tumours, self.state.lesions
+        if layer is None or not lesions:
+            return None
+        z = round(layer.world_to_data(self.viewer.dims.point)[-3])
+        dims = self.viewer.dims
+        axial = dims.ndisplay == 2 and dims.order[-3] == dims.ndim - 3
+        seen = not axial or any(lesion.first_slice <= z <= lesion.last_slice for lesion in lesions)
+        return None if seen else max(lesions, key=lambda lesion: lesion.volume_ml)
+
+    def _voxels(self, lesion: Lesion) -> NDArray[np.int64]:
+        """Voxels of a lesion, also of one that was left out."""
+        left_out = self.left_out.get(lesion)
+        return self.state.labels.where[self.state.labels.values == lesion.number] if left_out is None else left_out
 
     def forget(self, layer: Layer) -> None:
         """Note that a layer was deleted."""
@@ -229,10 +281,9 @@ def checksum(labels: NDArray[np.integer]) -> int:
     return zlib.crc32(np.ascontiguousarray(labels).data)
 
 
-def _middle(state: LesionState, lesion: Lesion) -> tuple[int, int, int]:
+def _middle(where: NDArray[np.int64], shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Voxel of a lesion in the middle of the slice on which it was measured, that of its largest area."""
-    _, rows, columns = state.labels.shape
-    where = state.labels.where[state.labels.values == lesion.number]
+    _, rows, columns = shape
     slices, flat = np.divmod(where, rows * columns)
     z = int(np.bincount(slices).argmax())
     places = np.stack(np.divmod(flat[slices == z], columns), axis=1)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_liver_anomaly.gui.style import restyle, say, small
+from napari_liver_anomaly.gui.style import keep_room, one_line, restyle, say
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent
 
     from napari_liver_anomaly.job import Progress
+
+BAR_PX = 70
 
 
 class OnceButton(QPushButton):
@@ -25,7 +27,7 @@ class OnceButton(QPushButton):
 
 
 class RunBar(QWidget):
-    """One button for start and cancel."""
+    """One button for start and cancel, above a line that is always there, so that nothing moves when it says something."""
 
     started = Signal()
     stopped = Signal()
@@ -37,12 +39,17 @@ class RunBar(QWidget):
         self.button.setProperty("kind", "primary")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.text = small()
+        self.bar.setFixedWidth(BAR_PX)
+        self.text = keep_room(one_line())
+        line = QHBoxLayout()
+        line.setSpacing(6)
+        line.addWidget(self.text, stretch=1)
+        line.addWidget(self.bar)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
-        for widget in (self.button, self.bar, self.text):
-            layout.addWidget(widget)
+        layout.setContentsMargins(0, 2, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.button)
+        layout.addLayout(line)
         self.button.clicked.connect(self._press)
         self.rest("")
 
@@ -56,13 +63,14 @@ class RunBar(QWidget):
         say(self.text, "Starting…")
 
     def show_progress(self, progress: Progress, left_s: float | None) -> None:
-        """Show how far the run is."""
+        """Show how far the run is; a phase of one step is not counted."""
         if not self.button.isEnabled():
             return
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
-        left = "" if left_s is None else f", about {duration(left_s)} left"
-        say(self.text, f"{progress.phase}: {progress.done} of {progress.total}{left}")
+        counted = progress.total > 1
+        self.bar.setRange(0, progress.total if counted else 0)
+        self.bar.setValue(progress.done if counted else -1)
+        done = f": {100 * progress.done // progress.total} %" if counted else "…"
+        say(self.text, f"{progress.phase}{done}{'' if left_s is None else f', about {duration(left_s)} left'}")
 
     def rest(self, text: str) -> None:
         """Show that the run has ended."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
@@ -46,11 +46,10 @@ QLabel[kind="number"] {{ font-weight: 600; }}
 QFrame[kind="line"] {{ background-color: {line}; padding: 0px; }}
 QFrame[kind="drop"] {{ border: 1px dashed {faint}; border-radius: 6px; }}
 QFrame[kind="drop"][over="true"] {{ border: 2px dashed {blue}; }}
-QFrame[kind="message"] {{ border-left: 3px solid {faint}; padding-left: 6px; }}
-QFrame[kind="message"][level="refuse"] {{ border-left-color: {error}; }}
-QFrame[kind="message"][level="ask"] {{ border-left-color: {warning}; }}
+QFrame[kind="message"][level="refuse"] {{ border-left: 3px solid {error}; }}
+QFrame[kind="message"][level="ask"] {{ border-left: 3px solid {warning}; }}
 QPushButton {{ padding: 4px 8px; }}
-QPushButton[kind="primary"] {{ background-color: {blue}; color: white; font-weight: 600; padding: 9px; border-radius: 4px; }}
+QPushButton[kind="primary"] {{ background-color: {blue}; color: white; font-weight: 600; padding: 7px; border-radius: 4px; }}
 QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
 QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
 QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
@@ -62,6 +61,8 @@ QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
 QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
 QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QAbstractButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; text-align: left; }}
+QPushButton[kind="fold"]:hover {{ background-color: {line}; }}
+QPushButton[kind="fold"]:focus {{ border: 1px solid {blue}; }}
 """
 
 
@@ -79,22 +80,31 @@ def sheet(theme: str) -> str:
     )  # fmt: skip
 
 
-class Panel(QScrollArea):
-    """A dock widget: a column of sections that scrolls on a small screen, in napari's theme."""
+class Panel(QWidget):
+    """A dock widget in napari's theme: a column of sections that scrolls on a small screen, above a foot that is always seen."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
         self.setMinimumWidth(WIDTH_PX)
+        self.scroller = QScrollArea()
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroller.setFrameShape(QFrame.Shape.NoFrame)
         # napari hands panels a proxy whose layers are proxies too, new ones at every look; we tell layers apart by identity.
         self.viewer = getattr(viewer, "__wrapped__", viewer)
-        column = QWidget(self)
+        column = QWidget(self.scroller)
         self._column = QVBoxLayout(column)
-        self._column.setContentsMargins(8, 4, 8, 8)
+        self._column.setContentsMargins(8, 2, 8, 4)
         self._column.setSpacing(5)
-        self.setWidget(column)
+        self.scroller.setWidget(column)
+        self._foot = QVBoxLayout()
+        self._foot.setContentsMargins(8, 2, 8, 4)
+        self._foot.setSpacing(3)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.scroller, stretch=1)
+        whole.addLayout(self._foot)
         self._joined = False
         self._follow_theme()
         self._events = EventListener()
@@ -102,7 +112,7 @@ class Panel(QScrollArea):
 
     def sizeHint(self) -> QSize:
         """Say how much room the panel would like: all of its height, so that the dock does not squeeze it."""
-        return QSize(WIDTH_PX + 20, self._column.sizeHint().height())
+        return QSize(WIDTH_PX + 20, self._column.sizeHint().height() + self._foot.sizeHint().height())
 
     def bring_forward(self) -> None:
         """Show the dock, in front of others it shares its place with."""
@@ -127,12 +137,15 @@ class Panel(QScrollArea):
             window.tabifyDockWidget(other, dock)
             dock.raise_()
 
-    def _fill(self, sections: Iterable[QWidget]) -> None:
+    def _fill(self, sections: Iterable[QWidget], foot: Iterable[QWidget], tall: QWidget | None = None) -> None:
+        """Put the sections below each other, one of which may take the room that is left, and the foot below them."""
         for section in sections:
-            self._column.addWidget(section)
+            self._column.addWidget(section, stretch=int(section is tall))
             wheel_needs_focus(section)
-        self._column.addStretch(1)
-        self._column.addWidget(small(NOT_A_MEDICAL_DEVICE))
+        self._column.addStretch(0 if tall is not None else 1)
+        self._foot.addWidget(line())
+        for widget in (*foot, small(NOT_A_MEDICAL_DEVICE)):
+            self._foot.addWidget(widget)
 
     def _follow_theme(self, _event: object = None) -> None:
         self.setStyleSheet(sheet(self.viewer.theme))
@@ -164,6 +177,17 @@ def one_line() -> QElidingLabel:
     label.setProperty("kind", "small")
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
+
+
+W = TypeVar("W", bound=QWidget)
+
+
+def keep_room(widget: W) -> W:
+    """Let a widget keep its place while it is hidden, so that nothing moves when it comes."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+    return widget
 
 
 def say(label: QLabel, text: str) -> None:

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QToolButto
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
-from napari_liver_anomaly.gui.style import say, small, wheel_needs_focus
+from napari_liver_anomaly.gui.style import keep_room, one_line, say, wheel_needs_focus
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
 STEP = 0.01
@@ -48,8 +48,9 @@ class ThresholdSlider(QWidget):
         self.count.setTextFormat(Qt.TextFormat.PlainText)
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
-        self.remark = small()
-        self.discard = QToolButton()
+        keep_room(self.count)
+        self.remark = keep_room(one_line())
+        self.discard = keep_room(QToolButton())
         self.discard.setText("Discard corrections")
         self.discard.setProperty("kind", "link")
         self.discard.setToolTip("Show again what model and threshold give; what was corrected by hand is lost")
@@ -75,9 +76,11 @@ class ThresholdSlider(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         layout.addLayout(row)
-        layout.addWidget(self.count)
-        layout.addWidget(self.remark)
-        layout.addWidget(self.discard)
+        found = QHBoxLayout()
+        found.addWidget(self.count, stretch=1)
+        found.addWidget(self.discard)
+        layout.addLayout(found)
+        layout.addWidget(self.remark)  # a line that is always there, so that nothing moves when it says something
 
     @property
     def value(self) -> float:

@@ -10,19 +10,21 @@ from weakref import WeakSet
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all
+from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carried_over
 from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
-from napari_liver_anomaly.gui.message_area import MessageArea
+from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
@@ -32,7 +34,7 @@ from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.shown_scan import ShownScan
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, heading, line
+from napari_liver_anomaly.gui.style import Panel, form, line
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
 from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
@@ -74,12 +76,12 @@ class TumourPanel(Panel):
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
         self.windows = WindowPresets()
-        self.inputs = Inputs(self.viewer, {"Window": self.windows})
+        self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
         )
         self.runbar = RunBar("Segment liver tumours")
-        self.messages = MessageArea()
+        self.messages = MessageArea(lines=LINES)
         self._doubts = Confirmations(self.messages)
         self.threshold = ThresholdSlider(SegmentSettings().threshold)
         self.table = LesionTable()
@@ -95,12 +97,15 @@ class TumourPanel(Panel):
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
         self._folder: Path | None = None  # of the export in progress
         self._guard = ClosingGuard(self, self.segmenting)
-        self._fill([
-            self.opening, self.question, heading("Scan and liver"), self.inputs,
-            line(), heading("Model"), self.model, self.runbar, self.messages,
-            line(), heading("Tumours"), self.threshold, self.table, heading("Overlays"), self.overlays,
-            line(), self.export,
-        ])  # fmt: skip
+        self.study = Fold("Scan and liver", [self.opening, self.inputs])
+        self.method = Fold("Model", [self.model])
+        view = QWidget()
+        view.setLayout(form({"Window": self.windows}))
+        self._fill(
+            [self.study, self.method, self.runbar, line(), view, self.threshold, self.table, self.overlays, self.export],
+            foot=[self.question, self.messages],
+            tall=self.table,
+        )
         self._wire()
         self._follow()
         _panels.add(self)
@@ -122,7 +127,10 @@ class TumourPanel(Panel):
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
         self.model.chosen.connect(self._follow_overlays)
+        for chosen in (self.inputs.liver.chosen, self.model.chosen, self.model.device.currentIndexChanged):
+            chosen.connect(lambda *_: self._sum_up())
         self.table.picked.connect(self._turn_to)
+        self.table.ticked.connect(self._keep)
         self.export.wanted.connect(self.write)
         self.controller.changed.connect(self._follow_result)
         self.segmenting.progressed.connect(self.runbar.show_progress)
@@ -188,13 +196,12 @@ class TumourPanel(Panel):
             else:
                 self.inputs.liver.choose(layer)
             if findings:
-                self.messages.show_findings(*findings)
+                self.messages.add_findings(*findings)
             yield
         if fetched.made:
             self.loaded.emit()
         if fetched.asked is not None:
             self.questions.put(fetched.asked)
-            self.ensureWidgetVisible(self.question)
             self.asked.emit()
 
     def _window(self, name: str) -> None:
@@ -266,7 +273,7 @@ class TumourPanel(Panel):
             return self._rest("")
         found_liver.show(found, self.viewer, self.inputs)
         yield
-        self.messages.note(" ".join(map(str, found.notes)))
+        self.messages.show_findings(*found.notes)
         return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
 
     def _show(self, found: RunResult, state: LesionState | None) -> Iterator[None]:
@@ -290,9 +297,12 @@ class TumourPanel(Panel):
             notes.append(str(EDITED))
         if all(given not in self.viewer.layers for given, data in self._given if data is scan.data):
             notes.insert(0, "The scan was removed during the run. The result was kept.")
-        if notes:
-            self.messages.note(" ".join(notes))
+        self.messages.note(*notes)
+        if earlier is not None:
+            shown.left_out = earlier.left_out
         self._follow(shown)
+        if (largest := shown.largest()) is not None:
+            shown.turn_to(largest)
         self._rest(result.ran_on)
 
     def _stop(self, text: str, kept: str) -> None:
@@ -351,13 +361,24 @@ class TumourPanel(Panel):
             self.threshold.reset()
 
     def _follow(self, shown: ResultLayers | None = None) -> None:
-        """Turn to the chosen scan's result."""
-        self.controller.follow(shown or self._now())
+        """Turn to the chosen scan's result, to which the panel then belongs: what leads to a result folds into one line each."""
+        before, now = self.controller.shown, shown or self._now()
+        self.controller.follow(now)
+        self._sum_up()
+        if (before is None) is not (now is None):
+            for fold in (self.study, self.method):
+                fold.open(now is None)
+
+    def _sum_up(self) -> None:
+        """Say in one line each what was chosen, for the time when it is folded."""
+        chosen = [chooser.currentText() for chooser in (self.inputs.scan, self.inputs.liver)]
+        self.study.sum_up(", ".join(filter(None, chosen)))
+        self.method.sum_up(f"{self.model.model.currentText()}, {self.model.device.currentText()}")
 
     def _follow_result(self) -> None:
         """List the lesions that there are now, and offer what there is to see and to export."""
         shown = self.controller.shown
-        self.table.show_lesions(shown.lesions if shown is not None else ())
+        self.table.show_lesions(shown.rows() if shown is not None else None)
         self.table.setEnabled(not self.controller.outdated)
         self._follow_overlays()
         self._follow_export()
@@ -365,10 +386,16 @@ class TumourPanel(Panel):
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
         shown = self.controller.shown
+        self.overlays.setVisible(shown is not None)
         if shown is None:
             self.overlays.follow({}, restores=self.model.about.restores)
         else:
             self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
+
+    def _keep(self, lesion: Lesion, kept: bool) -> None:
+        if self.controller.shown is not None and not self.controller.outdated:
+            self.controller.shown.keep(lesion, kept=kept)
+            self._follow_result()
 
     def _turn_to(self, lesion: Lesion) -> None:
         if self.controller.shown is not None:

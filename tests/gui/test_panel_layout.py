@@ -1,0 +1,167 @@
+"""How the panel reads: the result owns it, messages have one place, and nothing moves when they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QPlainTextEdit, QWidget
+
+from napari_liver_anomaly.errors import Finding, Level
+from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.lesion_table import COLUMNS, KEEP, ROW_PX, SEEN_ROWS
+from napari_liver_anomaly.gui.message_area import LINES, MessageArea, WholeMessage
+from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.settings_form import SettingsForm
+from napari_liver_anomaly.job import Progress
+from napari_liver_anomaly.segmentation import SegmentSettings
+
+SMALL_SCREEN = (1280, 720)
+
+
+def finding(n: int, level: Level = Level.NOTE) -> Finding:
+    return Finding(level=level, code="x", what=f"This is note {n}.", meaning="It means something.", action="Do it.")
+
+
+@pytest.fixture
+def panel(make_napari_viewer, make_panel, sample, qtbot):
+    viewer = make_napari_viewer(show=True)
+    panel = make_panel(viewer)
+    viewer.window.add_dock_widget(panel, name="Liver tumours (Liver Anomaly)", area="right")
+    panel.window().resize(*SMALL_SCREEN)
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    return panel
+
+
+def test_after_a_run_the_result_owns_the_panel(panel, run, qtbot):
+    assert panel.study.is_open and panel.method.is_open and not panel.table.isVisible()
+    run(panel)
+    qtbot.waitUntil(lambda: panel.table.isVisible(), timeout=30_000)
+    qtbot.wait(100)
+    assert not panel.study.is_open and not panel.method.is_open
+    assert panel.study.height() <= 26 and "case" in panel.study.button.accessibleName()
+    assert panel.scroller.verticalScrollBar().maximum() == 0 and panel.window().height() <= SMALL_SCREEN[1]
+    seen = panel.table.viewport()
+    assert seen.height() >= SEEN_ROWS * ROW_PX and SEEN_ROWS >= 8
+    widths = [panel.table.columnWidth(n) for n in range(len(COLUMNS))]
+    assert sum(widths) <= seen.width() + 1 and min(widths) >= 24, "all columns are seen"
+    assert KEEP == len(COLUMNS) - 1 and "Slice" in COLUMNS
+    panel.study.button.click()
+    assert panel.study.is_open and panel.opening.isVisible()
+    panel.viewer.layers.clear()
+    assert panel.study.is_open and panel.method.is_open and not panel.table.isVisible()
+
+
+def places(panel) -> list[QPoint]:
+    """Where everything is that can be clicked on."""
+    widgets: list[QWidget] = [panel.runbar.button, panel.threshold.slider, panel.table, panel.overlays, panel.export.button]
+    return [(widget.mapTo(panel, QPoint(0, 0)), widget.size()) for widget in widgets]
+
+
+def test_nothing_moves_when_messages_come_and_go(panel, run, qtbot):
+    run(panel)
+    qtbot.wait(100)
+    panel.messages.clear()
+    qtbot.wait(50)
+    before = places(panel)
+
+    def check(what):
+        qtbot.wait(50)
+        assert places(panel) == before, what
+
+    panel.messages.note("One.")
+    check("a note")
+    panel.messages.show_findings(*(finding(n, level) for n, level in enumerate((*Level, *Level))))
+    check("many findings")
+    panel.messages.fail("The program made a mistake.", "Traceback " * 100)
+    check("a failure")
+    panel.runbar.run()
+    check("a run")
+    panel.runbar.show_progress(Progress("Searching the liver", 16, 53), 12.0)
+    check("progress")
+    panel.runbar.rest("")
+    panel.threshold.tell("3 lesions, 47.8 ml in all", "Updating…")
+    check("Updating…")
+    panel.threshold.tell("3 lesions, 47.8 ml in all", "A remark that is much longer than the panel is wide, and then some more.")
+    panel.threshold.allow(on=True, discard=True)
+    check("corrections")
+
+
+def test_the_view_opens_on_the_largest_lesion_only_if_none_is_seen(make_panel, viewer, sample, run):
+    panel = make_panel(viewer, sample)
+    viewer.dims.set_point(0, 0)
+    run(panel)
+    largest = max(panel.controller.shown.lesions, key=lambda lesion: lesion.volume_ml)
+    z = round(viewer.layers["case"].world_to_data(viewer.dims.point)[0])
+    assert z == (viewer.layers["case tumours"].data == largest.number).sum(axis=(1, 2)).argmax()
+    viewer.dims.set_point(0, 2.5 * (largest.first_slice))
+    before = viewer.dims.point
+    run(panel)
+    assert viewer.dims.point == before, "somebody who looks at a lesion is left there"
+
+
+def test_messages_are_short_lines_and_more_opens_all(qtbot):
+    area = MessageArea(lines=LINES)
+    qtbot.addWidget(area)
+    area.resize(320, 60)
+    area.show_findings(finding(1), finding(1), finding(2, Level.ASK))
+    assert area.lines == ("This is note 1.", "This is note 2."), "the same note not twice"
+    area.add_findings(finding(2, Level.ASK), finding(3))
+    assert area.lines == ("This is note 1.", "This is note 2.", "This is note 3.")
+    area.add_findings(finding(4))
+    assert area.lines[-1] == "2 more messages"
+    area._lines[0].more.click()
+    area._lines[2].more.click()
+    first, rest = (dialog.findChild(QPlainTextEdit) for dialog in area.findChildren(WholeMessage))
+    assert first.toPlainText() == str(finding(1)) and first.isReadOnly()
+    assert rest.toPlainText() == f"{finding(3)}\n\n{finding(4)}"
+    for dialog in area.findChildren(WholeMessage):
+        dialog.close()
+    area.note("Short.")
+    assert not area._lines[0].more.isVisibleTo(area)
+    area.note("A voxel is 0.5 mm wide. More.")
+    assert area.lines == ("A voxel is 0.5 mm wide.",)
+
+
+def test_progress_is_a_share_and_one_step_is_not_counted(qtbot):
+    bar = RunBar("Go")
+    qtbot.addWidget(bar)
+    bar.run()
+    bar.show_progress(Progress("Loading the model", 0, 1), None)
+    assert bar.text.text() == "Loading the model…"
+    bar.show_progress(Progress("Searching the liver", 16, 53), 11.0)
+    assert bar.text.text() == "Searching the liver: 30 %, about 11 s left"
+
+
+def test_the_smallest_lesion_is_in_mm_and_the_setting_in_mm3(qtbot):
+    form = SettingsForm(SegmentSettings, diameters=("min_lesion_mm3",))
+    qtbot.addWidget(form)
+    assert form.fields["min_lesion_mm3"]._field.value == 4.6
+    assert form.value() == SegmentSettings(), "not rounded while nobody changed it"
+    form.fields["min_lesion_mm3"]._field.value = 10
+    assert form.value().min_lesion_mm3 == pytest.approx(np.pi * 1000 / 6)
+
+
+def test_the_panel_speaks_a_readers_words(make_panel, viewer, sample):
+    from qtpy.QtWidgets import QLabel
+
+    panel = make_panel(viewer, sample, names=("standard",), card=None)
+    words = " ".join(label.text() for label in panel.findChildren(QLabel)).lower()
+    for word in ("peak", "sure", "batch", "segmenters and restorers", "mm³", "mm3"):
+        assert word not in words
+
+
+def test_three_numbers_of_a_recipe_stand_above_the_others(qtbot):
+    from napari_liver_anomaly.gui.recipe_form import FIRST, RecipeForm
+    from napari_liver_anomaly.settings import options
+    from napari_liver_anomaly.synthesis import RECIPES
+
+    form = RecipeForm(RECIPES)
+    qtbot.addWidget(form)
+    for name, recipe in RECIPES.items():
+        form.recipe.setCurrentIndex(form.recipe.findData(name))
+        rows = form.rows[name]
+        assert len(FIRST[name]) == 3 and set(FIRST[name]) <= {option.name for option in options(recipe)}
+        seen = [field for field, widget in rows.fields.items() if widget.native.isVisibleTo(rows)]
+        assert set(seen) == set(FIRST[name])
