@@ -140,3 +140,14 @@ def test_liver_median_is_numpys(count):
     liver = np.zeros(hu.shape, dtype=bool)
     liver.flat[:count] = True
     assert liver_median(hu, liver) == np.median(hu[liver])
+
+
+def test_pixels_that_are_not_square_are_measured_along_their_own_axis():
+    """A liver of 60 × 60 mm: 100 rows of 0.6 mm and 50 columns of 1.2 mm, and 8 mm around it."""
+    liver = np.zeros((6, 150, 90), dtype=bool)
+    liver[1:5, 25:125, 20:70] = True
+    settings = PreprocessSettings(pixel_mm=1.5, around_mm=8, window_low_hu=-45, window_high_hu=160)
+    frame = frame_of(liver, (2.5, 0.6, 1.2), settings)
+    assert (frame.rows, frame.columns) == ((25 - 14, 125 + 14), (20 - 7, 70 + 7))  # 8 mm are 13.3 rows and 6.7 columns
+    assert frame.size == (round(128 * 0.6 / 1.5), round(64 * 1.2 / 1.5)) == (51, 51)
+    assert frame.mask_to_network(liver)[0].sum() == pytest.approx(60 * 60 / 1.5**2, rel=0.1)

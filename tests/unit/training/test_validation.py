@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_liver_anomaly.models.config import Schedule
+from napari_liver_anomaly.models.methods import METHODS
+from napari_liver_anomaly.models.registry import config_of
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Blobs
-from napari_liver_anomaly.training import validation
+from napari_liver_anomaly.training import fit, validation
+from napari_liver_anomaly.training.training_file import pack_case
 
 SCHEDULE = Schedule(batch=4)
 RECIPE = Blobs(scale=0.5, p_empty=0.4, dark_low_hu=60, p_dark=1)
@@ -54,3 +58,38 @@ def test_a_model_that_does_not_restore(data):
             return SimpleNamespace(score=super().predict(images, liver_mask).score, restored=None)
 
     assert "restoration" not in validation.validate_on_synthesis(Rule(), data, SCHEDULE, recipe=RECIPE)
+
+
+def test_no_method_is_trained_on_the_held_out_family():
+    for key in (method.key for method in METHODS if method.trains):
+        assert type(config_of(key, 10).recipe) is not type(validation.HELD_OUT), key
+
+
+@pytest.mark.parametrize("key", ["two-stage", "hu", "draem"])
+def test_thresholds_of_a_card_come_from_a_family_that_was_not_trained_on(monkeypatch, tmp_path, key):
+    """A threshold that suits what a model was trained on tells nothing about anomalies it has never seen."""
+    used = []
+    make = validation.make_batch
+    monkeypatch.setattr(validation, "make_batch", lambda data, recipe, *rest: used.append(recipe) or make(data, recipe, *rest))
+    monkeypatch.setattr(validation, "BATCHES", 1)
+    monkeypatch.setattr(fit, "train", lambda *args, **more: {})
+    monkeypatch.setattr(fit, "build", lambda config, seed: _Untrained(config))
+    config = config_of(key, 10)
+    config = replace(config, schedule=replace(config.schedule, batch=2, crop_px=64))
+    liver = np.zeros((9, 70, 72), dtype=bool)
+    liver[1:8, 8:62, 8:64] = True
+    hu = np.where(liver, np.random.default_rng(0).normal(100, 10, liver.shape), -1000).astype(np.int16)
+    fit.fit_and_save([pack_case(hu, liver, None, (3.0, 1.5, 1.5), scan="0" * 16)], config, tmp_path / "made.safetensors")
+    assert used and type(config.recipe) not in {type(recipe) for recipe in used}
+
+
+class _Untrained(Darkness):
+    """A model that scores darkness, and writes nothing."""
+
+    seed, parameters, device = 0, 1, "cpu"
+
+    def __init__(self, config):
+        self.config = config
+
+    def save(self, path, card):
+        assert card.validation["held_out_family"]

@@ -52,6 +52,16 @@ def test_segmenter_tells_restoration_from_image():
     assert (network(a, b) - network(b, a)).abs().max() > 0.1
 
 
+def test_segmenter_sees_restoration_then_image_then_residual_then_liver():
+    """Weights that are kept rely on this order, and on the sign: image minus restoration."""
+    network = Segmenter(SegmenterSettings(width=4, planes=3, residual_gain=5, liver_mask=True)).eval()
+    seen: list[torch.Tensor] = []
+    network.down[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    restored, image, liver_mask = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    network(restored, image, liver_mask)
+    assert torch.equal(seen[0], torch.cat([restored, image, 5 * (image[:, 1:2] - restored), liver_mask], dim=1))
+
+
 @pytest.mark.parametrize(("side", "halvings", "smallest"), [(128, 4, 8), (96, 4, 6), (128, 3, 16)])
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_baur_encoder_and_decoder(side, halvings, smallest, norm):
