@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttackVerb(Verb):
-    """Kill runs, take memory and room away from them, and plant names; every fault is told, and ends it."""
+    """Kill runs, take memory and room away from them, and plant names; every fault is told."""
 
     only: Literal["all", "kills", "memory", "disks", "names"] = setting("all", help="One attack alone.")
     kills: int = setting(203, low=1, help="How often a run is killed.")
@@ -40,8 +40,11 @@ class AttackVerb(Verb):
         found: dict[str, Any] = {}
         for name, attack in attacks.items():
             if self.only in ("all", name):
-                with tempfile.TemporaryDirectory() as folder:
-                    found[name] = attack(Path(folder))
+                try:
+                    with tempfile.TemporaryDirectory() as folder:
+                        found[name] = attack(Path(folder))
+                except Fault as fault:
+                    found[name] = {"fault": str(fault)}
                 say(f"{name}: {found[name]}")
         if self.out:
             write_json(found, self.out)

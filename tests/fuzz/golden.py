@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -56,12 +57,12 @@ class Golden:
     @property
     def slow(self) -> bool:
         """Whether reading it takes so long that it should come half as often as others."""
-        return len(self.files) > 2 or self.kind in ("model", "liver")
+        return len(self.files) > 2 or self.kind in ("model", "liver") or self.name == "labels-dicom"
 
 
 def goldens() -> dict[str, Golden]:
     """Make them all."""
-    made = [*_nifti(), *_nrrd(), *_metaimage(), *_dicom(), *_weights(), *_healthy(), _report()]
+    made = [*_nifti(), *_nrrd(), *_metaimage(), *_dicom(), *_segmentations(), *_weights(), *_healthy(), _report()]
     return {golden.name: golden for golden in made}
 
 
@@ -196,6 +197,46 @@ def _dicom() -> list[Golden]:
         inner=lines_many, pack=partial(_turned, file_of, many), inner_header=len(lines_many), inner_text=True,
     ))  # fmt: skip
     return made
+
+
+def _segmentations() -> list[Golden]:
+    """Make masks of two segments, liver and tumour: as 3D Slicer keeps them, side by side and in two layers, and as DICOM keeps them."""
+    hu, beside = scan(), {"scan.nii": _nifti_bytes(scan())}
+    liver, tumour = (hu > 0).astype(np.uint8), (hu > 30).astype(np.uint8)
+    made = []
+    for name, voxels in (("labels-nrrd", liver + tumour), ("labels-layers", np.stack([liver, tumour]))):
+        head = _slicer_header(layers=voxels.ndim == 4)
+        data = voxels.tobytes(order="F")
+        made.append(_single(name, "labels", ".seg.nrrd", head + _zipped(data), len(head), text=True, inner=data,
+                            pack=partial(_after, head, _zipped), beside=beside))  # fmt: skip
+    # Written once by highdicom, in whose further versions dates and numbers would differ.
+    lines = Path(__file__).with_name("segmentation.txt").read_bytes()
+    pixels = bytes.fromhex("80e7799e07009ee7791e00789ee7790000000cc3000000300c030030")
+    whole = file_of(lines, pixels)
+    return [*made, _single("labels-dicom", "labels", ".dcm", whole, len(whole) - len(pixels), inner=lines, pack=partial(_turned, file_of, pixels),
+                           inner_header=len(lines), inner_text=True, beside=beside)]  # fmt: skip
+
+
+def _slicer_header(*, layers: bool) -> bytes:
+    """Header of a segmentation of 3D Slicer, with its segments in layers or side by side."""
+    plain = (
+        NRRD.format("gzip")
+        .replace("type: int16", "type: unsigned char")
+        .replace("endian: little\n", "")
+        .replace("(1,2,3)", "(-5,-7,30)")
+    )
+    if layers:
+        plain = (
+            plain.replace("dimension: 3", "dimension: 4")
+            .replace("sizes: 6", "sizes: 2 6")
+            .replace("directions: (", "directions: none (")
+        )
+        plain = plain.replace("kinds: domain", "kinds: list domain")
+    for number, name in enumerate(("Liver", "Tumor")):
+        place = f"Segment{number}_"
+        plain += f"{place}Name:={name}\n{place}ID:=Segment_{number + 1}\n"
+        plain += f"{place}LabelValue:={1 if layers else number + 1}\n{place}Layer:={number if layers else 0}\n"
+    return plain.encode() + b"\n"
 
 
 def _turned(make: Callable[[bytes, bytes], bytes], second: bytes, first: bytes) -> bytes:
