@@ -40,6 +40,7 @@ def setting(
     word: str = "",
     positional: bool = False,
     either: str = "",
+    added: bool = False,
 ) -> T:
     """Declare a field of a settings class.
 
@@ -63,6 +64,8 @@ def setting(
         Whether the command line takes the value without a flag.
     either : str
         Fields with the same word here exclude each other on the command line, and one of them must be given.
+    added : bool
+        Whether settings that were stored by earlier versions lack the field, which then has its default.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def setting(
         A dataclass field, typed as its default.
     """
     said = {"unit": unit, "low": low, "high": high, "help": help, "was": was, "choices": choices}
-    field: T = dataclasses.field(default=default, metadata=said | {"word": word, "positional": positional, "either": either})
+    said |= {"word": word, "positional": positional, "either": either, "added": added}
+    field: T = dataclasses.field(default=default, metadata=said)
     return field
 
 
@@ -100,7 +104,7 @@ class Option:
         0 for one value, 1 for a tuple of values, 2 for a tuple of tuples.
     optional : bool
         Whether None is allowed: nothing was said.
-    word, positional, either
+    word, positional, either, added
         As in :func:`setting`.
     """
 
@@ -118,6 +122,7 @@ class Option:
     word: str = ""
     positional: bool = False
     either: str = ""
+    added: bool = False
 
     @property
     def flag(self) -> str:
@@ -249,8 +254,9 @@ class Settings:
         fields = {field.name: field.metadata.get("was", "") for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         now = {was: name for name, was in fields.items() if was}
         values = {now.get(name, name): value for name, value in values.items()}
-        if set(values) != set(fields):
-            odd = repr(sorted(set(values) ^ set(fields))[:6])[1:-1]
+        later = {field.name for field in dataclasses.fields(cls) if field.metadata.get("added")}  # type: ignore[arg-type]
+        if odd_names := (set(values) ^ set(fields)) - (later - set(values)):
+            odd = repr(sorted(odd_names)[:6])[1:-1]
             raise make_refusal("settings-names", settings=cls.__name__, odd=odd)
         made = {}
         for name, value in values.items():

@@ -48,6 +48,12 @@ class Schedule(Settings):
         False,
         help="Also vary size, contrast, noise, sharpness and the outline of the liver mask, as between scanners and readers.",
     )
+    vary_tissue: bool = setting(
+        False, added=True, help="Also vary phase, nodular texture and thickness of slices, as between patients and protocols."
+    )
+    p_lookalike: float = setting(
+        0.0, low=0, high=1, added=True, help="Fraction of samples with healthy tissue drawn in that looks like a lesion."
+    )
 
     def restorer_length(self, slices: int) -> int:
         """Count the steps of stage 1.

@@ -21,7 +21,7 @@ from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterS
 from napari_liver_anomaly.models.stage import Batch, Stage
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.settings import Settings
-from napari_liver_anomaly.synthesis import Blobs, HuTumours, Nodules, NoiseStretchPaper
+from napari_liver_anomaly.synthesis import Blobs, HuTumours, Nodules, NoiseStretchPaper, VariedNodules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,6 +106,15 @@ CONFIGS["direct"] = replace(
         segmenter=replace(CONFIGS["standard"].options.segmenter, restoration=False, residual_gain=0.0),
     ),
     schedule=replace(CONFIGS["standard"].schedule, segmenter_steps=2400),
+)
+
+# The same segmenter, shown more: lesions of several kinds, healthy tissue that looks like one, other phases, textures and slices.
+CONFIGS["direct-varied"] = replace(
+    CONFIGS["direct"],
+    preprocess=replace(CONFIGS["direct"].preprocess, reference="healthy"),
+    options=replace(CONFIGS["direct"].options, segmenter=replace(CONFIGS["direct"].options.segmenter, leak=0.1, prior=0.05)),
+    recipe=VariedNodules(),
+    schedule=replace(CONFIGS["direct"].schedule, vary_tissue=True, p_lookalike=1 / 3),
 )
 
 

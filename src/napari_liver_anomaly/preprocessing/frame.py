@@ -48,6 +48,11 @@ class PreprocessSettings(Settings):
     half_range_hu: float = setting(
         150.0, unit="HU", low=20, high=1000, help="Distance from the liver's median to black and to white in robust intensity."
     )
+    reference: Literal["mask", "healthy"] = setting(
+        "mask",
+        added=True,
+        help="Tissue whose median is the middle of robust intensity: the whole mask, or what is healthy of it (in training by its planes, in a scan by a first pass).",
+    )
 
     @property
     def planes(self) -> int:

@@ -133,6 +133,8 @@ class HealthySlices:
         For each healthy slice, the images that a network sees at once, the healthy one in the middle; None when each image stands alone.
     spacing_mm : tuple of float
         Distance (z, y, x) of slices and pixels in mm.
+    around_mm : float
+        Tissue around the liver that a sample keeps; 0 where the images show no more than that anyhow.
     """
 
     images: Sequence[NDArray[np.float32]]
@@ -140,6 +142,7 @@ class HealthySlices:
     hu_per_unit: float
     stacks: Sequence[tuple[int, ...]] | None = None
     spacing_mm: tuple[float, float, float] = (3.0, 1.5, 1.5)
+    around_mm: float = 0.0
 
     def __len__(self) -> int:
         return len(self.images if self.stacks is None else self.stacks)
@@ -214,14 +217,14 @@ def prepare(
         images = np.stack([image for image, _ in made]).astype(np.float32) / 255
         there = np.stack([np.isin(np.arange(256), plane[inside]) for plane, inside in zip(levels, liver_mask, strict=True)])
         tables = np.where(there, np.stack([table for _, table in made]), np.nan).astype(np.float32)
-    seen = _near(liver_mask, settings) if settings.around_mm else liver_mask
+    spacing = (settings.plane_mm or settings.around_mm, settings.pixel_mm, settings.pixel_mm)
+    seen = near(liver_mask, settings.around_mm, spacing) if settings.around_mm else liver_mask
     return Slices(np.where(seen, images, 0).astype(np.float32), liver_mask, frame, median, settings, tables)
 
 
-def _near(liver_mask: Bools, settings: PreprocessSettings) -> Bools:
+def near(liver_mask: Bools, around_mm: float, spacing_mm: tuple[float, float, float]) -> Bools:
     """Pixels within a distance of the liver, counted on the network's grid, so that training and inference black out the very same."""
     from scipy.ndimage import distance_transform_edt
 
-    spacing = (settings.plane_mm or settings.around_mm, settings.pixel_mm, settings.pixel_mm)
-    near: Bools = distance_transform_edt(~liver_mask, sampling=spacing) <= settings.around_mm
-    return near
+    close: Bools = distance_transform_edt(~liver_mask, sampling=spacing_mm) <= around_mm
+    return close

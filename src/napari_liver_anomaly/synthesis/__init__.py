@@ -18,9 +18,11 @@ from napari_liver_anomaly.synthesis.perlin import Perlin
 from napari_liver_anomaly.synthesis.pii import PII
 from napari_liver_anomaly.synthesis.shapes import Circles, Squares, Zeroed
 from napari_liver_anomaly.synthesis.texture_layers import Layers
+from napari_liver_anomaly.synthesis.varied_nodules import VariedNodules
 
 RECIPES: dict[str, type[Recipe]] = {
     "nodules": Nodules,
+    "varied-nodules": VariedNodules,
     "blobs": Blobs,
     "noise-stretch": NoiseStretch,
     "noise-stretch-paper": NoiseStretchPaper,
@@ -39,5 +41,6 @@ RECIPES: dict[str, type[Recipe]] = {
 
 __all__ = [
     "FPI", "NSA", "PII", "RECIPES", "Anomalous", "Blobs", "Circles", "CutPaste", "HuTumours",
-    "Layers", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Paintbrush", "Perlin", "Recipe", "Squares", "Zeroed",
+    "Layers", "Nodules", "NoiseStretch", "NoiseStretchPaper", "Paintbrush", "Perlin", "Recipe", "Squares", "VariedNodules",
+    "Zeroed",
 ]  # fmt: skip

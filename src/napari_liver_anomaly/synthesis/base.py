@@ -26,14 +26,17 @@ class Anomalous:
     image : ndarray, (H, W) or (C, H, W) float32
         0…1. Equal to the healthy image, bit for bit, where nothing was changed.
     mask : ndarray, the same shape, bool
-        True inside the anomaly; never outside the liver.
+        True inside the anomaly; never outside the liver, or outside ``liver`` where that is given.
     degree : ndarray, the same shape, float32, or None
         How anomalous every pixel is, 0…1, for recipes that know more than the mask; above 0 inside the mask only.
+    liver : ndarray, the same shape, bool, or None
+        The liver with what bulges out of it, for recipes whose anomalies do; None where the liver is as it was.
     """
 
     image: NDArray[np.float32]
     mask: NDArray[np.bool_]
     degree: NDArray[np.float32] | None = None
+    liver: NDArray[np.bool_] | None = None
 
     @property
     def label(self) -> bool:
@@ -79,10 +82,13 @@ class Recipe(Settings):
     in_space : bool
         Whether its anomalies are bodies that go through neighbouring slices, of the size in mm that they have in a patient. The others are flat:
         a slice is drawn on by itself, as their papers do.
+    beyond_mm : float
+        How far its anomalies may bulge out of the liver where tissue around it is in sight.
     """
 
     __slots__ = ()
     in_space: ClassVar[bool] = False
+    beyond_mm: ClassVar[float] = 0.0
 
     @abstractmethod
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:

@@ -61,6 +61,9 @@ class Nodules(Recipe):
     texture: float = setting(0.4, low=0, high=1, help="Strongest unevenness inside, as a fraction of the contrast.")
     p_core: float = setting(0.25, low=0, high=1, help="Fraction of lesions with another core.")
     p_rim: float = setting(0.08, low=0, high=1, help="Fraction of lesions with a bright rim.")
+    rim_mm: float = setting(
+        0.0, unit="mm", low=0, high=20, added=True, help="Width of a bright rim; 0 draws it, a tenth to three tenths of the radius."
+    )
     visible: float = setting(
         5.0,
         low=0,
@@ -90,7 +93,7 @@ class Nodules(Recipe):
             return Anomalous(made, mask)
         many = rng.random() < self.p_many
         near = slice(max(middle - NOISE_REACH, 0), middle + NOISE_REACH + 1)
-        noise = _noise_of(images[near], liver_mask[near])
+        noise = noise_of(images[near], liver_mask[near])
         for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
             high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
             radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(high))))
@@ -104,6 +107,37 @@ class Nodules(Recipe):
     ) -> None:  # fmt: skip
         """Put one lesion into a stack, in place."""
         centre_mm = np.array([rng.uniform(-0.8, 0.8) * radius_mm, 0, 0]) + np.array(place) * spacing_mm
+        self.put(made, mask, liver_mask, centre_mm, radius_mm, noise, hu_per_unit, rng, spacing_mm)
+
+    def put(
+        self, made: Field, mask: NDArray[np.bool_], room: NDArray[np.bool_], centre_mm: NDArray[np.float64], radius_mm: float,
+        noise: float, hu_per_unit: float, rng: Generator, spacing_mm: tuple[float, float, float], *, solid: bool = False,
+    ) -> None:  # fmt: skip
+        """Put one lesion at a place, in place.
+
+        Parameters
+        ----------
+        made : ndarray, (C, H, W) float32
+            The sample so far; changed.
+        mask : ndarray, (C, H, W) bool
+            Its lesions so far; changed.
+        room : ndarray, (C, H, W) bool
+            Where the lesion may be: the liver, or more.
+        centre_mm : ndarray, (3,) float
+            Its centre (z, y, x), from the middle of the first pixel.
+        radius_mm : float
+            Its radius.
+        noise : float
+            Standard deviation of the pixel noise, in the units of the images.
+        hu_per_unit : float
+            Hounsfield units between 0 and 1.
+        rng : numpy.random.Generator
+            Where all chance comes from.
+        spacing_mm : tuple of float
+            Distance (z, y, x) of slices and pixels in mm.
+        solid : bool
+            Replace all tissue, as a lesion must that reaches beyond the liver.
+        """
         box = tuple(
             slice(max(int((c - 1.7 * radius_mm) / mm), 0), min(int((c + 1.7 * radius_mm) / mm) + 2, n))
             for c, mm, n in zip(centre_mm, spacing_mm, made.shape, strict=True)
@@ -112,8 +146,9 @@ class Nodules(Recipe):
                            indexing="ij")  # fmt: skip
         depth = self._depth_mm(np.stack(away).astype(np.float32), radius_mm, rng)
         edge = rng.uniform(self.edge_low_mm, min(self.edge_high_mm, max(radius_mm, self.edge_low_mm)))
-        weight = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * liver_mask[box]
+        weight = np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * room[box]
         contrast, replaced = self._contrast_hu(rng)
+        replaced = 1.0 if solid else replaced
         inside = weight > 0.5
         if abs(contrast) * np.sqrt(np.count_nonzero(inside)) < self.visible * noise * hu_per_unit and not (
             replaced == 1 and abs(contrast) < self.dark_low_hu and radius_mm > 8
@@ -174,11 +209,12 @@ class Nodules(Recipe):
             factor = np.where(depth_mm > rng.uniform(0.2, 0.6) * radius_mm, factor * np.float32(rng.uniform(0.3, 2)), factor)
         change = np.float32(contrast) * factor
         if radius_mm > 4 and rng.random() < self.p_rim:
-            change = np.where(depth_mm < rng.uniform(0.1, 0.3) * radius_mm, np.float32(rng.uniform(5, 40)), change)
+            thick = rng.uniform(0.1, 0.3) * radius_mm
+            change = np.where(depth_mm < (self.rim_mm or thick), np.float32(rng.uniform(5, 40)), change)
         return change.astype(np.float32)
 
 
-def _noise_of(images: Field, liver_mask: NDArray[np.bool_]) -> float:
+def noise_of(images: Field, liver_mask: NDArray[np.bool_]) -> float:
     """Estimate the standard deviation of the pixel noise in the liver from differences of neighbouring pixels."""
     pairs = liver_mask[:, :, 1:] & liver_mask[:, :, :-1]
     apart = (images[:, :, 1:] - images[:, :, :-1])[pairs]

@@ -140,7 +140,7 @@ def fit_and_save(
     where = choose(device)
     model = build(config, seed)
     states = path.with_name(f"{path.stem}.unfinished")
-    slices = slices_of(scans, config.preprocess)
+    slices = slices_of(scans, config.preprocess, config.recipe.beyond_mm)
     taken = _restorer_of(restorer, config, scans) if restorer is not None else None
     if taken and isinstance(model, TwoStage):
         model.take_restorer(taken.restorer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -12,10 +12,12 @@ import torch
 
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.stage import Batch
-from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings, prepare
-from napari_liver_anomaly.preprocessing.augmentation import augment, redraw_outline
+from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings, liver_median, prepare
+from napari_liver_anomaly.preprocessing.augmentation import augment, redraw_outline, vary_tissue
+from napari_liver_anomaly.preprocessing.slices import near
 from napari_liver_anomaly.synthesis.apply import apply_recipe, choose_donor, sample_rng
 from napari_liver_anomaly.synthesis.base import Donor, DonorRecipe
+from napari_liver_anomaly.synthesis.lookalikes import draw_lookalikes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,13 +82,16 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
     healthy, anomalous, masks, liver_masks, targets = [], [], [], [], []
     for index in map(int, chosen):
         images, liver_mask = augment(*data.stack(index), rng, **varied)
+        images = _varied_tissue(images, liver_mask, data, schedule, rng)
         middle, donor = len(images) // 2, None
         if isinstance(recipe, DonorRecipe):
             other = choose_donor(data.areas, index, int(np.count_nonzero(liver_mask[middle])), rng)
             donor = None if other is None else Donor(*augment(*data.stack(other), rng, **varied))
         sample = apply_recipe(recipe, images, liver_mask, data.hu_per_unit, rng, data.spacing_mm, donor=donor)
-        healthy.append(images[middle])
-        anomalous.append(sample.image)
+        liver_mask = liver_mask if sample.liver is None else sample.liver
+        seen = near(liver_mask, data.around_mm, data.spacing_mm) if data.around_mm else np.True_
+        healthy.append(np.where(seen, images, 0)[middle])
+        anomalous.append(np.where(seen, sample.image, 0))
         masks.append(sample.mask[middle])
         liver_masks.append(redraw_outline(liver_mask[middle], rng) if schedule.jitter else liver_mask[middle])
         targets.append(sample.target[middle])
@@ -99,6 +104,17 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
     )
 
 
+def _varied_tissue(
+    images: NDArray[np.float32], liver_mask: NDArray[np.bool_], data: HealthySlices, schedule: Schedule, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Change healthy tissue and leave it healthy, where the schedule asks for it; without, no chance is drawn."""
+    if schedule.vary_tissue:
+        images = vary_tissue(images, liver_mask, data.hu_per_unit, rng)
+    if schedule.p_lookalike and rng.random() < schedule.p_lookalike:
+        images = draw_lookalikes(images, liver_mask, data.hu_per_unit, rng, data.spacing_mm)
+    return images
+
+
 def _choose(data: HealthySlices, schedule: Schedule, key: tuple[int, int], step: int) -> NDArray[np.intp]:
     """Choose the slices of a step: by the root of their liver area, or each in turn in the order of the epoch."""
     if schedule.by_area:
@@ -109,17 +125,20 @@ def _choose(data: HealthySlices, schedule: Schedule, key: tuple[int, int], step:
     return np.resize(order[place * schedule.batch :], min(schedule.batch, len(data)))
 
 
-def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings) -> HealthySlices:
+def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings, beyond_mm: float = 0.0) -> HealthySlices:
     """Prepare the healthy slices of training cases, each with at least 100 pixels of liver, by the code that prepares a scan to be searched.
 
     Where a network sees neighbours or resampled planes, a slice is healthy when all planes of the scan that it or its neighbours stand for are.
+    ``beyond_mm`` more tissue around the liver is kept for anomalies that bulge into it; the sample then blacks out what a network does not see.
     """
+    wide = replace(settings, around_mm=settings.around_mm + beyond_mm) if settings.around_mm and beyond_mm else settings
     images: list[NDArray[np.float32]] = []
     liver_masks: list[NDArray[np.bool_]] = []
     stacks: list[tuple[int, ...]] = []
     for scan in scans:
         hu, liver, healthy = scan.whole()
-        slices = prepare(hu, liver, scan.spacing_mm, settings)
+        median = liver_median(hu[healthy], liver[healthy]) if settings.reference == "healthy" and liver[healthy].any() else None
+        slices = prepare(hu, liver, scan.spacing_mm, wide, median_hu=median)
         first = len(images)
         ill = _ill(slices, healthy | ~liver.any(axis=(1, 2)))
         for seen, liver_mask in zip(slices.seen_with(np.arange(len(slices.images))), slices.liver_mask, strict=True):
@@ -129,7 +148,8 @@ def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings) -> He
         liver_masks.extend(slices.liver_mask)
     if not stacks:
         raise make_refusal("healthy-none")
-    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm)
+    around_mm = settings.around_mm if wide is not settings else 0.0
+    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm, around_mm)
 
 
 def _ill(slices: Slices, healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:

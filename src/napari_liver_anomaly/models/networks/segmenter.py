@@ -8,6 +8,7 @@ Zavrtanik, Kristan, Skočaj, "DRAEM: a discriminatively trained reconstruction e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,13 +32,20 @@ class SegmenterSettings(Settings):
     residual_gain: float = setting(
         0.0, low=0, high=100, help="Above 0, the residual (image minus restoration) times this is a third input channel."
     )
+    leak: float = setting(
+        0.0, low=0, high=0.5, added=True, help="Slope of the last block's activation below 0, so that no pixel is left without a signal."
+    )
+    prior: float = setting(
+        0.0, low=0, high=0.5, added=True, help="Above 0: fraction of anomalous pixels that the untrained network expects."
+    )
 
 
-def convolve(inside: int, outside: int, times: int = 2) -> nn.Sequential:
+def convolve(inside: int, outside: int, times: int = 2, leak: float = 0.0) -> nn.Sequential:
     """Make the block that most networks of the literature are built of: 3 × 3 convolution, batch normalisation, ReLU, a number of times."""
     layers: list[nn.Module] = []
     for first in [inside] + [outside] * (times - 1):
-        layers += [nn.Conv2d(first, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
+        activation = nn.LeakyReLU(leak, inplace=True) if leak else nn.ReLU(inplace=True)
+        layers += [nn.Conv2d(first, outside, 3, padding=1), nn.BatchNorm2d(outside), activation]
     return nn.Sequential(*layers)
 
 
@@ -58,11 +66,16 @@ class Segmenter(nn.Module):
         self.down = nn.ModuleList(convolve(inside, outside) for inside, outside in zip([channels, *widths], widths, strict=False))
         self.up, self.merge = nn.ModuleList(), nn.ModuleList()
         below = widths[-1]
-        for skip, out in zip(reversed(widths[:-1]), [*reversed(widths[:-2]), widths[0]], strict=True):
+        for level, (skip, out) in enumerate(zip(reversed(widths[:-1]), [*reversed(widths[:-2]), widths[0]], strict=True)):
             self.up.append(convolve(below, out, times=1))
-            self.merge.append(convolve(out + skip, out))
+            # A ReLU that died before the head would leave the head's bias as the score of a whole region.
+            self.merge.append(convolve(out + skip, out, leak=settings.leak if level == settings.depth - 1 else 0.0))
             below = out
         self.head = nn.Conv2d(below, 2, 3, padding=1)
+        if settings.prior and self.head.bias is not None:
+            odds = math.log(settings.prior / (1 - settings.prior))
+            nn.init.zeros_(self.head.bias)
+            nn.init.constant_(self.head.bias[1:], odds)
 
     def forward(self, restored: Tensor | None, image: Tensor, liver_mask: Tensor | None = None) -> Tensor:
         """Compare a batch of slices with their restorations."""
