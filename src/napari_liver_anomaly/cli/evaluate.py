@@ -60,6 +60,7 @@ class TablesVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Make tables and curves from stored measurements."""
+        from napari_liver_anomaly.evaluation.size_tables import patient_table, size_table
         from napari_liver_anomaly.evaluation.tables import case_table, draw_curves, method_table, read_report, seeds_line
 
         job.at("Making tables", 0, 1)
@@ -69,7 +70,13 @@ class TablesVerb(Verb):
         report = read_report(self.report)
         chosen = self.cases or tuple(report["summary"])[:1]
         self.require_methods(report, chosen)
-        parts = [method_table(report), seeds_line(report), case_table(report, chosen)]
+        parts = [
+            method_table(report),
+            seeds_line(report),
+            size_table(report, tuple(report["summary"])),
+            patient_table(report, chosen),
+        ]
+        parts.append(case_table(report, chosen))
         with replacing(self.out) as beside:
             beside.write_text("\n".join(part for part in parts if part), encoding="utf-8")
         say(f"Wrote {self.out.name}.")

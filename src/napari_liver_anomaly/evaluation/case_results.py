@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.metrics import (
+    SIZES,
     Counts,
     LesionsFound,
     Mean,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask
 
 TOLERANCE_MM = 2.0  # of the surface Dice: about what two readers differ by
+HALF = 0.5  # of a lesion, which a reader would call found
 PRODUCT = "top_hundredth"  # the reading of a slice's score that the product uses
 
 
@@ -141,13 +143,19 @@ def row(figures: Figures) -> dict[str, Any]:
         "auroc_whole_scan": figures.whole.auroc(),
         "lesions": {
             "found": sum(found.found), "of": len(found.found), "by_size": pool_lesions([found])["by_size"], "specks": found.small_components,
-            "false": found.false,
+            "false": found.false, "half_covered_by_size": half_covered([found]),
         },
         "false_ml": figures.false_ml,
         "score": figures.scores[PRODUCT],
         "scores": figures.scores,
     })  # fmt: skip
     return made
+
+
+def half_covered(many: Sequence[LesionsFound]) -> dict[str, dict[str, int]]:
+    """Count lesions of which at least half is predicted, by size."""
+    rows = [one.by_size(HALF) for one in many]
+    return {size: {"found": sum(row[size][0] for row in rows), "of": sum(row[size][1] for row in rows)} for size in SIZES}
 
 
 def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
@@ -158,6 +166,7 @@ def summarise(many: Sequence[Figures], not_measured: int = 0) -> dict[str, Any]:
     made = pool_figures(many, not_measured)
     made["dice"] |= {f"{name}_whole_scan": value for name, value in made.pop("dice_whole_scan").items()}
     made["best_dice"]["threshold"] /= 255
+    made["lesions"]["half_covered_by_size"] = half_covered([f.lesions for f in many])
     prevalences = [f.ranking.prevalence if f.has_tumour else math.nan for f in many]
     made["average_precision"]["prevalence_case_mean"] = Mean.over(prevalences + lost)
     whole = reduce(add, (f.whole for f in many))

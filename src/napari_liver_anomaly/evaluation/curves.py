@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.lesions import box_of
-from napari_liver_anomaly.metrics import THRESHOLDS, Counts, find_lesions
+from napari_liver_anomaly.metrics import THRESHOLDS, Counts, LesionsFound, find_lesions, find_lesions_each
 from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask
 
 BINS = 20
+# Lowest peak scores at which lesions are counted, outlined at the threshold of the settings: the way to rank lesions by how sure they are.
+PEAKS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
 
 
 def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: SegmentSettings) -> dict[str, Any]:
@@ -29,12 +31,20 @@ def curve_of(score: NDArray[np.uint8], tumours: Mask, liver: Mask, settings: Seg
     points = []
     for threshold in THRESHOLDS:
         prediction = cut(part, probability, liver.geometry, replace(settings, threshold=threshold))[0] > 0
-        counts, found = Counts.of(prediction, truth), find_lesions(prediction, truth, liver.geometry)
-        points.append({
-            "threshold": threshold, "hits": counts.hits, "false": counts.false, "missed": counts.missed,
-            "found": {name: list(pair) for name, pair in found.by_size().items()}, "false_lesions": found.false,
-        })  # fmt: skip
+        counts = Counts.of(prediction, truth)
+        points.append(
+            _point(threshold, find_lesions(prediction, truth, liver.geometry))
+            | {"hits": counts.hits, "false": counts.false, "missed": counts.missed}
+        )
+    cuts = (cut(part, probability, liver.geometry, replace(settings, min_peak_score=peak))[0] > 0 for peak in PEAKS)
+    peaks = [_point(peak, found) for peak, found in zip(PEAKS, find_lesions_each(cuts, truth, liver.geometry), strict=True)]
     place = np.minimum(part.astype(np.int64) * BINS // 255, BINS - 1)
     voxels = np.bincount(place[inside[box]], minlength=BINS)
     hits = np.bincount(place[inside[box] & truth], minlength=BINS)
-    return {"thresholds": points, "bins": {"voxels": voxels.tolist(), "tumour": hits.tolist()}}
+    return {"thresholds": points, "peaks": peaks, "bins": {"voxels": voxels.tolist(), "tumour": hits.tolist()}}
+
+
+def _point(level: float, found: LesionsFound) -> dict[str, Any]:
+    """One point of a free-response curve."""
+    sizes = {name: list(pair) for name, pair in found.by_size().items()}
+    return {"threshold": level, "found": sizes, "false_lesions": found.false}

@@ -26,7 +26,7 @@ from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.memory import ran_out, too_little
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.metrics import dice, plain
+from napari_liver_anomaly.metrics import dice, froc, plain, sensitivity_at
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Volume
 
+FALSE_PER_SCAN = (0.5, 1, 2, 4)  # at which sensitivity is told
 REDUCTIONS = {
     "pooled": "all voxels of all scans counted together; large tumours dominate",
     "slice_mean": "mean over the slices with tumour on them",
@@ -51,6 +52,8 @@ REDUCTIONS = {
     "best_dice": "threshold chosen by the truth: an upper bound, never a product figure",
     "average_precision": "to be read beside prevalence, which a blind prediction reaches",
     "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
+    "half_covered_by_size": "lesions of which at least half is predicted; for those found, one voxel is enough",
+    "sensitivity_at": "part of the lesions found at so many false ones per scan, where the lowest peak score of a lesion is what varies",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
 
@@ -294,7 +297,7 @@ def _measure(
             continue
         more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
         if in_full:
-            more["curve"] = curve_of(result.score, tumours, counted, own)
+            more["curve"] = curve_of(result.score, tumours, counted, result.settings)
         note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
         if in_full:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)
@@ -325,6 +328,11 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]], *, 
         }
         for method in methods
     }  # fmt: skip
+    for method, named in summary.items():
+        for name, subset in subsets.items():
+            curves = [m.rows[method]["curve"]["peaks"] for m in subset if "curve" in m.rows[method]]
+            if curves and len(curves) == len(subset):
+                named[name]["lesions"]["sensitivity_at"] = plain(sensitivity_at(froc(curves), FALSE_PER_SCAN))
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
         "version": version(),

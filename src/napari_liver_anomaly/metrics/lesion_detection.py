@@ -39,15 +39,23 @@ class LesionsFound:
         Pieces of the truth too small to count.
     false : int
         Lesions of the prediction that touch no truth at all.
+    covered : tuple of float
+        The fraction of every lesion of the truth that is predicted.
     """
 
     sizes_mm: tuple[float, ...]
     found: tuple[bool, ...]
     small_components: int
     false: int
+    covered: tuple[float, ...] = ()
 
-    def by_size(self) -> dict[str, tuple[int, int]]:
+    def by_size(self, least_covered: float = 0.0) -> dict[str, tuple[int, int]]:
         """Lesions found, of how many, in three classes of diameter.
+
+        Parameters
+        ----------
+        least_covered : float
+            0…1: a lesion counts as found when at least this fraction of it is predicted. At 0 one voxel is enough.
 
         Returns
         -------
@@ -55,9 +63,8 @@ class LesionsFound:
             ``under_10_mm``, ``10_to_20_mm`` (both included) and ``over_20_mm`` to (found, of).
         """
         classes = [SIZES[(size >= 10) + (size > 20)] for size in self.sizes_mm]
-        return {
-            name: (sum(f for f, c in zip(self.found, classes, strict=True) if c == name), classes.count(name)) for name in SIZES
-        }  # fmt: skip
+        found = [part >= least_covered for part in self.covered] if least_covered else self.found
+        return {name: (sum(f for f, c in zip(found, classes, strict=True) if c == name), classes.count(name)) for name in SIZES}
 
 
 def find_lesions(
@@ -110,13 +117,17 @@ def find_lesions_each(
     diameters = tuple(float(d) for d in np.cbrt(6 * sizes[real] / np.pi))
     made = []
     for prediction in predictions:
-        detected = _detected(labels, prediction, sizes.size)[real]
+        hit = _hits(labels, prediction, sizes.size)[real]
         predicted, volumes = _components(prediction, voxel_mm3)
-        invented = (volumes >= smallest_mm3 - 1e-9) & ~_detected(predicted, truth, volumes.size)
+        invented = (volumes >= smallest_mm3 - 1e-9) & (_hits(predicted, truth, volumes.size) == 0)
         made.append(
             LesionsFound(
-                diameters, tuple(bool(t) for t in detected), int(np.count_nonzero(~real)), int(np.count_nonzero(invented))
-            )
+                diameters,
+                tuple((hit > 0).tolist()),
+                int(np.count_nonzero(~real)),
+                int(np.count_nonzero(invented)),
+                tuple((hit * voxel_mm3 / sizes[real]).tolist()),
+            )  # fmt: skip
         )
     return made
 
@@ -152,6 +163,30 @@ def froc(cases: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
     return {"thresholds": thresholds, "false_per_scan": false.tolist(), "sensitivity": sensitivity}
 
 
+def sensitivity_at(curve: dict[str, Any], false_per_scan: Iterable[float]) -> dict[str, dict[str, float | None]]:
+    """Read from a free-response curve what is detected at given numbers of false lesions.
+
+    Parameters
+    ----------
+    curve : dict
+        As :func:`froc` gives it.
+    false_per_scan : iterable of float
+        False lesions per scan that are accepted.
+
+    Returns
+    -------
+    dict
+        For each class of size and for ``all``, by number of false lesions: the highest sensitivity of the points of the curve that keep to it; None
+        where no point does, or there is no lesion. Nothing is interpolated.
+    """
+    made: dict[str, dict[str, float | None]] = {}
+    for size, values in curve["sensitivity"].items():
+        points = list(zip(curve["false_per_scan"], values, strict=True))
+        kept = {f"{most:g}": [value for false, value in points if false <= most and value == value] for most in false_per_scan}
+        made[size] = {most: max(found, default=None) for most, found in kept.items()}
+    return made
+
+
 def _components(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Find the pieces of a mask: their numbers from 1, and the volume of each in mm³."""
     from scipy import ndimage
@@ -160,6 +195,6 @@ def _components(mask: Bools, voxel_mm3: float) -> tuple[NDArray[np.int32], NDArr
     return labels, np.asarray(np.bincount(labels[mask], minlength=count + 1)[1:] * voxel_mm3, np.float64)
 
 
-def _detected(labels: NDArray[np.int32], other: Bools, count: int) -> Bools:
-    """Whether another mask touches each of the numbered pieces."""
-    return np.bincount(labels[other], minlength=count + 1)[1:] > 0
+def _hits(labels: NDArray[np.int32], other: Bools, count: int) -> NDArray[np.intp]:
+    """How many voxels of each of the numbered pieces another mask holds."""
+    return np.bincount(labels[other], minlength=count + 1)[1:]

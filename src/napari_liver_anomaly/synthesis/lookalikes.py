@@ -55,7 +55,9 @@ def draw_lookalikes(
     change = np.zeros(images.shape, dtype=np.float32)
     for which in rng.choice(len(KINDS), int(rng.integers(1, 4)), replace=False):
         change += KINDS[which](liver_mask, rng, spacing_mm)
-    return np.where(liver_mask & (change != 0), np.clip(images + change / np.float32(hu_per_unit), 0.02, 1), images).astype(np.float32)
+    return np.where(liver_mask & (change != 0), np.clip(images + change / np.float32(hu_per_unit), 0.02, 1), images).astype(
+        np.float32
+    )
 
 
 def _grid_mm(shape: tuple[int, ...], spacing_mm: Spacing, origin: NDArray[np.intp]) -> list[Field]:
@@ -104,7 +106,9 @@ def _wedge(liver_mask: Bools, rng: Generator, spacing_mm: Spacing, base_mm: floa
     y, x = y - z * np.float32(rng.normal(0, 0.3)), x - z * np.float32(rng.normal(0, 0.3))
     along, across = np.sin(angle) * y + np.cos(angle) * x, np.cos(angle) * y - np.sin(angle) * x
     half = base_mm / 2 * (1 - along / length_mm)
-    return np.asarray(np.clip((half - np.abs(across)) / spacing_mm[1] + 0.5, 0, 1) * (along > -base_mm) * (along < length_mm), np.float32)
+    return np.asarray(
+        np.clip((half - np.abs(across)) / spacing_mm[1] + 0.5, 0, 1) * (along > -base_mm) * (along < length_mm), np.float32
+    )
 
 
 def fat_in_a_fissure(liver_mask: Bools, rng: Generator, spacing_mm: Spacing) -> Field:

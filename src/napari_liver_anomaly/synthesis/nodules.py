@@ -62,7 +62,12 @@ class Nodules(Recipe):
     p_core: float = setting(0.25, low=0, high=1, help="Fraction of lesions with another core.")
     p_rim: float = setting(0.08, low=0, high=1, help="Fraction of lesions with a bright rim.")
     rim_mm: float = setting(
-        0.0, unit="mm", low=0, high=20, added=True, help="Width of a bright rim; 0 draws it, a tenth to three tenths of the radius."
+        0.0,
+        unit="mm",
+        low=0,
+        high=20,
+        added=True,
+        help="Width of a bright rim; 0 draws it, a tenth to three tenths of the radius.",
     )
     visible: float = setting(
         5.0,

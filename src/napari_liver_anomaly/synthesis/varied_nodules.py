@@ -58,7 +58,9 @@ class VariedNodules(Recipe):
     p_cyst: float = setting(0.04, low=0, high=1, help="Fraction of sharp and very dark lesions.")
     p_large: float = setting(0.15, low=0, high=1, help="Fraction of lesions of 50 to 140 mm, which push the liver aside.")
     p_satellites: float = setting(0.3, low=0, high=1, help="Fraction of large lesions with small ones around them.")
-    p_capsule: float = setting(0.2, low=0, high=1, help="Fraction of the other lesions that lie at the liver's edge and bulge out of it.")
+    p_capsule: float = setting(
+        0.2, low=0, high=1, help="Fraction of the other lesions that lie at the liver's edge and bulge out of it."
+    )
 
     def draw(self, image: Field, liver_mask: Bools, hu_per_unit: float, rng: Generator) -> Anomalous:
         """Make one sample on a single slice."""
@@ -156,7 +158,9 @@ def _push(made: Field, liver_mask: Bools, centre_mm: NDArray[np.float64], radius
     """Push the liver's tissue out of a ball, in place: what lay between 0.3 and 1.3 radii from its centre lies between 1 and 1.3 after."""
     from scipy.ndimage import map_coordinates
 
-    away = np.stack(np.meshgrid(*(np.arange(n) * mm - c for n, mm, c in zip(made.shape, spacing_mm, centre_mm, strict=True)), indexing="ij"))
+    away = np.stack(
+        np.meshgrid(*(np.arange(n) * mm - c for n, mm, c in zip(made.shape, spacing_mm, centre_mm, strict=True)), indexing="ij")
+    )
     far = np.sqrt((away**2).sum(axis=0)) / radius_mm
     moved = np.argwhere((far >= 1) & (far < PUSHED) & liver_mask)
     if not len(moved):

@@ -11,6 +11,7 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row
 from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.evaluation.evaluate import Measured, report
+from napari_liver_anomaly.evaluation.size_tables import patient_table, size_table
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, seeds_line
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.volume import Geometry, Mask
@@ -62,6 +63,27 @@ def test_scan_by_scan(stored):
     assert table[2].startswith("| a | 1.7 |")
     assert "| 1 of 1 | 0 of 1 | 1 | 1 |" in table[2]
     assert table[3].startswith("| b | 0.0 | – | – | – | – |")
+
+
+def test_lesions_by_size_and_small_ones_for_each_patient(stored):
+    made = json.loads(stored.read_text())
+    at = made["summary"]["ensemble"]["all"]["lesions"]["sensitivity_at"]
+    assert at["10_to_20_mm"] == dict.fromkeys(("0.5", "1", "2", "4"), 1.0), "at a peak of 0.6 no false lesion is left"
+    lines = size_table(made, ["ensemble", "seed-1"]).splitlines()
+    assert lines[0].startswith("| what | size | detected | covered to half |")
+    assert lines[3] == "| ensemble | 10 to 20 mm | 1 of 1 | 1 of 1 | 1.00 | 1.00 | 1.00 | 1.00 |"
+    assert lines[6] == "| seed-1 | 10 to 20 mm | 0 of 1 | 0 of 1 | 0.00 | 0.00 | 0.00 | 0.00 |"
+    assert patient_table(made, ["ensemble"]) == "", "no lesion under 10 mm"
+    for case in made["cases"]:
+        case["methods"]["ensemble"]["lesions"]["by_size"]["under_10_mm"] = {"found": 1, "of": 3 if case["case"] == "b" else 0}
+    assert patient_table(made, ["ensemble"]).splitlines()[2:] == ["| b | 1 of 3 |"]
+
+
+def test_tables_of_older_reports_leave_out_what_was_not_measured(stored):
+    made = json.loads(stored.read_text())
+    for method in made["summary"].values():
+        del method["all"]["lesions"]["sensitivity_at"], method["all"]["lesions"]["half_covered_by_size"]
+    assert size_table(made, ["ensemble"]) == ""
 
 
 def test_the_command_writes_table_and_curves(stored, tmp_path):

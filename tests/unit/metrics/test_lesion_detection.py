@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_liver_anomaly.metrics import SIZES, find_lesions, froc
+from napari_liver_anomaly.metrics import SIZES, find_lesions, froc, sensitivity_at
 from napari_liver_anomaly.volume import Geometry
 
 
@@ -37,6 +37,25 @@ def test_lesions_are_counted_in_mm(spacing):
     assert found.by_size() == {"under_10_mm": (0, 1), "10_to_20_mm": (1, 1), "over_20_mm": (1, 1)}
     assert found.small_components == 1 and found.false == 1
     assert sorted(found.sizes_mm) == pytest.approx([8, 15, 28], rel=0.08)
+
+
+def test_a_touched_lesion_is_not_a_covered_one():
+    truth = np.zeros((4, 8, 12), bool)
+    truth[:, 1:5, 1:5] = truth[:, 1:5, 7:11] = True
+    prediction = np.zeros_like(truth)
+    prediction[0, 1, 1] = True  # one voxel of 64
+    prediction[:2, 1:5, 7:11] = True  # 32 of 64
+    found = find_lesions(prediction, truth, (2.0, 1.0, 1.0))
+    assert found.covered == (1 / 64, 0.5)
+    assert found.by_size()["under_10_mm"] == (2, 2) and found.by_size(0.5)["under_10_mm"] == (1, 2)
+
+
+def test_sensitivity_at_a_number_of_false_lesions_is_the_best_that_keeps_to_it():
+    curve = froc([[point(0.5, [3, 4], [2, 2], 3), point(0.7, [2, 4], [2, 2], 2), point(0.9, [2, 4], [1, 2], 1)]])
+    made = sensitivity_at(curve, (0.5, 1, 2, 4))
+    assert made["under_10_mm"] == {"0.5": None, "1": 0.5, "2": 0.5, "4": 0.75}
+    assert made["10_to_20_mm"] == {"0.5": None, "1": 0.5, "2": 1.0, "4": 1.0}
+    assert made["over_20_mm"] == dict.fromkeys(("0.5", "1", "2", "4"))
 
 
 def test_no_lesion_at_all():

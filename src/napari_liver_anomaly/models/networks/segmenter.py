@@ -33,7 +33,11 @@ class SegmenterSettings(Settings):
         0.0, low=0, high=100, help="Above 0, the residual (image minus restoration) times this is a third input channel."
     )
     leak: float = setting(
-        0.0, low=0, high=0.5, added=True, help="Slope of the last block's activation below 0, so that no pixel is left without a signal."
+        0.0,
+        low=0,
+        high=0.5,
+        added=True,
+        help="Slope of the last block's activation below 0, so that no pixel is left without a signal.",
     )
     prior: float = setting(
         0.0, low=0, high=0.5, added=True, help="Above 0: fraction of anomalous pixels that the untrained network expects."
