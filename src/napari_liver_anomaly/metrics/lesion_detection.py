@@ -127,7 +127,7 @@ def find_lesions_each(
                 int(np.count_nonzero(~real)),
                 int(np.count_nonzero(invented)),
                 tuple((hit * voxel_mm3 / sizes[real]).tolist()),
-            )  # fmt: skip
+            )
         )
     return made
 

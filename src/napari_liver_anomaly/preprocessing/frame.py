@@ -51,7 +51,7 @@ class PreprocessSettings(Settings):
     reference: Literal["mask", "healthy"] = setting(
         "mask",
         added=True,
-        help="Tissue whose median is the middle of robust intensity: the whole mask, or what is healthy of it (in training by its planes, in a scan by a first pass).",
+        help="Median that is the middle of robust intensity: of the whole mask, or of what is healthy of it.",
     )
 
     @property
