@@ -23,7 +23,7 @@ from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
 from napari_liver_anomaly.preprocessing import frame_of, prepare
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings, cut
-from napari_liver_anomaly.thresholds import auto_threshold
+from napari_liver_anomaly.thresholds import DEFAULT, auto_threshold
 from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.preprocessing import PreprocessSettings, Slices
 
 MEDIAN_PX = 3
+REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth a second pass
 # Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver and of the liver's box, and for each pixel of the network's
 # slices; and what torch takes at its first use. Writing takes less: it goes piece by piece. ``tests/faults/rows_memory.py`` holds them to runs.
 VOXEL_BYTES, PLANE_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 20, 20, 100 * 10**6
@@ -227,6 +228,12 @@ def _scored(
         ladder = Ladder(choose(device), batch, needed)
         try:
             found, healthy = _run(scale, slices, ladder, job)
+            reference = _healthy_median(slices, found)
+            if reference is not None and abs(reference - slices.median_hu) >= REFERENCE_OFF_HU:
+                slices = prepare(
+                    volume.voxels, liver.voxels, volume.geometry.spacing_mm, scale.preprocess, median_hu=round(reference)
+                )
+                found, healthy = _run(scale, slices, ladder, job)
         except OutOfMemory as refusal:
             del slices
             raise refusal.with_traceback(None) from None  # whoever keeps the refusal shall not keep the slices
@@ -238,6 +245,14 @@ def _scored(
             residual = _within(part, _residual(slices, healthy, liver, part), volume)
     total /= len(scales)
     return _Scored(_within(part, _grey(total, liver.voxels[part]), volume), residual, ladder.device.type, ladder.sentence)
+
+
+def _healthy_median(slices: Slices, found: NDArray[np.float32]) -> float | None:
+    """Median HU of the liver that a first pass did not suspect, for a model that was trained with that of healthy tissue."""
+    healthy = slices.liver_mask & (found < DEFAULT)
+    if slices.settings.reference == "mask" or slices.settings.intensity != "robust" or not healthy.any():
+        return None
+    return float(slices.median_hu + (np.median(slices.images[healthy]) - 0.5) * slices.settings.hu_per_unit)
 
 
 def _within(part: tuple[slice, ...], values: NDArray[Any], volume: Volume) -> NDArray[Any]:

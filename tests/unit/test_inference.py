@@ -96,6 +96,31 @@ def test_restored_and_residual_add_up_to_the_scan_and_touch_nothing_else(scan):
     assert np.abs(core + 50).max() <= 2, "a lesion 50 HU darker than its restoration has residual -50 HU"
 
 
+def test_a_model_of_healthy_tissue_sees_a_liver_that_is_mostly_tumour_a_second_time(scan):
+    """Two thirds of the liver are tumour of 60 HU: the median of the mask is the tumour's, that of what is not suspected the liver's."""
+    volume, liver = scan
+    hu = volume.voxels.copy()
+    hu[:, 8:36][liver.voxels[:, 8:36]] = 60
+    volume = Volume(hu, volume.geometry)
+    liver = Mask(liver.voxels, volume.geometry, volume.identity)
+
+    class Dark(Flat):
+        """Suspects what is darker than a level, and keeps what it saw."""
+
+        def predict(self, images, liver_mask):
+            self.seen.append(float(images[:, 0][liver_mask].max()))
+            return SimpleNamespace(score=((images[:, 0] < 0.55) * liver_mask).astype(np.float32), restored=None)
+
+    seen = {}
+    for reference in ("mask", "healthy"):
+        model = Dark()
+        model.seen = seen[reference] = []
+        model.preprocess = PreprocessSettings(geometry="liver", pixel_mm=1.5, reference=reference)
+        segment(volume, liver, model)
+    assert seen["mask"] == pytest.approx([0.5 + 40 / 300]), "40 HU above the tumour"
+    assert seen["healthy"] == pytest.approx([0.5 + 40 / 300, 0.5]), "the second time healthy tissue is in the middle"
+
+
 @pytest.mark.parametrize("batch", [1, 3, 50])
 def test_the_batch_does_not_matter(scan, batch):
     one, other = segment(*scan, Flat(), SegmentSettings(batch=batch)), segment(*scan, Flat(), SegmentSettings(batch=2))

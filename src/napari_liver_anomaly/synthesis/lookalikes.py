@@ -69,7 +69,8 @@ def _grid_mm(shape: tuple[int, ...], spacing_mm: Spacing, origin: NDArray[np.int
 def _place(liver: Bools, rng: Generator) -> NDArray[np.intp]:
     """One pixel of a slice's liver."""
     places = np.argwhere(liver)
-    return places[int(rng.integers(len(places)))]
+    place: NDArray[np.intp] = places[int(rng.integers(len(places)))]
+    return place
 
 
 def _edge(liver: Bools) -> Bools:
