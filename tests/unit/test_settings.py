@@ -179,3 +179,17 @@ def test_paths_tuples_and_what_may_be_left_out() -> None:
     for wrong in ({"scan": "a"}, {"sides": (1, 10)}, {"sides": 3}, {"folds": ("a",)}, {"only": 0}):
         with pytest.raises(WrongSetting, match="cannot be"):
             Command(**{"scan": Path("a")} | wrong)  # type: ignore[arg-type]
+
+
+def test_settings_of_earlier_versions_lack_only_what_was_added_since():
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class Later(Settings):
+        """One old field and one added."""
+
+        size: int = setting(3, help="Old.")
+        leak: float = setting(0.0, added=True, help="Added.")
+
+    assert Later.from_dict({"size": 5}) == Later(size=5)
+    for odd in ({"leak": 0.1}, {"size": 5, "other": 1}):
+        with pytest.raises(WrongSetting):
+            Later.from_dict(odd)

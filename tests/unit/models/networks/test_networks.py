@@ -103,3 +103,18 @@ def test_unet_keeps_the_size_and_sees_far():
     seen = image.grad[0, 0].abs() > 0
     assert seen[24, 0]
     assert seen[24, 32]
+
+
+def test_a_leak_and_a_prior_change_the_last_block_and_the_first_score_only():
+    plain, other = (
+        Segmenter(SegmenterSettings(width=4, planes=1, depth=2, restoration=False, **more))
+        for more in ({}, {"leak": 0.1, "prior": 0.05})
+    )
+    assert {name: value.shape for name, value in plain.state_dict().items()} == {
+        n: v.shape for n, v in other.state_dict().items()
+    }
+    leaks = [name for name, part in other.named_modules() if isinstance(part, torch.nn.LeakyReLU)]
+    assert leaks == ["merge.1.2", "merge.1.5"] and not any(isinstance(part, torch.nn.LeakyReLU) for part in plain.modules())
+    torch.nn.init.zeros_(other.head.weight)
+    score = torch.softmax(other(None, torch.rand(1, 1, 32, 32)), dim=1)[:, 1]
+    assert torch.allclose(score, torch.tensor(0.05))
