@@ -734,3 +734,29 @@ def a_lesion_that_is_left_out(kit: Kit) -> None:
     shown.tumours.undo()
     settle(desk, panel)
     assert all(row.kept for row in table.model().lesions) and len(shown.lesions) == 2, "undone as any correction"
+
+
+@row(120)
+def the_last_threshold_is_what_one_gets(kit: Kit) -> None:
+    """The slider is let go while earlier thresholds are still cut: labels, table or preview of another threshold would stay."""
+    from former_cut import former_cut, former_measure
+    from napari_liver_anomaly.gui.lesion_state import how
+
+    desk = Desk(kit)
+    panel = desk.panel()
+    desk.run(panel)
+    shown, slider = panel.controller.shown, panel.threshold.slider
+    result = shown.result
+    for steps in ((20, 90, 35), (70, 71, 5), (40, 60, 40), (100, 1, 50)):
+        slider.setSliderDown(True)
+        for step in steps:
+            slider.setValue(step / 100)
+        slider.setSliderDown(False)
+        slider.sliderReleased.emit()
+        settle(desk, panel)
+        now = shown.now()
+        wanted, left_out = former_cut(result.score, result.liver.probability, result.volume.geometry, how(now.settings))
+        assert now.settings.threshold == steps[-1] / 100 and now.left_out == left_out and not panel.controller.preview.on
+        assert np.array_equal(shown.tumours.data, wanted) and np.array_equal(now.labels, wanted)
+        assert now.lesions == former_measure(wanted, result.volume, result.liver)
+        assert panel.table.model().rowCount() == wanted.max()

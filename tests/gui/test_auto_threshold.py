@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from former_cut import label_components
-from napari_liver_anomaly.gui import lesion_state, threshold_slider
+from napari_liver_anomaly.gui import prepared_result, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
@@ -97,7 +97,7 @@ def test_the_smallest_lesion_counts_with_auto_too(panel, viewer, sample, run, qt
 def test_switching_off_before_the_scan_has_chosen_leaves_the_slider(panel, viewer, sample, run, qtbot, monkeypatch):
     run(panel)
     goes = threading.Event()
-    monkeypatch.setattr(lesion_state, "threshold_from", lambda *_: goes.wait(30) and 0.3)
+    monkeypatch.setattr(prepared_result, "threshold_from", lambda *_: goes.wait(30) and 0.3)
     for leave in (panel.threshold.auto.click, lambda: panel.threshold.slider.setValue(0.6)):
         goes.clear()
         before = panel.threshold.value

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QLineEdit
+from qtpy.QtWidgets import QAbstractSlider, QLineEdit
 
 from former_cut import label_components
 from napari_liver_anomaly import lesions, segmentation
@@ -18,6 +18,7 @@ from napari_liver_anomaly.gui.threshold_controller import CORRECTED, UPDATING
 from napari_liver_anomaly.gui.tumour_panel import CORRECTIONS_KEPT
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
+from napari_liver_anomaly.thresholds import auto_threshold
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 TICK_MS = 5.0
@@ -67,7 +68,7 @@ def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, s
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
     assert (score.visible, list(score.contrast_limits), score.colormap, score.opacity) == before
     ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
-    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml in all"
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} %)"
 
 
 def test_while_the_slider_is_held_nothing_is_cut(done, viewer, sample, qtbot):
@@ -91,6 +92,40 @@ def test_only_what_changes_is_written_to_the_layer(done, viewer, sample, qtbot, 
     settle(qtbot, done)
     assert layer.data is data and np.array_equal(data, expected(sample, 0.45))
     assert written == [np.count_nonzero(before != data)] and 0 < written[0] < np.count_nonzero(data)
+
+
+def test_behind_the_slider_are_the_scores_of_the_liver(done, viewer, sample, qtbot):
+    bars = done.threshold.histogram
+    done.threshold.slider.setValue(0.3)
+    settle(qtbot, done)
+    counts = np.bincount(sample.score[sample.liver.voxels], minlength=256)
+    wanted = np.log1p([counts[first : first + 5].sum() for first in range(1, 256, 5)])
+    assert np.allclose(bars.bars, wanted / wanted.max()) and bars.auto == auto_threshold(sample.score, sample.liver.voxels)
+    assert f"{bars.auto:.2f}, what Auto chooses" in done.threshold.slider.toolTip()
+    height = bars.height()
+    done.controller.follow(None)
+    assert not bars.bars.size and bars.height() == height, "without a result it is empty, but keeps its room"
+
+
+def test_bars_lie_where_the_slider_has_their_score_and_show_what_counts(done, viewer, qtbot):
+    done.resize(360, 900)
+    done.show()
+    done.threshold.slider.setValue(0.3)
+    settle(qtbot, done)
+    bars = done.threshold.histogram
+    left, room = bars._groove()
+    inner = done.threshold.slider.findChild(QAbstractSlider)
+    first = bars.mapFromGlobal(inner.mapToGlobal(inner.rect().center())).x()
+    assert abs(left + room * 0.505 - first) <= 2, "the middle of the slider is the middle of its scores"
+    picture = bars.grab().toImage()
+    ratio = picture.width() / bars.width()
+    for score, orange in ((0.1, False), (0.5, True), (0.9, True)):
+        place = round((left + room * score) * ratio)
+        seen = [
+            picture.pixelColor(x, picture.height() - round(ratio * (done.threshold.slider.height() / 2 + 2)))
+            for x in range(place - 2, place + 3)
+        ]
+        assert any(colour.red() > colour.blue() + 60 for colour in seen) is orange, score
 
 
 def test_the_newest_threshold_wins_and_one_cut_is_made_at_a_time(done, viewer, sample, qtbot, monkeypatch):
@@ -218,7 +253,8 @@ def test_a_panel_opened_later_knows_the_result_and_its_corrections(done, viewer,
 
 def test_a_correction_is_counted(done, viewer, qtbot):
     paint(viewer.layers["case tumours"])
-    assert done.threshold.remark.text() == UPDATING and not done.export.button.isEnabled()
+    assert not done.export.button.isEnabled() and not done.table.isEnabled(), "at once; the word comes when it takes long"
+    qtbot.waitUntil(lambda: done.threshold.remark.text() == UPDATING)
     qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=30_000)
     assert done.threshold.remark.text() == CORRECTED
 
@@ -267,11 +303,12 @@ def test_while_the_slider_is_held_the_count_is_live_and_the_table_waits(done, vi
     settle(qtbot, done)
     done.threshold.slider.setSliderDown(True)
     done.threshold.slider.setValue(0.2)
-    assert not done.table.isEnabled() and done.threshold.remark.text() == UPDATING
+    assert not done.table.isEnabled()
     qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
     assert done.controller.preview.on, "switching Auto off by a tick cuts nothing that would end the preview"
     ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
-    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml in all" and done.threshold.remark.text() == UPDATING
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} %)"
+    qtbot.waitUntil(lambda: done.threshold.remark.text() == UPDATING)
     done.threshold.slider.setSliderDown(False)
     done.threshold._settle.start()
     settle(qtbot, done)

@@ -20,7 +20,6 @@ from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.thresholds import threshold_from
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +113,7 @@ def corrected(prepared: PreparedResult, state: LesionState, seen: SparseLabels) 
 def recut(prepared: PreparedResult, state: LesionState, settings: SegmentSettings) -> LesionState:
     """Cut the lesions anew; those that the user touched stay as they are."""
     if settings.auto_threshold:
-        settings = replace(settings, threshold=threshold_from(prepared.counts))
+        settings = replace(settings, threshold=prepared.auto)
     if state.by_hand is not None and how(settings) == how(state.settings):
         return replace(state, settings=settings)
     labels, left_out = cut(prepared, state.by_hand, settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_liver_anomaly.lesions import LiverScan
 from napari_liver_anomaly.score_voxels import ScoreVoxels
-from napari_liver_anomaly.thresholds import score_counts
+from napari_liver_anomaly.thresholds import score_counts, threshold_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,17 @@ class PreparedResult:
         """Volume of the liver."""
         return self.result.liver.ml
 
+    @cached_property
+    def auto(self) -> float:
+        """The threshold that the scan's own scores choose."""
+        return threshold_from(self.counts)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of it is made, so that asking for it keeps no window waiting."""
+        return "auto" in self.__dict__ and "liver_ml" in self.__dict__
+
     def prepare(self) -> None:
         """Make all of it now, in the worker that asks, rather than when the first threshold is waited for."""
-        for made in (self.voxels, self.scan.hu_counts, self.counts, self.liver_ml):
+        for made in (self.voxels, self.scan.hu_counts, self.liver_ml, self.auto):
             del made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, cut, how, recut, seen_in
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
 from napari_liver_anomaly.liver_findings import about_pieces
-from napari_liver_anomaly.result import count, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.sparse_labels import SparseLabels
 
 AFTER_EDIT_MS = 500
+LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
 CORRECTED = "Corrected by hand: the threshold leaves these lesions as they are."
 
@@ -82,6 +83,10 @@ class ThresholdController(QObject):
         self._after_edit.setSingleShot(True)
         self._after_edit.setInterval(AFTER_EDIT_MS)
         self._after_edit.timeout.connect(self._update)
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(LATE_MS)
+        self._late.timeout.connect(lambda: slider.tell(remark=UPDATING))
         slider.moved.connect(self._move)
         slider.settled.connect(self.cut)
         slider.switched.connect(self._switch)
@@ -213,17 +218,25 @@ class ThresholdController(QObject):
         shown = self.shown
         self._slider.allow(shown is not None, discard=shown is not None and shown.state.corrected)
         if shown is None:
+            self._late.stop()
+            self._slider.show_scores(None, None)
             self._slider.tell("", "Segment a scan to move the threshold.")
-        else:
-            self._slider.tell(summary(shown), UPDATING if self.outdated else remark(shown))
-        self.changed.emit()
+            return self.changed.emit()
+        if shown.prepared.ready:
+            self._slider.show_scores(shown.prepared.counts, shown.prepared.auto)
+        if not self.outdated:
+            self._late.stop()
+            self._slider.tell(summary(shown), remark(shown))
+        elif self._slider.remark.text() != UPDATING and not self._late.isActive():
+            self._late.start()
+        return self.changed.emit()
 
     def _preview(self, look: Look) -> None:
         """Take from the preview what the cut drops, and count what it leaves."""
         shown = look.shown
         if shown is self.shown and self.preview.on and shown.layers.get(Role.SCORE) is self.preview.layer:
             self.preview.hide(look.hidden, look.drawn)
-            self._slider.tell(look.count, UPDATING)
+            self._slider.tell(look.count)
 
     def _give_up(self, signal: Any, *told: object) -> None:
         """Show the lesions that there are when a cut cannot be had. What goes wrong in a preview is said when the slider settles."""
@@ -260,7 +273,13 @@ def summary(shown: ResultLayers) -> str:
     """Say what was found, so that "nothing found" is not taken for "not searched"."""
     if not shown.lesions:
         return f"{_searched(shown.result, shown.settings)}: nothing found"
-    return count(shown.lesions)
+    return _found(len(shown.lesions), math.fsum(lesion.volume_ml for lesion in shown.lesions), shown.prepared.liver_ml)
+
+
+def _found(number: int, ml: float, liver_ml: float) -> str:
+    """Say it as short as it is wide: number, volume, and share of the liver."""
+    share = 100 * ml / liver_ml if liver_ml else math.nan
+    return f"{number} lesion{'s' * (number != 1)}, {ml:,.1f} ml ({'< 0.1' if share < 0.05 else f'{share:,.1f}'} %)"
 
 
 def remark(shown: ResultLayers) -> str:
@@ -304,5 +323,6 @@ def _looked(shown: ResultLayers, state: LesionState, settings: SegmentSettings, 
     hidden = reached[labels.at(reached) == 0]
     drawn = labels.where[result.score.reshape(-1)[labels.where] < level]
     number = int(np.count_nonzero(np.bincount(labels.values)))
-    said = count_of(number, labels.where.size * result.volume.geometry.voxel_ml)
-    return Look(shown, hidden, drawn, said if number else f"{_searched(result, settings)}: {said}")
+    ml = labels.where.size * result.volume.geometry.voxel_ml
+    said = _found(number, ml, shown.prepared.liver_ml) if number else f"{_searched(result, settings)}: nothing found"
+    return Look(shown, hidden, drawn, said)

@@ -1,20 +1,31 @@
-"""The threshold: a slider, the check box Auto, and the number and volume of the lesions."""
+"""The threshold: a slider before the histogram of the scores, the check box Auto, and the number and volume of the lesions."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import QLocale, Qt, QTimer, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from napari_liver_anomaly.gui.score_histogram import ScoreHistogram
 from napari_liver_anomaly.gui.style import keep_room, one_line, say, wheel_needs_focus
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STEP = 0.01
 SETTLE_MS = 250
 AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose its threshold
 TIP = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
+BARS_TIP = (
+    "Behind it: how many voxels of the liver have each score (logarithmic); those that count are orange. "
+    "Dashed line: {default:.2f}, the default. Triangle: {auto:.2f}, what Auto chooses."
+)
 AUTO_TIP = (
     "Chooses for each scan the threshold at which the overlap (Dice) expected from its own scores is largest; no label is used"
 )
@@ -41,6 +52,8 @@ class ThresholdSlider(QWidget):
         validator.setLocale(QLocale.c())
         number.setStyleSheet("")
         wheel_needs_focus(self.slider)
+        self.slider.setAccessibleName("Threshold")
+        self.histogram = ScoreHistogram(self.slider, value)
         self.auto = QCheckBox("Auto")
         self.auto.setChecked(AUTO)
         self.auto.setToolTip(AUTO_TIP)
@@ -48,6 +61,7 @@ class ThresholdSlider(QWidget):
         self.count.setTextFormat(Qt.TextFormat.PlainText)
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
+        self.count.setToolTip("Lesions and their volume; in brackets their share of the liver")
         keep_room(self.count)
         self.remark = keep_room(one_line())
         self.discard = keep_room(QToolButton())
@@ -64,13 +78,16 @@ class ThresholdSlider(QWidget):
         self.slider.sliderReleased.connect(self._tell_settled)  # at once: a hand that lets go has decided
         self.auto.toggled.connect(self.switched)
         self._settle.timeout.connect(self._tell_settled)
-        self.tell("")
+        self.tell("", "")
         self.allow(on=True)
 
     def _lay_out(self) -> None:
+        bars = QGridLayout()
+        bars.addWidget(self.histogram, 0, 0)
+        bars.addWidget(self.slider, 0, 0, Qt.AlignmentFlag.AlignBottom)  # in the same place, in front
         row = QHBoxLayout()
         row.addWidget(QLabel("Threshold"))
-        row.addWidget(self.slider, stretch=1)
+        row.addLayout(bars, stretch=1)
         row.addWidget(self.auto)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -92,6 +109,7 @@ class ThresholdSlider(QWidget):
         with signals_blocked(self.slider), signals_blocked(self.auto):
             self.slider.setValue(value)
             self.auto.setChecked(auto)
+        self.histogram.follow(value)
         self._settle.stop()
 
     def reset(self) -> None:
@@ -103,10 +121,17 @@ class ThresholdSlider(QWidget):
         self.slider.setEnabled(on)
         self.discard.setVisible(discard)
 
-    def tell(self, count: str, remark: str = "") -> None:
-        """Say what the threshold leaves."""
-        say(self.count, count)
-        say(self.remark, remark)
+    def show_scores(self, counts: NDArray[np.int64] | None, auto: float | None) -> None:
+        """Show how many voxels of the liver have each score, and what Auto chooses; nothing before that is known."""
+        self.histogram.show_counts(counts, auto)
+        told = "" if auto is None else "\n" + BARS_TIP.format(default=self._first, auto=auto)
+        self.slider.setToolTip(TIP + told)
+
+    def tell(self, count: str | None = None, remark: str | None = None) -> None:
+        """Say what the threshold leaves; what is not given is said as before."""
+        for label, text in ((self.count, count), (self.remark, remark)):
+            if text is not None:
+                say(label, text)
 
     def _tell_settled(self) -> None:
         if not self.slider.isSliderDown():
@@ -115,6 +140,7 @@ class ThresholdSlider(QWidget):
 
     def _tick(self) -> None:
         self._settle.start()
+        self.histogram.follow(self.value)
         with signals_blocked(self.auto):
             self.auto.setChecked(False)
         self.moved.emit()
