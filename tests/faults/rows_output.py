@@ -384,6 +384,16 @@ def limits_of_memory_are_seen_before_they_end_the_program(kit: Kit) -> None:
             (mount / place / "current").write_text("1000000\n", encoding="utf-8")
             assert storage.free_memory() == 3_000_000 - number * 500_000, (version, place)
 
+    # Under a limit that is too small to load what computes, the system would end the program without a word.
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the work began")
+
+    with kit.patch.context() as patch:
+        patch.setattr("napari_liver_anomaly.io.read", never)
+        patch.setattr(storage, "_free_memory", lambda: 150 * 10**6)
+        assert main(["segment", *sample_of(kit.folder), "--out", str(kit.folder / "out")]) == REFUSED
+        assert "Not enough memory: needs 200.0 MB, 150.0 MB are free" in kit.output.readouterr().err
+
     # A small file can be a large room: 24 cm of air in voxels of 20 mm, and four metres of it.
     kit.patch.setattr(storage, "_free_memory", lambda: 10**9)
     wide = Volume(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.volume import Mask, Volume
 
+# With less, a run never gets as far as its own estimate: the system ends the program while torch is loaded. Runs that succeed take more than this.
+LEAST_BYTES = 200 * 10**6
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanVerb(Verb):
@@ -30,7 +33,9 @@ class ScanVerb(Verb):
     def read(self, job: Job) -> Volume:
         """Read the scan."""
         from napari_liver_anomaly.io import read
+        from napari_liver_anomaly.memory import require_memory
 
+        require_memory(LEAST_BYTES)
         job.at("Reading the scan", 0, 1)
         return read(self.scan, self.reading)
 
