@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from gui.desk import Session
 from napari_liver_anomaly.gui import threshold_controller, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 
-SEED = 11
+SEED = int(os.environ.get("PANEL_SEED", "11"))
+RECORD = os.environ.get("PANEL_RECORD")  # file that tells how far a long run is
 ACTIONS = int(os.environ.get("PANEL_ACTIONS", "2000"))  # docs/contributing.md has the command for 20,000
 EVERY = 10  # actions between two exports
 
@@ -105,3 +108,5 @@ def test_a_monkey_at_the_panel(begin, tmp_path):
                 session.check(tmp_path, export=n % EVERY == 0)
             except AssertionError as error:
                 raise AssertionError(f"after action {n}, {chosen[max(0, n - 5) : n + 1].tolist()}: {error}") from error
+        if RECORD and (n + 1) % 100 == 0:
+            Path(RECORD).write_text(json.dumps({"seed": SEED, "actions": n + 1, "of": ACTIONS}) + "\n", encoding="utf-8")

@@ -34,3 +34,10 @@ def test_the_inside_is_no_surface():
     block = np.zeros((7, 7, 7), bool)
     block[1:6, 1:6, 1:6] = True
     assert np.count_nonzero(surface_of(block)) == 5**3 - 3**3
+
+
+def test_the_95th_percentile_is_the_larger_of_both_sides():
+    """Of the distances 0, 1 … 100 mm it is 95 mm, whichever side they are on."""
+    far, near = np.arange(101.0), np.zeros(50)
+    for surfaces in (Surfaces(far, near), Surfaces(near, far)):
+        assert (surfaces.hausdorff95_mm, surfaces.hausdorff_mm) == (95, 100)
