@@ -82,7 +82,7 @@ class Result:
     ran_on: str
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
-    liver_from: Literal["given", "found"] = "given"
+    liver_from: Literal["given", "found", "corrected"] = "given"
     left_out: int = 0
     versions: dict[str, str] = field(default_factory=_versions)
 

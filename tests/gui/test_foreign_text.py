@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from napari.utils import notifications
 from qtpy.QtCore import QPoint, QPointF, QSettings, Qt
 from qtpy.QtGui import QWheelEvent
@@ -17,7 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_liver_anomaly.errors import Answer, Finding, Level, Question
+from builders import refusal_of
+from napari_liver_anomaly.errors import Answer, Finding, Level, Question, UnreadableFile
 from napari_liver_anomaly.gui import file_dialog, hooks
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.background import details_of
@@ -56,6 +60,43 @@ def test_details_to_be_reported_name_no_folder():
     except FileNotFoundError as error:
         details = details_of(error)
     assert "Muster" not in details and "someone" not in details and "test_foreign_text.py" in details
+
+
+def test_details_name_no_file():
+    for name in ("Muster_Max.nii.gz", "Muster, Max 1950.dcm", "Muster"):
+        try:
+            try:
+                raise FileNotFoundError(2, "No such file", name)
+            except FileNotFoundError as error:
+                raise ValueError(f"cannot read '{name}'") from error
+        except ValueError as error:
+            details = details_of(error)
+        assert "Muster" not in details.replace('("Muster', "").replace('Muster_Max.nii.gz", "Muster', ""), details
+        assert "Max" not in details.split("Error: ")[-1]
+
+
+def test_a_refusal_of_our_reader_shows_no_markup_in_napari(tmp_path, monkeypatch):
+    """napari renders the text of an error in its notification."""
+    from napari_liver_anomaly import io
+
+    def refuse(*_):
+        raise refusal_of(UnreadableFile, "x", MARKUP, MARKUP, MARKUP)
+
+    monkeypatch.setattr(io, "read", refuse)
+    with pytest.raises(UnreadableFile, match="Approved") as raised:
+        hooks.read_layers(str(tmp_path / "a.nii"))
+    assert not Qt.mightBeRichText(str(raised.value)) and "<" not in str(raised.value)
+
+
+def test_a_dialog_does_not_begin_where_the_last_one_ended(qtbot, monkeypatch):
+    began = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: began.append(args[2]) or ("", ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: began.append(args[2]) or "")
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    file_dialog.ask_file(parent, "t", "*")
+    file_dialog.ask_folder(parent, "t")
+    assert began == [str(Path.home())] * 2
 
 
 def test_asking_for_a_file_leaves_no_trace(qtbot, monkeypatch):

@@ -155,7 +155,7 @@ def test_the_report_tells_a_found_liver_from_a_corrected_one(panel, viewer, find
     assert panel.controller.shown.result.liver_from == "found"
     paint(viewer.layers["case liver"])
     run(panel)
-    assert panel.controller.shown.result.findings == () and panel.controller.shown.result.liver_from == "given"
+    assert panel.controller.shown.result.findings == () and panel.controller.shown.result.liver_from == "corrected"
 
 
 @pytest.mark.parametrize("ending", ["refused", "failed", "cancelled"])

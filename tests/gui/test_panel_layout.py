@@ -165,3 +165,71 @@ def test_three_numbers_of_a_recipe_stand_above_the_others(qtbot):
         assert len(FIRST[name]) == 3 and set(FIRST[name]) <= {option.name for option in options(recipe)}
         seen = [field for field, widget in rows.fields.items() if widget.native.isVisibleTo(rows)]
         assert set(seen) == set(FIRST[name])
+
+
+def test_notes_of_a_scan_reach_the_panel_whoever_opened_it(make_panel, viewer, sample):
+    panel = make_panel(viewer)
+    add(viewer, scan_layer(sample.volume, (finding(1), finding(2, Level.ASK))))
+    assert panel.messages.lines == ("This is note 1.", "This is note 2.")
+    later = make_panel(viewer)
+    assert later.messages.lines == panel.messages.lines
+
+
+def test_window_buttons_say_what_is_seen(make_panel, viewer, sample):
+    panel = make_panel(viewer)
+    panel.windows.buttons["Liver"].click()
+    assert "Choose a scan first" in panel.messages.text and not panel.windows.buttons["Liver"].isChecked()
+    layer = add(viewer, scan_layer(sample.volume))
+    assert panel.windows.buttons["Liver"].isChecked(), "a scan opens in it"
+    panel.windows.buttons["Lung"].click()
+    assert [name for name, button in panel.windows.buttons.items() if button.isChecked()] == ["Lung"]
+    layer.contrast_limits = (0, 1)
+    assert not any(button.isChecked() for button in panel.windows.buttons.values())
+
+
+def test_no_dialog_for_a_liver_opens_without_a_scan(make_panel, viewer, monkeypatch):
+    from napari_liver_anomaly.gui import inputs
+
+    monkeypatch.setattr(inputs, "ask_file", lambda *_: pytest.fail("a dialog was opened"))
+    panel = make_panel(viewer)
+    panel.inputs.load_button.click()
+    assert panel.messages.text == "Load the scan first, then its liver mask."
+
+
+def test_the_sample_looks_busy_while_it_is_made(make_panel, viewer, qtbot):
+    panel = make_panel(viewer)
+    panel.open_sample()
+    assert panel.opening.sample.text() == "Making it…" and not panel.opening.sample.isEnabled()
+    qtbot.waitUntil(lambda: not panel.loading.busy, timeout=60_000)
+    assert panel.opening.sample.text() == "Try a sample" and panel.opening.sample.isEnabled()
+
+
+def test_the_preview_goes_when_synthetic_anomalies_is_closed(make_napari_viewer, sample, qtbot):
+    from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
+
+    viewer = make_napari_viewer(show=True)
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    panel = AnomalyPanel(viewer)
+    dock = viewer.window.add_dock_widget(panel, name="Synthetic anomalies", area="right")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4 and panel._joined, timeout=30_000)
+    viewer.window.remove_dock_widget(dock)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=30_000)
+    panel.deleteLater()
+
+
+def test_a_panel_that_is_opened_again_after_the_tumours_were_deleted(make_panel, viewer, sample, run, qtbot):
+    """Lesions, table and export are those from before; the tumours come back with the next threshold."""
+    panel = make_panel(viewer, sample)
+    run(panel)
+    before = panel.controller.shown.lesions
+    viewer.layers.remove("case tumours")
+    panel.deleteLater()
+    qtbot.wait(50)
+    later = make_panel(viewer)
+    qtbot.waitUntil(lambda: not later.controller.busy, timeout=30_000)
+    assert later.controller.shown.lesions == before and len(later.table.model().lesions) == len(before)
+    assert later.export.button.isEnabled()
+    later.threshold.slider.setValue(0.3)
+    qtbot.waitUntil(lambda: not (later.threshold._settle.isActive() or later.controller.busy), timeout=30_000)
+    assert np.array_equal(viewer.layers["case tumours"].data, later.controller.shown.now().labels)

@@ -199,6 +199,11 @@ class AnomalyPanel(Panel):
         say(self.said, "")
         self.preview.remove()
 
+    def _leave(self) -> None:
+        """Take the preview along."""
+        self.follow.setChecked(False)
+        self._blank()
+
     def _show(self, found: tuple[ScanAndLiver, SyntheticSlice, bool]) -> None:
         inside, drawn, here = found
         if inside is not self._inside or not self.follow.isChecked():

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LOOK_MS = 20  # how often the box is looked into
 SHOW_S = 0.1  # progress within a phase is shown at most this often
 _PATH = re.compile(r"""(?:[A-Za-z]:)?[\\/](?:[^\\/\n"'<>|:]+[\\/])+[^\\/\n"'<>|:]*""")
+_ENDING = r"(?P<ending>nii(?:\.gz)?|nrrd|nhdr|mha|mhd|img|hdr|dcm|ima|dicom|safetensors|csv|json)\b"
+_FILE = re.compile(rf"""(?:(?<=['"])[^'"\n]*|[^\s'"<>|:]+)\.{_ENDING}""", re.IGNORECASE)
 STOP_S = 1.0  # how long the end of the program waits for work that was told to stop
 
 _one_at_a_time = Lock()  # the runs that fill memory or processor: one at a time in the whole program
@@ -191,7 +193,20 @@ def sentence_of(error: BaseException) -> str:
 def details_of(error: BaseException) -> str:
     """Say where the program went wrong, fit to be sent to others: without the folders of this machine, which may name a patient."""
     text = "".join(traceback.format_exception(error))
-    return _PATH.sub(lambda found: _without_folders(PurePath(found[0])), text)
+    for name in sorted(_names_in(error), key=len, reverse=True):
+        text = text.replace(name, "…")
+    text = _PATH.sub(lambda found: _without_folders(PurePath(found[0])), text)
+    return _FILE.sub(lambda found: f"….{found['ending']}", text)
+
+
+def _names_in(error: BaseException) -> set[str]:
+    """Names of files that an error, or one that led to it, is about."""
+    names, chain = set(), [error]
+    for one in chain:
+        chain += [led for led in (one.__cause__, one.__context__) if led is not None and led not in chain]
+        if isinstance(one, OSError):
+            names |= {part for name in (one.filename, one.filename2) if name for part in (str(name), PurePath(str(name)).name)}
+    return names - {""}
 
 
 def _without_folders(path: PurePath) -> str:

@@ -14,20 +14,21 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
+HOME = str(Path.home())  # where each dialog begins: Qt would begin where the last one ended, in the folder of a patient
 KEPT = ("FileDialog/history", "FileDialog/lastVisited")  # where Qt's own dialog writes, for all programs of the user
 
 
 def ask_file(parent: QWidget, title: str, kinds: str) -> Path | None:
     """Ask for a file to read."""
     with _history_kept():
-        name, _ = QFileDialog.getOpenFileName(parent, title, "", kinds)
+        name, _ = QFileDialog.getOpenFileName(parent, title, HOME, kinds)
     return Path(name) if name else None
 
 
 def ask_folder(parent: QWidget, title: str) -> Path | None:
     """Ask for a folder."""
     with _history_kept():
-        name = QFileDialog.getExistingDirectory(parent, title)
+        name = QFileDialog.getExistingDirectory(parent, title, HOME)
     return Path(name) if name else None
 
 

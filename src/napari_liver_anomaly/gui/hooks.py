@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
     LayerData = tuple[Any, ...]
@@ -47,12 +48,13 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         volume = read(scan)
     except Refusal as refusal:
         if not refusal.finding.answers:
-            raise
+            raise type(refusal)(_as_text(refusal.finding)) from None
         if _ask_in_panel(scan):
             return NO_LAYERS
-        raise type(refusal)(replace(refusal.finding, action=ASKED_THERE)) from None
+        raise type(refusal)(_as_text(replace(refusal.finding, action=ASKED_THERE))) from None
     _finish_new_layers()
-    _tell([str(finding) for finding in volume.findings if finding.level is Level.ASK])
+    if not _is_panel_open():  # which tells it
+        _tell([str(finding) for finding in volume.findings if finding.level is Level.ASK])
     return [scan_layer(volume, volume.findings, scan)]
 
 
@@ -134,8 +136,25 @@ def _tell(sentences: list[str]) -> None:
     if sentences:
         from napari.utils.notifications import show_warning
 
-        # napari shows what looks like HTML as such; what stands in a file is text.
-        show_warning(" ".join(sentences).replace("<", "‹").replace(">", "›"))
+        show_warning(_letters(" ".join(sentences)))
+
+
+def _as_text(finding: Finding) -> Finding:
+    """Write a finding so that napari, which shows what looks like HTML as such, shows it letter by letter: what stands in a file is text."""
+    return replace(finding, what=_letters(finding.what), meaning=_letters(finding.meaning), action=_letters(finding.action))
+
+
+def _letters(text: str) -> str:
+    return text.replace("<", "‹").replace(">", "›")
+
+
+def _is_panel_open() -> bool:
+    import napari
+
+    from napari_liver_anomaly.gui.tumour_panel import TumourPanel
+
+    viewer = napari.current_viewer()
+    return viewer is not None and TumourPanel.of(viewer) is not None
 
 
 def _phantom(*, tumours: bool) -> list[LayerData]:

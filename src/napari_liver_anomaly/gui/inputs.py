@@ -68,6 +68,7 @@ class Inputs(QWidget):
     scan_chosen = Signal()
     load_liver = Signal(object)  # path
     find_liver = Signal()
+    scan_missing = Signal()  # a liver is to be loaded, and there is no scan to which it could belong
 
     def __init__(self, viewer: Any, more: dict[str, QWidget] | None = None) -> None:
         super().__init__()
@@ -96,7 +97,9 @@ class Inputs(QWidget):
         self.scan.chosen.connect(self._follow)
 
     def _ask_file(self) -> None:
-        if (path := ask_file(self, "Load a liver mask", FILES)) is not None:
+        if self.scan.layer is None:
+            self.scan_missing.emit()
+        elif (path := ask_file(self, "Load a liver mask", FILES)) is not None:
             self.load_liver.emit(path)
 
     def _follow(self) -> None:

@@ -65,12 +65,13 @@ class OpenBox(QFrame):
         layout.addLayout(buttons)
         layout.addWidget(self.canvas)
 
-    def set_busy(self, busy: bool) -> None:
-        """Show whether a scan is being read."""
+    def set_busy(self, busy: bool, *, sample: bool = False) -> None:
+        """Show whether a scan is being read, or the sample made."""
         self.file.setEnabled(not busy)
         self.folder.setEnabled(not busy)
         self.sample.setEnabled(not busy)
-        self.file.setText("Loading…" if busy else "Load scan…")
+        self.file.setText("Loading…" if busy and not sample else "Load scan…")
+        self.sample.setText("Making it…" if busy and sample else "Try a sample")
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Welcome files."""

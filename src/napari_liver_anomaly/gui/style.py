@@ -54,6 +54,7 @@ QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
 QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
 QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
 QPushButton[kind="choice"] {{ padding: 4px 2px; }}
+QPushButton[kind="choice"]:checked {{ background-color: {blue}; color: white; }}
 QHeaderView::section {{ background-color: transparent; border: 0px; font-size: {small}; color: {faint}; padding: 0px; }}
 QTableView {{ border: 1px solid {line}; border-radius: 3px; font-size: {small}; }}
 QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
@@ -85,6 +86,7 @@ class Panel(QWidget):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
+        self._joined = False
         self.setMinimumWidth(WIDTH_PX)
         self.scroller = QScrollArea()
         self.scroller.setWidgetResizable(True)
@@ -105,7 +107,6 @@ class Panel(QWidget):
         whole.setSpacing(0)
         whole.addWidget(self.scroller, stretch=1)
         whole.addLayout(self._foot)
-        self._joined = False
         self._follow_theme()
         self._events = EventListener()
         self._events.hear(self.viewer.events.theme, self._follow_theme)
@@ -136,6 +137,15 @@ class Panel(QWidget):
         if other is not None and other not in window.tabifiedDockWidgets(dock):
             window.tabifyDockWidget(other, dock)
             dock.raise_()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice that the dock was closed: napari takes the panel out of it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self._joined and _dock_of(self) is None:
+            self._leave()
+        return bool(super().event(event))
+
+    def _leave(self) -> None:
+        """Tidy up when the dock was closed."""
 
     def _fill(self, sections: Iterable[QWidget], foot: Iterable[QWidget], tall: QWidget | None = None) -> None:
         """Put the sections below each other, one of which may take the room that is left, and the foot below them."""

@@ -16,6 +16,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
+from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.inputs import Inputs
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 
 _panels: WeakSet[TumourPanel] = WeakSet()
+NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
 NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
 CORRECTIONS_KEPT = "The lesions that you corrected by hand were kept as they are."
@@ -91,7 +93,7 @@ class TumourPanel(Panel):
         self.overlays = Overlays(held=lambda: self.controller.preview.on)
         self._carrying = Task(self)
         self._showing, self._adding = Stepwise(self), Stepwise(self)
-        self._sights = ShownScan(self.viewer)
+        self._sights, self._window_events = ShownScan(self.viewer), EventListener()
         self._to_load: deque[Callable[[Job], Loaded]] = deque()
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
@@ -108,6 +110,9 @@ class TumourPanel(Panel):
         )
         self._wire()
         self._follow()
+        self._mark_window()
+        if self.inputs.scan.layer is not None:
+            self._tell_findings(self.inputs.scan.layer)
         _panels.add(self)
 
     @staticmethod
@@ -122,6 +127,7 @@ class TumourPanel(Panel):
         self.inputs.scan_chosen.connect(self._turn_to_scan)
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
+        self.inputs.scan_missing.connect(lambda: self.messages.note(NO_SCAN_FOR_LIVER))
         self.windows.picked.connect(self._window)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
@@ -152,6 +158,7 @@ class TumourPanel(Panel):
             over.connect(lambda *_: self._stop("", "The liver that was found is kept."))
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._events.hear(self.viewer.layers.events.removed, self._forget)
+        self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
@@ -169,7 +176,7 @@ class TumourPanel(Panel):
         """Read the liver mask of the chosen scan in a worker and show it."""
         scan = self.inputs.scan.layer
         if scan is None:
-            self.messages.note("Load the scan first, then its liver mask.")
+            self.messages.note(NO_SCAN_FOR_LIVER)
         elif (snapshot := self._snapshot(scan)) is not None:
             self.open((path,), scan=snapshot)
 
@@ -177,7 +184,7 @@ class TumourPanel(Panel):
         """Read this now, or after what is being read."""
         if self.loading.start(work):
             self.messages.clear()
-            self.opening.set_busy(True)
+            self.opening.set_busy(True, sample=work is make_sample)
         else:
             self._to_load.append(work)
 
@@ -204,12 +211,28 @@ class TumourPanel(Panel):
             self.questions.put(fetched.asked)
             self.asked.emit()
 
+    def _hear_new(self, event: Any) -> None:
+        self._tell_findings(event.value)
+
+    def _tell_findings(self, scan: Layer) -> None:
+        """Say what there is to say of a scan, whoever opened it."""
+        tag = tag_of(scan)
+        if tag is not None and tag.role is Role.SCAN and tag.findings:
+            self.messages.add_findings(*tag.findings)
+
     def _window(self, name: str) -> None:
         """Apply a window to the scan and its restored twin."""
         scan, shown = self.inputs.scan.layer, self._now()
+        if scan is None:
+            self.messages.note(NO_SCAN)
         for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
             if layer is not None:
                 apply(name, layer)
+        self._mark_window()
+
+    def _mark_window(self, _event: object = None) -> None:
+        scan = self.inputs.scan.layer
+        self.windows.mark(tuple(scan.contrast_limits) if scan is not None else None)
 
     def find_liver(self) -> None:
         """Start to look for the liver of the chosen scan, or say what is missing."""
@@ -353,8 +376,11 @@ class TumourPanel(Panel):
     def _turn_to_scan(self) -> None:
         """Show the chosen scan with its result, and nothing of another scan; its first run begins with a threshold of its own."""
         layer = self.inputs.scan.layer
+        self._window_events.stop()
         if layer is not None:
             self._sights.turn_to(layer)
+            self._window_events.hear(layer.events.contrast_limits, self._mark_window)
+        self._mark_window()
         self.runbar.tell("")
         self._follow()
         if self.controller.shown is None:
@@ -382,6 +408,7 @@ class TumourPanel(Panel):
         self.table.setEnabled(not self.controller.outdated)
         self._follow_overlays()
         self._follow_export()
+        self.viewer.cursor.events.position()  # the status bar tells the label below the mouse, which may be another now
 
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""

@@ -28,10 +28,16 @@ class WindowPresets(QWidget):
             low, high = limits_hu(name)
             button = QPushButton(name)
             button.setProperty("kind", "choice")
+            button.setCheckable(True)
             button.setToolTip(f"Window width {width} HU, level {level} HU: black at {low:g} HU, white at {high:g} HU")
             button.clicked.connect(lambda _=False, name=name: self.picked.emit(name))
             row.addWidget(button, stretch=len(name) + 4)
             self.buttons[name] = button
+
+    def mark(self, limits: tuple[float, float] | None) -> None:
+        """Show which preset a scan is seen in, if any."""
+        for name, button in self.buttons.items():
+            button.setChecked(limits == limits_hu(name))
 
 
 def limits_hu(name: str) -> tuple[float, float]:

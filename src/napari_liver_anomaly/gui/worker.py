@@ -83,6 +83,8 @@ def segment_layers(
         return livers[-1].mask
 
     result = (engine.segment or _segment())(volume, mask, model, settings, find=find, device=device, job=job)
+    if liver is not None and written is not None and written != checksum(liver.data):
+        result = replace(result, liver_from="corrected")
     # The panel says elsewhere what was left out, beside the threshold with which it changes; and a liver that is on screen is no news.
     known = {finding.code for finding in (*about_pieces(result.left_out), *(mask.findings if mask is not None else ()))}
     notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding.code not in known]
