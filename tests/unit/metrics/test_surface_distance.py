@@ -41,3 +41,10 @@ def test_the_95th_percentile_is_the_larger_of_both_sides():
     far, near = np.arange(101.0), np.zeros(50)
     for surfaces in (Surfaces(far, near), Surfaces(near, far)):
         assert (surfaces.hausdorff95_mm, surfaces.hausdorff_mm) == (95, 100)
+
+
+def test_a_mask_that_fills_its_box_has_a_surface():
+    """Also where it touches the edge of the scan: all but the middle of 3 × 3 × 3 voxels."""
+    inside = np.ones((3, 3, 3), bool)
+    assert surface_of(inside).sum() == 26 and not surface_of(inside)[1, 1, 1]
+    assert Surfaces.of(inside, inside, (2.0, 1.0, 1.0)).dice_at(0.0) == 1.0
