@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.metrics import SIZES, find_lesions, froc, sensitivity_at
+from napari_liver_anomaly.metrics.lesion_detection import LesionsFound
 from napari_liver_anomaly.volume import Geometry
 
 
@@ -89,3 +90,8 @@ def test_free_response_curves_add_lesions_and_average_false_ones():
     for wrong in ([], [first, second[:1]]):
         with pytest.raises(ValueError, match="same thresholds"):
             froc(wrong)
+
+
+def test_10_and_20_mm_belong_to_the_middle_class():
+    found = LesionsFound(sizes_mm=(9.99, 10.0, 20.0, 20.01), found=(True, True, False, True), small_components=0, false=0)
+    assert found.by_size() == {"under_10_mm": (1, 1), "10_to_20_mm": (1, 2), "over_20_mm": (1, 1)}
