@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Never, Protocol
 
 import numpy as np
 
@@ -64,6 +64,7 @@ def segment(
     settings: SegmentSettings | None = None,
     *,
     find: Callable[..., Mask] | None = None,
+    unlikely: Literal["ask", "accept"] = "ask",
     device: str = "auto",
     job: Job | None = None,
     **unknown: Never,
@@ -85,6 +86,8 @@ def segment(
     find : callable, optional
         What finds the liver: called as ``find(volume, device=device, job=job)``, gives a mask. :func:`~napari_liver_anomaly.liver.find_liver`
         when nothing is given; ``functools.partial(find_liver, unlikely="accept")`` takes also what is unlike a liver.
+    unlikely : {"ask", "accept"}
+        What to do with a given mask that is unlike a liver: ask, or take it with a note.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -106,7 +109,7 @@ def segment(
     UnfitModel
         When there is no such model, or its file is damaged.
     Question
-        When what was found is unlike a liver.
+        When the mask that was given, or what was found, is unlike a liver.
     Refusal
         When there is no liver, the mask is empty, the device is not there, memory runs out on every step, or the networks give invalid numbers.
     Cancelled
@@ -116,7 +119,7 @@ def segment(
     settings, job, watch = settings or AUTO_SETTINGS, job or Job(), _Stopwatch()
     model = _loaded(model, job)  # before the liver is looked for: a model that cannot be used is said at once
     watch.lap("load")
-    liver = (liver or _found(volume, find, device, job)).of(volume, "liver mask")
+    liver = _judged(liver or _found(volume, find, device, job), volume, unlikely)
     watch.lap("liver")
     require_memory(needed := needed_bytes(volume, liver, model, 1))
     if hasattr(model, "score_volume"):
@@ -200,6 +203,14 @@ def _found(volume: Volume, find: Callable[..., Mask] | None, device: str, job: J
 
         find = find_liver
     return replace(find(volume, device=device, job=job), found=True)
+
+
+def _judged(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> Mask:
+    """Judge a mask that somebody gave, unless that was done; what finds a liver judges it itself."""
+    from napari_liver_anomaly.liver import check_liver
+
+    liver = liver.of(volume, "liver mask")
+    return liver if liver.found or liver.judged else check_liver(liver, volume, unlikely=unlikely)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -359,6 +359,8 @@ class Mask:
         What is doubtful about it, as reading it or finding it told.
     found : bool
         Whether a program found it, and nobody corrected it since.
+    judged : bool
+        Whether it was judged if it looks like a liver, as :func:`~napari_liver_anomaly.liver.check_liver` does.
     """
 
     voxels: NDArray[np.bool_]
@@ -367,6 +369,7 @@ class Mask:
     probability: NDArray[np.uint8] | None = None
     findings: tuple[Finding, ...] = ()
     found: bool = False
+    judged: bool = False
 
     def __post_init__(self) -> None:
         _require_voxels(self.voxels, self.geometry, "Mask", np.bool_, "bool")

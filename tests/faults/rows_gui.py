@@ -413,7 +413,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     part = slice(9, 15)  # little, so that each piece of work takes a moment only
     grid = Geometry((64, 64, 6), made.volume.geometry.source_affine)
     volume = Volume(np.ascontiguousarray(made.volume.voxels[part]), grid)
-    liver = Mask(np.ascontiguousarray(made.liver.voxels[part]), grid, volume.identity)
+    liver = Mask(np.ascontiguousarray(made.liver.voxels[part]), grid, volume.identity, judged=True)
     small = CONFIGS["compact"]
     preset = dataclasses.replace(
         small,

@@ -246,7 +246,7 @@ def a_liver_that_is_cut_off_is_told(kit: Kit) -> None:
     def cropped(box: list[slice]) -> tuple[Volume, Mask]:
         voxels = np.ascontiguousarray(hu[tuple(box)])
         volume = Volume(voxels, Geometry(voxels.shape[::-1], body().volume.geometry.source_affine))
-        return volume, Mask(np.ascontiguousarray(liver_mask[tuple(box)]), volume.geometry, volume.identity)
+        return volume, Mask(np.ascontiguousarray(liver_mask[tuple(box)]), volume.geometry, volume.identity, judged=True)
 
     def codes(findings: Any) -> list[str]:
         return [finding if isinstance(finding, str) else finding.code for finding in findings]
@@ -364,7 +364,7 @@ def inside_room(volume: Volume, liver: Mask, room: int, shift: tuple[int, int, i
     mask = np.roll(np.pad(liver.voxels, room), shift, (0, 1, 2))
     geometry = Geometry(voxels.shape[::-1], volume.geometry.source_affine)
     made = Volume(voxels, geometry)
-    return made, Mask(mask, geometry, made.identity)
+    return made, Mask(mask, geometry, made.identity, judged=True)
 
 
 @row(30)
@@ -598,7 +598,7 @@ def scan(size, slices):
     hu = np.full((slices, size, size), 60, np.int16)
     z, y, x = np.ogrid[-1:1:slices * 1j, -1:1:size * 1j, -1:1:size * 1j]
     volume = Volume(hu, Geometry((size, size, slices), np.diag([-0.7, -0.7, -3.0, 1.0])))
-    return volume, Mask(z**2 + y**2 + x**2 < 0.1, volume.geometry, volume.identity)
+    return volume, Mask(z**2 + y**2 + x**2 < 0.1, volume.geometry, volume.identity, judged=True)
 
 model = load('phantom-only')
 pair = scan(512, 24)

@@ -28,6 +28,7 @@ from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
 from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask, write, write_case, write_image, write_labels
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.lesions import measure
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import Sample
@@ -252,7 +253,8 @@ def a_mask_of_another_scan_is_refused(kit: Kit) -> None:
     for word in ("liver", "tumour"):
         write_labels(organ_of(volume).voxels, volume.geometry, cases / f"a_{word}.nii.gz")
     with refused("evaluate with the liver of another scan", "mask-scan"):
-        evaluate(cases, DarkRule(), SHOW_ALL, find=lambda _: foreign, device="cpu")
+        taken = MaskOptions(given_liver="accept")
+        evaluate(cases, DarkRule(), SHOW_ALL, find=lambda _: foreign, masks=taken, device="cpu")
 
     from napari.layers import Layer
 
@@ -786,7 +788,7 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
     for path in folder.iterdir():
         (named / f"{PLANTED}_{path.name}").write_bytes(path.read_bytes())
     assert (
-        main(["prepare", str(named), "--out", str(out / "healthy.npz")]) == DONE
+        main(["prepare", str(named), "--given-liver", "accept", "--out", str(out / "healthy.npz")]) == DONE
     )  # names are kept only where --keep-names says so
     short = [
         "--restorer-steps",
@@ -803,6 +805,8 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
         "compact",
         "--device",
         "cpu",
+        "--given-liver",
+        "accept",
     ]
     for number, healthy in enumerate((named, out / "healthy.npz")):
         assert main(["train", "--healthy", str(healthy), *short, "--out", str(out / f"model{number}.safetensors")]) == DONE
@@ -816,7 +820,8 @@ def learn(home: Path, out: Path, said: list[str], kit: Kit) -> None:
     )
     state_of(named, out)
     kit.patch.setattr("napari_liver_anomaly.models.load", lambda name: DarkRule())
-    assert main(["evaluate", "--data", str(folder), "--device", "cpu", "--out", str(out / "evaluation.json")]) == DONE
+    words = ["evaluate", "--data", str(folder), "--given-liver", "accept", "--device", "cpu"]
+    assert main([*words, "--out", str(out / "evaluation.json")]) == DONE
     assert main(["tables", str(out / "evaluation.json"), "--out", str(out / "tables.md")]) == DONE
     kit.patch.undo()
 
@@ -834,7 +839,13 @@ def state_of(folder: Path, out: Path) -> None:
     job = Job()
     job.report = lambda progress: job.cancel() if progress.done >= 2 and "Training" in progress.phase else None
     with pytest.raises(Cancelled):
-        fit_and_save(pack_training_set(folder), preset, out / "stopped.safetensors", device="cpu", job=job)
+        fit_and_save(
+            pack_training_set(folder, masks=MaskOptions(given_liver="accept")),
+            preset,
+            out / "stopped.safetensors",
+            device="cpu",
+            job=job,
+        )
     assert [path.name for path in out.iterdir() if "unfinished" in path.name]
 
 

@@ -35,7 +35,7 @@ def small_scan(*, dark: bool = True) -> tuple[Volume, Mask]:
     if dark:
         hu[LESION] = 50
     volume = Volume(hu, geometry, "small")
-    return volume, Mask(liver, geometry, volume.identity)
+    return volume, Mask(liver, geometry, volume.identity, judged=True)
 
 
 class Grey:

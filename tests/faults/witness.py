@@ -6,7 +6,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nibabel
@@ -103,7 +103,7 @@ def organ_of(volume: Volume) -> Mask:
     """A box of liver well inside a scan, which a mask of the suite may be."""
     voxels = np.zeros(volume.geometry.shape, bool)
     voxels[tuple(slice(max(1, n // 5), n - max(1, n // 5)) for n in voxels.shape)] = True
-    return Mask(voxels, volume.geometry, volume.identity)
+    return Mask(voxels, volume.geometry, volume.identity, judged=True)
 
 
 def scanned(folder: Path, name: str = "scan.nii.gz", values: Any = None, affine: Any = PLAIN_AFFINE, **knobs: Any) -> Volume:
@@ -113,7 +113,7 @@ def scanned(folder: Path, name: str = "scan.nii.gz", values: Any = None, affine:
 
 def searched(volume: Volume, liver: Mask | None = None, **changes: Any) -> Result:
     """What the rule without learning finds in a small scan: all that is 5 HU darker than the liver."""
-    liver = organ_of(volume) if liver is None else liver
+    liver = organ_of(volume) if liver is None else replace(liver, judged=True)
     return segment(volume, liver, DarkRule(threshold_hu=5, sigma_mm=0.1), SHOW_ALL, device="cpu", **changes)
 
 

@@ -83,6 +83,7 @@ class FakeMethod:
         settings: SegmentSettings,
         *,
         find: Callable[..., Mask],
+        unlikely: str,
         device: str,
         job: Job,
     ) -> Result:

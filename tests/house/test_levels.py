@@ -27,6 +27,7 @@ DRAWN = {
     ("volume", "stored_values"),
     ("training", "models"),
     ("liver", "training"),
+    ("training", "liver"),  # a training set of a folder judges the masks in it
     ("liver", "models"),
     ("evaluation", "inference"),
     ("cli", "gui"),

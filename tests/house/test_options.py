@@ -197,7 +197,7 @@ def test_flags_are_made_from_the_settings_of_what_a_verb_does() -> None:
         name: {type(one.base) if isinstance(one.base, Settings) else one.base for one in inner_of(verb)} for name, verb in verbs()
     }
     assert {cls.__name__ for cls in inner["segment"]} == {"ReadOptions", "SegmentSettings"}
-    assert {cls.__name__ for cls in inner["evaluate"]} == {"SegmentSettings"}
+    assert {cls.__name__ for cls in inner["evaluate"]} == {"MaskOptions", "SegmentSettings"}
     assert {cls.__name__ for cls in inner["phantom"]} == {"PhantomSettings"}
     assert inner["train"] == inner["cross-validate"] != set()
 

@@ -31,7 +31,7 @@ def scan():
     hu[liver] = 100
     hu[LESION] = 50
     volume = Volume(hu, geometry)
-    return volume, Mask(liver, geometry, volume.identity)
+    return volume, Mask(liver, geometry, volume.identity, judged=True)
 
 
 class Flat:
@@ -61,7 +61,7 @@ def test_a_piece_where_the_found_liver_is_unsure_is_left_out_and_told(scan):
     volume, liver = scan
     unsure = np.full(volume.voxels.shape, 255, np.uint8)
     unsure[LESION] = 60
-    found = Mask(liver.voxels, volume.geometry, volume.identity, unsure)
+    found = Mask(liver.voxels, volume.geometry, volume.identity, unsure, judged=True)
     drawn, kept = (
         segment(volume, liver, Flat()),
         segment(volume, found, Flat(), SegmentSettings(auto_threshold=True, min_liver_probability=0.0)),
@@ -102,7 +102,7 @@ def test_a_model_of_healthy_tissue_sees_a_liver_that_is_mostly_tumour_a_second_t
     hu = volume.voxels.copy()
     hu[:, 8:36][liver.voxels[:, 8:36]] = 60
     volume = Volume(hu, volume.geometry)
-    liver = Mask(liver.voxels, volume.geometry, volume.identity)
+    liver = Mask(liver.voxels, volume.geometry, volume.identity, judged=True)
 
     class Dark(Flat):
         """Suspects what is darker than a level, and keeps what it saw."""
@@ -226,7 +226,7 @@ def test_a_liver_at_the_edge_is_noted(scan):
     assert segment(volume, liver, Flat()).findings == ()
     cut = liver.voxels.copy()
     cut[0] = cut[1]
-    found = segment(volume, Mask(cut, volume.geometry), Flat()).findings
+    found = segment(volume, Mask(cut, volume.geometry, judged=True), Flat()).findings
     assert [finding.code for finding in found] == ["liver-at-edge"]
 
 

@@ -43,9 +43,10 @@ class CrossValidateVerb(TrainingVerb):
 
         require_not_an_input(self.out, (*self.healthy, self.data))
         found = cross_validate(
-            healthy_scans(self.healthy, job), self.data, self.fold, self.configured(), models=self.models, seed=self.seed, seeds=self.seeds,
+            healthy_scans(self.healthy, job, self.masks), self.data, self.fold, self.configured(), models=self.models,
+            seed=self.seed, seeds=self.seeds,
             only=self.only, also=self.also, find=self.fold_livers() if self.livers else None, device=self.device,
-            jobs=self.jobs, about=self.about_data, job=job,
+            jobs=self.jobs, masks=self.masks, about=self.about_data, job=job,
         )  # fmt: skip
         if self.only is not None:
             return say(f"Trained the models of fold {self.only}.")

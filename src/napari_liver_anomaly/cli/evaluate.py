@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_liver_anomaly.cli.segment import segment_settings
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say, write_json
 from napari_liver_anomaly.device import Device
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models import DEFAULT
 from napari_liver_anomaly.placing import replacing, require_not_an_input
@@ -19,6 +20,8 @@ from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
+
+ASK = MaskOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +33,7 @@ class EvaluateVerb(Verb):
     device: Device = setting("auto", help="Where to compute.")
     find_liver: bool = setting(False, help="Measure in the liver that the program finds, too.")
     seen: Literal["ask", "mark"] = setting("ask", help="Whether scans of the model's own training are measured.")
+    masks: MaskOptions = ASK
     settings: dict[str, Any] = changes_of(AUTO_SETTINGS)
     out: Path = setting(REQUIRED, help="JSON file to write.")
 
@@ -43,8 +47,9 @@ class EvaluateVerb(Verb):
         # Whatever is found is measured: a question would count as nothing found.
         find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")) if self.find_liver else None
         found = evaluate(
-            self.data, load(self.model), segment_settings(self.settings), find=find, seen=self.seen, device=self.device, job=job
-        )
+            self.data, load(self.model), segment_settings(self.settings), find=find, seen=self.seen, masks=self.masks,
+            device=self.device, job=job,
+        )  # fmt: skip
         write_json(found, self.out)
         require_all_run(found)
 

@@ -11,6 +11,7 @@ from napari_liver_anomaly.cli.scan import ScanVerb
 from napari_liver_anomaly.cli.verb import Verb, say, show, write_json
 from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.placing import require_not_an_input, require_place
 from napari_liver_anomaly.settings import REQUIRED, setting
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 SCHEDULE = LiverSchedule()
+ASK = MaskOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,7 @@ class LiverTrainingVerb(Verb):
     seed: int = setting(0, low=0, help="Decides every random choice.")
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the card.")
     schedule: LiverSchedule = SCHEDULE
+    masks: MaskOptions = ASK
     out: Path = setting(REQUIRED, help="File to write.")
 
 
@@ -76,7 +79,8 @@ class TrainLiverVerb(LiverTrainingVerb):
         require_not_an_input(self.out, [path for path in (self.data, self.start, self.metrics) if path])
         card = train_liver(
             self.data, self.out, without=self.without, start=self.start, schedule=self.schedule, seed=self.seed,
-            about=self.about_data, metrics=read_json(self.metrics) if self.metrics else None, keep_names=self.keep_names, job=job,
+            about=self.about_data, metrics=read_json(self.metrics) if self.metrics else None, keep_names=self.keep_names,
+            masks=self.masks, tell=show, job=job,
             command=command_of(
                 ("liver-anomaly", "train-liver"), self, leave_out=("about_data", "metrics"), data="DATA",
                 without=self.without if self.keep_names else numbered("CASE", self.without),
@@ -101,6 +105,6 @@ class CrossValidateLiverVerb(LiverTrainingVerb):
         require_not_an_input(self.out, (self.data,))
         found = cross_validate_liver(
             self.data, self.fold, models=self.models, schedule=self.schedule, seed=self.seed, about=self.about_data,
-            device=self.device, job=job,
+            masks=self.masks, device=self.device, job=job,
         )  # fmt: skip
         write_json(found, self.out)

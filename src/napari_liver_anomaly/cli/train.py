@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.cli.parser import command_of, numbered
-from napari_liver_anomaly.cli.verb import Verb, changes_of, say
+from napari_liver_anomaly.cli.verb import Verb, changes_of, say, show
 from napari_liver_anomaly.device import Device
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.methods import BUDGET, CONFIG_NAMES, METHODS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.models.config import ModelConfig
 
+ASK = MaskOptions()
 KEYS = tuple(method.key for method in METHODS if method.trains and method.key not in CONFIG_NAMES)
 
 
@@ -33,13 +35,18 @@ class PrepareVerb(Verb):
     )
     out: Path = setting(REQUIRED, help="File to write, ends in .npz.")
     keep_names: bool = setting(False, help="Keep the names of the cases (never use it with patients' names).")
+    masks: MaskOptions = ASK
 
     def run(self, job: Job) -> None:
         """Pack folders of cases into one training file."""
         from napari_liver_anomaly.training.training_file import pack_training_set, write_training_set
 
         require_not_an_input(self.out, self.folders)
-        scans = [scan for folder in self.folders for scan in pack_training_set(folder, keep_names=self.keep_names, job=job)]
+        scans = [
+            scan
+            for folder in self.folders
+            for scan in pack_training_set(folder, keep_names=self.keep_names, masks=self.masks, tell=show, job=job)
+        ]
         write_training_set(scans, self.out)
         say(f"Packed {len(scans)} scans with {sum(int(scan.healthy.sum()) for scan in scans)} healthy slices.")
 
@@ -57,6 +64,7 @@ class TrainingVerb(Verb):
     title: str = setting("", word="TEXT", help="One line for lists of models, kept in the model's card.")
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the model's card.")
     schedule: dict[str, Any] = changes_of(Schedule)
+    masks: MaskOptions = ASK
 
     def configured(self, budget: int = 0) -> ModelConfig:
         """Give the configuration that ``--config`` names, changed by the flags of the schedule."""
@@ -64,11 +72,15 @@ class TrainingVerb(Verb):
         return dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, **self.schedule))
 
 
-def healthy_scans(paths: tuple[Path, ...], job: Job) -> list[Any]:
+def healthy_scans(paths: tuple[Path, ...], job: Job, masks: MaskOptions = ASK) -> list[Any]:
     """Read packed files, and pack folders, of healthy livers."""
     from napari_liver_anomaly.training.training_file import pack_training_set, read_training_set
 
-    return [scan for path in paths for scan in (pack_training_set(path, job=job) if path.is_dir() else read_training_set(path))]
+    return [
+        scan
+        for path in paths
+        for scan in (pack_training_set(path, masks=masks, tell=show, job=job) if path.is_dir() else read_training_set(path))
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +109,7 @@ class TrainVerb(TrainingVerb):
 
         require_not_an_input(self.out, [path for path in (*self.healthy, self.restorer, self.metrics) if path])
         config = self.configured(self.budget or 0)
-        scans = healthy_scans(self.healthy, job)
+        scans = healthy_scans(self.healthy, job, self.masks)
         left_out = set(self.without)
         if unknown := left_out - {word for scan in scans for word in (scan.name, scan.scan)}:
             raise make_refusal("case-unknown", cases=", ".join(sorted(unknown)), option="--without")

@@ -19,6 +19,7 @@ from napari_liver_anomaly.evaluation.evaluate import (
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver.case_livers import ASK, require_livers
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.ensemble import Ensemble
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.io.read_options import MaskOptions
     from napari_liver_anomaly.models.config import ModelConfig
     from napari_liver_anomaly.training.training_file import TrainingCase
     from napari_liver_anomaly.volume import Mask, Volume
@@ -49,6 +51,7 @@ def cross_validate(
     also: str | Path | None = None,
     find: Callable[[Volume, str], Mask] | None = None,
     jobs: int = 1,
+    masks: MaskOptions = ASK,
     device: str = "auto",
     about: str = "",
     job: Job | None = None,
@@ -81,6 +84,8 @@ def cross_validate(
         From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
     jobs : int
         Cases measured at once.
+    masks : MaskOptions
+        Which labels of all liver masks are the liver, and whether masks that are unlike one are taken; asked before anything is trained.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     about : str
@@ -95,6 +100,8 @@ def cross_validate(
 
     Raises
     ------
+    Question
+        When liver masks hold several labels, or are unlike a liver, and nothing was decided about that.
     Refusal
         When a case is named twice or is not there, or a scan is left on both sides of a split.
     Cancelled
@@ -103,6 +110,8 @@ def cross_validate(
     job, settings = job or Job(), AUTO_SETTINGS
     cases = _cases_of(folder, folds)
     choose(device)  # before anything is trained
+    if only is None:
+        require_livers([case for case in cases.values() if case.tumours], masks, job)
     measured: list[Measured] = []
     left_out: list[dict[str, Any]] = []
     trained = []
@@ -138,6 +147,7 @@ def cross_validate(
                 methods,
                 settings,
                 card=members[0].card,
+                masks=masks,
                 device=device,
                 job=job,
                 find=liver,

@@ -24,6 +24,7 @@ from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver, require_livers
 from napari_liver_anomaly.memory import ran_out, too_little
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice, froc, plain, sensitivity_at
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.io.read_options import MaskOptions
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Volume
 
@@ -97,6 +99,7 @@ def evaluate(
     *,
     find: Callable[[Volume], Mask] | None = None,
     seen: Literal["ask", "mark"] = "ask",
+    masks: MaskOptions = ASK,
     device: str = "auto",
     job: Job | None = None,
 ) -> dict[str, Any]:
@@ -114,6 +117,8 @@ def evaluate(
         From a scan to its liver as the program finds it; everything is then measured with that liver too.
     seen : {"ask", "mark"}
         What to do with a scan that the model was trained on: refuse to go on, or measure and mark it.
+    masks : MaskOptions
+        Which labels of all liver masks are the liver, and whether masks that are unlike one are taken; asked before anything is measured.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     job : Job, optional
@@ -130,7 +135,8 @@ def evaluate(
     Raises
     ------
     Question
-        When the model was trained on one of the scans, and nothing was decided about that.
+        When the model was trained on one of the scans, or liver masks hold several labels or are unlike a liver, and nothing was decided about
+        that.
     UnfitModel
         When the model was trained on scans and its card names no threshold that was set without tumour labels.
     Refusal
@@ -145,10 +151,11 @@ def evaluate(
     choose(device)
     left_out: list[dict[str, Any]] = [*_without_liver(folder, cases)]
     methods = {model.name: model} | ({DarkRule.name: DarkRule()} if model.name != DarkRule.name else {})
+    require_livers([case for case in cases if case.tumours], masks, job)
     measured: list[Measured] = []
     for done, case in enumerate(cases):
         job.at("Measuring", done, len(cases))
-        found = measure_case(case, methods, settings, card=card, device=device, job=job, find=find)
+        found = measure_case(case, methods, settings, card=card, masks=masks, device=device, job=job, find=find)
         if isinstance(found, Measured) and found.seen and seen == "ask":
             raise _seen(found.case)
         if isinstance(found, Measured):
@@ -209,6 +216,7 @@ def measure_case(
     settings: SegmentSettings,
     *,
     card: ModelCard,
+    masks: MaskOptions = ASK,
     device: str = "auto",
     job: Job | None = None,
     find: Callable[[Volume], Mask] | None = None,
@@ -218,7 +226,7 @@ def measure_case(
         return "no tumour mask"
     try:
         volume = read(case.ct)
-        liver = read_mask(case.liver, volume, "liver mask", labels="all")
+        liver = read_case_liver(case, volume, masks)
         tumours = read_mask(case.tumours, volume, "tumour mask", may_be_empty=True)
     except OutOfMemory as refusal:
         return NotRun(refusal)
@@ -250,7 +258,12 @@ def _measure_all(
     find: Callable[[Volume], Mask] | None,
 ) -> Measured:
     """Measure every method on a case that was read, in the liver that was drawn and in the one that is found."""
-    facts = {"liver_ml": liver.ml, "tumour_ml": tumours.ml, "tumour_outside_liver_ml": _outside_ml(tumours, liver)}
+    facts: dict[str, Any] = {
+        "liver_ml": liver.ml,
+        "tumour_ml": tumours.ml,
+        "tumour_outside_liver_ml": _outside_ml(tumours, liver),
+    }
+    facts |= {"liver_findings": told} if (told := [finding.what for finding in liver.findings]) else {}
     measured = Measured(name, volume.identity, seen_in_training(name, volume.identity, card), facts)
     _measure(measured, "", volume, liver, tumours, methods, settings, device, job)
     if find is not None:
@@ -260,7 +273,7 @@ def _measure_all(
             if not is_answer(refusal):
                 raise
             found = Mask(np.zeros_like(liver.voxels), volume.geometry, volume.identity)
-        found = found.of(volume, "found liver")
+        found = replace(found.of(volume, "found liver"), judged=True)
         facts["found_liver_ml"] = found.ml
         facts["found_liver_dice"] = dice(found.voxels, liver.voxels)
         facts["tumour_outside_found_liver_ml"] = _outside_ml(tumours, found)
@@ -349,6 +362,7 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]], *, 
 def _notes(measured: Sequence[Measured], summary: dict[str, Any], left_out: Sequence[dict[str, Any]], trained: bool) -> list[str]:
     """Say what a reader of the figures must know."""
     found = [f"{len(measured)} of {len(measured) + len(left_out)} scans were measured."]
+    found += [told for one in measured for told in one.facts.get("liver_findings", ())]
     if seen := [m.case for m in measured if m.seen]:
         found.append(f"The model was trained on healthy slices of {len(seen)} of these scans: {', '.join(seen)}.")
     if trained and all(m.seen is None for m in measured):

@@ -108,7 +108,7 @@ def liver_layer(
 ) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
     """Layer data of a scan's liver."""
     probability = None if mask.probability is None else np.where(mask.voxels, mask.probability, np.uint8(255))
-    tag = Tag(Role.LIVER, volume.identity, volume.geometry, path=str(path), probability=probability)
+    tag = Tag(Role.LIVER, volume.identity, volume.geometry, mask.findings, str(path), probability)
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
     return mask.voxels.astype(np.uint8), look | (place or placed(volume.geometry)), "labels"
 

@@ -82,11 +82,15 @@ def segment_layers(
         livers.append(_find(engine, scan, volume, device, job))
         return livers[-1].mask
 
-    result = (engine.segment or _segment())(volume, mask, model, settings, find=find, device=device, job=job)
+    # A liver on screen is not asked about, for the user sees it: what is doubtful is told.
+    result = (engine.segment or _segment())(
+        volume, mask, model, settings, find=find, unlikely="accept", device=device, job=job
+    )  # fmt: skip
     if liver is not None and written is not None and written != checksum(liver.data):
         result = replace(result, liver_from="corrected")
     # The panel says elsewhere what was left out, beside the threshold with which it changes; and a liver that is on screen is no news.
-    known = {finding.code for finding in (*about_pieces(result.left_out), *(mask.findings if mask is not None else ()))}
+    said = liver.tag.findings if liver is not None and liver.tag is not None else ()  # when it was loaded
+    known = {finding.code for finding in (*about_pieces(result.left_out), *said, *(mask.findings if mask is not None else ()))}
     notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding.code not in known]
     if _edited(volume, scan, mask, liver):
         notes.append(EDITED)

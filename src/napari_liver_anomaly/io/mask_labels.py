@@ -36,6 +36,7 @@ def chosen_voxels(
     voxel_ml: float,
     names: Mapping[int, str] | None = None,
     further_names: Mapping[int, tuple[str, ...]] | None = None,
+    some: bool = False,
 ) -> tuple[Bools, tuple[Finding, ...]]:
     """Find the voxels of the wanted labels (``"ask"``, ``"all"``, numbers or names joined by ``+``), and what there is to say about it.
 
@@ -54,7 +55,7 @@ def chosen_voxels(
         if len(counts) > 1:
             raise _which(counts, told, words, what, lambda chosen: _count(labels, counts, chosen) * voxel_ml)
         return _inside(labels), ()
-    chosen = _parsed(wanted, counts, told, words, what)
+    chosen = _parsed(wanted, counts, told, words, what, some=some)
     if set(chosen) == set(counts):
         return _inside(labels), ()
     note = make_finding(
@@ -127,17 +128,21 @@ def _is_liver(words: tuple[str, ...]) -> bool:
 
 
 def _parsed(
-    wanted: str, counts: Mapping[int, int], told: Mapping[int, str], words: Mapping[int, tuple[str, ...]], what: str
+    wanted: str,
+    counts: Mapping[int, int],
+    told: Mapping[int, str],
+    words: Mapping[int, tuple[str, ...]],
+    what: str,
+    *,
+    some: bool,
 ) -> list[int]:
-    """Labels by their numbers, names or codes; a name may hold a + itself."""
+    """Labels by their numbers, names or codes; a name may hold a + itself. All of them, or some, must be there."""
     called = {label: {str(label), *(word.lower() for word in words[label] if word)} for label in counts}
     whole = wanted.strip().lower()
-    chosen = []
-    for word in [whole] if any(whole in own for own in called.values()) else whole.split("+"):
-        word = word.strip()
-        found = [label for label in counts if word in called[label]]
-        if not found:
-            there = ", ".join(told[label] for label in list(counts)[:MOST_LISTED]) or "none"
-            raise make_refusal("mask-label-unknown", what=what, label=clean_name(word) or "''", there=there)
-        chosen += found
-    return list(dict.fromkeys(chosen))
+    parts = [whole] if any(whole in own for own in called.values()) else [part.strip() for part in whole.split("+")]
+    found = {part: [label for label in counts if part in called[label]] for part in parts}
+    missing = [part for part in parts if not found[part]]
+    if missing and not (some and len(missing) < len(parts)):
+        there = ", ".join(told[label] for label in list(counts)[:MOST_LISTED]) or "none"
+        raise make_refusal("mask-label-unknown", what=what, label=clean_name(missing[0]) or "''", there=there)
+    return list(dict.fromkeys(label for part in parts for label in found[part]))

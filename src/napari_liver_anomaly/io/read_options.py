@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadOptions(Settings):
+class MaskOptions(Settings):
+    """Answers to what a given liver mask can ask, or all those of a folder together."""
+
+    liver_label: str = setting(
+        "ask", word="LABEL", help="Which labels of a liver mask are the liver: 1, 1+2, a name that the file gives, or all."
+    )
+    given_liver: Literal["ask", "accept"] = setting("ask", help="Whether a given liver mask is taken although it is unlike one.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions(MaskOptions):
     """Answers to what reading a scan and finding its liver can ask; each question is asked while its field has its default value."""
 
     series: int = setting(0, low=0, high=100000, help="Number of the DICOM series to read, when a folder holds several; 0 asks.")
@@ -32,6 +42,9 @@ class ReadOptions(Settings):
     voxel_size: Literal["ask", "accept"] = setting(
         "ask", help="Whether a voxel size is taken although the header looks as if it had lost it."
     )
+    brightness: Literal["ask", "accept"] = setting(
+        "ask", help="Whether slices are read as one scan although their brightness differs as between two phases."
+    )
     tilt: Literal["ask", "straighten"] = setting(
         "ask", help="Whether tilted or unevenly spaced slices are resampled to a straight, even stack."
     )
@@ -42,10 +55,6 @@ class ReadOptions(Settings):
     links: Literal["ask", "follow"] = setting(
         "ask", help="Whether links in a folder of DICOM files are followed to files that lie elsewhere."
     )
-    liver_label: str = setting(
-        "ask", word="LABEL", help="Which labels of a liver mask are the liver: 1, 1+2, a name that the file gives, or all."
-    )
-    given_liver: Literal["ask", "accept"] = setting("ask", help="Whether a given liver mask is taken although it is unlike one.")
     found_liver: Literal["ask", "accept"] = setting(
         "ask", help="Whether a liver found by the program is taken although it is unlike one."
     )

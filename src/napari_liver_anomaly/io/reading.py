@@ -65,6 +65,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
         When it would not fit into memory.
     """
     from napari_liver_anomaly.io.body_size import credible_size
+    from napari_liver_anomaly.io.brightness import even_brightness
     from napari_liver_anomaly.io.hounsfield import air_for_padding, plausible
     from napari_liver_anomaly.io.straightening import unsheared
     from napari_liver_anomaly.stored_values import to_hounsfield
@@ -83,12 +84,15 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     notes += _settled(plausible(stored, answers.values))
     voxels = geometry.to_canonical(stored).astype(np.int16, copy=False)
     notes += _settled(credible_size(voxels, geometry, answers.voxel_size))
+    notes += _settled(even_brightness(voxels, answers.brightness))
     findings = (*notes, *((padding,) if padding else ()))
     return Volume(voxels, geometry, name_of(path), findings)
 
 
 @quietly()
-def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False, labels: str = "ask") -> Mask:
+def read_mask(
+    path: str | Path, volume: Volume, what: str = "mask", *, may_be_empty: bool = False, labels: str = "ask", some: bool = False
+) -> Mask:
     """Read a mask of a scan: the voxels of one label, or of those that are chosen.
 
     Parameters
@@ -104,6 +108,8 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
         Whether it holds tumours: a mask without any voxel is fine then, as that of a healthy liver is, and each tumour may have its own label.
     labels : str
         Which labels count where there are several: ``"ask"``, ``"all"``, or numbers or names that the file gives, joined by ``+``.
+    some : bool
+        Whether it will do that the file holds some of the labels, as where a liver has no tumour.
 
     Returns
     -------
@@ -140,7 +146,7 @@ def read_mask(path: str | Path, volume: Volume, what: str = "mask", *, may_be_em
     offset, about_grid = offset_on(volume.geometry, geometry, what, sparse=source.sparse)
     chosen, about_labels = chosen_voxels(
         source.load(), (source.slope, source.intercept), what=what, wanted="numbered" if may_be_empty else labels,
-        voxel_ml=geometry.voxel_ml, names=source.names, further_names=source.further_names,
+        voxel_ml=geometry.voxel_ml, names=source.names, further_names=source.further_names, some=some,
     )  # fmt: skip
     voxels = on_whole_grid(geometry.to_canonical(chosen).astype(np.bool_, copy=False), offset, volume.geometry)
     mask = Mask(voxels, volume.geometry, findings=(*findings, *about_grid, *about_labels)).of(volume, what)

@@ -22,7 +22,7 @@ from napari_liver_anomaly.volume import VOLUME_FROM, Mask, Volume, require_kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.io.read_options import ReadOptions
+    from napari_liver_anomaly.io.read_options import MaskOptions
     from napari_liver_anomaly.liver.finder import Finder
 
 __all__ = ["check_liver", "find_liver", "packaged_weights"]
@@ -112,7 +112,8 @@ def check_liver(liver: Mask, volume: Volume, *, unlikely: Literal["ask", "accept
     Returns
     -------
     Mask
-        The same mask; its ``findings`` say when it touches the edge of the scan, and what is doubtful: air inside, or pieces apart from the rest.
+        The same mask, which is not judged again; its ``findings`` say when it touches the edge of the scan, and what is doubtful: air
+        inside, or pieces apart from the rest.
 
     Raises
     ------
@@ -128,7 +129,8 @@ def check_liver(liver: Mask, volume: Volume, *, unlikely: Literal["ask", "accept
     liver = liver.of(volume, "liver mask")
     if not liver.voxels.any():
         raise make_refusal("liver-empty")
-    return replace(liver, findings=(*liver.findings, *about_the_edge(liver), *likely_given(volume, liver, unlikely)))
+    findings = (*liver.findings, *about_the_edge(liver), *likely_given(volume, liver, unlikely))
+    return replace(liver, findings=findings, judged=True)
 
 
 def _search(finder: Finder, volume: Volume, ladder: Ladder, job: Job) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
@@ -152,8 +154,9 @@ def checked(liver: Mask, volume: Volume, unlikely: Literal["ask", "accept"]) -> 
     return replace(liver, findings=(*findings, *likely(volume, liver, unlikely)), found=True)
 
 
-def read_given_liver(path: Path, volume: Volume, options: ReadOptions) -> Mask:
+def read_given_liver(path: Path, volume: Volume, options: MaskOptions, *, some: bool = False) -> Mask:
     """Read the liver mask that somebody gives for a scan and judge it, with what was answered so far."""
     from napari_liver_anomaly.io import read_mask
 
-    return check_liver(read_mask(path, volume, "liver mask", labels=options.liver_label), volume, unlikely=options.given_liver)
+    mask = read_mask(path, volume, "liver mask", labels=options.liver_label, some=some)
+    return check_liver(mask, volume, unlikely=options.given_liver)

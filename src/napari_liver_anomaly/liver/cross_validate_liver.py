@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Refusal, is_answer
-from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import find_liver
+from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver, require_livers
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.liver.train_liver import PHANTOM_SEEDS, require_cases, train_and_write, training_cases
 from napari_liver_anomaly.metrics import dice
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.io.read_options import MaskOptions
 
 
 def cross_validate_liver(
@@ -32,6 +34,7 @@ def cross_validate_liver(
     schedule: LiverSchedule | None = None,
     seed: int = 0,
     about: str = "",
+    masks: MaskOptions = ASK,
     device: str = "auto",
     job: Job | None = None,
 ) -> dict[str, Any]:
@@ -39,30 +42,36 @@ def cross_validate_liver(
 
     All scans of one patient belong in one fold; a case in no fold is always trained on. ``models`` is the folder for ``liver-fold-1.safetensors``
     and so on; one that is there with the same scans, schedule and seed is not trained again. ``device`` says where the liver is searched: training
-    runs on the processor. Gives ``summary`` and ``cases`` (Dice, seconds, ml true and found, findings), ``folds`` and ``schedule``.
+    runs on the processor. ``masks`` answers what the liver masks ask, for all of them and before anything is trained.
+    Gives ``summary`` and ``cases`` (Dice, seconds, ml true and found, findings), ``folds`` and ``schedule``.
     """
     job, schedule = job or Job(), schedule or LiverSchedule()
     cases = {case.name: case for case in find_cases(folder)}
     named = [name for fold in folds for name in fold]
     require_cases(named, cases, "--fold")
+    require_livers(list(cases.values()), masks, job)
     measured: list[dict[str, Any]] = []
     trained: list[dict[str, Any]] = []
     for number, names in enumerate(folds, start=1):
         path = Path(models) / f"liver-fold-{number}.safetensors"
         others = [case for case in cases.values() if case.name not in names]
         if not _is_trained(path, others, schedule, seed):
-            train_and_write(training_cases(others, job), path, schedule, seed, about, "", None, job)
+            train_and_write(training_cases(others, job, masks=masks), path, schedule, seed, about, "", None, job)
         trained.append({"cases": list(names), "seed": seed, "trained_on": [case.name for case in others]})
         for name in names:
             job.at("Measuring", len(measured), len(named))
-            measured.append({"case": name, "fold": number} | measure_liver(cases[name], path, device=device, job=Job()))
+            measured.append(
+                {"case": name, "fold": number} | measure_liver(cases[name], path, masks=masks, device=device, job=Job())
+            )
     return {"summary": _summary(measured), "cases": measured, "folds": trained, "schedule": schedule.to_dict()}
 
 
-def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job: Job | None = None) -> dict[str, Any]:
+def measure_liver(
+    case: Case, weights: str | Path, *, masks: MaskOptions = ASK, device: str = "auto", job: Job | None = None
+) -> dict[str, Any]:
     """Compare the liver found in a case with the mask that was drawn: Dice (0 when none was found), seconds, ml, and codes of the findings."""
     volume = read(case.ct)
-    true = read_mask(case.liver, volume, "liver mask", labels="all")
+    true = read_case_liver(case, volume, masks)
     began = time.perf_counter()
     found: dict[str, Any]
     try:
@@ -77,6 +86,7 @@ def measure_liver(case: Case, weights: str | Path, *, device: str = "auto", job:
             raise
         found = {"dice": 0.0, "found_ml": 0.0, "findings": [refusal.finding.code]}
     found |= {"seconds": time.perf_counter() - began, "true_ml": true.ml}
+    found |= {"mask_findings": told} if (told := [finding.what for finding in true.findings]) else {}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 
 

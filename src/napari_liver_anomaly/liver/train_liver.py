@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver
 from napari_liver_anomaly.liver.finder import Finder
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.liver.sampling import LiverBatch, LiverCase, coarse_sample, fine_sample, liver_set
@@ -23,11 +24,13 @@ from napari_liver_anomaly.storage import hash_of
 from napari_liver_anomaly.training.loop import train_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor, nn
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.io.cases import Case
+    from napari_liver_anomaly.io.read_options import MaskOptions
 
 TITLE = "Liver finder: a coarse network at 10 mm, a fine one at 2.5 mm."
 PHANTOM_SEEDS = (101, 102, 103)
@@ -46,13 +49,15 @@ def train_liver(
     command: str = "",
     metrics: dict[str, Any] | None = None,
     keep_names: bool = False,
+    masks: MaskOptions = ASK,
+    tell: Callable[[Iterable[Finding]], object] | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
     """Train a liver finder on a folder of cases, ``NAME_ct`` and ``NAME_liver`` files, and write its weights and card.
 
     The card knows the scans by their hashes, so that no finder is measured on what it was trained on; ``keep_names`` keeps the names of the files,
     for data sets whose names are no patients'. ``start`` is a liver finder to go on from; what it was trained on is kept in the new card. A training
-    that was stopped goes on.
+    that was stopped goes on. ``masks`` answers what the liver masks ask, for all of them; ``tell`` takes what is doubtful about each.
     """
     job = job or Job()
     cases = {case.name: case for case in find_cases(folder)}
@@ -60,7 +65,7 @@ def train_liver(
     kept = [case for name, case in cases.items() if name not in without]
     if not kept:
         raise make_refusal("no-cases-left")
-    data = training_cases(kept, job)
+    data = training_cases(kept, job, masks=masks, tell=tell, named=keep_names)
     return train_and_write(data, path, schedule or LiverSchedule(), seed, about, command, metrics, job, start, keep_names)
 
 
@@ -71,14 +76,20 @@ def require_cases(names: Sequence[str], cases: dict[str, Case], option: str) -> 
         raise make_refusal("case-unknown", cases=", ".join(odd), option=option)
 
 
-def training_cases(cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHANTOM_SEEDS) -> list[LiverCase]:
+def training_cases(
+    cases: Sequence[Case], job: Job, phantoms: Sequence[int] = PHANTOM_SEEDS, *, masks: MaskOptions = ASK,
+    tell: Callable[[Iterable[Finding]], object] | None = None, named: bool = True,
+) -> list[LiverCase]:  # fmt: skip
     """Read cases, and build phantoms of these seeds, to train on."""
     made: list[LiverCase] = []
     total = len(cases) + len(phantoms)
-    for case in cases:
+    for number, case in enumerate(cases, start=1):
         job.at("Reading the scans", len(made), total)
         volume = read(case.ct)
-        made.append(LiverCase.of(case.name, volume, read_mask(case.liver, volume, "liver mask", labels="all")))
+        liver = read_case_liver(case, volume, masks, "" if named else f"case {number} of {len(cases)}")
+        if tell is not None:
+            tell(liver.findings)
+        made.append(LiverCase.of(case.name, volume, liver))
     for seed in phantoms:
         job.at("Reading the scans", len(made), total)
         sample = make_phantom(PhantomSettings(seed=seed, size_px=144))

@@ -23,10 +23,13 @@ from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.storage import memory_budget, opened, voxel_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.read_options import MaskOptions
 
 FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
@@ -235,7 +238,14 @@ def _three(values: Any, kind: type[Number]) -> tuple[Number, Number, Number]:
     return (kind(z), kind(y), kind(x))
 
 
-def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job | None = None) -> list[TrainingCase]:
+def pack_training_set(
+    folder: str | Path,
+    *,
+    keep_names: bool = False,
+    masks: MaskOptions | None = None,
+    tell: Callable[[Iterable[Finding]], object] | None = None,
+    job: Job | None = None,
+) -> list[TrainingCase]:
     """Read and pack every case of a folder: ``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour`` files.
 
     Parameters
@@ -244,6 +254,10 @@ def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job 
         Holds the cases.
     keep_names : bool
         Keep the names of the files, for data sets whose names are no patients'; without it only hashes are kept.
+    masks : MaskOptions, optional
+        Which labels of all liver masks are the liver, and whether masks that are unlike one are taken; asked when nothing is given.
+    tell : callable, optional
+        Takes what is doubtful about the liver mask of each case.
     job : Job, optional
         Progress and cancel.
 
@@ -254,19 +268,27 @@ def pack_training_set(folder: str | Path, *, keep_names: bool = False, job: Job 
 
     Raises
     ------
+    Question
+        When liver masks hold several labels, or are unlike a liver, and nothing was decided about that.
     Refusal
         When the folder holds no case, or one cannot be read.
     """
     # Here, not above: a machine that only trains needs no reader of medical files.
     from napari_liver_anomaly.io import read, read_mask
     from napari_liver_anomaly.io.cases import find_cases
+    from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver
 
     cases, job, packed = find_cases(folder), job or Job(), []
     for done, case in enumerate(cases):
         job.at("Packing healthy livers", done, len(cases))
         volume = read(case.ct)
-        liver = read_mask(case.liver, volume, labels="all").voxels
+        called = case.name if keep_names else f"case {done + 1} of {len(cases)}"
+        liver = read_case_liver(case, volume, masks or ASK, called)
+        if tell is not None:
+            tell(liver.findings)
         tumours = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
         name = case.name if keep_names else ""
-        packed.append(pack_case(volume.voxels, liver, tumours, volume.geometry.spacing_mm, scan=volume.identity, name=name))
+        packed.append(
+            pack_case(volume.voxels, liver.voxels, tumours, volume.geometry.spacing_mm, scan=volume.identity, name=name)
+        )
     return packed

@@ -107,8 +107,8 @@ def test_cross_validation_keeps_what_is_trained(folder, tmp_path, monkeypatch) -
         cross_validate_liver(folder, [["a"], ["a"]], **words)
 
 
-def _without_phantoms(cases, job):
-    return training_cases(cases, job, ())
+def _without_phantoms(cases, job, **more):
+    return training_cases(cases, job, (), **more)
 
 
 def test_a_batch_follows_from_its_key_alone(liver_cases) -> None:

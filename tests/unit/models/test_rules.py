@@ -27,7 +27,7 @@ def liver_with(hu, where, outside=-1000):
     voxels[liver] = 100
     voxels[where] = hu
     volume = Volume(voxels, GRID)
-    return volume, Mask(liver, GRID)
+    return volume, Mask(liver, GRID, judged=True)
 
 
 @pytest.mark.parametrize("outside", [-1000, 1000])

@@ -38,7 +38,7 @@ def scan() -> tuple[Volume, Mask, dict[str, np.ndarray]]:
     }
     hu = np.where(balls["dark"], hu - 55, np.where(balls["bright"], hu + 45, hu))
     volume = Volume(hu.round().astype(np.int16), Geometry(SHAPE[::-1], np.diag([-SPACING[2], -SPACING[1], -SPACING[0], 1.0])))
-    return volume, Mask(liver, volume.geometry), balls | {"elsewhere": liver & ~balls["dark"] & ~balls["bright"]}
+    return volume, Mask(liver, volume.geometry, judged=True), balls | {"elsewhere": liver & ~balls["dark"] & ~balls["bright"]}
 
 
 def said(name: str) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""Whether soft tissue is as bright on one slice as on the next: two phases, or two scans, in one stack differ where a scan does not.
+
+The mean is taken over places that are soft tissue on both slices, so that a change from lung to liver is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.messages import make_finding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.errors import Finding
+
+    Floats = NDArray[np.float64]
+
+SOFT_HU = (0, 200)
+LOOKED_AT = 110  # rows and columns of a slice, about
+LEAST_PLACES, LEAST_STEPS = 50, 8
+# Of 30 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 12 HU away from its ends.
+STEADY, UP_AND_DOWN_HU = 0.85, 3.0
+JUMP_HU, ALONE = 14.0, 2.0  # against the next largest
+ENDS = 8  # of the stack are left out for a jump: ends may be blurred or cut
+ACCEPT = Answer(words="Read it as one scan", option="brightness", value="accept")
+
+
+def even_brightness(voxels: NDArray[np.int16], answer: Literal["ask", "accept"]) -> tuple[Finding, ...]:
+    """Ask about slices whose brightness goes up and down, or jumps once; note it where the user takes them for one scan."""
+    steps = _steps(voxels)
+    if len(steps) < LEAST_STEPS or not (how := _up_and_down(steps) or _jump(steps)):
+        return ()
+    if answer == "accept":
+        return (make_finding("brightness-accepted", how=how),)
+    return (make_finding("brightness-uneven", ACCEPT, how=how),)
+
+
+def _steps(voxels: NDArray[np.int16]) -> Floats:
+    """Mean change of soft tissue from each slice to the next, HU; 0 where there is too little of it."""
+    apart = max(1, round((voxels.shape[1] * voxels.shape[2]) ** 0.5 / LOOKED_AT))
+    slices = voxels[:, ::apart, ::apart]
+    soft = (slices > SOFT_HU[0]) & (slices < SOFT_HU[1])
+    steps = np.zeros(max(0, len(slices) - 1))
+    for k in range(len(steps)):
+        both = soft[k] & soft[k + 1]
+        if np.count_nonzero(both) >= LEAST_PLACES:
+            steps[k] = (slices[k + 1][both].astype(np.float64) - slices[k][both]).mean()
+    return steps
+
+
+def _up_and_down(steps: Floats) -> str:
+    turned = steps * np.where(np.arange(len(steps)) % 2, -1, 1)
+    by_hu = abs(float(np.median(turned)))
+    steady = max((turned > 0).mean(), (turned < 0).mean()) >= STEADY
+    return f"goes up and down from slice to slice by {by_hu:.0f} HU" if steady and by_hu >= UP_AND_DOWN_HU else ""
+
+
+def _jump(steps: Floats) -> str:
+    end = max(LEAST_STEPS // 2, len(steps) // ENDS)
+    inner = np.abs(steps[end : len(steps) - end])
+    if len(inner) < 2:
+        return ""
+    at, (next_hu, most_hu) = int(inner.argmax()) + end, np.sort(inner)[-2:]
+    alone = most_hu >= JUMP_HU and most_hu >= ALONE * next_hu
+    return f"jumps by {most_hu:.0f} HU between slices {at + 1} and {at + 2}, counted from the head" if alone else ""
