@@ -40,8 +40,10 @@ class LiverVerb(ScanVerb):
     def run(self, job: Job) -> None:
         """Find the liver and write its mask."""
         from napari_liver_anomaly.io import write_image
+        from napari_liver_anomaly.io.nifti_writing import least_bytes
 
         volume = self.read(job)
+        require_place(self.out, needed=least_bytes(volume.voxels.size, masks=1))
         liver = self.find_liver(volume, device=self.device, job=job)
         show((*volume.findings, *liver.findings))
         write_image(liver.voxels, volume.geometry, self.out, inputs=(self.scan,))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_liver_anomaly.cli.scan import LiverScanVerb
 from napari_liver_anomaly.cli.verb import say, show
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.placing import require_place
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ class SynthesiseVerb(LiverScanVerb):
 
     def run(self, job: Job) -> None:
         """Write a scan with synthetic anomalies, and where they are."""
-        from napari_liver_anomaly.io.nifti_writing import image_writer, write_together
+        from napari_liver_anomaly.io.nifti_writing import image_writer, least_bytes, write_together
         from napari_liver_anomaly.synthesis import RECIPES
         from napari_liver_anomaly.synthesis.apply import synthesise
 
         if self.recipe not in RECIPES:
             raise make_refusal("recipe-unknown", recipe=self.recipe, choices=", ".join(RECIPES))
         volume = self.read(job)
+        require_place(self.out, folder=True, needed=least_bytes(volume.voxels.size, scans=1, masks=1))
         liver = self.given_liver(volume) or self.find_liver(volume, device=self.device, job=job)
         show((*volume.findings, *liver.findings))
         anomalous, mask = synthesise(volume, liver, RECIPES[self.recipe](), self.seed, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +25,9 @@ from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver, require_livers
-from napari_liver_anomaly.memory import ran_out, too_little
+from napari_liver_anomaly.memory import ran_out, require_memory, too_little
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.metrics import dice, froc, plain, sensitivity_at
 from napari_liver_anomaly.models.card import ModelCard
@@ -58,6 +60,10 @@ REDUCTIONS = {
     "sensitivity_at": "part of the lesions found at so many false ones per scan, where the lowest peak score of a lesion is what varies",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
+
+
+# Bytes for each voxel of a scan, of the planes that hold liver or tumour, and of the box around both; and for the first use of the libraries.
+VOXEL_BYTES, PLANE_BYTES, BOX_BYTES, FIXED_BYTES = 5, 5, 40, 100 * 10**6
 
 
 class NotRun(str):
@@ -258,6 +264,7 @@ def _measure_all(
     find: Callable[[Volume], Mask] | None,
 ) -> Measured:
     """Measure every method on a case that was read, in the liver that was drawn and in the one that is found."""
+    require_memory(needed_bytes(volume, liver, tumours))
     facts: dict[str, Any] = {
         "liver_ml": liver.ml,
         "tumour_ml": tumours.ml,
@@ -280,6 +287,14 @@ def _measure_all(
         whole = {name: method for name, method in methods.items() if not name.startswith("seed-")}
         _measure(measured, ", found liver", volume, found, tumours, whole, settings, device, job)
     return measured
+
+
+def needed_bytes(volume: Volume, liver: Mask, tumours: Mask) -> int:
+    """Foresee how much memory the figures of a result need, and the result itself."""
+    box = box_of(liver.voxels | tumours.voxels) or (slice(0, 0),) * 3
+    depth, height, width = (side.stop - side.start for side in box)
+    planes = depth * prod(volume.voxels.shape[1:])
+    return volume.voxels.size * VOXEL_BYTES + planes * PLANE_BYTES + depth * height * width * BOX_BYTES + FIXED_BYTES
 
 
 def _measure(

@@ -37,7 +37,8 @@ SHARPNESS = 9.0  # the coarse prediction that the fine network was trained with 
 WHITE, NEARLY_WHITE = 0.985, 0.95  # no liver is this bright
 SMOOTH_MM = 2.8  # across slices, which are predicted one by one
 BATCH = 8
-FINE_BYTES, FIXED_BYTES = 24, 50 * 10**6  # of a search for each voxel of 4 × 2.5 × 2.5 mm, and for the first use of the networks
+FINE_BYTES, FIXED_BYTES = 24, 65 * 10**6  # of a search for each voxel of 4 × 2.5 × 2.5 mm, and for the first use of the networks
+VOXEL_BYTES = 3  # of the scan: mask, probability, and what they are judged with
 PHASE = "Finding the liver"
 COARSE_NET = LiverNetSettings(axes=3, channels=1, folding=1, width=8, widest=64, depth=3)
 FINE_NET = LiverNetSettings(axes=2, channels=SEEN + 1, folding=2, width=24, widest=96, depth=3)
@@ -166,7 +167,7 @@ def needed_bytes(shape: tuple[int, ...], spacing_mm: tuple[float, float, float])
     """Foresee the memory of a search: it grows with the room that a scan takes, not with its voxels."""
     fine = shape_for(shape, spacing_mm, FINE_MM)
     plane = fine[1] * fine[2]
-    return 4 * shape[0] * plane + FINE_BYTES * prod(fine) + 2 * prod(shape) + FIXED_BYTES
+    return 4 * shape[0] * plane + FINE_BYTES * prod(fine) + VOXEL_BYTES * prod(shape) + FIXED_BYTES
 
 
 def _nothing(shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:

@@ -7,13 +7,15 @@ bodies meet one slice of it; such slices lie :data:`SAMPLE_EVERY_MM` apart. Wher
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.memory import require_memory
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.preprocessing import PreprocessSettings, prepare
+from napari_liver_anomaly.preprocessing import PreprocessSettings, frame_of, prepare
 from napari_liver_anomaly.synthesis.base import Anomalous, Donor, DonorRecipe, Recipe, stacked
 from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
@@ -35,6 +37,8 @@ SAMPLE_EVERY_MM = 24.0
 DONORS = 4  # slices looked at when a recipe takes pieces of another one: the most alike in area is taken
 STAGE = 0  # of the samples of a scan; stages of a training count from 1
 PHASE = "Making anomalies"
+# Bytes for each voxel of the scan and of the liver's box, and for each pixel of the slices; and for the first use of the libraries.
+VOXEL_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 12, 40, 40 * 10**6
 
 
 def sample_rng(seed: int, stage: int, step: int) -> Generator:
@@ -153,6 +157,7 @@ class Synthesis:
         planes = np.flatnonzero(self.liver.voxels.any(axis=(1, 2)))
         if planes.size == 0:
             raise make_refusal("liver-empty")
+        require_memory(needed_bytes(self.volume, self.liver, IN_SPACE if recipe.in_space else FLAT))
         voxels, mask = self.volume.voxels.copy(), np.zeros(self.liver.voxels.shape, dtype=bool)
         for done, z in enumerate(map(int, planes)):
             job.at(PHASE, done, planes.size)
@@ -172,6 +177,13 @@ class Synthesis:
             drawn = _draw_in_space(recipe, slices, seed, job) if recipe.in_space else {}
             self._drawing = (recipe, seed, _Drawing(slices, recipe, seed, drawn))
         return self._drawing[2]
+
+
+def needed_bytes(volume: Volume, liver: Mask, settings: PreprocessSettings) -> int:
+    """Foresee how much memory anomalies in a whole scan need, on top of what scan and mask take already."""
+    frame = frame_of(liver.voxels, volume.geometry.spacing_mm, settings)
+    box = len(frame.planes) * (frame.rows[1] - frame.rows[0]) * (frame.columns[1] - frame.columns[0])
+    return volume.voxels.size * VOXEL_BYTES + box * BOX_BYTES + frame.depth * prod(frame.padded) * SLICE_BYTES + FIXED_BYTES
 
 
 @dataclass(frozen=True, eq=False)

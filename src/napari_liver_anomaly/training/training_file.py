@@ -18,6 +18,8 @@ import numpy as np
 
 from napari_liver_anomaly.errors import UnreadableFile
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.lesions import box_of
+from napari_liver_anomaly.memory import require_memory
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.storage import memory_budget, opened, voxel_bytes
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT = "napari-liver-anomaly healthy livers, version 2"
 LOW_HU, STEP_HU = -200, 2
 AROUND_MM = 12.0
+BOX_BYTES = 64  # of the distances from a liver, for each voxel of its box
 LARGEST_MM = 20.0
 LARGEST_HEADER = 2**22
 LARGEST_NPY = 256  # what stands before an array, at most
@@ -116,13 +119,14 @@ def pack_case(
     """Keep of a scan what training needs; planes with any tumour are not healthy, and all planes with liver are where ``tumours`` is None."""
     from scipy.ndimage import distance_transform_edt
 
-    where = np.argwhere(liver)
-    if not where.size:
+    inside = box_of(liver)
+    if inside is None:
         raise make_refusal("training-mask-empty")
     margin = [int(np.ceil(AROUND_MM / mm)) for mm in spacing_mm]
-    low = np.maximum(where.min(axis=0) - margin, 0)
-    high = np.minimum(where.max(axis=0) + 1 + margin, liver.shape)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    low = [max(side.start - more, 0) for side, more in zip(inside, margin, strict=True)]
+    high = [min(side.stop + more, size) for side, more, size in zip(inside, margin, liver.shape, strict=True)]
+    box = tuple(slice(first, last) for first, last in zip(low, high, strict=True))
+    require_memory(math.prod(last - first for first, last in zip(low, high, strict=True)) * BOX_BYTES)
     near = distance_transform_edt(~liver[box], sampling=spacing_mm) <= AROUND_MM
     grey = np.where(near, np.clip(np.rint((hu[box].astype(np.float32) - LOW_HU) / STEP_HU), 0, 255), 0).astype(np.uint8)
     healthy = liver[box].any(axis=(1, 2))
@@ -130,7 +134,7 @@ def pack_case(
         healthy &= ~tumours[box].any(axis=(1, 2))
     return TrainingCase(
         scan=scan, name=name, grey=grey, liver=liver[box], healthy=healthy, shape=tuple(liver.shape),  # type: ignore[arg-type]
-        corner=(int(low[0]), int(low[1]), int(low[2])), spacing_mm=spacing_mm,
+        corner=(low[0], low[1], low[2]), spacing_mm=spacing_mm,
     )  # fmt: skip
 
 
