@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from faults.rows_running import child
 from faults.table import row
 from napari_liver_anomaly import liver, placing
 from napari_liver_anomaly.cli import DONE, REFUSED, main
@@ -60,7 +61,10 @@ def what_every_verb_needs_is_foreseen(kit: Kit) -> None:
         "segment": [scan, "--liver", mask, "--given-liver", "accept", "--device", "cpu", "--out", "s"],
     }
     for verb, words in verbs.items():
-        ended = child(FORESEEN, verb, *words[:-1], str(kit.folder / words[-1]))
+        ended = subprocess.run(
+            [sys.executable, "-c", FORESEEN, verb, *words[:-1], str(kit.folder / words[-1])], capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
         assert ended.returncode == DONE, (verb, ended.stderr)
         foreseen, took = map(int, ended.stdout.split()[-3::2])
         assert took <= foreseen <= 1.6 * took, f"{verb}: foreseen {foreseen:,} bytes, took {took:,}"
