@@ -24,6 +24,7 @@ AREAS = {
     "model": "Models",
     "run": "Running and memory",
     "write": "Writing",
+    "session": "Sessions and follow-up",
     "train": "Training and measuring",
     "study": "The study",
     "app": "The program and its viewer",

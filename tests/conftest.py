@@ -39,6 +39,7 @@ def _home() -> Path:
         os.environ[name] = str(home / folder)
     os.environ["NAPARI_CONFIG"] = str(home / "napari" / "settings.yaml")
     os.environ["LIVER_ANOMALY_MODELS"] = str(home / "models" / "session")
+    os.environ["LIVER_ANOMALY_SESSIONS"] = "off"  # but in the tests of sessions, nobody wants to wait for them
     return home
 
 

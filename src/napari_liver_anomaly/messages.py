@@ -16,6 +16,7 @@ from napari_liver_anomaly import errors
 from napari_liver_anomaly.errors import Answer, Finding, Level, Refusal
 
 NOTE = "Note"
+LONGEST_SENTENCE = 2000
 STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # kinds of characters that move a cursor, turn text round or break lines
 KEPT = {"\u200c", "\u200d"}  # joiners, without which some scripts cannot be written
 
@@ -104,6 +105,14 @@ class Catalogue:
     def refuse(self, finding: Finding) -> Refusal:
         """Make the exception of a finding that was made before."""
         return self.messages[finding.code].refusal(finding)
+
+
+def finding_from(values: dict[str, str]) -> Finding:
+    """Take a finding that was kept as plain data, as lines of plain text of some length at most; its answers were given."""
+    names = ("code", "what", "meaning", "action")
+    if not all(isinstance(values[name], str) for name in names):
+        raise TypeError("finding")
+    return Finding(level=Level(values["level"]), **{name: one_line(values[name])[:LONGEST_SENTENCE] for name in names})  # type: ignore[arg-type]
 
 
 CATALOGUE = Catalogue("napari_liver_anomaly")

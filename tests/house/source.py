@@ -16,11 +16,11 @@ STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 LEVELS = {
     0: {"__init__", "errors", "messages", "notebook"},
     1: {"volume", "stored_values", "settings", "job", "storage", "placing", "device", "memory", "sparse_labels", "score_voxels"},
-    2: {"lesions", "thresholds", "liver_findings", "segmentation", "result"},
+    2: {"lesions", "thresholds", "liver_findings", "segmentation", "result", "preferences", "follow_up"},
     3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
     4: {"checkpoint"},
     5: {"adapters", "models", "training", "liver"},
-    6: {"inference", "evaluation"},
+    6: {"inference", "evaluation", "many_scans"},
     7: {"cli", "gui", "__main__"},
 }
 LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}

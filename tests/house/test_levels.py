@@ -21,6 +21,7 @@ DRAWN = {
     ("messages", "errors"),
     ("memory", "storage"),
     ("segmentation", "lesions"),
+    ("follow_up", "lesions"),
     ("result", "lesions"),
     ("result", "segmentation"),
     ("synthesis", "preprocessing"),
@@ -30,6 +31,7 @@ DRAWN = {
     ("training", "liver"),  # a training set of a folder judges the masks in it
     ("liver", "models"),
     ("evaluation", "inference"),
+    ("many_scans", "inference"),
     ("cli", "gui"),
     ("__main__", "cli"),
 }

@@ -20,6 +20,7 @@ VERBS = {
         "segment": "segment:SegmentVerb",
         "synthesise": "synthesise:SynthesiseVerb",
         "liver": "liver:LiverVerb",
+        "follow-up": "follow_up:FollowUpVerb",
         "prepare": "train:PrepareVerb",
         "train": "train:TrainVerb",
         "train-liver": "liver:TrainLiverVerb",
