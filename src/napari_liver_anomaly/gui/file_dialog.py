@@ -25,6 +25,16 @@ def ask_file(parent: QWidget, title: str, kinds: str) -> Path | None:
     return Path(name) if name else None
 
 
+def ask_place(parent: QWidget, title: str, name: str, kinds: str) -> Path | None:
+    """Ask for a file to write, whose name has the first ending of its kind unless it has one."""
+    with _history_kept():
+        chosen, kind = QFileDialog.getSaveFileName(parent, title, str(Path(HOME) / name), kinds)
+    if not chosen:
+        return None
+    ending = kind.rpartition("*")[2].rstrip(")")
+    return Path(chosen if not ending or chosen.endswith(ending) or Path(chosen).suffix else chosen + ending)
+
+
 def ask_folder(parent: QWidget, title: str) -> Path | None:
     """Ask for a folder."""
     with _history_kept():

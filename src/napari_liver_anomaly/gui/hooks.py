@@ -36,6 +36,22 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     return read_layers if first and can_read(first) else None
 
 
+def get_session_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """Offer to open a session."""
+    first = path if isinstance(path, str) else next(iter(path), "")
+    return open_session if first.endswith(".liver-session") else None
+
+
+def open_session(path: str | Sequence[str]) -> list[LayerData]:
+    """Open a session in the panel, which shows its layers; a reader could not."""
+    from pathlib import Path
+
+    session = Path(path if isinstance(path, str) else path[0])
+    if not _ask_in_panel(session):
+        raise make_refusal("session-without-window")
+    return NO_LAYERS
+
+
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """Read a scan as layer data."""
     from pathlib import Path
@@ -86,12 +102,12 @@ def phantom_with_tumours() -> list[LayerData]:
 
 def segment_liver_tumours(viewer: Viewer) -> TumourPanel:
     """Open the panel, and start the run when a scan is there."""
-    panel = _panel_of(viewer)
+    panel = panel_of(viewer)
     panel.segment()
     return panel
 
 
-def _panel_of(viewer: Viewer) -> TumourPanel:
+def panel_of(viewer: Viewer) -> TumourPanel:
     """Bring the viewer's panel to the front; open it where there is none."""
     from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
@@ -113,7 +129,7 @@ def _ask_in_panel(scan: Path) -> bool:
         return False
     from qtpy.QtCore import QTimer
 
-    QTimer.singleShot(0, lambda: _panel_of(viewer).open([scan]))
+    QTimer.singleShot(0, lambda: panel_of(viewer).open([scan]))
     return True
 
 

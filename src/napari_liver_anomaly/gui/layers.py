@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 KEY = "napari-liver-anomaly"
@@ -27,7 +28,7 @@ UNITS = ("mm", "mm", "mm")
 HU_RANGE = (-1024, 3071)
 OUTLINE_PX = 2
 LIVER_WINDOW = (15, 165)  # width 150, level 90
-GREEN, RED = "#3ddc84", "#ff4d4d"
+GREEN, RED, AMBER = "#3ddc84", "#ff4d4d", "#ffb000"
 
 
 class Role(StrEnum):
@@ -41,6 +42,7 @@ class Role(StrEnum):
     TUMOURS = "tumours"
     ANOMALIES = "anomalies"
     PREVIEW = "preview"
+    EARLIER = "lesions of last time"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Tag:
     geometry: Geometry | None = None  # None for a layer of another reader, whose orientation is its word only
     findings: tuple[Finding, ...] = ()
     path: str = ""  # where it was read, never to be written over
+    read_as: str = ""  # identity of the scan when it was read
+    answers: ReadOptions | None = None  # with which it was read
     # Of a liver that the program found: 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
@@ -91,15 +95,11 @@ def remember(layer: Layer, tag: Tag) -> None:
 
 
 def scan_layer(
-    volume: Volume, findings: tuple[Finding, ...] = (), path: object = ""
+    volume: Volume, findings: tuple[Finding, ...] = (), path: object = "", answers: ReadOptions | None = None
 ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
     """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`."""
-    look = {
-        "name": volume.name,
-        "colormap": "gray",
-        "contrast_limits": LIVER_WINDOW,
-        "metadata": {KEY: Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path))},
-    }
+    tag = Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path), volume.identity, answers)
+    look = {"name": volume.name, "colormap": "gray", "contrast_limits": LIVER_WINDOW, "metadata": {KEY: tag}}
     return volume.voxels, look | placed(volume.geometry), "image"
 
 

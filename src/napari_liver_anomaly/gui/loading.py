@@ -71,7 +71,7 @@ def read_scans(
                 raise
             series = _listed(path, job, series_in) if refusal.finding.code == SEVERAL_SERIES else ()
             return Loaded(made, OpenQuestion(refusal.finding, path, given, tuple(paths[n + 1 :]), series))
-        made.append((scan_layer(volume, volume.findings, path), volume.findings))
+        made.append((scan_layer(volume, volume.findings, path, given), volume.findings))
     return Loaded(made)
 
 

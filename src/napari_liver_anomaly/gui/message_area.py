@@ -167,6 +167,11 @@ class MessageArea(QFrame):
         """Show more beside what is shown; what is shown already is not shown twice."""
         self._show((*self._notes, *(Note(finding.level, str(finding)) for finding in findings)))
 
+    def add_note(self, text: str) -> None:
+        """Tell something beside what is shown; a question is not pushed aside."""
+        if not self._acts:
+            self._show((*self._notes, Note(Level.NOTE, text)))
+
     def fail(self, sentence: str, details: str) -> None:
         """Show a fault of the program."""
         self._show((Note(Level.REFUSE, sentence, details),))

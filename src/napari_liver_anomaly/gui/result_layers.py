@@ -40,8 +40,9 @@ class ResultLayers:
         self.layers: dict[Role, Layer] = {}
         self.edited: Callable[[bool], object] = lambda sure: None  # told when the labels changed, surely or perhaps
         self.edits = 0  # how often that was
-        self._place = place
+        self.place = place
         self.left_out: dict[Lesion, NDArray[np.int64]] = {}  # lesions that the user unticked, and their voxels
+        self.other: dict[str, Any] = {}  # what its session says and this version does not know
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
         self._muted = False
 
@@ -116,7 +117,7 @@ class ResultLayers:
         if self.tumours is None:
             tag = Tag(Role.TUMOURS, self.scan, self.result.volume.geometry)
             look = outlined(free_name(self.viewer, f"{self.name} {Role.TUMOURS}"), RED, tag)
-            self._watch(add(self.viewer, (labels, look | self._place, "labels")))
+            self._watch(add(self.viewer, (labels, look | self.place, "labels")))
         else:
             self.tumours.data = labels
         self._muted = False
@@ -236,7 +237,7 @@ class ResultLayers:
         if layer is None or tuple(layer.data.shape) != data.shape:
             tag = Tag(role, self.scan, self.result.volume.geometry)
             kwargs = {"name": free_name(self.viewer, f"{self.name} {role}"), "metadata": {KEY: tag}, "interpolation2d": "nearest"}
-            layer = add(self.viewer, (data, kwargs | look | self._place, "image"))
+            layer = add(self.viewer, (data, kwargs | look | self.place, "image"))
         else:
             layer.data = data
         self.layers[role] = layer

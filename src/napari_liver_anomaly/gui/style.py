@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QFormLayout,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QLayout,
     QMainWindow,
@@ -249,6 +250,16 @@ class ElidedButton(QPushButton):
         fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
         self.setText(fits)
         self.setToolTip(plain(self._whole) if fits != self._whole else "")
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Widgets of equal width on one line."""
+    whole = QWidget()
+    row = QHBoxLayout(whole)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget, stretch=1)
+    return whole
 
 
 def line() -> QFrame:

@@ -19,6 +19,7 @@ from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all
 from napari_liver_anomaly.gui.fold import Fold
+from napari_liver_anomaly.gui.follow_ups import FollowUps
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
@@ -33,14 +34,16 @@ from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.sessions import Sessions
 from napari_liver_anomaly.gui.shown_scan import ShownScan
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, form, line
+from napari_liver_anomaly.gui.style import Panel, form, line, side_by_side
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
 from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
 from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, find_liver, segment_layers
 from napari_liver_anomaly.io.read_options import ASK_ALL
+from napari_liver_anomaly.io.session import ENDING
 from napari_liver_anomaly.segmentation import SegmentSettings
 
 if TYPE_CHECKING:
@@ -99,12 +102,15 @@ class TumourPanel(Panel):
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
         self._folder: Path | None = None  # of the export in progress
         self._guard = ClosingGuard(self, self.segmenting)
-        self.study = Fold("Scan and liver", [self.opening, self.inputs])
+        self.sessions = Sessions(self, show=self._show, follow=self._follow)
+        self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
+        self.study = Fold("Scan and liver", [self.opening, self.sessions.buttons, self.inputs])
         self.method = Fold("Model", [self.model])
         view = QWidget()
         view.setLayout(form({"Window": self.windows}))
+        keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
         self._fill(
-            [self.study, self.method, self.runbar, line(), view, self.threshold, self.table, self.overlays, self.export],
+            [self.study, self.method, self.runbar, line(), view, self.threshold, self.table, self.overlays, keeping],
             foot=[self.question, self.messages],
             tall=self.table,
         )
@@ -163,6 +169,11 @@ class TumourPanel(Panel):
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
         given = answers or ASK_ALL
+        sessions = [path for path in paths if path.name.endswith(ENDING)]
+        if sessions and scan is None:
+            self.sessions.open(sessions[0])
+            if not (paths := [path for path in paths if path not in sessions]):
+                return
         if scan is not None:
             self._load(partial(read_liver, paths[0], scan, answers=given))
         else:
@@ -285,7 +296,7 @@ class TumourPanel(Panel):
         """Show what a run found once the corrections of an earlier result of the scan are carried over, in a worker."""
         earlier = self.shown.get(found.result.volume.identity)
         if earlier is None or earlier.edits == edits:
-            self._showing.begin(self._show(found, state))
+            self._showing.begin(self._show_run(found, state))
         else:
             self._carrying.start(partial(_carried, found, earlier.state, earlier.data, earlier.edits))
 
@@ -298,6 +309,20 @@ class TumourPanel(Panel):
         yield
         self.messages.show_findings(*found.notes)
         return self._rest(f"Liver found: {found.mask.ml:,.0f} ml.")
+
+    def _show_run(self, found: RunResult, state: LesionState | None) -> Iterator[None]:
+        """Show what a run found, and keep a session of it."""
+        yield from self._show(found, state)
+        self.sessions.keep()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a scan or a session is being shown, or a run is in progress."""
+        return any(work.busy for work in (self.segmenting, self._showing, self._carrying, self._adding, self.loading))
+
+    def show_steps(self, steps: Iterator[None]) -> None:
+        """Show something layer by layer."""
+        self._showing.begin(steps)
 
     def _show(self, found: RunResult, state: LesionState | None) -> Iterator[None]:
         """Show what a run found, layer by layer, also when the scan's layer is gone by now."""
@@ -409,6 +434,7 @@ class TumourPanel(Panel):
         self._follow_overlays()
         self._follow_export()
         self.viewer.cursor.events.position()  # the status bar tells the label below the mouse, which may be another now
+        self.follow_ups.follow(shown)
 
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
@@ -431,6 +457,7 @@ class TumourPanel(Panel):
     def _follow_export(self) -> None:
         ready = self.controller.shown is not None and not self.controller.outdated
         self.export.button.setEnabled(ready and not self.writing.busy)
+        self.sessions.save_button.setEnabled(ready)
 
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())

@@ -1,0 +1,161 @@
+"""Follow-up in the panel: choose last time's session, see each lesion then and now, with outlines of the earlier ones on this scan."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QHeaderView, QPushButton, QTableView, QVBoxLayout, QWidget
+
+from napari_liver_anomaly.follow_up import Reading, follow_up
+from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
+from napari_liver_anomaly.gui.lesion_state import after_edits
+from napari_liver_anomaly.gui.session_buttons import SESSIONS
+from napari_liver_anomaly.gui.style import one_line, say
+from napari_liver_anomaly.io.follow_up_table import write_follow_up
+from napari_liver_anomaly.io.session import read_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_liver_anomaly.follow_up import FollowedLesion, FollowUp
+    from napari_liver_anomaly.gui.saved_session import Seen
+    from napari_liver_anomaly.job import Job
+
+ROWS, ROW_PX = 5, 20
+COLUMNS = {
+    "Then": "Number of the lesion last time",
+    "Now": "Number of the lesion in the table above",
+    "ml": "Volume then → now, in ml",
+    "mm": "Longest diameter then → now, in mm",
+    "Δ ml": "Change of volume in percent",
+    "State": "Followed, new, vanished, merged or split; or not searched, where the liver of the other time does not reach",
+}
+
+
+class FollowUpModel(QAbstractTableModel):
+    """Rows of a follow-up."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.rows: tuple[FollowedLesion, ...] = ()
+
+    def show(self, rows: tuple[FollowedLesion, ...]) -> None:
+        """Show other rows."""
+        self.beginResetModel()
+        self.rows = rows
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the rows."""
+        return len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the columns."""
+        return len(COLUMNS)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Say what a cell shows."""
+        if role == Qt.ItemDataRole.DisplayRole:
+            return cells(self.rows[index.row()])[index.column()]
+        return Qt.AlignmentFlag.AlignCenter if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Name a column."""
+        if role == Qt.ItemDataRole.DisplayRole:
+            return list(COLUMNS)[section]
+        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+class FollowUpSection(QWidget):
+    """Two buttons above a small table."""
+
+    wanted = Signal(object)  # Path of last time's session
+    picked = Signal(int)  # number of a lesion of now
+    exported = Signal(object)  # Path of a file
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: FollowUp | None = None
+        self.compare = QPushButton("Compare with last time…")
+        self.compare.setToolTip("Choose the session of an earlier scan of this patient; its lesions are outlined on this scan")
+        self.compare.clicked.connect(self._choose)
+        self.export = QPushButton("Save table…")
+        self.export.setToolTip("Write the comparison as a table (.csv), or with the alignment (.json)")
+        self.export.clicked.connect(self._choose_place)
+        self.text = one_line()
+        self.table, self._model = QTableView(), FollowUpModel(self)
+        self.table.setModel(self._model)
+        numbers, names = QHeaderView(Qt.Orientation.Vertical, self.table), QHeaderView(Qt.Orientation.Horizontal, self.table)
+        self.table.setVerticalHeader(numbers)
+        self.table.setHorizontalHeader(names)
+        numbers.setVisible(False)
+        numbers.setMinimumSectionSize(ROW_PX)
+        numbers.setDefaultSectionSize(ROW_PX)
+        names.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        names.setStretchLastSection(True)
+        self.table.setShowGrid(False)
+        self.table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.table.setFixedHeight(ROW_PX * (ROWS + 1) + 6)
+        self.table.clicked.connect(self._pick)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.compare, stretch=1)
+        buttons.addWidget(self.export)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self.text)
+        layout.addWidget(self.table)
+        self.show_found(None)
+
+    def show_found(self, found: FollowUp | None) -> None:
+        """Show a comparison, or none."""
+        self.found = found
+        self._model.show(found.rows if found is not None else ())
+        self.table.setVisible(found is not None)
+        self.export.setVisible(found is not None)
+        say(self.text, found.summary if found is not None else "")
+
+    def _pick(self, index: QModelIndex) -> None:
+        if 0 <= index.row() < len(self._model.rows) and (now := self._model.rows[index.row()].now):
+            self.picked.emit(now[0])
+
+    def _choose(self) -> None:
+        if (path := ask_file(self, "Choose the session of last time", SESSIONS)) is not None:
+            self.wanted.emit(path)
+
+    def _choose_place(self) -> None:
+        if (path := ask_place(self, "Save the comparison", "follow-up.csv", "Table (*.csv);;JSON (*.json)")) is not None:
+            self.exported.emit(path)
+
+
+def compare(seen: Seen, path: Path, job: Job) -> FollowUp:
+    """Compare what is on screen with an earlier session; in a worker."""
+    state = after_edits(seen.shown.prepared, seen.state, seen.data)
+    job.at("Opening the session", 0, 1)
+    then = read_session(path)
+    return follow_up(
+        Reading(liver=then.liver, lesions=then.lesions), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job
+    )
+
+
+def write_table(found: FollowUp, path: Path, job: Job) -> tuple[Path, ...]:
+    """Write a comparison; in a worker."""
+    job.at("Writing", 0, 1)
+    write_follow_up(found, path)
+    return (path,)
+
+
+def cells(row: FollowedLesion) -> tuple[str, ...]:
+    """Say a row in the order of the columns."""
+    change = row.change_ml_percent
+    return (
+        "+".join(map(str, row.then)) or "–", "+".join(map(str, row.now)) or "–", f"{_said(row.then_ml, 1)} → {_said(row.now_ml, 1)}",
+        f"{_said(row.then_mm, 0)} → {_said(row.now_mm, 0)}",
+        "–" if math.isnan(change) else f"{change:+.0f} %".replace("-", "−"), row.state,
+    )  # fmt: skip
+
+
+def _said(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if value else "–"

@@ -1,0 +1,106 @@
+"""Follow-ups of the scans of a panel: compared in a worker, tabled, and outlined on the scan."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
+
+from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.follow_up_section import FollowUpSection, compare, write_table
+from napari_liver_anomaly.gui.layers import AMBER, Role, Tag, add, find, outlined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from qtpy.QtWidgets import QWidget
+
+    from napari_liver_anomaly.follow_up import FollowUp
+    from napari_liver_anomaly.gui.message_area import MessageArea
+    from napari_liver_anomaly.gui.result_layers import ResultLayers
+    from napari_liver_anomaly.gui.saved_session import Seen
+
+
+class FollowUps(QObject):
+    """Compares the result on screen with an earlier session; each scan keeps its comparison."""
+
+    compared = Signal()
+
+    def __init__(self, parent: QWidget, messages: MessageArea, seen: Callable[[], Seen | None]) -> None:
+        super().__init__(parent)
+        self._parent = parent
+        self._messages, self._seen = messages, seen
+        self.section, self.button = FollowUpSection(), QPushButton("Follow-up…")
+        self.button.setToolTip("Compare with the lesions of an earlier scan of this patient")
+        self.button.setEnabled(False)
+        self.button.clicked.connect(self.open)
+        self._dialog: QDialog | None = None
+        self.comparing, self.writing = Task(self), Task(self)
+        self._of: ResultLayers | None = None  # the result that is being compared
+        self._shown: ResultLayers | None = None
+        self._found: dict[str, FollowUp] = {}
+        self.section.wanted.connect(self.compare)
+        self.section.picked.connect(self._turn_to)
+        self.section.exported.connect(self.write)
+        self.comparing.returned.connect(self._show)
+        self.writing.returned.connect(lambda paths: messages.note(f"Written: {paths[0].name}."))
+        for work in (self.comparing, self.writing):
+            work.refused.connect(messages.show_findings)
+            work.failed.connect(messages.fail)
+        self.comparing.ended.connect(lambda: self.section.compare.setEnabled(True))
+
+    def open(self) -> None:
+        """Show the table beside the window: in the panel it would take the room of the lesions."""
+        if self._dialog is None:
+            self._dialog = QDialog(self._parent)
+            self._dialog.setWindowTitle("Follow-up")
+            QVBoxLayout(self._dialog).addWidget(self.section)
+            self._dialog.resize(460, 240)
+        self._dialog.show()
+        self._dialog.raise_()
+
+    def follow(self, shown: ResultLayers | None) -> None:
+        """Show the comparison of this result, if there is one."""
+        self._shown = shown
+        self.button.setEnabled(shown is not None)
+        found = self._found.get(shown.scan) if shown is not None else None
+        if found is not self.section.found:
+            self.section.show_found(found)
+
+    def compare(self, path: Path) -> None:
+        """Compare with an earlier session, in a worker."""
+        seen = self._seen()
+        if seen is not None and self.comparing.start(partial(compare, seen, path)):
+            self._of = seen.shown
+            self.section.compare.setEnabled(False)
+            self._messages.note("Comparing…")
+
+    def write(self, path: Path) -> None:
+        """Write the comparison on screen, in a worker."""
+        if self.section.found is not None:
+            self.writing.start(partial(write_table, self.section.found, path))
+
+    def _show(self, found: FollowUp) -> None:
+        shown, self._of = self._of, None
+        if shown is None:
+            return
+        self._found[shown.scan] = found
+        self.follow(self._shown)
+        labels, layer = found.propagated.dense(), find(shown.viewer, Role.EARLIER, shown.scan)
+        if layer is None:
+            tag = Tag(Role.EARLIER, shown.scan, shown.result.volume.geometry)
+            add(shown.viewer, (labels, outlined(f"{shown.name} {Role.EARLIER}", AMBER, tag) | shown.place, "labels"))
+        else:
+            layer.data = labels
+        self._messages.show_findings(*found.findings)
+        self._messages.add_note(found.summary)
+        self.compared.emit()
+
+    def _turn_to(self, number: int) -> None:
+        if self._shown is not None:
+            for lesion in self._shown.lesions:
+                if lesion.number == number:
+                    self._shown.turn_to(lesion)

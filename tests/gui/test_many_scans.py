@@ -1,0 +1,113 @@
+"""A list of studies is segmented one after another; one that is refused or asks says so, and the rest go on."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
+from napari_liver_anomaly.gui.worker import Engine
+from napari_liver_anomaly.io import read_session, write_image
+from napari_liver_anomaly.many_scans import State
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+
+LONG_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom(PhantomSettings())
+
+
+@pytest.fixture
+def studies(phantom, tmp_path):
+    folder = tmp_path / "studies"
+    for name in ("a", "b"):
+        voxels = phantom.volume.voxels.copy()
+        voxels[0, 0, 0] += ord(name)
+        write_image(voxels, phantom.volume.geometry, folder / f"{name}.nii.gz")
+    write_image(phantom.volume.voxels[:, :16, :16].copy(), _cut(phantom.volume.geometry), folder / "c small.nii.gz")
+    (folder / "d damaged.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:5000])
+    (folder / "e empty").mkdir()
+    (folder / ".hidden").mkdir()
+    return folder
+
+
+def _cut(geometry):
+    from napari_liver_anomaly.volume import Geometry
+
+    z = geometry.shape[0]
+    affine = geometry.affine.copy()
+    order = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])  # (x, y, z) of the file from (z, y, x)
+    return Geometry((16, 16, z), affine @ order)
+
+
+class Found:
+    """Stands for inference: finds the score of the phantom, and counts how often it was asked."""
+
+    def __init__(self, method, phantom):
+        self.method, self.phantom, self.calls = method, phantom, 0
+        method.sample = type("S", (), {"score": np.where(phantom.tumours.voxels, 255, 0).astype(np.uint8)})
+
+    def __call__(self, volume, liver, model, settings, *, device, job, find=None):
+        from dataclasses import replace
+
+        self.calls += 1
+        mask = replace(self.phantom.liver, scan=volume.identity, geometry=volume.geometry)
+        return self.method(volume, mask, model, settings, find=find, device=device, job=job)
+
+
+def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, method, phantom, monkeypatch):
+    found = Found(method, phantom)
+    monkeypatch.setattr("napari_liver_anomaly.many_scans._hash_of", lambda _: "0" * 64)
+    panel = ManyScansPanel(ViewerModel(), Engine(segment=found, names=("compact",)))
+    qtbot.addWidget(panel)
+    panel.start()
+    assert "Add a folder" in panel.messages.text
+    with qtbot.waitSignal(panel.listing.ended, timeout=LONG_MS):
+        panel.add(studies)
+    assert [study.path.name for study in panel.studies] == [
+        "a.nii.gz", "b.nii.gz", "c small.nii.gz", "d damaged.nii.gz", "e empty",
+    ]  # fmt: skip
+    panel.start()
+    assert "where the results go" in panel.messages.text
+    panel.put_in(tmp_path / "out")
+    with qtbot.waitSignal(panel.finished, timeout=LONG_MS):
+        panel.runbar.button.click()
+    states = [study.state for study in panel.studies]
+    assert states == [State.DONE, State.DONE, State.ASKS, State.REFUSED, State.REFUSED], [s.summary for s in panel.studies]
+    assert found.calls == 2 and len(list((tmp_path / "out").iterdir())) == 2
+    lesions = panel.studies[0].lesions
+    assert lesions > 0 and panel.list.item(0).text().startswith(f"a.nii.gz\n{lesions} lesion")
+    assert not panel.list.item(0).icon().isNull() and "Hounsfield" in panel.list.item(2).text()
+    assert read_session(panel.studies[1].session).path == studies / "b.nii.gz"
+
+    with qtbot.waitSignal(panel.finished, timeout=LONG_MS):  # again: what is done stays done, the others are tried again
+        panel.runbar.button.click()
+    assert found.calls == 2 and [study.state for study in panel.studies] == states
+    other = ManyScansPanel(ViewerModel(), Engine(segment=found, names=("compact",)))
+    qtbot.addWidget(other)
+    with qtbot.waitSignal(other.listing.ended, timeout=LONG_MS):
+        other.add(studies / "a.nii.gz")
+    other.put_in(tmp_path / "out")
+    with qtbot.waitSignal(other.finished, timeout=LONG_MS):
+        other.runbar.button.click()
+    assert found.calls == 2 and other.studies[0].again and other.studies[0].lesions == lesions
+
+    panel.clear()
+    with qtbot.waitSignal(panel.listing.ended, timeout=LONG_MS):
+        panel.add(studies / "b.nii.gz", studies / "a.nii.gz")
+    panel.put_in(tmp_path / "elsewhere")
+
+    def stop(step):
+        panel.runbar.stopped.emit()
+        while not panel.segmenting.stopping:  # the window's thread hears it a moment later
+            time.sleep(0.01)
+
+    method.at_step = stop
+    with qtbot.waitSignal(panel.finished, timeout=LONG_MS):
+        panel.runbar.button.click()
+    assert [study.state for study in panel.studies] == [State.WAITING] * 2 and not (tmp_path / "elsewhere").exists()

@@ -1,0 +1,129 @@
+"""A reading that is saved and opened again is the same; its scan must be the very one, and nothing is kept that the user does not want."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_liver_anomaly.gui import hooks
+from napari_liver_anomaly.gui.found_liver import written
+from napari_liver_anomaly.gui.layers import add, scan_layer
+from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.io import read, write_image
+from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions
+from napari_liver_anomaly.io.read_options import ReadOptions
+
+LONG_MS = 120_000
+SMALL = ReadOptions(voxel_size="accept")  # no body is as small as this scan, which is asked about
+
+
+@pytest.fixture
+def scan_file(sample, tmp_path):
+    path = tmp_path / "scans" / "Doe_Jane.nii.gz"
+    write_image(sample.volume.voxels, sample.volume.geometry, path)
+    return path
+
+
+@pytest.fixture
+def wait(qtbot):
+    def until(signal, act):
+        with qtbot.waitSignal(signal, timeout=LONG_MS) as caught:
+            act()
+        return caught.args
+
+    return until
+
+
+@pytest.fixture
+def reading(make_panel, sample, scan_file, run, qtbot):
+    """A panel with a scan from a file, whose found lesions were corrected: one painted, one left out."""
+    panel = make_panel(ViewerModel())
+    volume = read(scan_file, SMALL)
+    add(panel.viewer, scan_layer(volume, volume.findings, scan_file, SMALL))
+    run(panel)
+    shown = panel.controller.shown
+    shown.tumours.data_setitem(tuple(np.array([[2], [20], [30]])), 7)
+    qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+    panel._keep(shown.lesions[0], False)
+    qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+    panel.viewer.dims.set_point(0, 7.5)
+    panel.viewer.scene.camera.zoom = 3.25
+    shown.layers["anomaly score"].visible = True
+    liver = panel.inputs.liver.layer
+    liver.data_setitem(tuple(np.array([[1], [2], [3]])), 1)
+    return panel
+
+
+def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path, wait, qtbot, method):
+    path = tmp_path / "a.liver-session"
+    wait(reading.sessions.saved, lambda: reading.sessions.save(path))
+    other = make_panel(ViewerModel())
+    calls = len(method.calls)
+    wait(other.sessions.reopened, lambda: other.open([path]))
+    qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
+    one, two = reading.controller.shown, other.controller.shown
+    assert two.lesions == one.lesions and two.state.labels.same_as(one.state.labels)
+    assert two.state.by_hand.same_as(one.state.by_hand) and two.settings == one.settings
+    assert list(two.left_out) == list(one.left_out) and two.rows() == one.rows()
+    assert np.array_equal(two.tumours.data, one.tumours.data) and np.array_equal(two.result.score, one.result.score)
+    assert np.array_equal(two.result.restored, one.result.restored)
+    liver = other.inputs.liver.layer
+    assert np.array_equal(liver.data, reading.inputs.liver.layer.data), "the liver as it was corrected"
+    assert written(liver) != checksum(liver.data), "and known as corrected"
+    assert other.viewer.dims.point[0] == 7.5 and other.viewer.scene.camera.zoom == 3.25
+    assert two.layers["anomaly score"].visible and len(method.calls) == calls, "nothing was computed anew"
+    assert other.export.button.isEnabled() and other.sessions.save_button.isEnabled()
+
+    # The scan moved: it is asked for, and the same scan elsewhere is taken.
+    moved = scan_file.rename(tmp_path / "moved.nii.gz")
+    third = make_panel(ViewerModel())
+    wait(third.sessions.opening.ended, lambda: third.sessions.open(path))
+    assert "not where it was" in third.messages.text and third.messages.answers[0] == "Choose file…"
+    assert not third.viewer.layers
+    wait(third.sessions.reopened, lambda: third.sessions.open(path, moved))
+    assert third.controller.shown.lesions == one.lesions
+
+    # It was changed: refused, and nothing is shown.
+    hu = np.array(read(moved, SMALL).voxels)
+    hu[0, 0, 0] += 1
+    write_image(hu, read(moved, SMALL).geometry, scan_file)
+    fourth = make_panel(ViewerModel())
+    wait(fourth.sessions.opening.ended, lambda: fourth.sessions.open(path))
+    assert "not the one" in fourth.messages.text and not fourth.viewer.layers
+
+
+def test_a_session_is_kept_after_a_run_unless_the_user_wants_none(make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    panel = make_panel(ViewerModel(), sample)
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        run(panel)
+    assert [one.title for one in kept_sessions(keep_settings())] == ["Scan without a file"]
+    assert "kept under Recent" in panel.messages.text and str(tmp_path / "kept") in panel.messages.text
+    panel.sessions.buttons.list_again()
+    words = [action.text() for action in panel.sessions.buttons.menu.actions()]
+    assert words[0].startswith("Scan without a file, 20") and words[0].endswith(": 2 lesions")
+    other = make_panel(ViewerModel())
+    wait(other.sessions.reopened, panel_action(other, 0))
+    assert other.controller.shown.lesions == panel.controller.shown.lesions
+    panel.sessions.buttons.forgotten.emit()
+    assert not list((tmp_path / "kept").iterdir())
+    monkeypatch.delenv("LIVER_ANOMALY_SESSIONS")
+    panel.sessions.buttons.moved.emit(tmp_path / "elsewhere")
+    panel.sessions.buttons.switched.emit(False)
+    assert keep_settings() == KeepSettings(keep_sessions=False, folder=str(tmp_path / "elsewhere"))
+    run(panel)
+    assert not panel.sessions.keeping.busy and not (tmp_path / "elsewhere").exists()
+
+
+def panel_action(panel, n):
+    panel.sessions.buttons.list_again()
+    return panel.sessions.buttons.menu.actions()[n].trigger
+
+
+def test_napari_opens_a_session_in_the_panel(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(hooks, "_ask_in_panel", lambda path: asked.append(path) or True)
+    path = str(tmp_path / "a.liver-session")
+    assert hooks.get_session_reader(str(tmp_path / "a.nii.gz")) is None
+    assert hooks.get_session_reader([path])([path]) == hooks.NO_LAYERS and asked == [tmp_path / "a.liver-session"]
