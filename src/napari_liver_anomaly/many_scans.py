@@ -168,9 +168,7 @@ def segment_study(
         place = Path(folder) / f"{volume.identity}{ENDING}"
         if (earlier := _done(place, model, settings)) is not None:
             return _told(study, volume, earlier, place, again=True)
-        if segment is None:
-            from napari_liver_anomaly.inference import segment
-        result = segment(volume, None, model, settings, device=device, job=job)
+        result = (segment or _segment())(volume, None, model, settings, device=device, job=job)
         session = Session.of(result, path, answers=answers)
         job.at("Keeping the session", 0, 1)
         write_session(session, place)
@@ -215,6 +213,12 @@ def segment_all(
         found.append(segment_study(path, folder, model, settings, job=job, **more))
         told(number, found[-1])
     return tuple(found)
+
+
+def _segment() -> Callable[..., Any]:
+    from napari_liver_anomaly.inference import segment
+
+    return segment
 
 
 def _done(place: Path, model: Any, settings: SegmentSettings) -> Session | None:

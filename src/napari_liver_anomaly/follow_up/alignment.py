@@ -120,14 +120,15 @@ class _DistanceMap:
         index = (points - self._low) / GRID_MM
         held = np.clip(index, 0, np.array(self._map.shape) - 1)
         beyond = np.linalg.norm(index - held, axis=1) * GRID_MM
-        return np.asarray(map_coordinates(self._map, held.T, order=1)) + beyond
+        found: NDArray[np.float64] = map_coordinates(self._map, held.T, order=1) + beyond
+        return found
 
 
 def _inside(mask: Mask, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether each place lies in a mask."""
     to_index = np.linalg.inv(mask.geometry.affine)
     index = np.rint(points @ to_index[:3, :3].T + to_index[:3, 3]).astype(np.int32)
-    inside = ((index >= 0) & (index < mask.voxels.shape)).all(axis=1)
+    inside: NDArray[np.bool_] = np.asarray(((index >= 0) & (index < mask.voxels.shape)).all(axis=1))
     inside[inside] = mask.voxels[tuple(index[inside].T)]
     return inside
 

@@ -257,7 +257,7 @@ def _groups(
             if number and count >= settings.min_overlap * min(where.size, after[news[int(number)]].where.size):
                 same[n, news[int(number)]] = True
     olds_left, news_left = np.flatnonzero(~same.any(axis=1)), np.flatnonzero(~same.any(axis=0))
-    apart = np.array([[_gap_mm(before[a], after[b]) for b in news_left] for a in olds_left]).reshape(
+    apart = np.array([[_gap_mm(before[int(a)], after[int(b)]) for b in news_left] for a in olds_left]).reshape(
         olds_left.size, news_left.size
     )
     for a, b in zip(*linear_sum_assignment(np.minimum(apart, 1e6)), strict=True):
@@ -287,7 +287,7 @@ def _row(olds: Sequence[_Body], news: Sequence[_Body], then: Reading, now: Readi
     elif olds:
         state = VANISHED if _within(olds, now.liver, np.eye(4)) else NOT_SEARCHED_NOW
     else:
-        state = NEW if _within(news, then.liver, np.linalg.inv(alignment.matrix)) else NOT_SEARCHED_THEN
+        state = NEW if _within(news, then.liver, np.asarray(np.linalg.inv(alignment.matrix), np.float64)) else NOT_SEARCHED_THEN
     return FollowedLesion(
         state=state, then=tuple(body.number for body in olds), now=tuple(body.number for body in news),
         then_ml=math.fsum(body.ml for body in olds), now_ml=math.fsum(body.ml for body in news),
@@ -300,6 +300,6 @@ def _within(bodies: Sequence[_Body], liver: Mask, matrix: NDArray[np.float64]) -
     to_index = np.linalg.inv(liver.geometry.affine) @ matrix
     places = np.concatenate([body.places_mm for body in bodies])
     index = np.rint(places @ to_index[:3, :3].T + to_index[:3, 3]).astype(np.int64)
-    inside = ((index >= 0) & (index < liver.voxels.shape)).all(axis=1)
+    inside: NDArray[np.bool_] = np.asarray(((index >= 0) & (index < liver.voxels.shape)).all(axis=1))
     inside[inside] = liver.voxels[tuple(index[inside].T)]
     return bool(inside.mean() >= SEARCHED)

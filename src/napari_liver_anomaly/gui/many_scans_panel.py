@@ -20,6 +20,7 @@ from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.style import Panel, plain, side_by_side, small
 from napari_liver_anomaly.gui.worker import Engine, preload_torch
 from napari_liver_anomaly.many_scans import PICTURE_PX, State, Study, segment_study, studies_in
+from napari_liver_anomaly.models import DEFAULT
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 
 if TYPE_CHECKING:
@@ -224,10 +225,12 @@ def _list(folders: list[Path], job: Job) -> list[Path]:
     return [path for folder in folders for path in studies_in(folder)]
 
 
-def _segment(engine: Engine, path: Path, folder: Path, model: str, settings: SegmentSettings, device: str, job: Job) -> Study:
+def _segment(
+    engine: Engine, path: Path, folder: Path, model: str | None, settings: SegmentSettings, device: str, job: Job
+) -> Study:
     if engine.segment is None:
         preload_torch()
     segment = (
         engine.segment if engine.find_liver is None or engine.segment is None else partial(engine.segment, find=engine.find_liver)
     )
-    return segment_study(path, folder, model, settings, device=device, job=job, segment=segment)
+    return segment_study(path, folder, model or DEFAULT, settings, device=device, job=job, segment=segment)
