@@ -57,7 +57,7 @@ class Found:
 
         self.calls += 1
         mask = replace(self.phantom.liver, scan=volume.identity, geometry=volume.geometry)
-        return self.method(volume, mask, model, settings, find=find, device=device, job=job)
+        return self.method(volume, mask, model, settings, find=find, unlikely="ask", device=device, job=job)
 
 
 def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, method, phantom, monkeypatch):

@@ -54,10 +54,10 @@ class Tag:
     geometry: Geometry | None = None  # None for a layer of another reader, whose orientation is its word only
     findings: tuple[Finding, ...] = ()
     path: str = ""  # where it was read, never to be written over
-    read_as: str = ""  # identity of the scan when it was read
-    answers: ReadOptions | None = None  # with which it was read
     # Of a liver that the program found: 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    read_as: str = ""  # identity of the scan when it was read
+    answers: ReadOptions | None = None  # with which it was read
 
 
 _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
@@ -98,7 +98,7 @@ def scan_layer(
     volume: Volume, findings: tuple[Finding, ...] = (), path: object = "", answers: ReadOptions | None = None
 ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
     """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`."""
-    tag = Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path), volume.identity, answers)
+    tag = Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path), read_as=volume.identity, answers=answers)
     look = {"name": volume.name, "colormap": "gray", "contrast_limits": LIVER_WINDOW, "metadata": {KEY: tag}}
     return volume.voxels, look | placed(volume.geometry), "image"
 
