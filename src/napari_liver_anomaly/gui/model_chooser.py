@@ -28,9 +28,7 @@ WORDS = {  # a reader's words for the fields of SegmentSettings
     "batch": "Slices at once",
 }
 FROM_FILE = "From file…"
-READABLE = {
-    "Segmenters and restorers, 15 patients": "Several networks, from 15 patients"
-}  # titles as a reader would say them
+READABLE = {"Segmenters and restorers, 15 patients": "Several networks, from 15 patients"}  # titles as a reader would say them
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 

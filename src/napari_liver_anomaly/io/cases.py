@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.volume import Mask, Volume
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+MASK_ENDINGS = (*ENDINGS, ".seg.nrrd", ".dcm")  # segmentations of 3D Slicer and of DICOM
 TUMOUR_WORDS = ("tumour", "tumor")
 
 
@@ -94,5 +95,5 @@ def _name_of(path: Path, word: str) -> str:
 
 def _first(folder: Path, name: str, words: tuple[str, ...]) -> Path | None:
     """Find the first file of a case that exists."""
-    paths = (folder / f"{name}_{word}{ending}" for word in words for ending in ENDINGS)
+    paths = (folder / f"{name}_{word}{ending}" for word in words for ending in MASK_ENDINGS)
     return next((path for path in paths if path.exists()), None)

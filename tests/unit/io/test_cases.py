@@ -29,3 +29,10 @@ def test_a_folder_without_cases_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(Refusal, match="No scan with a liver mask"):
             find_cases(folder)
+
+
+def test_masks_may_be_segmentations_of_slicer_and_dicom(tmp_path):
+    for name in ("a_ct.nii.gz", "a_liver.seg.nrrd", "a_tumour.dcm", "b_ct.nii.gz", "b_liver.dcm"):
+        (tmp_path / name).touch()
+    first, second = find_cases(tmp_path)
+    assert (first.liver.name, first.tumours.name, second.liver.name) == ("a_liver.seg.nrrd", "a_tumour.dcm", "b_liver.dcm")
