@@ -41,6 +41,7 @@ REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth
 VOXEL_BYTES, PLANE_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 20, 20, 100 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24  # for each voxel of the liver's box
+TOTAL_BYTES = 4  # for each voxel of the liver's box, while scores of several scales are added
 
 
 class SliceModel(Movable, Protocol):
@@ -326,7 +327,10 @@ def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: in
     )  # what the result holds in the end
     if hasattr(model, "score_volume"):
         return kept + depth * height * width * RULE_BYTES
-    return kept + max(_scale_bytes(volume, liver, scale, batch) for scale in getattr(model, "scales", (model,))) + FIXED_BYTES
+    scales = getattr(model, "scales", (model,))
+    if len(scales) > 1:
+        kept += depth * height * width * TOTAL_BYTES
+    return kept + max(_scale_bytes(volume, liver, scale, batch) for scale in scales) + FIXED_BYTES
 
 
 def _scale_bytes(volume: Volume, liver: Mask, model: SliceModel, batch: int) -> int:
