@@ -25,6 +25,7 @@ STROKES = {"width_high": "Largest width (px)", "least_change": "Least contrast",
 MIXED = {"half_high": "Largest half width", "alpha_high": "Largest opacity"} | NONE
 FIRST = {  # of each recipe what decides size, contrast and number; the other numbers are folded away
     "nodules": {"radius_high_mm": "Largest radius (mm)", "dark_high_hu": "Largest contrast (HU)", "p_many": "Share with many"},
+    "varied-nodules": {"p_small": "Share of small", "p_large": "Share of large", "p_many": "Share with many"},
     "blobs": {"scale": "Size (times)", "dark_high_hu": "Largest contrast (HU)"} | NONE,
     "noise-stretch": STRETCH,
     "noise-stretch-paper": STRETCH,
