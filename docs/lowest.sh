@@ -17,7 +17,7 @@ cd "$work"
 la phantom --out sample --tumours --slices 24 --size-px 96
 la phantom --out healthy --slices 24 --size-px 96
 scan=(sample/phantom_ct.nii.gz --liver sample/phantom_liver.nii.gz)
-la segment "${scan[@]}" --out results --device cpu
+la segment "${scan[@]}" --out results --device cpu --report
 la liver sample/phantom_ct.nii.gz --out liver.nii.gz --device cpu --found-liver accept
 la synthesise "${scan[@]}" --out synthetic
 la prepare healthy --out healthy.npz

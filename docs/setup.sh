@@ -35,6 +35,7 @@ needed_packages() {
         libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1 libfontconfig1 \
         libglib2.0-0 fonts-dejavu-core
     if [ "$1" != demo ] || ! has_screen; then echo xvfb xauth; fi
+    if [ "$1" != demo ]; then echo dicom3tools poppler-utils; fi # read the DICOM and PDF files that are written
     if [ ! -x .venv/bin/python ] && [ -z "$(find_python)" ]; then echo python3 python3-venv; fi
 }
 

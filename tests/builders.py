@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.preprocessing import HealthySlices
+    from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.volume import Volume
 
     Array = NDArray[Any]
 
@@ -351,3 +353,29 @@ def dicom_segmentation(
             fields.PixelData = np.packbits(bits[order].ravel(), bitorder="little").tobytes()
             fields.save_as(path)
     return path
+
+
+STUDY = {
+    "StudyInstanceUID": "1.2.3.0", "FrameOfReferenceUID": "1.2.3.5", "PatientName": "MUSTERMANN^ERIKA", "PatientID": "4711",
+    "PatientBirthDate": "19640812", "StudyDate": "20260102", "PatientSex": "F",
+}  # fmt: skip  # what slices of an archive say beside their place
+
+
+def searched(volume: Volume, lesions: int = 2, **said: Any) -> Result:
+    """A result on a scan of ``ct()``: a block of liver, and up to two lesions in it of 12 and 2 voxels."""
+    from napari_liver_anomaly.lesions import measure
+    from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.segmentation import SegmentSettings
+    from napari_liver_anomaly.volume import Mask
+
+    inside, labels = np.zeros(volume.geometry.shape, bool), np.zeros(volume.geometry.shape, np.uint16)
+    inside[2:9, 3:12, 3:12] = True
+    for number in range(1, lesions + 1):
+        labels[(slice(3, 5), slice(4, 6), slice(4, 7)) if number == 1 else (slice(6, 7), slice(8, 9), slice(8, 10))] = number
+    liver = Mask(inside, volume.geometry).of(volume)
+    made: dict[str, Any] = {
+        "volume": volume, "liver": liver, "restored": None, "residual": None, "score": (200 * (labels > 0)).astype(np.uint8),
+        "labels": labels, "lesions": measure(labels, volume, liver), "settings": SegmentSettings(), "model": "compact",
+        "model_hash": "ab" * 32, "device": "cpu", "ran_on": "Ran on CPU.", "timings_s": {"total": 1.25},
+    }  # fmt: skip
+    return Result(**made | said)

@@ -12,7 +12,7 @@ from napari_liver_anomaly.errors import version
 from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 LIBRARIES = ("torch", "numpy", "nibabel")
+Origin = Literal["automatic", "corrected", "manual"]
 
 
 def _versions() -> dict[str, str]:
@@ -66,6 +67,10 @@ class Result:
         Pieces that were left out because the found liver is unsure there.
     versions : dict
         Version of this package, torch, numpy and nibabel.
+    about_model : mapping of str to str
+        What the card of these very weights says of the model, by heading; empty for a rule without weights.
+    origins : mapping of int to str
+        Of each lesion that a person touched, by its number: ``"corrected"``, or ``"manual"`` where nothing of it came from the program.
     """
 
     volume: Volume
@@ -85,6 +90,8 @@ class Result:
     liver_from: Literal["given", "found", "corrected"] = "given"
     left_out: int = 0
     versions: dict[str, str] = field(default_factory=_versions)
+    about_model: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[int, Origin] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.liver.of(self.volume, "liver mask")
@@ -105,6 +112,21 @@ class Result:
         return slice_html(
             self.volume.voxels[number], self.volume.geometry.spacing_mm[1:], f"{self.summary} Slice {number}.", contours
         )
+
+    def origin(self, lesion: Lesion) -> Origin:
+        """Say whether a lesion is as the program found it.
+
+        Parameters
+        ----------
+        lesion : Lesion
+            One of these.
+
+        Returns
+        -------
+        str
+            ``"automatic"``, ``"corrected"`` or ``"manual"``.
+        """
+        return self.origins.get(lesion.number, "automatic")
 
     @property
     def tumour_ml(self) -> float:

@@ -11,7 +11,7 @@ import reprlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -242,6 +242,14 @@ class Geometry:
             raise make_refusal("shape-differs", what="An array", shape=tuple(found), wanted=wanted)
 
 
+class SourceImage(NamedTuple):
+    """The DICOM image that one slice of a scan is: file, number of the picture in it from 0, and the identity of the object."""
+
+    path: Path
+    frame: int
+    uid: str
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A CT scan: Hounsfield units on a grid.
@@ -256,12 +264,16 @@ class Volume:
         What the user calls it on screen. Never written to any file.
     findings : tuple of Finding
         What is doubtful about it, as reading found it.
+    images : tuple of SourceImage
+        The DICOM images whose voxels these are, one for each slice along the last axis of the source; empty for another format, and where slices
+        were resampled or filled in.
     """
 
     voxels: NDArray[np.int16]
     geometry: Geometry
     name: str = "scan"
     findings: tuple[Finding, ...] = ()
+    images: tuple[SourceImage, ...] = ()
 
     def __post_init__(self) -> None:
         _require_voxels(self.voxels, self.geometry, "Volume", np.int16, "int16 Hounsfield units")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.cli.scan import LiverScanVerb
 from napari_liver_anomaly.cli.verb import changes_of, say, show
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
+from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions
 from napari_liver_anomaly.models import DEFAULT
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import REQUIRED, setting
@@ -27,6 +28,7 @@ class SegmentVerb(LiverScanVerb):
     out: Path = setting(REQUIRED, help="Folder for the results.")
     model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
     settings: dict[str, Any] = changes_of(AUTO_SETTINGS)
+    export: ExportOptions = PLAIN
     replace: bool = setting(False, help="Take the place of the results of an earlier run in that folder.")
 
     def require_places(self) -> None:
@@ -39,17 +41,20 @@ class SegmentVerb(LiverScanVerb):
         """Search a scan and write everything that was found."""
         from napari_liver_anomaly.inference import segment
         from napari_liver_anomaly.io import write
+        from napari_liver_anomaly.io.dicom_writing import require_source
         from napari_liver_anomaly.io.results import require_results_place
 
         volume = self.read(job)
         require_results_place(self.out, self.inputs, replace=self.replace, needed=volume.voxels.size // LEAST_PACKING)
+        if self.export.dicom_seg or (self.export.patient and volume.images):
+            require_source(volume)
         result = segment(
             volume, self.given_liver(volume), self.model, segment_settings(self.settings),
             find=self.find_liver, device=self.device, job=job,
         )  # fmt: skip
         show(result.findings)
         job.at("Writing", 0, 1)
-        write(result, self.out, inputs=self.inputs, replace=self.replace)
+        write(result, self.out, inputs=self.inputs, replace=self.replace, also=self.export)
         say(f"{result.summary} {result.ran_on} {result.timings_s['total']:.1f} s.")
         say(NOT_A_MEDICAL_DEVICE)
 

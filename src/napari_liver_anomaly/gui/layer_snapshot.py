@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +80,9 @@ def volume_of(snapshot: LayerSnapshot, *, copy: bool = True) -> Volume:
     """Make a scan from a layer, with what is doubtful about it. May be called on any thread."""
     if snapshot.own and snapshot.tag is not None:
         voxels = np.array(snapshot.data, dtype=np.int16, copy=copy or None)
-        return Volume(voxels, snapshot.geometry, snapshot.name, snapshot.tag.findings)
+        volume = Volume(voxels, snapshot.geometry, snapshot.name, snapshot.tag.findings, snapshot.tag.images)
+        same = not volume.images or volume.identity == snapshot.tag.read_as
+        return volume if same else replace(volume, images=())  # it was changed, and is no longer what its slices hold
     geometry = snapshot.geometry
     data = np.asarray(snapshot.data)
     if data.dtype.kind not in "iuf" or data.size == 0 or not np.isfinite(data).all():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.io.read_options import ReadOptions
-    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+    from napari_liver_anomaly.volume import Geometry, Mask, SourceImage, Volume
 
 KEY = "napari-liver-anomaly"
 AXES = ("z", "y", "x")
@@ -58,6 +58,7 @@ class Tag:
     probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     read_as: str = ""  # identity of the scan when it was read
     answers: ReadOptions | None = None  # with which it was read
+    images: tuple[SourceImage, ...] = field(default=(), repr=False)  # the DICOM images that the slices of a scan are
 
 
 _beside: WeakKeyDictionary[Layer, Tag] = WeakKeyDictionary()
@@ -98,7 +99,9 @@ def scan_layer(
     volume: Volume, findings: tuple[Finding, ...] = (), path: object = "", answers: ReadOptions | None = None
 ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
     """Layer data of a scan, for a reader or for :meth:`napari.layers.Layer.create`."""
-    tag = Tag(Role.SCAN, volume.identity, volume.geometry, findings, str(path), read_as=volume.identity, answers=answers)
+    tag = Tag(
+        Role.SCAN, volume.identity, volume.geometry, findings, str(path), read_as=volume.identity, answers=answers, images=volume.images
+    )  # fmt: skip
     look = {"name": volume.name, "colormap": "gray", "contrast_limits": LIVER_WINDOW, "metadata": {KEY: tag}}
     return volume.voxels, look | placed(volume.geometry), "image"
 

@@ -151,13 +151,16 @@ def result_of(result: Result, state: LesionState) -> Result:
     before = about_pieces(result.left_out)
     findings = tuple(finding for finding in result.findings if finding not in before)
     findings += about_pieces(state.left_out) + ((BY_HAND,) if state.corrected else ())
+    labels = state.labels.dense()
+    touched = np.unique(labels.reshape(-1)[state.by_hand.where]) if state.by_hand is not None else ()
     return replace(
         result,
-        labels=state.labels.dense(),
+        labels=labels,
         lesions=state.lesions,
         settings=replace(state.settings, batch=result.settings.batch),
         left_out=state.left_out,
         findings=findings,
+        origins={int(number): "corrected" for number in touched if number},
     )
 
 

@@ -17,7 +17,7 @@ from napari_liver_anomaly.gui import found_liver
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.event_listener import EventListener
-from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all
+from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all, write_picture
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.follow_ups import FollowUps
 from napari_liver_anomaly.gui.inputs import Inputs
@@ -144,6 +144,7 @@ class TumourPanel(Panel):
         self.table.picked.connect(self._turn_to)
         self.table.ticked.connect(self._keep)
         self.export.wanted.connect(self.write)
+        self.export.pictured.connect(self.write_picture)
         self.controller.changed.connect(self._follow_result)
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
@@ -378,12 +379,22 @@ class TumourPanel(Panel):
         shown = self._now()
         if shown is None:
             return
-        work = partial(write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write, replace)
+        work = partial(
+            write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write, replace,
+            self.export.ticked,
+        )  # fmt: skip
         self._folder = folder
         self.controller.look_again()  # a layer that is hidden does not tell what is undone in it
         if self.writing.start(work):
             self.export.button.setEnabled(False)
             self.messages.note("Writing…")
+
+    def write_picture(self, path: Path) -> None:
+        """Save the view as a picture."""
+        try:
+            self.messages.note(_written(write_picture(self.viewer, path, inputs_of(self.viewer))))
+        except Refusal as refusal:
+            self.messages.show_findings(refusal.finding)
 
     def _ask_about_folder(self, finding: Finding) -> None:
         """Offer to replace the results that are in the folder, where that is the question; else say what is wrong."""
@@ -458,6 +469,7 @@ class TumourPanel(Panel):
         ready = self.controller.shown is not None and not self.controller.outdated
         self.export.button.setEnabled(ready and not self.writing.busy)
         self.sessions.save_button.setEnabled(ready)
+        self.export.offer(self.controller.shown.result.volume if self.controller.shown is not None else None)
 
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())

@@ -25,6 +25,7 @@ from napari_liver_anomaly.io.source import Source, found
 from napari_liver_anomaly.io.splitting import Part, parts_of
 from napari_liver_anomaly.io.stack import stack
 from napari_liver_anomaly.messages import make_finding, make_refusal
+from napari_liver_anomaly.volume import SourceImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,8 @@ def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
         voxels = hounsfield(made.ordered)
         return voxels if made.plan is None else made.plan.follow(voxels)
 
-    return Source(shape=made.shape, affine=made.affine, findings=findings, load=load)
+    images = () if made.plan is not None else tuple(SourceImage(one.path, one.frame, one.uid) for one in made.ordered)
+    return Source(shape=made.shape, affine=made.affine, findings=findings, load=load, images=images)
 
 
 def series_of_path(path: Path) -> tuple[Series, ...]:

@@ -86,7 +86,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
     notes += _settled(credible_size(voxels, geometry, answers.voxel_size))
     notes += _settled(even_brightness(voxels, answers.brightness))
     findings = (*notes, *((padding,) if padding else ()))
-    return Volume(voxels, geometry, name_of(path), findings)
+    return Volume(voxels, geometry, name_of(path), findings, source.images)
 
 
 @quietly()

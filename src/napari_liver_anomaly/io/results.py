@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer
+from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions
 from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_kind, write_together
+from napari_liver_anomaly.io.report_content import content_of
+from napari_liver_anomaly.io.report_html import report_html
+from napari_liver_anomaly.io.report_pdf import report_pdf
 from napari_liver_anomaly.lesions import Lesion
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import require_not_an_input, require_place
@@ -25,12 +29,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.io.report_content import Rows
+
 IMAGES = ("restored", "residual", "score", "tumours", "lesions", "liver")
-NAMES = (*(f"{name}.nii.gz" for name in IMAGES), "lesions.csv", "report.json")  # every file that a run may write
+SEGMENTATION, PAGE, PRINT = "segmentation.dcm", "report.html", "report.pdf"
+NAMES = (
+    *(f"{name}.nii.gz" for name in IMAGES),
+    SEGMENTATION,
+    PAGE,
+    PRINT,
+    "lesions.csv",
+    "report.json",
+)  # every file that a run may write
+SIDES_UNVERIFIED = "unverified"
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 
 
-def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (), *, replace: bool = False) -> tuple[Path, ...]:
+def write(
+    result: Result, folder: str | Path, inputs: Iterable[str | Path] = (), *, replace: bool = False, also: ExportOptions = PLAIN
+) -> tuple[Path, ...]:
     """Write a result: images, ``lesions.csv`` and ``report.json``; all of them, or none. One folder holds the results of one run.
 
     Parameters
@@ -43,6 +60,8 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
         The files the scan and the liver were read from, which must not be overwritten.
     replace : bool
         Take the place of the results of an earlier run, all of them; without it a folder that holds some is asked about.
+    also : ExportOptions
+        What is written beside these: a DICOM segmentation, a report for people.
 
     Returns
     -------
@@ -55,7 +74,7 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
     Question
         When the folder holds results of an earlier run.
     NotWritten
-        When a name is that of an input, or the disk does not take a file; earlier files are untouched.
+        When a name is that of an input, when there can be no DICOM segmentation, or when the disk does not take a file; earlier files are untouched.
     WrongGrid
         When liver, scan and result do not belong together.
     """
@@ -76,12 +95,30 @@ def write(result: Result, folder: str | Path, inputs: Iterable[str | Path] = (),
         "liver": image_writer(liver.voxels, geometry),
     }
     files: dict[Path, Callable[[Path], None]] = {folder / f"{name}.nii.gz": write_one for name, write_one in writers.items()}
+    if also.dicom_seg:
+        from napari_liver_anomaly.io.dicom_writing import segmentation_writer
+
+        files[folder / SEGMENTATION] = segmentation_writer(result)
+    if also.report:
+        files |= _for_people(result, folder, named=also.patient)
     names = [path.name for path in files] + ["lesions.csv", "report.json"]
     files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
     text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files[folder / "report.json"] = lambda path: _write_text(text, path)
     stale = [folder / name for name in NAMES if folder / name not in files]
     return write_together(files, kept, stale=stale, require=lambda: None if replace else require_unused(folder))
+
+
+def _for_people(result: Result, folder: Path, *, named: bool) -> dict[Path, Callable[[Path], None]]:
+    """Give what writes the report that people read."""
+    patient: Rows = ()
+    if named:
+        from napari_liver_anomaly.io.dicom_writing import patient_of
+
+        patient = patient_of(result.volume)
+    content = content_of(result, patient, sides_known=sides(result) != SIDES_UNVERIFIED)
+    page, printed = report_html(content), report_pdf(content)
+    return {folder / PAGE: lambda path: _write_text(page, path), folder / PRINT: lambda path: _write_bytes(printed, path)}
 
 
 def require_results_place(
@@ -111,6 +148,7 @@ def report(result: Result) -> dict[str, Any]:
         "notice": NOT_A_MEDICAL_DEVICE,
         "summary": result.summary,
         "number_of_lesions": len(result.lesions),
+        "lesions": [_plain(lesion) | {"origin": result.origin(lesion)} for lesion in result.lesions],
         "pieces_left_out": result.left_out,
         "tumour_ml": round(result.tumour_ml, 3),
         "liver_ml": round(result.liver.ml, 3),
@@ -129,10 +167,16 @@ def report(result: Result) -> dict[str, Any]:
     }
 
 
+def _plain(lesion: Lesion) -> dict[str, Any]:
+    """Give the measures of a lesion as JSON has them: nothing for what has no meaning."""
+    measures = {name: np.round(value, 3).tolist() for name, value in asdict(lesion).items()}
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in measures.items()}
+
+
 def sides(result: Result) -> str:
     """Say whether left and right can be relied on."""
     doubted = UNVERIFIED & {finding.code for finding in result.findings}
-    return "as in the scan's file" if result.volume.geometry.oriented and not doubted else "unverified"
+    return "as in the scan's file" if result.volume.geometry.oriented and not doubted else SIDES_UNVERIFIED
 
 
 def _share(score: NDArray[Any]) -> NDArray[np.float32]:
@@ -142,6 +186,10 @@ def _share(score: NDArray[Any]) -> NDArray[np.float32]:
 
 def _write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _write_bytes(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
 
 
 def _write_table(result: Result, path: Path) -> None:

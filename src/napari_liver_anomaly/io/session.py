@@ -122,7 +122,11 @@ class Session:
             To be written.
         """
         about: dict[str, Any] = {name: getattr(result, name) for name in ABOUT_RUN}
-        about |= {"settings": result.settings.to_dict(), "findings": [_plain(finding) for finding in result.findings]}
+        about |= {
+            "about_model": dict(result.about_model),
+            "settings": result.settings.to_dict(),
+            "findings": [_plain(finding) for finding in result.findings],
+        }
         now: dict[str, Any] = {
             "lesions": SparseLabels.of(result.labels), "settings": result.settings, "left_out": result.left_out,
             "rows": tuple(row_of(lesion) for lesion in result.lesions),
@@ -183,8 +187,13 @@ class Session:
             restored=None if self.residual is None else volume.voxels - self.residual,
             lesions=measure_again(SparseLabels.of(self.labels), LiverScan(volume, liver)),
             settings=known_settings(SegmentSettings, run["settings"]), findings=_findings(run["findings"]),
-            **{name: run[name] for name in ABOUT_RUN},
+            about_model=_texts(run.get("about_model")), **{name: run[name] for name in ABOUT_RUN},
         )  # fmt: skip
+
+
+def _texts(said: object) -> dict[str, str]:
+    """Take what is text by a heading; earlier sessions say nothing of their model."""
+    return {name: text for name, text in said.items() if isinstance(text, str)} if isinstance(said, dict) else {}
 
 
 def row_of(lesion: Lesion, *, kept: bool = True) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.storage import BoundedReader
+    from napari_liver_anomaly.volume import SourceImage
 
     Array = NDArray[np.generic]
 
@@ -48,6 +49,8 @@ class Source:
         Whether slices without any voxel were left out of the file.
     layered : bool
         Whether the labels of a mask may overlap: they have one more axis then, of layers.
+    images : tuple of SourceImage
+        The DICOM images that the slices are, where each is one.
     """
 
     shape: tuple[int, int, int]
@@ -61,6 +64,7 @@ class Source:
     further_names: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     sparse: bool = False
     layered: bool = False
+    images: tuple[SourceImage, ...] = ()
 
 
 def affine_of(directions: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:

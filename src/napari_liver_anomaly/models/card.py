@@ -205,6 +205,14 @@ class ModelCard:
             return _restores(self.settings)
         return self.key not in MODULES or any(entry.restores for entry in METHODS if entry.module == MODULES[self.key])
 
+    def told(self) -> dict[str, str]:
+        """Say by heading what a reader of a result should know of the model."""
+        said = {
+            "Kind": self.name(), "Results": self.figure(), "Trained on": _text(self.data.get("about")), "Intended use": self.use,
+            "Licence": self.licence,
+        }  # fmt: skip
+        return {heading: words for heading, words in said.items() if words}
+
     def name(self) -> str:
         """Say in a few words what the model is."""
         if self.title:
