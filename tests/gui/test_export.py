@@ -19,7 +19,7 @@ def test_nothing_is_ticked_at_first_and_what_cannot_be_says_why(qtbot, sample, t
     row.offer(read(dicom_series(tmp_path / "ct", tags=STUDY)))
     row.ticks["dicom_seg"].setChecked(True)
     assert row.ticked == ExportOptions(dicom_seg=True) and "names the patient" in row.ticks["dicom_seg"].text()
-    assert row.also.text() == "+1"
+    assert row.also.text() == "✓"
     row.offer(sample.volume)
     assert row.ticked == PLAIN and row.also.text() == "+", "it was ticked for another scan"
     assert row.ticks["dicom_seg"].text().endswith("not for this scan")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 REPLACE = "replace"  # the answer that the results in a folder may be replaced
+ALSO_PX = 38
 WORDS = {
     "report": "Report with pictures (HTML and PDF)",
     "patient": "Name the patient on the report",
@@ -51,12 +52,13 @@ class ExportButton(QWidget):
         self.also.setToolTip("What is exported beside masks and measures; or a picture of the view")
         self.also.setAccessibleName("What is exported beside masks and measures")
         self.also.setMenu(menu)
+        self.also.setFixedWidth(ALSO_PX)  # so that nothing moves when something is ticked
         menu.setToolTipsVisible(True)
         self.ticks = {name: QAction(WORDS[name], menu) for name in self._help}
         for tick in self.ticks.values():
             menu.addAction(tick)
             tick.setCheckable(True)
-            tick.changed.connect(self._count)
+            tick.changed.connect(self._mark)
         menu.addSeparator()
         self.picture = QAction("Picture of the view (PNG)…", menu)
         self.picture.triggered.connect(self._choose_picture)
@@ -85,10 +87,9 @@ class ExportButton(QWidget):
         """What is to be written beside masks and measures."""
         return ExportOptions(**{name: tick.isChecked() and tick.isEnabled() for name, tick in self.ticks.items()})
 
-    def _count(self) -> None:
-        """Say on the button how much is ticked."""
-        chosen = sum(tick.isChecked() and tick.isEnabled() for tick in self.ticks.values())
-        self.also.setText(f"+{chosen}" if chosen else "+")
+    def _mark(self) -> None:
+        """Say on the button whether anything is ticked."""
+        self.also.setText("+" if self.ticked == PLAIN else "✓")
 
     def _choose(self) -> None:
         if (path := ask_folder(self, "Export into this folder")) is not None:

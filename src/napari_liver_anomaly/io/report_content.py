@@ -124,7 +124,7 @@ def _measures(result: Result, lesion: Lesion, slice_number: int) -> Rows:
         ("Mean", f"{lesion.mean_hu:.0f} HU"),
         ("To liver", f"{_signed(lesion.difference_hu)} HU"),
         ("Slice", f"{slice_number}, seen on {lesion.first_slice} to {lesion.last_slice}"),
-        ("Centre", f"{place} mm" if result.volume.geometry.oriented else "not known"),
+        ("Centre", f"{place} mm from the scanner's zero" if result.volume.geometry.oriented else "not known"),
         ("Drawn", DRAWN[result.origin(lesion)]),
     )
 
