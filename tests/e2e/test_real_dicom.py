@@ -7,10 +7,15 @@ import zipfile
 import numpy as np
 import pytest
 
+from builders import searched
 from napari_liver_anomaly.cli import main
-from napari_liver_anomaly.errors import ImpossibleGeometry
-from napari_liver_anomaly.io import pixels, read, series_in
+from napari_liver_anomaly.errors import ImpossibleGeometry, NotWritten
+from napari_liver_anomaly.io import pixels, read, read_mask, series_in, write
+from napari_liver_anomaly.io.dicom_writing import require_source
+from napari_liver_anomaly.io.export_options import ExportOptions
 from napari_liver_anomaly.io.read_options import ReadOptions
+from napari_liver_anomaly.lesions import measure
+from napari_liver_anomaly.volume import Mask
 
 
 @pytest.fixture
@@ -75,3 +80,26 @@ def test_a_tilted_series_is_straightened_on_request(unzipped, capsys):
     # The skull is one closed shell: from slice to slice, the middle of the head moves by a few millimetres at most.
     middles = np.array([np.argwhere(one > -200).mean(axis=0) for one in volume.voxels[4:-4]]) * 0.488
     assert np.linalg.norm(np.diff(middles, axis=0), axis=1).max() < 6
+
+
+def test_a_segmentation_on_real_slices_comes_back(unzipped, tmp_path):
+    """Its headers name no character set, which the standard allows."""
+    volume = read(unzipped("dcmqi_ct3slice"), ReadOptions(incomplete="accept"))
+    labels = np.zeros(volume.geometry.shape, np.uint16)
+    labels[1, 200:220, 150:180] = 1
+    liver = Mask(np.zeros(labels.shape, bool) | (labels > 0), volume.geometry).of(volume)
+    result = searched(
+        volume, liver=liver, labels=labels, score=(labels > 0).astype(np.uint8), lesions=measure(labels, volume, liver)
+    )
+    write(result, tmp_path / "out", also=ExportOptions(dicom_seg=True))
+    back = read_mask(tmp_path / "out" / "segmentation.dcm", volume, labels="Lesion 1")
+    assert np.array_equal(back.voxels, labels > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("ircad_17_dicom", "FrameOfReferenceUID"), ("totalseg_jp2k_dicom", "StudyInstanceUID")]
+)
+def test_slices_that_anonymisation_left_without_a_place_get_no_segmentation(unzipped, name, lacks):
+    volume = read(unzipped(name), ReadOptions(incomplete="accept"))
+    with pytest.raises(NotWritten, match=lacks):
+        require_source(volume)

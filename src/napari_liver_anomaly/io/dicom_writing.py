@@ -41,6 +41,7 @@ ON_REPORT = {
     "StudyDescription": "Study", "SeriesDescription": "Series", "AccessionNumber": "Accession number",
 }  # fmt: skip
 TYPES = {"automatic": "AUTOMATIC", "corrected": "SEMIAUTOMATIC", "manual": "MANUAL"}
+BASIC_ALONE, BASIC = "ISO_IR 6", "ISO 2022 IR 6"  # the basic character set, without and with others beside it
 SERIES_NUMBER = 9100
 LONGEST = 64  # characters of a text
 
@@ -114,7 +115,17 @@ def _headers(volume: Volume) -> list[Any]:
         for name in MAY_BE_EMPTY:
             if name not in header:
                 setattr(header, name, "")
+        _name_character_sets(header)
     return list(headers.values())
+
+
+def _name_character_sets(header: Any) -> None:
+    """Say the basic character set as highdicom takes it: not at all where it is the only one, and by name where it is left empty beside others."""
+    said = header.get("SpecificCharacterSet")
+    if not said or said == BASIC_ALONE:
+        header.pop("SpecificCharacterSet", None)
+    elif not isinstance(said, str):
+        header.SpecificCharacterSet = [one or BASIC for one in said]
 
 
 def _in_place(header: Any, volume: Volume, index: int) -> bool:

@@ -102,6 +102,21 @@ def test_segments_say_what_they_are_and_who_drew_them(tmp_path):
     assert again.get_segment_description(1).algorithm_type.value == "MANUAL"  # that liver was given
 
 
+@pytest.mark.parametrize(
+    ("sets", "name"),
+    [
+        ("", "MUSTERMANN^ERIKA"),
+        ("ISO_IR 6", "MUSTERMANN^ERIKA"),
+        ("ISO_IR 100", "MÜLLER^ERIKA"),
+        ("ISO_IR 192", "王^小東"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+    ],
+)
+def test_names_keep_their_letters(tmp_path, sets, name):
+    volume = read(dicom_series(tmp_path / "ct", tags={"SpecificCharacterSet": sets, **STUDY, "PatientName": name}))
+    assert str(dcmread(written(searched(volume), tmp_path / "out")).PatientName) == name
+
+
 def test_nothing_found_is_said(tmp_path):
     volume = read(dicom_series(tmp_path / "ct", tags=STUDY))
     seg = highdicom.seg.segread(written(searched(volume, lesions=0), tmp_path / "out"))
