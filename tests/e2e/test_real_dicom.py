@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,9 +89,7 @@ def test_a_segmentation_on_real_slices_comes_back(unzipped, tmp_path):
     labels = np.zeros(volume.geometry.shape, np.uint16)
     labels[1, 200:220, 150:180] = 1
     liver = Mask(np.zeros(labels.shape, bool) | (labels > 0), volume.geometry).of(volume)
-    result = searched(
-        volume, liver=liver, labels=labels, score=(labels > 0).astype(np.uint8), lesions=measure(labels, volume, liver)
-    )
+    result = replace(searched(volume, 0), liver=liver, labels=labels, lesions=measure(labels, volume, liver))
     write(result, tmp_path / "out", also=ExportOptions(dicom_seg=True))
     back = read_mask(tmp_path / "out" / "segmentation.dcm", volume, labels="Lesion 1")
     assert np.array_equal(back.voxels, labels > 0)
