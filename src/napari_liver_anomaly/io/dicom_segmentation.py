@@ -88,6 +88,8 @@ def _is_segmentation(path: Path) -> bool:
     from pydicom import dcmread
 
     try:
+        if not path.is_file():  # a pipe would never end
+            return False
         with warnings.catch_warnings(), HeaderStream(path) as stream:
             warnings.simplefilter("ignore")
             return str(dcmread(stream, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get("SOPClassUID")) in CLASSES

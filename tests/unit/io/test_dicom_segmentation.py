@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -127,6 +129,14 @@ def test_damaged_and_packed_files_are_refused(tmp_path, volume):
     with pytest.raises(Refusal) as error:
         read_mask(path, volume)
     assert error.value.finding.code == "mask-packed"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_no_segmentation(tmp_path, volume):
+    os.mkfifo(tmp_path / "pipe.dcm")
+    with pytest.raises(Refusal) as error:
+        read_mask(tmp_path / "pipe.dcm", volume)
+    assert error.value.finding.code == "mask-dicom"
 
 
 def test_slices_at_uneven_places_are_refused(tmp_path, volume):
