@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SOFT_HU = (0, 200)
 LOOKED_AT = 110  # rows and columns of a slice, about
-LEAST_PLACES, LEAST_STEPS = 50, 8
+LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = 50, 0.1, 8  # of a slice; a belly's soft tissue fills far more, edges of a small object do not
 # Of 30 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 12 HU away from its ends.
 STEADY, UP_AND_DOWN_HU = 0.85, 3.0
 JUMP_HU, ALONE = 14.0, 2.0  # against the next largest
@@ -47,7 +47,7 @@ def _steps(voxels: NDArray[np.int16]) -> Floats:
     steps = np.zeros(max(0, len(slices) - 1))
     for k in range(len(steps)):
         both = soft[k] & soft[k + 1]
-        if np.count_nonzero(both) >= LEAST_PLACES:
+        if np.count_nonzero(both) >= max(LEAST_PLACES, LEAST_SHARE * both.size):
             steps[k] = (slices[k + 1][both].astype(np.float64) - slices[k][both]).mean()
     return steps
 
