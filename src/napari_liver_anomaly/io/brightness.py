@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 SOFT_HU = (0, 200)
 LOOKED_AT = 110  # rows and columns of a slice, about
-LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = 50, 0.1, 8  # of a slice; a belly's soft tissue fills far more, edges of a small object do not
+LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = (
+    50,
+    0.1,
+    8,
+)  # of a slice; a belly's soft tissue fills far more, edges of a small object do not
 # Of 30 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 12 HU away from its ends.
 STEADY, UP_AND_DOWN_HU = 0.85, 3.0
 JUMP_HU, ALONE = 14.0, 2.0  # against the next largest

@@ -39,7 +39,7 @@ BROKEN = (*DAMAGE, RuntimeError, sqlite3.Error)  # highdicom sorts frames in a t
 def segmentation_in(path: Path, what: str) -> Path:
     """Find the one segmentation that a path leads to, a file or the folder it lies in."""
     files = list_folder(path).files if path.is_dir() else (path,)
-    kept = [file for file in files if _is_segmentation(file)]
+    kept = [file for file in files if file.is_file() and _is_segmentation(file)]  # a pipe would never end
     if len(kept) != 1:
         raise make_refusal("mask-dicom", what=what)
     return kept[0]

@@ -147,3 +147,10 @@ def test_slices_at_uneven_places_are_refused(tmp_path, volume):
     with pytest.raises(Refusal) as error:
         read_mask(path, volume)
     assert error.value.finding.code == "mask-uneven"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_opened(tmp_path, volume):
+    os.mkfifo(tmp_path / "mask.dcm")
+    with pytest.raises(Refusal):
+        read_mask(tmp_path / "mask.dcm", volume)
