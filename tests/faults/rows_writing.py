@@ -944,7 +944,7 @@ def nothing_ever_reaches_the_network(kit: Kit) -> None:
     for words in (
         ["segment", str(scan), "--liver", liver, "--given-liver", "accept", "--device", "cpu", "--out", str(kit.folder / "out")],
         ["synthesise", str(scan), "--liver", liver, "--given-liver", "accept", "--out", str(kit.folder / "made")],
-        ["prepare", str(folder), "--out", str(kit.folder / "healthy.npz")],
+        ["prepare", str(folder), "--given-liver", "accept", "--out", str(kit.folder / "healthy.npz")],
         ["models"], ["info"],
     ):  # fmt: skip
         assert main(words) == DONE, words
