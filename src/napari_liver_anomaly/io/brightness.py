@@ -29,14 +29,19 @@ LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = (
 # Of 30 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 12 HU away from its ends.
 STEADY, UP_AND_DOWN_HU = 0.85, 3.0
 JUMP_HU, ALONE = 14.0, 2.0  # against the next largest
+LEAST_BODY_MM = 150.0  # a picture that no trunk fits in is no CT of one; where a small object begins, its edge is a jump
 ENDS = 8  # of the stack are left out for a jump: ends may be blurred or cut
 ACCEPT = Answer(words="Read it as one scan", option="brightness", value="accept")
 
 
-def even_brightness(voxels: NDArray[np.int16], answer: Literal["ask", "accept"]) -> tuple[Finding, ...]:
+def even_brightness(
+    voxels: NDArray[np.int16], spacing_mm: tuple[float, float, float], answer: Literal["ask", "accept"]
+) -> tuple[Finding, ...]:
     """Ask about slices whose brightness goes up and down, or jumps once; note it where the user takes them for one scan."""
     steps = _steps(voxels)
-    if len(steps) < LEAST_STEPS or not (how := _up_and_down(steps) or _jump(steps)):
+    holds_body = min(np.multiply(voxels.shape, spacing_mm)[1:]) >= LEAST_BODY_MM
+    how = "" if len(steps) < LEAST_STEPS else _up_and_down(steps) or (_jump(steps) if holds_body else "")
+    if not how:
         return ()
     if answer == "accept":
         return (make_finding("brightness-accepted", how=how),)
@@ -48,11 +53,11 @@ def _steps(voxels: NDArray[np.int16]) -> Floats:
     apart = max(1, round((voxels.shape[1] * voxels.shape[2]) ** 0.5 / LOOKED_AT))
     slices = voxels[:, ::apart, ::apart]
     soft = (slices > SOFT_HU[0]) & (slices < SOFT_HU[1])
-    steps = np.zeros(max(0, len(slices) - 1))
-    for k in range(len(steps)):
-        both = soft[k] & soft[k + 1]
-        if np.count_nonzero(both) >= max(LEAST_PLACES, LEAST_SHARE * both.size):
-            steps[k] = (slices[k + 1][both].astype(np.float64) - slices[k][both]).mean()
+    both = soft[:-1] & soft[1:]
+    places = np.count_nonzero(both, axis=(1, 2))
+    steps = np.zeros(len(both))
+    for k in np.flatnonzero(places >= max(LEAST_PLACES, LEAST_SHARE * places.max(initial=0))):
+        steps[k] = (slices[k + 1][both[k]].astype(np.float64) - slices[k][both[k]]).mean()
     return steps
 
 
