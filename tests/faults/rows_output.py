@@ -429,7 +429,7 @@ def weights_name_no_case_unasked(kit: Kit) -> None:
     kit.patch.setattr(training, "training_cases", lambda chosen, job: made(chosen, job, ()))
     short = ["--coarse-steps", "1", "--fine-steps", "1", "--coarse-batch", "1", "--fine-batch", "1", "--without", "OTTO"]
     first, second, named = (kit.folder / f"{name}.safetensors" for name in ("first", "second", "named"))
-    words = ["train-liver", "--data", str(cases), *short]
+    words = ["train-liver", "--data", str(cases), "--given-liver", "accept", *short]
     assert main([*words, "--keep-names", "--out", str(named)]) == DONE
     assert main([*words, "--out", str(first)]) == DONE
     assert main([*words, "--start", str(named), "--out", str(second)]) == DONE

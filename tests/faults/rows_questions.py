@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     ]  # makes files in an empty folder, and gives the words of a command that asks about them
 
 IN_THE_PANEL = {"layer-not-hu"}  # asked about a layer of the viewer, where no command line is
+IN_A_FOLDER = {"case-liver-question"}  # the question of a case, passed on for the whole folder: row F105 answers it
 OPTION = re.compile(r"^  (--\S.*?)(?:  +\S.*)?$", re.MULTILINE)
 
 
@@ -156,6 +157,7 @@ SCENES: dict[str, Scene] = {
     "orientation-disagrees": of_file(qform=OTHER_SIDE), "spacing-disagrees": of_file(qform=OTHER_SIZE),
     "orientation-unknown": of_file(codes=(0, 0)), "values-not-hu": of_file(values=np.abs(ct())),
     "voxel-size-doubtful": lost_size, "mask-labels": organs, "given-liver-unlikely": spleen, "liver-unlikely": feet_first,
+    "brightness-uneven": of_file(values=np.where(ct() > -900, 80 + 20 * (np.arange(11) % 2), -1000).astype(np.int16)),
     "folder-used": used, "split-leaks": seen_in_training,
 }  # fmt: skip
 
@@ -167,7 +169,7 @@ SCENES: dict[str, Scene] = {
 def every_question_names_an_option_that_leads_on(kit: Kit) -> None:
     """A question of the command line names no option, or one that does not lead on: nobody could go on."""
     questions = {code for code, message in CATALOGUE.messages.items() if message.level is Level.ASK}
-    assert set(SCENES) | IN_THE_PANEL == questions | offering(), "a question that nobody can provoke is no question"
+    assert set(SCENES) | IN_THE_PANEL | IN_A_FOLDER == questions | offering(), "a question that nobody can provoke is no question"
     find = liver.find_liver
     for code, make in SCENES.items():
         folder = kit.folder / code

@@ -22,7 +22,7 @@ import SimpleITK
 from builders import PLAIN_AFFINE, ct, dicom_series, nifti_file, nrrd_file
 from faults.table import row
 from faults.witness import SHOW_ALL, child, names_in, organ_of, refused, scanned, searched, turned, witnessed
-from napari_liver_anomaly import storage
+from napari_liver_anomaly import placing, storage
 from napari_liver_anomaly.cli import DONE, REFUSED, main
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
 from napari_liver_anomaly.evaluation.evaluate import evaluate
@@ -417,6 +417,7 @@ def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
     """Read-only folder, locked file, network share gone: refused, the earlier files stay as they were, and another folder works."""
     made = writers(grain(kit.folder), kit.folder)
     real = os.replace
+    kit.patch.setattr(placing, "_exchange", lambda one, other: False)  # a disk that cannot exchange folders
     for name, (paths, use) in made.items():
         for nth in range(1, len(paths) + 1):
             before, calls = {path: path.read_bytes() for path in paths}, []
