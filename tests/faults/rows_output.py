@@ -426,7 +426,7 @@ def weights_name_no_case_unasked(kit: Kit) -> None:
         sample = make_phantom(PhantomSettings(seed=seed, size_px=64, slices=12, tumours=False))
         write_case(sample.volume, sample.liver, sample.tumours, cases, name)
     made = training.training_cases
-    kit.patch.setattr(training, "training_cases", lambda chosen, job: made(chosen, job, ()))
+    kit.patch.setattr(training, "training_cases", lambda chosen, job, **rest: made(chosen, job, (), **rest))
     short = ["--coarse-steps", "1", "--fine-steps", "1", "--coarse-batch", "1", "--fine-batch", "1", "--without", "OTTO"]
     first, second, named = (kit.folder / f"{name}.safetensors" for name in ("first", "second", "named"))
     words = ["train-liver", "--data", str(cases), "--given-liver", "accept", *short]
