@@ -226,7 +226,7 @@ def write_session(session: Session, path: str | Path) -> None:
             "answers": session.answers.to_dict(), "source_shape": grid.source_shape,
             "source_affine": grid.source_affine.tolist(), "oriented": grid.oriented,
         },
-        "liver": {"found": session.liver.found, "findings": [_plain(finding) for finding in session.liver.findings]},
+        "liver": {"found": session.liver.found, "judged": session.liver.judged, "findings": [_plain(finding) for finding in session.liver.findings]},
         "run": dict(session.run), "settings": session.settings.to_dict(), "left_out": session.left_out,
         "lesions": [dict(row) for row in session.rows], "view": dict(session.view),
     }  # fmt: skip
@@ -302,7 +302,8 @@ def read_session(path: str | Path) -> Session:
         }
         identity = _kind(scan["identity"], str)
         mask = Mask(
-            arrays.pop("liver"), grid, identity, arrays.pop("probability", None), _findings(liver["findings"]), _kind(liver["found"], bool)
+            arrays.pop("liver"), grid, identity, arrays.pop("probability", None), _findings(liver["findings"]), _kind(liver["found"], bool),
+            judged=_kind(liver.get("judged", False), bool),
         )  # fmt: skip
         path_of_scan = _kind(scan["path"], str)
         return Session(
