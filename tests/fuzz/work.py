@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 COUNTERS = "/proc/self/io"
 READ_BYTES = (2**17, 8)  # of any file, and of each of its bytes
-# A sound DICOM segmentation takes an eighth of a second, the first one of a process loads highdicom, and a busy machine takes several times as long.
-CPU_S = (3.0, 4e-6)
+# A sound DICOM segmentation takes an eighth of a second once highdicom is loaded, and a busy machine takes several times as long.
+CPU_S = (1.0, 4e-6)
 
 
 @dataclass
