@@ -24,6 +24,9 @@ SWITCHES = {
 }
 
 
+PER_LINE = 2  # so that the table has the height
+
+
 class Overlays(QWidget):
     """One row per layer of a result, in step with the layer whoever changes it."""
 
@@ -36,7 +39,8 @@ class Overlays(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
-        grid.setColumnStretch(1, 1)
+        for column in range(0, 2 * PER_LINE, 2):
+            grid.setColumnStretch(column + 1, 1)
         for n, (role, (words, tip)) in enumerate(SWITCHES.items()):
             tick, strength = QCheckBox(words), QSlider(Qt.Orientation.Horizontal)
             strength.setRange(0, 100)
@@ -45,8 +49,9 @@ class Overlays(QWidget):
             strength.setToolTip(f"{words}: how opaque, 0 to 100 %")
             tick.toggled.connect(lambda on, role=role: self._switch(role, on))
             strength.valueChanged.connect(lambda percent, role=role: self._fade(role, percent))
-            grid.addWidget(tick, n, 0)
-            grid.addWidget(strength, n, 1)
+            line, column = divmod(n, PER_LINE)
+            grid.addWidget(tick, line, 2 * column)
+            grid.addWidget(strength, line, 2 * column + 1)
             self.rows[role] = (tick, strength)
         self.follow({})
 

@@ -48,7 +48,7 @@ class SettingsForm(QWidget, Generic[S]):
         left_out = set(leave_out)
         rows = [option for option in options(settings) if option.name not in left_out]
         across = set(diameters)
-        self.fields = {option.name: Diameter(option) if option.name in across else _field(option) for option in rows}
+        self.fields = {option.name: Diameter(option) if option.name in across else field_of(option) for option in rows}
         for field in self.fields.values():
             field.changed.connect(lambda _: self.changed.emit())
         layout = QVBoxLayout(self)
@@ -110,7 +110,7 @@ def _across(mm3: float) -> float:
     return float((6 * mm3 / pi) ** (1 / 3))
 
 
-def _field(option: Option) -> Any:
+def field_of(option: Option) -> Any:
     """Make the widget of one option, a magicgui ``ValueWidget``."""
     if option.choices:
         return ComboBox(value=option.default, choices=option.choices, name=option.name, tooltip=_tip(option))

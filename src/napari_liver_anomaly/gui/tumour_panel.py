@@ -40,7 +40,9 @@ from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, form, line, side_by_side
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
-from napari_liver_anomaly.gui.window_presets import WindowPresets, apply
+from napari_liver_anomaly.gui.window_drag import WindowDrag
+from napari_liver_anomaly.gui.window_numbers import WindowNumbers
+from napari_liver_anomaly.gui.window_presets import WindowPresets, limits_hu
 from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, find_liver, segment_layers
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.session import ENDING
@@ -80,7 +82,7 @@ class TumourPanel(Panel):
         self.shown: dict[str, ResultLayers] = {shown.scan: shown for shown in results_in(self.viewer)}
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
-        self.windows = WindowPresets()
+        self.windows, self.window_numbers = WindowPresets(), WindowNumbers()
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
@@ -97,6 +99,7 @@ class TumourPanel(Panel):
         self._carrying = Task(self)
         self._showing, self._adding = Stepwise(self), Stepwise(self)
         self._sights, self._window_events = ShownScan(self.viewer), EventListener()
+        self._window_drag = WindowDrag(self, self._window_now)
         self._to_load: deque[Callable[[Job], Loaded]] = deque()
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
@@ -107,7 +110,7 @@ class TumourPanel(Panel):
         self.study = Fold("Scan and liver", [self.opening, self.sessions.buttons, self.inputs])
         self.method = Fold("Model", [self.model])
         view = QWidget()
-        view.setLayout(form({"Window": self.windows}))
+        view.setLayout(form({"Window": self.windows, "Width": self.window_numbers}))
         keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
         self._fill(
             [self.study, self.method, self.runbar, line(), view, self.threshold, self.table, self.overlays, keeping],
@@ -134,7 +137,10 @@ class TumourPanel(Panel):
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
         self.inputs.scan_missing.connect(lambda: self.messages.note(NO_SCAN_FOR_LIVER))
-        self.windows.picked.connect(self._window)
+        self.windows.picked.connect(lambda name: self._window(*limits_hu(name)))
+        self.window_numbers.typed.connect(self._window)
+        self._window_drag.moved.connect(self._window)
+        self._window_drag.listen(self.viewer)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
@@ -232,19 +238,23 @@ class TumourPanel(Panel):
         if tag is not None and tag.role is Role.SCAN and tag.findings:
             self.messages.add_findings(*tag.findings)
 
-    def _window(self, name: str) -> None:
-        """Apply a window to the scan and its restored twin."""
+    def _window(self, low_hu: float, high_hu: float) -> None:
+        """Show the scan and its restored twin in a window."""
         scan, shown = self.inputs.scan.layer, self._now()
         if scan is None:
             self.messages.note(NO_SCAN)
         for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
             if layer is not None:
-                apply(name, layer)
+                layer.contrast_limits = (low_hu, high_hu)
         self._mark_window()
 
-    def _mark_window(self, _event: object = None) -> None:
+    def _window_now(self) -> tuple[float, float] | None:
         scan = self.inputs.scan.layer
-        self.windows.mark(tuple(scan.contrast_limits) if scan is not None else None)
+        return None if scan is None else tuple(scan.contrast_limits)
+
+    def _mark_window(self, _event: object = None) -> None:
+        self.windows.mark(self._window_now())
+        self.window_numbers.show_window(self._window_now())
 
     def find_liver(self) -> None:
         """Start to look for the liver of the chosen scan, or say what is missing."""

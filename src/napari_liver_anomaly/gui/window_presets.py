@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
-
-if TYPE_CHECKING:
-    from napari.layers import Image
 
 WINDOWS_HU = {"Liver": (150, 90), "Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (2500, 480)}  # width, level
 
@@ -44,8 +39,3 @@ def limits_hu(name: str) -> tuple[float, float]:
     """Darkest and brightest value of a preset."""
     width, level = WINDOWS_HU[name]
     return (level - width / 2, level + width / 2)
-
-
-def apply(name: str, layer: Image) -> None:
-    """Show a layer in a window."""
-    layer.contrast_limits = limits_hu(name)
