@@ -32,6 +32,7 @@ DRAWN = {
     ("liver", "models"),
     ("evaluation", "inference"),
     ("many_scans", "inference"),
+    ("detection", "inference"),
     ("cli", "gui"),
     ("__main__", "cli"),
 }

@@ -14,17 +14,21 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.event_listener import EventListener
+from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
 from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, outlined, scan_layer
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
+from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.recipe_form import RecipeForm
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
 from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, heading, keep_room, line, one_line, say
-from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
-from napari_liver_anomaly.gui.worker import EDITED
+from napari_liver_anomaly.gui.synthetic_check import SyntheticCheck
+from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS, NO_MODEL
+from napari_liver_anomaly.gui.worker import EDITED, Engine
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.synthesis import RECIPES
 
 if TYPE_CHECKING:
@@ -75,8 +79,9 @@ class AnomalyPanel(Panel):
 
     finished = Signal()  # drawing on the whole volume is over
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__(napari_viewer)
+        engine = engine or Engine()
         self.inputs = Inputs(self.viewer)
         for button in (self.inputs.find_button, self.inputs.load_button):
             button.setVisible(False)
@@ -86,6 +91,8 @@ class AnomalyPanel(Panel):
         self.follow.setChecked(True)
         self.said = keep_room(one_line())
         self.runbar = RunBar("Draw on the whole volume")
+        self.model = ModelChooser(partial(names_of, engine.names), SegmentSettings, partial(summary_of, card=engine.card))
+        self.check = SyntheticCheck(self.viewer, engine)
         self.messages = MessageArea(lines=LINES)
         self.preview = SlicePreview(self.viewer)
         self.drawing, self.latest = Task(self, alone=True), Task(self)
@@ -100,6 +107,7 @@ class AnomalyPanel(Panel):
         self._fill([
             heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
             line(), self.follow, self.said, self.runbar,
+            line(), Fold("Model", [self.model], is_open=False), self.check,
         ], foot=[self.messages])  # fmt: skip
         self._wire()
         self._again()
@@ -125,21 +133,46 @@ class AnomalyPanel(Panel):
         self.drawing.failed.connect(self.messages.fail)
         for over in (self.drawing.refused, self.drawing.failed, self._showing.failed):
             over.connect(lambda *_: self._rest(""))
+        self.check.wanted.connect(self.search)
+        self.check.refused.connect(self.messages.show_findings)
+        self.check.failed.connect(self.messages.fail)
+        self.check.finished.connect(self._look_at_search)
 
     def draw_whole(self) -> None:
         """Draw on every slice of the liver, in a worker."""
-        self.messages.clear()
-        inside = self._take()
-        if inside is None:
-            return self.messages.note("Choose a scan and its liver first.")
-        if (recipe := self._recipe()) is None:
+        if (given := self._given()) is None:
             return None
+        inside, recipe = given
         # Its own look at the layers, so that a liver corrected since the preview counts.
         work = partial(_whole, ScanAndLiver(inside.scan, inside.liver), recipe, self.recipe.seed.value())
         if self._showing.busy or not self.drawing.start(work):
             return self.messages.note(IN_PROGRESS)
         self._guard.watch()
         return self.runbar.run()
+
+    def search(self) -> None:
+        """Draw on every slice of the liver and let the chosen model search it, in a worker."""
+        if (given := self._given()) is None:
+            return None
+        if self.model.name is None:
+            return self.messages.note(NO_MODEL)
+        inside, recipe = given
+        settings, device = self.model.rows.value(auto_threshold=True), self.model.device.currentData()
+        self.follow.setChecked(False)
+        if not self.check.begin(inside.scan, inside.liver, recipe, self.recipe.seed.value(), self.model.name, settings, device):
+            return self.messages.note(IN_PROGRESS)
+        return None
+
+    def _given(self) -> tuple[ScanAndLiver, Recipe] | None:
+        """Give what to draw, and into what; or say what is missing."""
+        self.messages.clear()
+        inside = self._take()
+        if inside is None:
+            if not self.messages.text:
+                self.messages.note("Choose a scan and its liver first.")
+            return None
+        recipe = self._recipe()
+        return None if recipe is None else (inside, recipe)
 
     def _take(self) -> ScanAndLiver | None:
         """Scan and liver of now; those kept while their layers stay the same."""
@@ -236,6 +269,11 @@ class AnomalyPanel(Panel):
     def _rest(self, text: str) -> None:
         """End the run, in whichever way."""
         self.runbar.rest(text)
+        self.finished.emit()
+
+    def _look_at_search(self) -> None:
+        """Bring what the search found into sight."""
+        self.scroller.ensureWidgetVisible(self.check)
         self.finished.emit()
 
     def _forget(self, event: Any) -> None:

@@ -28,7 +28,7 @@ UNITS = ("mm", "mm", "mm")
 HU_RANGE = (-1024, 3071)
 OUTLINE_PX = 2
 LIVER_WINDOW = (15, 165)  # width 150, level 90
-GREEN, RED, AMBER = "#3ddc84", "#ff4d4d", "#ffb000"
+GREEN, RED, AMBER, BLUE = "#3ddc84", "#ff4d4d", "#ffb000", "#4da3ff"
 
 
 class Role(StrEnum):
@@ -41,6 +41,7 @@ class Role(StrEnum):
     SCORE = "anomaly score"
     TUMOURS = "tumours"
     ANOMALIES = "anomalies"
+    FOUND = "found anomalies"
     PREVIEW = "preview"
     EARLIER = "lesions of last time"
 

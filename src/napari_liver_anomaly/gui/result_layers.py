@@ -11,6 +11,7 @@ from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, 
 from napari_liver_anomaly.gui.lesion_state import LesionState, is_plain, result_of
 from napari_liver_anomaly.gui.lesion_table import LesionRow
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
+from napari_liver_anomaly.gui.turning import turn_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,14 +186,9 @@ class ResultLayers:
 
     def turn_to(self, lesion: Lesion) -> None:
         """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
-        layer, dims = self.tumours or self.layers.get(Role.SCORE), self.viewer.dims
-        if layer is None:
-            return
-        point = layer.data_to_world(_middle(self._voxels(lesion), self.state.labels.shape))
-        dims.set_point(range(dims.ndim - 3, dims.ndim), point)
-        shown = [float(point[axis - (dims.ndim - 3)]) for axis in dims.displayed if axis >= dims.ndim - 3]
-        camera = self.viewer.scene.camera
-        camera.center = (*tuple(camera.center)[: 3 - len(shown)], *shown)
+        layer = self.tumours or self.layers.get(Role.SCORE)
+        if layer is not None:
+            turn_view(self.viewer, layer, _middle(self._voxels(lesion), self.state.labels.shape))
 
     def largest(self) -> Lesion | None:
         """Find the largest lesion; None when there is none, or when one is on the slice on screen."""

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
+NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
 NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
 CORRECTIONS_KEPT = "The lesions that you corrected by hand were kept as they are."
@@ -274,7 +275,7 @@ class TumourPanel(Panel):
         if scan is None:
             return self.messages.note(NO_SCAN)
         if name is None:
-            return self.messages.note("Choose a model first: pick 'From file…' and open a .safetensors file.")
+            return self.messages.note(NO_MODEL)
         snapshot, mask = self._snapshot(scan), self._snapshot(liver) if liver is not None else None
         if snapshot is None or (mask is None and liver is not None):
             return None
