@@ -14,7 +14,7 @@ import numpy as np
 from napari_liver_anomaly.io.dicom_folder import list_folder
 from napari_liver_anomaly.io.dicom_slices import DAMAGE, EXPLICIT, IMPLICIT, LARGEST_FILE
 from napari_liver_anomaly.io.header_stream import HeaderStream
-from napari_liver_anomaly.io.mask_labels import clean_name
+from napari_liver_anomaly.io.mask_labels import MOST_LABELS, clean_name
 from napari_liver_anomaly.io.pixels import pixel_place
 from napari_liver_anomaly.io.source import LPS_TO_RAS, Source, found
 from napari_liver_anomaly.messages import make_finding, make_refusal
@@ -53,6 +53,7 @@ def open_segmentation(path: Path, what: str) -> Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fields = _fields(path, what)
+            _require_few(fields, what)
             about = Segmentation.from_dataset(fields, copy=False)
             numbers = [int(number) for number in about.segment_numbers]
             place = about.get_volume_geometry(allow_missing_positions=True, atol=EVEN_MM)
@@ -120,6 +121,13 @@ def _fields(path: Path, what: str) -> Any:
         raise EOFError
     fields["PixelData"].is_undefined_length = syntax == RLE
     return fields
+
+
+def _require_few(fields: Any, what: str) -> None:
+    """Refuse so many segments that each of them, read for itself, would take a volume and its time."""
+    count = len(fields.SegmentSequence)
+    if count > MOST_LABELS:
+        raise make_refusal("mask-segments", what=what, count=count, most=MOST_LABELS)
 
 
 def _named(about: Any, number: int) -> tuple[str, str, str]:

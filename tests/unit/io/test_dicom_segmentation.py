@@ -11,6 +11,7 @@ from pydicom import dcmread
 from builders import RLE, dicom_segmentation, dicom_series, nifti_file
 from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.io import read, read_mask
+from napari_liver_anomaly.io.mask_labels import MOST_LABELS
 
 LIVER, TUMOUR, SPLEEN = (
     ("Leber", "10200004", "Liver"),
@@ -154,3 +155,14 @@ def test_a_pipe_is_not_opened(tmp_path, volume):
     os.mkfifo(tmp_path / "mask.dcm")
     with pytest.raises(Refusal):
         read_mask(tmp_path / "mask.dcm", volume)
+
+
+def test_more_segments_than_any_organs_are_refused_by_the_header(tmp_path, volume, monkeypatch):
+    path = dicom_segmentation(tmp_path / "seg.dcm", np.concatenate([BLOB, SPOT], axis=-1), [LIVER, TUMOUR])
+    fields = dcmread(path)
+    fields.SegmentSequence = [fields.SegmentSequence[number % 2] for number in range(MOST_LABELS + 1)]
+    fields.save_as(path)
+    monkeypatch.setattr("highdicom.seg.Segmentation.from_dataset", lambda *_, **__: pytest.fail("its segments were looked at"))
+    with pytest.raises(Refusal) as error:
+        read_mask(path, volume, "liver mask")
+    assert error.value.finding.code == "mask-segments" and "257 segments" in error.value.finding.what
