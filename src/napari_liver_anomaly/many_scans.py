@@ -164,7 +164,7 @@ def segment_study(
     study = Study(path=path)
     try:
         job.at("Reading the scan", 0, 1)
-        volume = read(path, answers)
+        volume = read(path, answers, job=job)
         place = Path(folder) / f"{volume.identity}{ENDING}"
         if (earlier := _done(place, model, settings)) is not None:
             return _told(study, volume, earlier, place, again=True)

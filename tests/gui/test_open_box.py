@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import nibabel
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from qtpy.QtGui import QDropEvent
 
 from napari_liver_anomaly import phantom
 from napari_liver_anomaly.gui.layers import Role, tag_of
-from napari_liver_anomaly.gui.open_box import PATTERNS, PLUGIN, canvas_is_ours, claim_canvas, once_each
+from napari_liver_anomaly.gui.open_box import PATTERNS, PLUGIN, WORDS, canvas_is_ours, claim_canvas, once_each
+from napari_liver_anomaly.io import dicom_folder
+from napari_liver_anomaly.job import Progress
 
 
 def save(array, geometry, path):
@@ -141,3 +145,27 @@ def test_taking_the_canvas_back_leaves_other_plugins_alone():
     plugins.extension2reader = {"*.nii": "another", "*.mha": PLUGIN}
     claim_canvas(False)
     assert plugins.extension2reader == {"*.nii": "another"}
+
+
+def test_the_search_of_a_disc_is_told_and_can_be_stopped(make_panel, viewer, tmp_path, qtbot, monkeypatch):
+    (tmp_path / "disc" / "a" / "b").mkdir(parents=True)
+    panel, begun, go = make_panel(viewer), Event(), Event()
+    search = dicom_folder._entries
+
+    def slow(*args):
+        begun.set()
+        assert go.wait(30)
+        return search(*args)
+
+    monkeypatch.setattr(dicom_folder, "_entries", slow)
+    panel.open([tmp_path / "disc"])
+    panel.open([tmp_path / "other"])  # waits
+    assert begun.wait(30) and panel.opening.folder.text() == "Cancel"
+    panel.opening.show_progress(Progress("Reading the headers", 12, 340), None)
+    assert panel.opening.words.text() == "Reading the headers: 12 of 340"
+    panel.opening.folder.click()
+    assert panel.opening.words.text() == "Stopping at the next file."
+    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+        go.set()
+    assert "Nothing was read" in panel.messages.text and not viewer.layers and not panel.loading.busy
+    assert panel.opening.folder.text() == "Load DICOM folder…" and panel.opening.words.text() == WORDS

@@ -37,7 +37,7 @@ class ScanVerb(Verb):
 
         require_memory(LEAST_BYTES)
         job.at("Reading the scan", 0, 1)
-        return read(self.scan, self.reading)
+        return read(self.scan, self.reading, job=job)
 
     def find_liver(self, volume: Volume, *, device: str, job: Job) -> Mask:
         """Find the liver with what ``--find-with`` says."""

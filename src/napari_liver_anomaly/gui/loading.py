@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.errors import Refusal
@@ -65,7 +66,7 @@ def read_scans(
         job.at("Loading", n, len(paths))
         given = answers if n == 0 else ASK_ALL
         try:
-            volume = read(path, given)
+            volume = read(path, given, job=job)
         except Refusal as refusal:
             if not refusal.finding.answers:
                 raise
@@ -81,21 +82,21 @@ def _listed(path: Path, job: Job, series_in: Callable[[Path], Sequence[Any]] | N
 
     listed = []
     try:
-        found = (series_in or io.series_in)(path)
+        found = (series_in or partial(io.series_in, job=job))(path)
         for n, series in enumerate(found):
             job.at("Looking at the series", n, len(found))
-            listed.append(SeriesEntry(series, series.thumbnail(), "" if series.readable else _reason(path, series.number)))
+            listed.append(SeriesEntry(series, series.thumbnail(), "" if series.readable else _reason(path, series.number, job)))
     except Refusal:
         return ()
     return tuple(listed)
 
 
-def _reason(path: Path, number: int) -> str:
+def _reason(path: Path, number: int, job: Job) -> str:
     """Say in a sentence why a series cannot be read, by trying; nothing when that is not said."""
     from napari_liver_anomaly.io import read
 
     try:
-        read(path, ReadOptions(series=number))
+        read(path, ReadOptions(series=number), job=job)
     except Refusal as refusal:
         return refusal.finding.what
     return ""

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
+    from napari_liver_anomaly.job import Progress
+
 PLUGIN = "napari-liver-anomaly"
 PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.dcm")
 FILES = f"CT scans ({' '.join(PATTERNS)});;All files (*)"
 WHOLE = tuple(pattern[1:] for pattern in PATTERNS if pattern != "*.dcm")
 WORDS = "Drop a CT scan here, or load one"
+FOLDER, FOLDER_HELP = "Load DICOM folder…", "Open the DICOM series in a folder, or of a CD with folders in it"
+STOP, STOP_HELP = "Cancel", "Stop reading; nothing of it is kept"
 
 
 class OpenBox(QFrame):
@@ -28,6 +32,7 @@ class OpenBox(QFrame):
 
     opened = Signal(object)  # list of Path
     sampled = Signal()
+    stopped = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,8 +41,10 @@ class OpenBox(QFrame):
         self.setToolTip("NIfTI (.nii, .nii.gz), NRRD, MHA, a DICOM file or a folder with a DICOM series")
         self.file = QPushButton("Load scan…")
         self.file.setToolTip("Open a scan from one file: .nii, .nii.gz, .nrrd, .mha or one slice of a DICOM series")
-        self.folder = QPushButton("Load DICOM folder…")
-        self.folder.setToolTip("Open the DICOM series in a folder")
+        self.folder = QPushButton(FOLDER)
+        self.folder.setToolTip(FOLDER_HELP)
+        self._reading = False
+        self.words = small(WORDS)
         self.sample = QToolButton()
         self.sample.setText("Try a sample")
         self.sample.setProperty("kind", "link")
@@ -50,7 +57,7 @@ class OpenBox(QFrame):
         )
         self.canvas.setChecked(canvas_is_ours())
         self.file.clicked.connect(self._choose_file)
-        self.folder.clicked.connect(self._choose_folder)
+        self.folder.clicked.connect(self._choose_or_stop)
         self.canvas.toggled.connect(claim_canvas)
         buttons = QHBoxLayout()
         buttons.addWidget(self.file)
@@ -59,19 +66,29 @@ class OpenBox(QFrame):
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(4)
         words = QHBoxLayout()
-        words.addWidget(small(WORDS), stretch=1)
+        words.addWidget(self.words, stretch=1)
         words.addWidget(self.sample)
         layout.addLayout(words)
         layout.addLayout(buttons)
         layout.addWidget(self.canvas)
 
     def set_busy(self, busy: bool, *, sample: bool = False) -> None:
-        """Show whether a scan is being read, or the sample made."""
+        """Show whether a scan is being read, which can be stopped, or the sample made."""
+        self._reading = busy and not sample
         self.file.setEnabled(not busy)
-        self.folder.setEnabled(not busy)
+        self.folder.setEnabled(not busy or self._reading)
+        self.folder.setText(STOP if self._reading else FOLDER)
+        self.folder.setToolTip(STOP_HELP if self._reading else FOLDER_HELP)
         self.sample.setEnabled(not busy)
+        self.words.setText(WORDS)
         self.file.setText("Loading…" if busy and not sample else "Load scan…")
         self.sample.setText("Making it…" if busy and sample else "Try a sample")
+
+    def show_progress(self, progress: Progress, _left_s: float | None) -> None:
+        """Show how far the search of a folder, or the reading of its files, is."""
+        if self._reading and self.folder.isEnabled():
+            counted = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
+            self.words.setText(f"{progress.phase}{counted}")
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Welcome files."""
@@ -94,8 +111,13 @@ class OpenBox(QFrame):
         if (path := ask_file(self, "Load a CT scan", FILES)) is not None:
             self.opened.emit([path])
 
-    def _choose_folder(self) -> None:
-        if (path := ask_folder(self, "Load a DICOM series")) is not None:
+    def _choose_or_stop(self) -> None:
+        """Ask for a folder; while a scan is being read, stop that."""
+        if self._reading:
+            self.folder.setEnabled(False)
+            self.words.setText("Stopping at the next file.")
+            self.stopped.emit()
+        elif (path := ask_folder(self, "Load a DICOM series")) is not None:
             self.opened.emit([path])
 
 

@@ -134,6 +134,7 @@ class TumourPanel(Panel):
     def _wire(self) -> None:
         self.opening.opened.connect(self.open)
         self.opening.sampled.connect(self.open_sample)
+        self.opening.stopped.connect(self._stop_loading)
         self.inputs.scan_chosen.connect(self._turn_to_scan)
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
@@ -158,6 +159,8 @@ class TumourPanel(Panel):
         self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
         self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
         self.loading.ended.connect(self._load_next)
+        self.loading.progressed.connect(self.opening.show_progress)
+        self.loading.cancelled.connect(lambda: self.messages.note("Stopped. Nothing was read."))
         self.writing.refused.connect(self._ask_about_folder)
         self.writing.returned.connect(lambda paths: self.messages.note(_written(paths)))
         self.writing.ended.connect(self._follow_export)
@@ -206,6 +209,11 @@ class TumourPanel(Panel):
             self.opening.set_busy(True, sample=work is make_sample)
         else:
             self._to_load.append(work)
+
+    def _stop_loading(self) -> None:
+        """Stop what is being read, and forget what waits to be read after it."""
+        self._to_load.clear()
+        self.loading.cancel()
 
     def _load_next(self) -> None:
         if self._to_load:

@@ -24,11 +24,12 @@ from napari_liver_anomaly.io.series import phase_of, series_of
 from napari_liver_anomaly.io.source import Source, found
 from napari_liver_anomaly.io.splitting import Part, parts_of
 from napari_liver_anomaly.io.stack import stack
+from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.volume import SourceImage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -82,35 +83,36 @@ class Found:
     notes: tuple[Finding, ...]
 
 
-def open_dicom(path: Path, answers: ReadOptions = ASK_ALL) -> Source:
+def open_dicom(path: Path, answers: ReadOptions = ASK_ALL, job: Job | None = None) -> Source:
     """Find the one CT series of a folder, or the series of one file, and read its headers."""
-    found_there = _found(path, answers)
+    job = job or Job()
+    found_there = _found(path, answers, job)
     part, choice = _chosen(found_there.parts, answers)
     made = stack(part.slices, answers)
     whole = (unreadable(part, found_there.listing, answers, made.added), counted(part, found_there.headers))
     findings = (*_findings(part, made.ordered, answers), *made.findings, *found(*whole), *choice, *found_there.notes)
 
     def load() -> NDArray[np.int16]:
-        voxels = hounsfield(made.ordered)
+        voxels = hounsfield(made.ordered, job)
         return voxels if made.plan is None else made.plan.follow(voxels)
 
     images = () if made.plan is not None else tuple(SourceImage(one.path, one.frame, one.uid) for one in made.ordered)
     return Source(shape=made.shape, affine=made.affine, findings=findings, load=load, images=images)
 
 
-def series_of_path(path: Path) -> tuple[Series, ...]:
+def series_of_path(path: Path, job: Job | None = None) -> tuple[Series, ...]:
     """List the CT series of a folder, or those of the series to which a file belongs."""
-    return _listed(_found(path, ASK_ALL).parts)
+    return _listed(_found(path, ASK_ALL, job or Job()).parts)
 
 
-def _found(path: Path, answers: ReadOptions) -> Found:
+def _found(path: Path, answers: ReadOptions, job: Job) -> Found:
     alone = not path.is_dir() and path.name.lower() != DICOMDIR
     folder = path if path.is_dir() else path.absolute().parent
-    listing = list_folder(folder, follow=answers.links == "follow", below=not alone)
+    listing = list_folder(folder, follow=answers.links == "follow", below=not alone, job=job)
     if not listing.files:
         raise _no_dicom(listing)
     chosen = headers_of(path)[0] if alone else None
-    headers = [one for file in listing.files for one in headers_of(file)]
+    headers = [one for file in _told(listing.files, job) for one in headers_of(file)]
     if chosen is not None:
         headers = [one for one in headers if one.series == chosen.series]
     slices = [one for one in headers if one.is_slice]
@@ -128,6 +130,13 @@ def _found(path: Path, answers: ReadOptions) -> Found:
     others = len(listing.others) + len(listing.linked)
     rest = make_finding("files-left-out", files=others) if chosen is None and others else None
     return Found(parts=parts, listing=listing, headers=tuple(headers), notes=found(left_out, rest))
+
+
+def _told(files: Sequence[Path], job: Job) -> Iterator[Path]:
+    """Give the files one by one, and tell how many were read."""
+    for number, file in enumerate(files):
+        job.at("Reading the headers", number, len(files))
+        yield file
 
 
 def _no_dicom(listing: Listing) -> Refusal:

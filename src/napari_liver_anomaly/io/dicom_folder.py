@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MOST_ENTRIES = 20_000
 DEEPEST = 8  # folders below the one that was chosen
@@ -50,14 +51,14 @@ class Listing:
         return tuple(found)
 
 
-def list_folder(folder: Path, *, follow: bool = False, below: bool = True) -> Listing:
+def list_folder(folder: Path, *, follow: bool = False, below: bool = True, job: Job | None = None) -> Listing:
     """Sort the files of a folder; where it holds no DICOM file itself, as a CD does, those of the folders below it."""
-    home = folder.resolve()
+    home, job = folder.resolve(), job or Job()
     inner: list[Path] = []
-    listing = _sorted(_entries(folder, inner, MOST_ENTRIES), home, follow=follow)
+    listing = _sorted(_entries(folder, inner, MOST_ENTRIES), home, follow=follow, job=job)
     if listing.files or listing.linked or not below:
         return listing
-    deeper = _sorted(_below(inner), home, follow=follow)
+    deeper = _sorted(_below(inner, job), home, follow=follow, job=job)
     return deeper if deeper.files or deeper.linked else listing
 
 
@@ -119,20 +120,22 @@ def _entries(folder: Path, inner: list[Path], most: int) -> list[Path]:
     return sorted(Path(entry.path) for entry in loud if not entry.is_dir(follow_symlinks=False))
 
 
-def _below(folders: list[Path]) -> list[Path]:
+def _below(folders: list[Path], job: Job) -> list[Path]:
     """Files of folders below, breadth first, as many and as deep as may be."""
     found: list[Path] = []
     for _ in range(DEEPEST):
         deeper: list[Path] = []
         for folder in folders:
+            job.at(f"Searching folders · {len(found):,} files", 0, 1)
             found += _entries(folder, deeper, MOST_ENTRIES - len(found))
         folders = deeper
     return found
 
 
-def _sorted(paths: Iterable[Path], home: Path, *, follow: bool) -> Listing:
+def _sorted(paths: Sequence[Path], home: Path, *, follow: bool, job: Job) -> Listing:
     files, linked, others = [], [], []
-    for path, place in _placed(paths):
+    for number, (path, place) in enumerate(_placed(paths)):
+        job.at("Looking for DICOM files", number, len(paths))
         if place is not None and not follow and not place.is_relative_to(home):
             linked.append(path)
         elif place is not None and begins_as_dicom(path):

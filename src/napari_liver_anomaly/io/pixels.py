@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_liver_anomaly.io.coded_size import sizes_in
 from napari_liver_anomaly.io.dicom_slices import BIG_ENDIAN, DAMAGE, EXPLICIT, IMPLICIT
+from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.storage import voxel_bytes
 from napari_liver_anomaly.stored_values import HIGHEST, LOWEST
@@ -47,15 +48,16 @@ PATIENCE_S, PATIENCE_PER_SLICE_S = 60.0, 1.0  # for one slice; and so much for a
 CHILD = [sys.executable, "-P", "-m", "napari_liver_anomaly.io.decoding"]
 
 
-def hounsfield(slices: Sequence[Slice]) -> NDArray[np.int16]:
+def hounsfield(slices: Sequence[Slice], job: Job | None = None) -> NDArray[np.int16]:
     """Decode a stack, with each slice's own rescale."""
-    first = slices[0]
+    first, job = slices[0], job or Job()
     voxel_bytes((first.columns, first.rows, len(slices)), 2)
     result = np.empty((len(slices), first.rows, first.columns), np.int16)
     packed = [one for one in slices if one.syntax not in PLAIN]
     blocks: dict[Path, tuple[int, int]] = {}
     with _child(packed) as unpacked:
         for index, one in enumerate(slices):
+            job.at("Reading the slices", index, len(slices))
             stored = _plain(one, index + 1, blocks) if one.syntax in PLAIN else next(unpacked, None)
             if stored is None or stored.shape != (one.rows, one.columns):
                 raise make_refusal("slice-damaged", number=index + 1)

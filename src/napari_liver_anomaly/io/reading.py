@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.io.series import Series
     from napari_liver_anomaly.io.source import Source
+    from napari_liver_anomaly.job import Job
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
@@ -34,7 +35,7 @@ LOOKED_AT = 200  # entries of a folder that can_read opens at most
 
 
 @quietly()
-def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
+def read(path: str | Path, answers: ReadOptions | None = None, *, job: Job | None = None) -> Volume:
     """Read a CT.
 
     Parameters
@@ -44,6 +45,8 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
         file of a series.
     answers : ReadOptions, optional
         What the user decided about its questions; every open question is asked when nothing is given.
+    job : Job, optional
+        Progress and cancel, asked at every folder and file of a DICOM series.
 
     Returns
     -------
@@ -63,6 +66,8 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
         When values are no numbers, or not Hounsfield units.
     OutOfMemory
         When it would not fit into memory.
+    Cancelled
+        When the job was cancelled.
     """
     from napari_liver_anomaly.io.body_size import credible_size
     from napari_liver_anomaly.io.brightness import even_brightness
@@ -72,7 +77,7 @@ def read(path: str | Path, answers: ReadOptions | None = None) -> Volume:
 
     path, answers = Path(path), ASK_ALL if answers is None else answers
     require_kind(answers, ReadOptions, "read", "ReadOptions(series=2) makes them")
-    source = _source(path, answers)
+    source = _source(path, answers, job=job)
     if answers.tilt == "straighten" and "geometry-sheared" in {finding.code for finding in source.findings}:
         source = unsheared(source)
     if source.layered:
@@ -155,13 +160,15 @@ def read_mask(
     return mask
 
 
-def series_in(path: str | Path) -> tuple[Series, ...]:
+def series_in(path: str | Path, *, job: Job | None = None) -> tuple[Series, ...]:
     """List what can be read of a folder of DICOM files, without its pixels.
 
     Parameters
     ----------
     path : path-like
         A folder, or any one file of a series.
+    job : Job, optional
+        Progress and cancel.
 
     Returns
     -------
@@ -172,6 +179,8 @@ def series_in(path: str | Path) -> tuple[Series, ...]:
     ------
     UnreadableFile
         When there is no CT in it, or a file is damaged.
+    Cancelled
+        When the job was cancelled.
     """
     path = Path(path)
     if not os.path.exists(path):
@@ -180,7 +189,7 @@ def series_in(path: str | Path) -> tuple[Series, ...]:
         return ()
     from napari_liver_anomaly.io.dicom import series_of_path
 
-    return series_of_path(path)
+    return series_of_path(path, job)
 
 
 def can_read(path: str | Path) -> bool:
@@ -224,7 +233,7 @@ def _mask_source(path: Path, answers: ReadOptions, what: str) -> Source:
     return open_segmentation(segmentation_in(path, what), what)
 
 
-def _source(path: Path, answers: ReadOptions, what: str = "scan") -> Source:
+def _source(path: Path, answers: ReadOptions, what: str = "scan", job: Job | None = None) -> Source:
     """Open a path with the room that knows its format."""
     if not os.path.exists(path):  # unlike Path.exists, also for names no file can have
         raise make_refusal("file-missing", what=f"The {what}")
@@ -240,7 +249,7 @@ def _source(path: Path, answers: ReadOptions, what: str = "scan") -> Source:
     if kind == "dicom":
         from napari_liver_anomaly.io.dicom import open_dicom
 
-        return open_dicom(path, answers)
+        return open_dicom(path, answers, job)
     raise make_refusal("file-kind")
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import CT_IMAGE, SECONDARY_CAPTURE, ct, dicom_series
-from napari_liver_anomaly.errors import ImpossibleGeometry, Question, Refusal, UnreadableFile
-from napari_liver_anomaly.io import dicom_folder, read
+from napari_liver_anomaly.errors import Cancelled, ImpossibleGeometry, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.io import dicom_folder, read, series_in
 from napari_liver_anomaly.io.read_options import ReadOptions
+from napari_liver_anomaly.job import Job
 
 
 def refused(path) -> str:
@@ -407,3 +408,40 @@ def test_a_class_of_ct_with_frames(tmp_path):
     assert (
         refused(dicom_series(tmp_path / "case", tags={"SOPClassUID": CT_IMAGE + ".1", "NumberOfFrames": 9})) == "picture-frames"
     )
+
+
+def disc(tmp_path, folders=5):
+    """Make a CD: a folder without DICOM files, and deep in it one series among folders of other files."""
+    for number in range(folders):
+        (tmp_path / "disc" / "IMAGES" / f"{number:03d}" / "more").mkdir(parents=True)
+    (tmp_path / "disc" / "README.TXT").write_text("a viewer for Windows", encoding="utf-8")
+    dicom_series(tmp_path / "disc" / "IMAGES" / "003" / "more" / "series")
+    return tmp_path / "disc"
+
+
+def test_the_search_of_a_disc_is_told(tmp_path):
+    told = []
+    read(disc(tmp_path), job=Job(report=told.append))
+    phases = list(dict.fromkeys(one.phase.split(" · ")[0] for one in told))
+    assert phases == ["Looking for DICOM files", "Searching folders", "Reading the headers", "Reading the slices"]
+    assert len([one for one in told if one.phase.startswith("Searching")]) > 10  # at every folder
+    assert [one.done for one in told if one.phase == "Reading the headers"] == list(range(11))
+
+
+@pytest.mark.parametrize("phase", ["Searching folders", "Looking for DICOM files", "Reading the headers", "Reading the slices"])
+@pytest.mark.parametrize("work", [read, series_in])
+def test_the_search_of_a_disc_can_be_stopped(tmp_path, phase, work):
+    steps = []
+
+    def stop(progress):
+        steps.append(progress.phase)
+        if progress.phase.startswith(phase):
+            job.cancel()
+
+    job = Job(report=stop)
+    if work is series_in and phase == "Reading the slices":
+        assert work(disc(tmp_path), job=job)  # reads none
+        return
+    with pytest.raises(Cancelled):
+        work(disc(tmp_path), job=job)
+    assert len([step for step in steps if step.startswith(phase)]) == 1
