@@ -106,7 +106,9 @@ def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer
 
 def test_an_answer_that_leads_to_a_refusal_ends_in_words(asked_panel, two_positions, viewer, qtbot, monkeypatch):
     panel = asked_panel(two_positions)
-    monkeypatch.setattr(reading, "read", lambda *_, **__: (_ for _ in ()).throw(refusal_of(Refusal, "x", "No.", "Not so.", "Leave.")))
+    monkeypatch.setattr(
+        reading, "read", lambda *_, **__: (_ for _ in ()).throw(refusal_of(Refusal, "x", "No.", "Not so.", "Leave."))
+    )
     with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
         panel.question.press(POSITIONS[0])
     assert panel.messages.text == "No. Not so. Leave." and not panel.question.isVisibleTo(panel) and not names(viewer)
