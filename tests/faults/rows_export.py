@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,23 @@ def only_what_was_ticked_names_the_patient(kit: Kit) -> None:
         if any(word.encode() in path.read_bytes() for word in ("MUSTERMANN", "4711", "19640812"))
     }
     assert named == {"seg/segmentation.dcm"}
+
+
+@row(157)
+def only_what_was_ticked_names_the_scans_file(kit: Kit) -> None:
+    """The name of the scan's file, often the patient's, goes into results; or a corrected liver ends the report in a fault."""
+    (kit.folder / "NOVAK_JAN").mkdir()
+    result = replace(searched(read(nifti_file(kit.folder / "NOVAK_JAN" / "NOVAK_4711.nii"))), liver_from="corrected")
+    written: dict[str, set[str]] = {}
+    for name, also in {"not": ExportOptions(report=True), "ticked": ExportOptions(report=True, scan_name=True)}.items():
+        paths = write(result, kit.folder / name, also=also)
+        plain = {path.name: gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in paths}
+        written[name] = {name for name, said in plain.items() if b"NOVAK" in said}
+    assert not written["not"] and {"report.json", "report.html"} <= written["ticked"] <= {
+        "report.json",
+        "report.html",
+        "report.pdf",
+    }
 
 
 @row(133)

@@ -31,6 +31,7 @@ ALSO_PX = 38
 WORDS = {
     "report": "Report with pictures (HTML and PDF)",
     "patient": "Name the patient on the report",
+    "scan_name": "Name the scan's file in the reports",
     "dicom_seg": "DICOM segmentation (names the patient)",
 }
 

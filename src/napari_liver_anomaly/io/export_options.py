@@ -26,6 +26,9 @@ class ExportOptions(Settings):
         False,
         help="Name the patient on that report: name, number, birth date and study as the DICOM slices have them, else the name of the scan's file.",
     )
+    scan_name: bool = setting(
+        False, help="Name the scan's file or folder, which may be a patient's name, in report.json and on that report."
+    )
     dicom_seg: bool = setting(
         False,
         help="Write liver and lesions as a DICOM segmentation of the scan's own DICOM series: it carries the patient's name as the slices do.",

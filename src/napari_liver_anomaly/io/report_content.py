@@ -19,6 +19,11 @@ Rows = tuple[tuple[str, str], ...]
 MOST_PICTURES = 24  # the largest lesions; all are in the table
 TARGETS = 2  # lesions of one organ whose diameters RECIST 1.1 adds up
 COLUMNS = ("No.", "ml", "mm", "HU", "to liver", "Slice", "Drawn")
+LIVER_FROM = {
+    "found": "found by the program",
+    "given": "given by the user",
+    "corrected": "found by the program, corrected by hand",
+}
 DRAWN = {"automatic": "by the program", "corrected": "by the program, corrected", "manual": "by hand"}
 
 
@@ -92,7 +97,7 @@ def _measured_on(result: Result, lesion: Lesion) -> int:
 def _overview(result: Result) -> Rows:
     longest = sorted((lesion.long_mm for lesion in result.lesions), reverse=True)[:TARGETS]
     share = 100 * result.tumour_ml / result.liver.ml if result.liver.ml else 0.0
-    found = {"found": "found by the program", "given": "given by the user"}[result.liver_from]
+    found = LIVER_FROM[result.liver_from]
     rows = [("Liver", f"{result.liver.ml:,.0f} ml, {found}"), ("Lesions", str(len(result.lesions)))]
     if result.lesions:
         rows += [

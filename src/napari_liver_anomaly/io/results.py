@@ -100,22 +100,25 @@ def write(
 
         files[folder / SEGMENTATION] = segmentation_writer(result)
     if also.report:
-        files |= _for_people(result, folder, named=also.patient)
+        files |= _for_people(result, folder, also)
     names = [path.name for path in files] + ["lesions.csv", "report.json"]
     files[folder / "lesions.csv"] = lambda path: _write_table(result, path)
-    text = json.dumps(report(result) | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    told = {"scan_name": result.volume.name} if also.scan_name else {}
+    text = json.dumps(report(result) | told | {"files": names}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files[folder / "report.json"] = lambda path: _write_text(text, path)
     stale = [folder / name for name in NAMES if folder / name not in files]
     return write_together(files, kept, stale=stale, require=lambda: None if replace else require_unused(folder))
 
 
-def _for_people(result: Result, folder: Path, *, named: bool) -> dict[Path, Callable[[Path], None]]:
+def _for_people(result: Result, folder: Path, also: ExportOptions) -> dict[Path, Callable[[Path], None]]:
     """Give what writes the report that people read."""
     patient: Rows = ()
-    if named:
+    if also.patient:
         from napari_liver_anomaly.io.dicom_writing import patient_of
 
         patient = patient_of(result.volume)
+    if also.scan_name:
+        patient = tuple(dict.fromkeys((*patient, ("Scan", result.volume.name))))
     content = content_of(result, patient, sides_known=sides(result) != SIDES_UNVERIFIED)
     page, printed = report_html(content), report_pdf(content)
     return {folder / PAGE: lambda path: _write_text(page, path), folder / PRINT: lambda path: _write_bytes(printed, path)}

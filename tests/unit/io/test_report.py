@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -137,3 +139,29 @@ def test_the_contour_of_a_picture_lies_on_the_lesion(volume):
 def test_pictures_hold_no_text_but_the_picture(volume):
     found = re.findall(r"base64,([^\"]+)", report_html(content_of(searched(volume), (), sides_known=True)))
     assert found and all(Image.open(io.BytesIO(base64.b64decode(one))).info == {} for one in found)
+
+
+@pytest.mark.parametrize("from_slices", [False, True])
+def test_the_name_of_the_scans_file_is_written_only_where_that_was_wanted(tmp_path, from_slices):
+    scan = tmp_path / "NOVAK_JAN" / "NOVAK_4711"
+    scan.parent.mkdir()
+    volume = read(dicom_series(scan, tags=STUDY) if from_slices else nifti_file(scan.with_name(f"{scan.name}.nii")))
+    assert volume.name == scan.name
+    found, all_but = {}, ExportOptions(report=True, dicom_seg=from_slices)
+    for name, also in {"plain": ExportOptions(), "all": all_but, "named": replace(all_but, scan_name=True)}.items():
+        paths = write(searched(volume), tmp_path / name, also=also)
+        found[name] = {path.name for path in paths if "NOVAK" in words_in(path)}
+    assert found == {"plain": set(), "all": set(), "named": {"report.json", "report.html", "report.pdf"}}
+    assert json.loads((tmp_path / "named" / "report.json").read_text(encoding="utf-8"))["scan_name"] == scan.name
+
+
+def words_in(path):
+    """All that a written file says, unpacked."""
+    if path.suffix == ".pdf":
+        return "".join(pages_of(path))
+    return (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes()).decode("latin-1")
+
+
+def test_a_found_liver_that_was_corrected_is_said_to_be(volume):
+    said = dict(content_of(replace(searched(volume), liver_from="corrected"), (), sides_known=True).overview)
+    assert said["Liver"].endswith("found by the program, corrected by hand")
