@@ -19,6 +19,7 @@ VERBS = {
     for verb, place in {
         "segment": "segment:SegmentVerb",
         "synthesise": "synthesise:SynthesiseVerb",
+        "detection-limit": "detection_limit:DetectionLimitVerb",
         "liver": "liver:LiverVerb",
         "follow-up": "follow_up:FollowUpVerb",
         "prepare": "train:PrepareVerb",
