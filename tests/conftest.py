@@ -10,8 +10,12 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -43,22 +47,46 @@ def _home() -> Path:
     return home
 
 
+NO_NETWORK = "a test tried to reach the network"
+within = [False]  # whether processes of this machine may speak to each other over its own addresses
+
+
 def _refuse_network() -> None:
     """Sockets raise, except those between processes of this machine (Xvfb and asyncio need them)."""
     local = {getattr(socket, "AF_UNIX", None)}
-    make = socket.socket.__init__
+    make, connect, look_up = socket.socket.__init__, socket.socket.connect, socket.getaddrinfo
 
     def guarded(self: socket.socket, family: int = -1, *args: object, **keywords: object) -> None:
-        if keywords.get("fileno") is None and len(args) < 3 and family not in local:
+        if keywords.get("fileno") is None and len(args) < 3 and family not in local and not within[0]:
             raise PermissionError("a test tried to open a network socket")
         make(self, family, *args, **keywords)  # type: ignore[arg-type]
 
+    def connect_within(self: socket.socket, address: object) -> None:
+        if self.family not in local and str(address[0]) != "127.0.0.1":  # type: ignore[index]
+            raise PermissionError(NO_NETWORK)
+        connect(self, address)  # type: ignore[arg-type]
+
+    def look_up_within(host: object, *args: object, **keywords: object) -> object:
+        if not within[0] or str(host) not in ("127.0.0.1", "localhost"):
+            raise PermissionError(NO_NETWORK)
+        return look_up(host, *args, **keywords)  # type: ignore[arg-type]
+
     def refuse(*args: object, **keywords: object) -> None:
-        raise PermissionError("a test tried to reach the network")
+        raise PermissionError(NO_NETWORK)
 
     socket.socket.__init__ = guarded  # type: ignore[method-assign]
-    for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname"):
+    socket.socket.connect = connect_within  # type: ignore[method-assign, assignment]
+    socket.getaddrinfo = look_up_within  # type: ignore[assignment]
+    for name in ("create_connection", "create_server", "gethostbyname"):
         setattr(socket, name, refuse)
+
+
+@pytest.fixture
+def own_processes() -> Iterator[None]:
+    """Let processes that a test starts speak to each other over 127.0.0.1, and to nobody else."""
+    within[0] = True
+    yield
+    within[0] = False
 
 
 _threads()

@@ -62,7 +62,7 @@ class Found:
 
 def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, method, phantom, monkeypatch):
     found = Found(method, phantom)
-    monkeypatch.setattr("napari_liver_anomaly.many_scans._hash_of", lambda _: "0" * 64)
+    monkeypatch.setattr("napari_liver_anomaly.many_scans.study._hash_of", lambda _: "0" * 64)
     panel = ManyScansPanel(ViewerModel(), Engine(segment=found, names=("compact",)))
     qtbot.addWidget(panel)
     panel.start()

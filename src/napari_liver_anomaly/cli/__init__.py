@@ -21,6 +21,7 @@ VERBS = {
         "synthesise": "synthesise:SynthesiseVerb",
         "detection-limit": "detection_limit:DetectionLimitVerb",
         "liver": "liver:LiverVerb",
+        "cohort": "cohort:CohortVerb",
         "follow-up": "follow_up:FollowUpVerb",
         "prepare": "train:PrepareVerb",
         "train": "train:TrainVerb",

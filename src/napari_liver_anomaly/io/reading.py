@@ -192,6 +192,11 @@ def series_in(path: str | Path, *, job: Job | None = None) -> tuple[Series, ...]
     return series_of_path(path, job)
 
 
+def header_of(path: str | Path, answers: ReadOptions) -> Source:
+    """Open a scan and read its header, which is not judged; no voxel is read."""
+    return _source(Path(path), answers)
+
+
 def can_read(path: str | Path) -> bool:
     """Whether :func:`read` is worth trying; a quick look that never fails.
 

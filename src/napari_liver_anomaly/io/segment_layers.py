@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.io.source import Source
 
+NUMBER = re.compile(r"\d{1,9}")
 LABEL_VALUE = re.compile(r"(Segment\d{1,6})_LabelValue")
 
 
@@ -51,7 +52,9 @@ def _named(fields: dict[str, Any]) -> dict[tuple[int, int], str]:
     found = {}
     for key, value in fields.items():
         segment, layer = LABEL_VALUE.fullmatch(key), "0"
-        if segment and str(value).isdecimal():
+        if segment and NUMBER.fullmatch(str(value)):
             layer = str(fields.get(f"{segment[1]}_Layer", "0"))
-            found[int(layer) if layer.isdecimal() else 0, int(value)] = clean_name(str(fields.get(f"{segment[1]}_Name", "")))
+            found[int(layer) if NUMBER.fullmatch(layer) else 0, int(value)] = clean_name(
+                str(fields.get(f"{segment[1]}_Name", ""))
+            )
     return found

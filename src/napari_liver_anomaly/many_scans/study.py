@@ -1,4 +1,4 @@
-"""Many scans one after another: each is read, segmented and kept as a session; what is refused or asked stops that scan only."""
+"""One scan of many: it is read, segmented and kept as a session; what is refused or asked stops that scan only."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.session import ENDING, Session, known_settings, read_about, read_session, write_session
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.many_scans.picture import picture_of
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.io.read_options import ReadOptions
+    from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.volume import Volume
 
-PICTURE_PX = 72
-DARKEST_HU, BRIGHTEST_HU = -60, 240
-RED, GREEN = (255, 77, 77), (61, 220, 132)
 MOST_STUDIES = 10_000
 
 
@@ -55,8 +53,10 @@ class Study:
         Why it was refused, or what it asks.
     lesions : int
         Number of lesions found.
-    tumour_ml : float
-        Their volume in ml.
+    tumour_ml, liver_ml : float
+        Their volume, and that of the liver, in ml.
+    scan : str
+        Identity of the scan.
     session : Path or None
         Where the result is kept.
     picture : ndarray, (y, x, 3) uint8, or None
@@ -70,6 +70,8 @@ class Study:
     finding: Finding | None = None
     lesions: int = 0
     tumour_ml: float = 0.0
+    liver_ml: float = 0.0
+    scan: str = ""
     session: Path | None = None
     picture: NDArray[np.uint8] | None = None
     again: bool = False
@@ -126,6 +128,7 @@ def studies_in(folder: str | Path) -> tuple[Path, ...]:
 def segment_study(
     path: str | Path, folder: str | Path, model: Any = "standard", settings: SegmentSettings | None = None, *,
     answers: ReadOptions = ASK_ALL, device: str = "auto", job: Job | None = None, segment: Callable[..., Any] | None = None,
+    also: Callable[[Result], object] | None = None,
 ) -> Study:  # fmt: skip
     """Read and segment one scan, and keep the result as a session; one that is there for the same scan, model and settings counts.
 
@@ -147,6 +150,8 @@ def segment_study(
         Progress and cancel.
     segment : callable, optional
         In the place of :func:`~napari_liver_anomaly.inference.segment`.
+    also : callable, optional
+        Called with the result before the session is kept, which is what tells that a scan is done.
 
     Returns
     -------
@@ -169,6 +174,8 @@ def segment_study(
         if (earlier := _done(place, model, settings)) is not None:
             return _told(study, volume, earlier, place, again=True)
         result = (segment or _segment())(volume, None, model, settings, device=device, job=job)
+        if also is not None:
+            also(result)
         session = Session.of(result, path, answers=answers)
         job.at("Keeping the session", 0, 1)
         write_session(session, place)
@@ -248,34 +255,6 @@ def _hash_of(model: Any) -> str:
 def _told(study: Study, volume: Volume, session: Session, place: Path, *, again: bool = False) -> Study:
     rows = [row for row in session.rows if row.get("kept", True)]
     return replace(
-        study, state=State.DONE, lesions=len(rows), tumour_ml=sum(float(row.get("volume_ml") or 0) for row in rows), session=place,
-        picture=picture_of(volume, session), again=again,
+        study, state=State.DONE, lesions=len(rows), tumour_ml=sum(float(row.get("volume_ml") or 0) for row in rows),
+        liver_ml=session.liver.ml, scan=session.scan, session=place, picture=picture_of(volume, session), again=again,
     )  # fmt: skip
-
-
-def picture_of(volume: Volume, session: Session) -> NDArray[np.uint8]:
-    """Draw the slice of the largest lesion, else that with most liver, small enough for a list."""
-    lesions, liver = session.lesions, session.liver.voxels
-    plane = volume.voxels.shape[1] * volume.voxels.shape[2]
-    if lesions.where.size:
-        largest = lesions.where[lesions.values == np.bincount(lesions.values)[1:].argmax() + 1]
-        number = int(np.bincount(largest // plane).argmax())
-    else:
-        number = int(liver.sum(axis=(1, 2)).argmax())
-    step = max(1, -(-max(volume.voxels.shape[1:]) // PICTURE_PX))
-    hu = volume.voxels[number, ::step, ::step].astype(np.float32)
-    grey = np.clip((hu - DARKEST_HU) / (BRIGHTEST_HU - DARKEST_HU), 0, 1) * 255
-    picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
-    tumours = np.zeros(plane, bool)
-    on_slice = lesions.where[lesions.where // plane == number] - number * plane
-    tumours[on_slice] = True
-    for mask, colour in ((_rim(liver[number]), GREEN), (tumours.reshape(volume.voxels.shape[1:]), RED)):
-        picture[mask[::step, ::step]] = colour
-    return picture
-
-
-def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Give the outline of a flat mask, thick enough to be seen once it is made small."""
-    from scipy.ndimage import binary_erosion
-
-    return np.asarray(mask & ~binary_erosion(mask, iterations=max(1, max(mask.shape) // PICTURE_PX)))
