@@ -17,6 +17,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.preprocessing import HealthySlices, prepare
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.read_options import MaskOptions
     from napari_liver_anomaly.preprocessing import PreprocessSettings
     from napari_liver_anomaly.volume import Mask, Volume
 
@@ -77,8 +80,14 @@ def _stacks(slices: Callable[[], HealthySlices]) -> Sequence[tuple[int, ...]]:
         return ()
 
 
-def patients(folder: str | Path, settings: PreprocessSettings, cache: str | Path, job: Job | None = None) -> list[Case]:
-    """Read the cases of a folder (``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour``), or what was kept of them."""
+def patients(
+    folder: str | Path, settings: PreprocessSettings, cache: str | Path, masks: MaskOptions = ASK, *,
+    tell: Callable[[Iterable[Finding]], object] | None = None, job: Job | None = None,
+) -> list[Case]:  # fmt: skip
+    """Read the cases of a folder (``NAME_ct``, ``NAME_liver`` and, where known, ``NAME_tumour``), or what was kept of them.
+
+    Liver masks are judged and asked about as everywhere; ``masks`` answers for all of them, and ``tell`` takes what is doubtful about each.
+    """
     job = job or Job()
 
     def made() -> Iterator[Case]:
@@ -87,9 +96,12 @@ def patients(folder: str | Path, settings: PreprocessSettings, cache: str | Path
             job.at("Reading the scans", number, len(cases))
             volume = read(case.ct)
             tumours = read_mask(case.tumours, volume, may_be_empty=True) if case.tumours else None
-            yield case_of(case.name, volume, read_mask(case.liver, volume, labels="all"), tumours, settings)
+            liver = read_case_liver(case, volume, masks)
+            if tell is not None:
+                tell(liver.findings)
+            yield case_of(case.name, volume, liver, tumours, settings)
 
-    return _kept(Path(cache), settings, made)
+    return _kept(Path(cache), settings, made, masks)
 
 
 def phantoms(settings: PreprocessSettings, cache: str | Path, job: Job | None = None) -> list[Case]:
@@ -106,9 +118,10 @@ def phantoms(settings: PreprocessSettings, cache: str | Path, job: Job | None = 
     return _kept(Path(cache), settings, made)
 
 
-def _kept(path: Path, settings: PreprocessSettings, made: Callable[[], Iterable[Case]]) -> list[Case]:
+def _kept(path: Path, settings: PreprocessSettings, made: Callable[[], Iterable[Case]], masks: MaskOptions = ASK) -> list[Case]:
     """Take cases from a file, or make them and write it."""
-    about = json.dumps(settings.to_dict(), sort_keys=True)
+    labels = {"liver_label": masks.liver_label} if masks.liver_label != ASK.liver_label else {}
+    about = json.dumps(settings.to_dict() | labels, sort_keys=True)
     if path.exists() and (there := _read(path, about, settings.hu_per_unit)) is not None:
         return there
     cases = list(made())

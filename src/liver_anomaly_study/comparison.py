@@ -30,20 +30,27 @@ from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from liver_anomaly_study.cases import Case
     from liver_anomaly_study.runs import Run, RunFolder
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.preprocessing import PreprocessSettings
 
 
-def run_all(runs: Sequence[Run], folder: RunFolder, *, jobs: int = 1, job: Job | None = None) -> int:
-    """Do what is not done yet, several runs at once in processes of their own, and tell how many were done."""
+def run_all(
+    runs: Sequence[Run], folder: RunFolder, *, jobs: int = 1, job: Job | None = None,
+    tell: Callable[[Iterable[Finding]], object] | None = None,
+) -> int:  # fmt: skip
+    """Do what is not done yet, several runs at once in processes of their own, and tell how many were done.
+
+    ``tell`` takes what is doubtful about the liver masks of the cases.
+    """
     job = job or Job()
     left = [run for run in runs if not is_done(run, folder)]
-    _prepare_cases(left, folder)
+    _prepare_cases(left, folder, tell)
     if jobs <= 1:
         for number, run in enumerate(left):
             job.at(run.name, number, len(left))
@@ -72,10 +79,12 @@ def end_with_parent() -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def _prepare_cases(runs: Sequence[Run], folder: RunFolder) -> None:
+def _prepare_cases(
+    runs: Sequence[Run], folder: RunFolder, tell: Callable[[Iterable[Finding]], object] | None
+) -> None:
     """Prepare the cases once in every way that a run sees them, before several processes want them."""
     for dataset, settings in dict.fromkeys((run.dataset, _prepared_for(run)) for run in runs):
-        cases = folder.cases(dataset, settings)
+        cases = folder.cases(dataset, settings, tell)
         if dataset == "patients":
             require_cases(cases, folder)
 

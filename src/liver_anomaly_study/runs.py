@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from liver_anomaly_study.cases import patients, phantoms
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.record import DATASETS, read_figures
+from napari_liver_anomaly.liver.case_livers import ASK
 from napari_liver_anomaly.models.methods import BUDGET, METHODS, method_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from liver_anomaly_study.cases import Case
+    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.io.read_options import MaskOptions
     from napari_liver_anomaly.preprocessing import PreprocessSettings
 
 
@@ -44,6 +47,7 @@ class RunFolder:
     folds: tuple[tuple[str, ...], ...]  # names of the cases that are measured together
     device: str = "auto"
     threads: int = 1  # of one run
+    masks: MaskOptions = ASK  # what was answered about the liver masks of the cases
 
     def result(self, run: Run) -> Path:
         """Name the file of a run's figures."""
@@ -53,10 +57,14 @@ class RunFolder:
         """Name the file of a run's weights."""
         return self.out / "models" / f"{run.name}.safetensors"
 
-    def cases(self, dataset: str, settings: PreprocessSettings) -> list[Case]:
+    def cases(
+        self, dataset: str, settings: PreprocessSettings, tell: Callable[[Iterable[Finding]], object] | None = None
+    ) -> list[Case]:
         """Give the cases of a data set, prepared in one way; from the files in ``out`` where they are there."""
         cache = self.out / "cases" / f"{dataset}-{settings.neighbours}-{settings.around_mm:g}.npz"
-        return phantoms(settings, cache) if dataset == "phantom" else patients(self.data or "", settings, cache)
+        if dataset == "phantom":
+            return phantoms(settings, cache)
+        return patients(self.data or "", settings, cache, self.masks, tell=tell)
 
 
 def plan_runs(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from liver_anomaly_study.record import DATASETS
 from napari_liver_anomaly.cli.completion import CompletionVerb
-from napari_liver_anomaly.cli.verb import Verb, say
+from napari_liver_anomaly.cli.verb import Verb, say, show
 from napari_liver_anomaly.device import Device
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.models.methods import BUDGET
 from napari_liver_anomaly.settings import REQUIRED, setting
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from liver_anomaly_study.figures.subject import Subject
     from napari_liver_anomaly.cli.parser import Parser
     from napari_liver_anomaly.job import Job
+
+
+ASK = MaskOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +52,7 @@ class RunVerb(Verb):
     jobs: int = setting(1, low=1, help="Trainings at once.")
     threads: int = setting(1, low=1, help="Processors for each.")
     device: Device = setting("auto", help="Where to compute.")
+    masks: MaskOptions = ASK
     out: Path = setting(REQUIRED, help="Folder for weights and figures; it will hold what patients look like.")
 
     def places(self) -> dict[Path, bool]:
@@ -59,11 +64,11 @@ class RunVerb(Verb):
         from liver_anomaly_study.comparison import run_all
         from liver_anomaly_study.runs import RunFolder, plan_runs
 
-        folder = RunFolder(self.out, self.data, self.fold, self.device, self.threads)
+        folder = RunFolder(self.out, self.data, self.fold, self.device, self.threads, self.masks)
         runs = plan_runs(
             folder, only=self.only, datasets=self.dataset, seeds=self.seeds, first=self.first_seed, budget=self.budget
         )
-        done = run_all(runs, folder, jobs=self.jobs, job=job)
+        done = run_all(runs, folder, jobs=self.jobs, job=job, tell=show)
         say(f"Runs asked for: {len(runs)}; done now: {done}; done before: {len(runs) - done}.")
 
 
@@ -104,6 +109,7 @@ class SubjectVerb(Verb):
     dataset: str = setting("phantom", choices=DATASETS, was="world", help="Patients or phantom.")
     budget: int = setting(BUDGET, low=4, help="Steps of the trainings.")
     record: Path | None = setting(None, help="Folder of the record. Default: the one that comes with the program.")
+    masks: MaskOptions = ASK
 
     def places(self) -> dict[Path, bool]:
         """Name the folder that is written."""
@@ -115,7 +121,7 @@ class SubjectVerb(Verb):
         from liver_anomaly_study.record import RECORD
         from liver_anomaly_study.runs import RunFolder
 
-        return Subject(RunFolder(self.out, self.data, ()), self.dataset, self.budget, self.record or RECORD)
+        return Subject(RunFolder(self.out, self.data, (), masks=self.masks), self.dataset, self.budget, self.record or RECORD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +173,7 @@ class ExportVerb(Verb):
     seed: int = setting(0, low=0, help="Which training of several.")
     budget: int = setting(BUDGET, low=4, help="Steps that they were trained for.")
     about_data: str = setting("", word="TEXT", help="Origin and licence of the scans, kept in the card.")
+    masks: MaskOptions = ASK
     out: Path = setting(REQUIRED, help="Folder of 'liver-anomaly-study run'.")
     to: Path = setting(REQUIRED, help="Folder for the models.")
 
@@ -180,8 +187,8 @@ class ExportVerb(Verb):
         from liver_anomaly_study.runs import Run, RunFolder
         from napari_liver_anomaly.cli.train import healthy_scans
 
-        folder = RunFolder(self.out, self.data, self.fold)
-        scans = healthy_scans(self.healthy, job)
+        folder = RunFolder(self.out, self.data, self.fold, masks=self.masks)
+        scans = healthy_scans(self.healthy, job, self.masks)
         for number, key in enumerate(self.only):
             job.at("Writing models", number, len(self.only))
             run = Run("patients", key, self.number, self.seed, self.budget)

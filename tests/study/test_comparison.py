@@ -16,11 +16,14 @@ from liver_anomaly_study.comparison import run_all, run_one
 from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
 from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
 from liver_anomaly_study.scoring import rule_on_slices, score_case
-from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.errors import Question, Refusal
+from napari_liver_anomaly.io import write_case, write_image
+from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.config import FRAME
 from napari_liver_anomaly.models.methods import METHODS
 from napari_liver_anomaly.models.registry import config_of
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 FOLDS = (("a", "b"), ("c",))
 
@@ -38,8 +41,8 @@ def case(name: str, *, labelled: bool = True) -> Case:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     made = [case("a"), case("b"), case("c"), case("d", labelled=False)]
-    monkeypatch.setattr(cases, "patients", lambda *_: made)
-    monkeypatch.setattr(runs, "patients", lambda *_: made)
+    monkeypatch.setattr(cases, "patients", lambda *_, **__: made)
+    monkeypatch.setattr(runs, "patients", lambda *_, **__: made)
     runs._cases.cache_clear()
     return RunFolder(tmp_path, tmp_path, FOLDS, "cpu")
 
@@ -189,3 +192,23 @@ def test_the_command_goes_from_nothing_to_a_model_of_the_panel(folder, tmp_path,
     assert score_case(model, one)[0] == pytest.approx(score_case(whole, one)[0], abs=0.01)
     assert main(["export", *rest, *more, "--seed", "7"]) == 3
     assert "has not been trained yet" in capsys.readouterr().err
+
+
+def test_liver_masks_of_patients_are_asked_about_and_answered_for_all(tmp_path):
+    sample = make_phantom(PhantomSettings(seed=3, size_px=96, slices=24))
+    geometry, labels = sample.volume.geometry, sample.liver.voxels.astype(np.uint8)
+    write_case(sample.volume, sample.liver, sample.tumours, tmp_path, "a")
+    labels[:, :, :40] = 7  # all that lies on the other side
+    write_image(labels, geometry, tmp_path / "a_liver.nii.gz")
+    for masks, code in {MaskOptions(): "label", MaskOptions(liver_label="1"): "looks"}.items():
+        with pytest.raises(Question) as error:
+            cases.patients(tmp_path, FRAME, tmp_path / "cache.npz", masks)
+        assert error.value.finding.code == "case-liver-question" and "a" in error.value.finding.what, code
+    told = []
+    answered = MaskOptions(liver_label="1", given_liver="accept")
+    (one,) = cases.patients(tmp_path, FRAME, tmp_path / "cache.npz", answered, tell=told.extend)
+    assert [note.code for note in told].count("case-liver-note") == len(told) >= 2
+    (kept,) = cases.patients(tmp_path, FRAME, tmp_path / "cache.npz", answered)  # from the file, without a question
+    assert np.array_equal(one.liver_mask, kept.liver_mask)
+    (both,) = cases.patients(tmp_path, FRAME, tmp_path / "cache.npz", replace(answered, liver_label="1+7"))
+    assert both.liver_mask.sum() > one.liver_mask.sum()
