@@ -79,9 +79,7 @@ def end_with_parent() -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def _prepare_cases(
-    runs: Sequence[Run], folder: RunFolder, tell: Callable[[Iterable[Finding]], object] | None
-) -> None:
+def _prepare_cases(runs: Sequence[Run], folder: RunFolder, tell: Callable[[Iterable[Finding]], object] | None) -> None:
     """Prepare the cases once in every way that a run sees them, before several processes want them."""
     for dataset, settings in dict.fromkeys((run.dataset, _prepared_for(run)) for run in runs):
         cases = folder.cases(dataset, settings, tell)
