@@ -719,8 +719,8 @@ def a_lesion_that_is_left_out(kit: Kit) -> None:
         panel.write(kit.folder)
         settle(desk, panel)
         result = written.pop()
-        kept = [row.kept for row in table.model().lesions]
-        assert kept == [True, False] and table.model().lesions[1].lesion == first and len(result.lesions) == 1
+        kept = [row.kept for row in table.lesions]
+        assert kept == [True, False] and table.lesions[1].lesion == first and len(result.lesions) == 1
         assert not result.labels.flat[shown.left_out[first]].any()
         assert "corrected-by-hand" in {finding.code for finding in result.findings}, "the report says that it was not the program"
     panel.threshold.slider.setValue(0.5)
@@ -728,12 +728,12 @@ def a_lesion_that_is_left_out(kit: Kit) -> None:
     table.ticked.emit(first, True)
     settle(desk, panel)
     assert sorted(lesion.volume_ml for lesion in shown.lesions) == sorted([first.volume_ml, second.volume_ml])
-    assert all(row.kept for row in table.model().lesions)
+    assert all(row.kept for row in table.lesions)
     (back,) = (lesion for lesion in shown.lesions if lesion.volume_ml == first.volume_ml)
     table.ticked.emit(back, False)
     shown.tumours.undo()
     settle(desk, panel)
-    assert all(row.kept for row in table.model().lesions) and len(shown.lesions) == 2, "undone as any correction"
+    assert all(row.kept for row in table.lesions) and len(shown.lesions) == 2, "undone as any correction"
 
 
 @row(120)

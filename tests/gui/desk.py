@@ -10,7 +10,8 @@ from qtpy.QtCore import Qt
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.lesion_state import how
-from napari_liver_anomaly.gui.lesion_table import KEEP, LesionRow, cells
+from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, TARGET, cells
+from napari_liver_anomaly.gui.lesion_rows import LesionRow
 from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:
@@ -140,6 +141,27 @@ class Session:
             kept = rows.data(at, Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
             rows.setData(at, Qt.CheckState.Unchecked if kept else Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
 
+    def do_aim(self) -> None:
+        """Make a lesion a target, or no longer, by the tick in a row."""
+        rows = self.panel.table.model()
+        if rows.rowCount():
+            at = rows.index(int(self.rng.integers(rows.rowCount())), TARGET)
+            on = rows.data(at, Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
+            rows.setData(at, Qt.CheckState.Unchecked if on else Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
+
+    def do_comment(self) -> None:
+        """Write to a lesion, or wipe it out."""
+        rows = self.panel.table.model()
+        if rows.rowCount():
+            text = str(self.rng.choice(["", "cyst?", "seen in May"]))
+            rows.setData(rows.index(int(self.rng.integers(rows.rowCount())), COMMENT), text)
+
+    def do_sort(self) -> None:
+        self.panel.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # the check reads the table in this order
+
+    def do_next(self) -> None:
+        self.panel.table.step(int(self.rng.choice([-1, 1])))
+
     def do_hide(self) -> None:
         if self.tumours is not None:
             self.tumours.visible = not self.tumours.visible
@@ -159,8 +181,14 @@ class Session:
         assert result.lesions == shown.lesions == lesions.measure(result.labels, result.volume, result.liver)
         table = [tuple(rows.data(rows.index(n, k)) for k in range(rows.columnCount())) for n in range(rows.rowCount())]
         slices = [int(np.argmax((result.labels == lesion.number).sum(axis=(1, 2)))) for lesion in result.lesions]
-        kept = [cells(LesionRow(lesion, at)) for lesion, at in zip(result.lesions, slices, strict=True)]
-        assert table[: len(kept)] == kept, "table and state differ"
+        highest = [int(result.score[result.labels == lesion.number].max()) / 255 for lesion in result.lesions]
+        each = zip(result.lesions, slices, highest, strict=True)
+        kept = [cells(LesionRow(lesion, at, True, score, result.origin(lesion)))[:-1] for lesion, at, score in each]
+        assert [row[:-1] for row in table[: len(kept)]] == kept, "table and state differ"
+        if shown.tumours is not None:
+            mirrored = shown.tumours.features["index"].tolist()
+            assert mirrored == [0, *(lesion.number for lesion in result.lesions)], "features and state differ"
+        assert sum(row.target and row.kept for row in panel.table.lesions) <= 2
         assert all(cell[0] == "–" for cell in table[len(kept) :]), "only lesions that were left out have no number"
         assert panel.threshold.value == round(state.settings.threshold, 2) and panel.threshold.remark.text() != "Updating…"
         if not state.corrected:

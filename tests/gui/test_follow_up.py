@@ -20,7 +20,7 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
         panel.sessions.save(path)
     shown = panel.controller.shown
     gone = shown.lesions[1]
-    panel._keep(gone, False)
+    panel.lesions.keep(gone, False)
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
     with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
         panel.follow_ups.section.wanted.emit(path)

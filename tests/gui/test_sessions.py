@@ -45,7 +45,7 @@ def reading(make_panel, sample, scan_file, run, qtbot):
     shown = panel.controller.shown
     shown.tumours.data_setitem(tuple(np.array([[2], [20], [30]])), 7)
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
-    panel._keep(shown.lesions[0], False)
+    panel.lesions.keep(shown.lesions[0], False)
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
     panel.viewer.dims.set_point(0, 7.5)
     panel.viewer.scene.camera.zoom = 3.25

@@ -12,7 +12,8 @@ from builders import refusal_of
 from napari_liver_anomaly.errors import Finding, Level, OutOfMemory, Refusal
 from napari_liver_anomaly.gui import threshold_slider
 from napari_liver_anomaly.gui.layers import Role, Tag, add, liver_layer, scan_layer, tag_of
-from napari_liver_anomaly.gui.lesion_table import LesionRow, cells
+from napari_liver_anomaly.gui.lesion_model import cells
+from napari_liver_anomaly.gui.lesion_rows import LesionRow
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
 
 RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours"]
@@ -267,7 +268,8 @@ def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
     for row, lesion in enumerate(shown):
         texts = [model.data(model.index(row, column)) for column in range(model.columnCount())]
         slice_ = int((viewer.layers["case tumours"].data == lesion.number).sum(axis=(1, 2)).argmax())
-        assert texts == list(cells(LesionRow(lesion, slice_)))
+        score = int(panel.controller.shown.result.score[panel.controller.shown.result.labels == lesion.number].max()) / 255
+        assert texts == list(cells(LesionRow(lesion, slice_, score=score)))
         panel.table.clicked.emit(model.index(row, 0))
         there = viewer.layers["case"].world_to_data(viewer.dims.point)
         areas = (viewer.layers["case tumours"].data == lesion.number).sum(axis=(1, 2))

@@ -15,7 +15,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Layer
+    from napari.utils.colormaps import DirectLabelColormap
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
@@ -28,7 +31,7 @@ UNITS = ("mm", "mm", "mm")
 HU_RANGE = (-1024, 3071)
 OUTLINE_PX = 2
 LIVER_WINDOW = (15, 165)  # width 150, level 90
-GREEN, RED, AMBER, BLUE = "#3ddc84", "#ff4d4d", "#ffb000", "#4da3ff"
+GREEN, RED, AMBER, BLUE, YELLOW = "#3ddc84", "#ff4d4d", "#ffb000", "#4da3ff", "#ffff66"
 
 
 class Role(StrEnum):
@@ -119,10 +122,14 @@ def liver_layer(
 
 def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:
     """Look of a Labels layer of one colour, shown as an outline so that the scan stays visible."""
+    return {"name": name, "colormap": colours_of(colour), "opacity": 0.8, "metadata": {KEY: tag}}
+
+
+def colours_of(colour: str, others: Mapping[int, str] | None = None) -> DirectLabelColormap:
+    """Give all labels one colour, but for some that have another."""
     from napari.utils.colormaps import DirectLabelColormap
 
-    colours = DirectLabelColormap(color_dict={None: colour, 0: "transparent"})
-    return {"name": name, "colormap": colours, "opacity": 0.8, "metadata": {KEY: tag}}
+    return DirectLabelColormap(color_dict={None: colour, 0: "transparent"} | dict(others or {}))
 
 
 def free_name(viewer: Any, name: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.gui.prepared_result import PreparedResult
     from napari_liver_anomaly.lesions import Lesion
-    from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.result import Origin, Result
 
 BY_HAND = make_finding("corrected-by-hand")
 NEIGHBOURS = np.ones((3, 3, 3), bool)
@@ -58,6 +58,22 @@ class LesionState:
         )
         order = np.lexsort((-numbers, areas))  # so that the largest, and of equals the first, comes last
         return {int(n) // count: int(n) % count for n in numbers[order]}
+
+    @cached_property
+    def parts(self) -> dict[int, NDArray[np.int64]]:
+        """Voxels of each lesion, flat and rising, by its number."""
+        return dict(self.labels.parts())
+
+    @cached_property
+    def erased(self) -> NDArray[np.int64]:
+        """Voxels that the user took out of lesions, flat and rising."""
+        return self.by_hand.where[self.by_hand.values == 0] if self.by_hand is not None else np.empty(0, np.int64)
+
+    @cached_property
+    def origins(self) -> dict[int, Origin]:
+        """Which lesions are not as the program found them, by number."""
+        touched = np.unique(self.labels.at(self.by_hand.where)) if self.by_hand is not None else ()
+        return {int(number): "corrected" for number in touched if number}
 
     @property
     def corrected(self) -> bool:
@@ -152,7 +168,6 @@ def result_of(result: Result, state: LesionState) -> Result:
     findings = tuple(finding for finding in result.findings if finding not in before)
     findings += about_pieces(state.left_out) + ((BY_HAND,) if state.corrected else ())
     labels = state.labels.dense()
-    touched = np.unique(labels.reshape(-1)[state.by_hand.where]) if state.by_hand is not None else ()
     return replace(
         result,
         labels=labels,
@@ -160,7 +175,7 @@ def result_of(result: Result, state: LesionState) -> Result:
         settings=replace(state.settings, batch=result.settings.batch),
         left_out=state.left_out,
         findings=findings,
-        origins={int(number): "corrected" for number in touched if number},
+        origins=state.origins,
     )
 
 

@@ -1,96 +1,22 @@
-"""The table of lesions: a click goes to the lesion, and a tick keeps it or leaves it out."""
+"""The table of lesions: it sorts, a click or a key goes to a lesion, ticks keep it or make it a target, and a comment can be written."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSize, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QWidget
+
+from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, NAMES, SORT_ROLE, TARGET, LesionModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_liver_anomaly.gui.lesion_rows import LesionRow
     from napari_liver_anomaly.lesions import Lesion
 
-SEEN_ROWS, ROW_PX = 8, 20
-COLUMNS = {
-    "No.": "Number of the lesion, as in the tumours layer; 1 was the largest",
-    "Slice": "Slice on which it is largest, as the viewer counts them; a click goes there",
-    "ml": "Volume in ml",
-    "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
-    "HU": "Mean of the scan inside the lesion, in HU",
-    "To liver": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
-    "Keep": "Untick a lesion to leave it out of mask, table and export; tick it to have it back",
-}
-KEEP = list(COLUMNS).index("Keep")
-AS_WIDE_AS_WORDS = ("No.", "Slice", "mm", "Keep")  # never cut off
-
-
-@dataclass(frozen=True)
-class LesionRow:
-    """A lesion in the table: the slice on which it is largest, and whether it is kept."""
-
-    lesion: Lesion
-    slice: int
-    kept: bool = True
-
-
-class LesionModel(QAbstractTableModel):
-    """Lesions as rows."""
-
-    ticked = Signal(object, bool)  # Lesion, whether it is to be kept
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.lesions: Sequence[LesionRow] = ()
-
-    def show(self, lesions: Sequence[LesionRow]) -> None:
-        """Show other lesions."""
-        self.beginResetModel()
-        self.lesions = lesions
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the lesions."""
-        return len(self.lesions)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the measures."""
-        return len(COLUMNS)
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Say what a cell shows."""
-        row = self.lesions[index.row()]
-        if role == Qt.ItemDataRole.CheckStateRole and index.column() == KEEP:
-            return Qt.CheckState.Checked if row.kept else Qt.CheckState.Unchecked
-        if role == Qt.ItemDataRole.DisplayRole:
-            return cells(row)[index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignCenter
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return COLUMNS["Keep"] if index.column() == KEEP else "Click to go there"
-        return None
-
-    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Tell that a lesion is to be kept, or not; the row changes once that is so."""
-        if role != Qt.ItemDataRole.CheckStateRole or index.column() != KEEP:
-            return False
-        self.ticked.emit(self.lesions[index.row()].lesion, Qt.CheckState(value) == Qt.CheckState.Checked)
-        return True
-
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """Let the last column be ticked; a lesion that is left out is faint."""
-        flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
-        if index.column() == KEEP:
-            return flags | Qt.ItemFlag.ItemIsUserCheckable
-        return flags if self.lesions[index.row()].kept else Qt.ItemFlag.ItemIsSelectable
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Name a column."""
-        if role == Qt.ItemDataRole.DisplayRole:
-            return list(COLUMNS)[section]
-        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
+SEEN_ROWS, ROW_PX, COMMENT_PX = 8, 20, 140
+SEEN_COLUMNS = NAMES[: NAMES.index("Score")]  # without scrolling, in a panel as narrow as can be
 
 
 class LesionTable(QTableView):
@@ -98,12 +24,26 @@ class LesionTable(QTableView):
 
     picked = Signal(object)  # Lesion
     ticked = Signal(object, bool)  # Lesion, whether it is to be kept
+    aimed = Signal(object, bool)  # Lesion, whether it is to be a target
+    commented = Signal(object, str)  # Lesion, comment
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._model = LesionModel(self)
-        self.setModel(self._model)
-        self._model.ticked.connect(self.ticked)
+        self.rows, self._sorted = LesionModel(self), QSortFilterProxyModel(self)
+        self._restoring = False
+        self._sorted.setSourceModel(self.rows)
+        self._sorted.setSortRole(SORT_ROLE)
+        self.setModel(self._sorted)
+        self.rows.ticked.connect(self.ticked)
+        self.rows.aimed.connect(self.aimed)
+        self.rows.commented.connect(self.commented)
+        self._lay_out()
+        self.clicked.connect(self._pick)
+        if (selection := self.selectionModel()) is not None:
+            selection.currentRowChanged.connect(self._pick)  # by the arrow keys, too
+        self.show_lesions(None)
+
+    def _lay_out(self) -> None:
         numbers, names = QHeaderView(Qt.Orientation.Vertical, self), QHeaderView(Qt.Orientation.Horizontal, self)
         self.setVerticalHeader(numbers)
         self.setHorizontalHeader(names)
@@ -111,46 +51,79 @@ class LesionTable(QTableView):
         numbers.setMinimumSectionSize(ROW_PX)
         numbers.setDefaultSectionSize(ROW_PX)
         names.setMinimumSectionSize(24)
-        names.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        for name in AS_WIDE_AS_WORDS:
-            names.setSectionResizeMode(list(COLUMNS).index(name), QHeaderView.ResizeMode.ResizeToContents)
+        names.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        names.setSectionResizeMode(COMMENT, QHeaderView.ResizeMode.Interactive)
+        self.setColumnWidth(COMMENT, COMMENT_PX)
+        names.setStretchLastSection(True)
         names.setFixedHeight(ROW_PX)
+        names.setSectionsClickable(True)
+        names.setSortIndicatorShown(False)  # its arrow would widen the columns; the order says it
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.setTabKeyNavigation(False)  # the key leads on to the next control
         self.setShowGrid(False)
+        self.setAccessibleName("Lesions")
         self.setMinimumHeight(ROW_PX * (1 + SEEN_ROWS) + 4)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        self.clicked.connect(self._pick)
-        if (selection := self.selectionModel()) is not None:
-            selection.currentRowChanged.connect(self._pick)  # by the arrow keys, too
-        self.show_lesions(None)
 
     def sizeHint(self) -> QSize:
         """Say how much room the table would like: what it needs at least, the rest is given."""
         return QSize(0, self.minimumHeight())
 
+    @property
+    def lesions(self) -> tuple[LesionRow, ...]:
+        """The rows in the order in which they are seen."""
+        return tuple(self._row(n) for n in range(self._sorted.rowCount()))
+
+    @property
+    def chosen(self) -> tuple[LesionRow, ...]:
+        """The rows that are selected."""
+        selection = self.selectionModel()
+        return tuple(self._row(index.row()) for index in selection.selectedRows()) if selection is not None else ()
+
+    def step(self, by: int) -> None:
+        """Go to the next lesion that is kept, or to the one before."""
+        rows, at = self.lesions, self.currentIndex().row()
+        if at < 0 and by < 0:
+            at = len(rows)
+        kept = [n for n, row in enumerate(rows) if row.kept and (n > at if by > 0 else n < at)]
+        if kept:
+            self.setCurrentIndex(self._sorted.index(kept[0] if by > 0 else kept[-1], 0))
+
+    def _row(self, row: int) -> LesionRow:
+        return self.rows.lesions[self._sorted.mapToSource(self._sorted.index(row, 0)).row()]
+
     def _pick(self, index: QModelIndex, _before: object = None) -> None:
-        if 0 <= index.row() < len(self._model.lesions) and index.column() != KEEP:
-            self.picked.emit(self._model.lesions[index.row()].lesion)
+        if index.isValid() and not self._restoring and index.column() not in (KEEP, TARGET):
+            self.picked.emit(self._row(index.row()).lesion)
 
     def show_lesions(self, lesions: Sequence[LesionRow] | None) -> None:
         """Show the lesions of a result, of which there may be none; without a result the table hides."""
         rows = lesions or ()
-        if list(rows) != list(self._model.lesions):
-            self._model.show(rows)
+        if list(rows) != list(self.rows.lesions):
+            before = self._row(self.currentIndex().row()) if self.currentIndex().isValid() else None
+            self.rows.show(rows)
+            if before is not None:
+                self._choose_again(before)
         self.setVisible(lesions is not None)
 
+    def _choose_again(self, before: LesionRow) -> None:
+        """Select the lesion that was selected, whatever its number and place are now; the view stays where it is."""
+        self._select(next((n for n, row in enumerate(self.lesions) if row.anchor == before.anchor), None))
 
-def cells(row: LesionRow) -> tuple[str, ...]:
-    """Say the measures of a lesion in the order of the columns."""
-    lesion = row.lesion
-    difference = "–" if lesion.difference_hu != lesion.difference_hu else _signed(lesion.difference_hu, "+")
-    size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
-    number = str(lesion.number) if row.kept else "–"  # by now another lesion may have its number
-    return (number, str(row.slice), f"{lesion.volume_ml:.1f}", size, _signed(lesion.mean_hu), difference, "")
+    def choose(self, lesion: Lesion) -> None:
+        """Select a lesion, without going there."""
+        if not any(row.lesion == lesion for row in self.chosen):
+            self._select(next((n for n, row in enumerate(self.lesions) if row.lesion == lesion), None))
 
-
-def _signed(hu: float, sign: str = "") -> str:
-    """Give a whole number with a minus as long as a plus; zero has none."""
-    whole = round(hu)
-    return f"{whole:{sign}d}".replace("-", "−") if whole else "0"
+    def _select(self, found: int | None) -> None:
+        if found is None or (selection := self.selectionModel()) is None:
+            return
+        self._restoring = True
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        selection.setCurrentIndex(self._sorted.index(found, 0), flags)
+        self._restoring = False

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, Role, Tag, add, find, free_name, outlined
+from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, colours_of, find, free_name, outlined
+from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of
+from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
 from napari_liver_anomaly.gui.lesion_state import LesionState, is_plain, result_of
-from napari_liver_anomaly.gui.lesion_table import LesionRow
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.turning import turn_view
 
@@ -43,9 +44,10 @@ class ResultLayers:
         self.edits = 0  # how often that was
         self.place = place
         self.left_out: dict[Lesion, NDArray[np.int64]] = {}  # lesions that the user unticked, and their voxels
+        self.notes = LesionNotes()
         self.other: dict[str, Any] = {}  # what its session says and this version does not know
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
-        self._muted = False
+        self._muted, self._marked = False, 0
 
     def __deepcopy__(self, _memo: object) -> ResultLayers:
         return self  # a copy of a layer belongs to the same result
@@ -147,28 +149,28 @@ class ResultLayers:
     def take(self, state: LesionState) -> None:
         """Know these lesions to be those on screen."""
         self.state, self._deleted = state, None
-        if self.tumours is not None:
-            self.tumours.features = _features(state.lesions)
+        self._mirror()
 
     def rows(self) -> list[LesionRow]:
         """List the lesions as the table shows them; those that were left out come last, until somebody paints there again."""
-        state, rows = self.state, []
-        for lesion in state.lesions:
-            if (where := self.left_out.get(lesion)) is not None and self._is_drawn(where):  # undone
-                del self.left_out[lesion]
-            rows.append(LesionRow(lesion, state.largest_slices[lesion.number], lesion not in self.left_out))
-        for lesion, where in list(self.left_out.items()):
-            if lesion in state.lesions:
-                continue
-            if np.isin(where, state.labels.where, assume_unique=True).any():
-                del self.left_out[lesion]
-            else:
-                rows.append(LesionRow(lesion, _middle(where, state.labels.shape)[0], kept=False))
-        return rows
+        return list_lesions(self.state, self.data, self.result.score, self.left_out, self.notes)
 
-    def _is_drawn(self, where: NDArray[np.int64]) -> bool:
-        """Whether the layer has a label there: the state learns a moment later what was painted."""
-        return self.tumours is None or bool(self.tumours.data.flat[where[0]])
+    def comment(self, lesion: Lesion, text: str) -> None:
+        """Note something of a lesion."""
+        if (where := self._voxels(lesion)).size:
+            self.notes.write(where, peak_of(where, self.result.score)[0], text)
+            self._mirror()
+
+    def aim(self, lesion: Lesion, *, on: bool) -> None:
+        """Make a lesion a target lesion, or no longer."""
+        if (where := self._voxels(lesion)).size:
+            self.notes.aim(where, peak_of(where, self.result.score)[0], on=on)
+            self._mirror()
+
+    def _mirror(self) -> None:
+        """Say in the layer's features what the table says."""
+        if self.tumours is not None:
+            self.tumours.features = features_of(self.rows())
 
     def keep(self, lesion: Lesion, *, kept: bool) -> None:
         """Leave a lesion out of the tumours on screen, or take it in again; a correction as by the brush, which can be undone."""
@@ -176,19 +178,31 @@ class ResultLayers:
         if tumours is None:
             return
         if kept:
-            where, number = self.left_out.pop(lesion, None), int(self.state.labels.values.max(initial=0)) + 1
+            where, number = self.left_out.get(lesion), int(self.state.labels.values.max(initial=0)) + 1
         else:
             where, number = self._voxels(lesion), 0
         if where is not None and where.size:
             tumours.data_setitem(np.unravel_index(where, self.state.labels.shape), number)
             if not kept:
-                self.left_out[lesion] = where
+                fewer = {one: there for one, there in self.left_out.items() if not np.isin(there, where, assume_unique=True).any()}
+                self.left_out = fewer | {lesion: where}
 
     def turn_to(self, lesion: Lesion) -> None:
         """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
         layer = self.tumours or self.layers.get(Role.SCORE)
         if layer is not None:
-            turn_view(self.viewer, layer, _middle(self._voxels(lesion), self.state.labels.shape))
+            turn_view(self.viewer, layer, middle_of(self._voxels(lesion), self.state.labels.shape))
+
+    def mark(self, lesion: Lesion | None) -> None:
+        """Outline one lesion in a colour of its own, and let the brush draw with its number."""
+        tumours = self.tumours
+        number = lesion.number if lesion in self.state.lesions else 0
+        if tumours is None or number == self._marked:
+            return
+        self._marked = number
+        tumours.colormap = colours_of(RED, {number: YELLOW} if number else {})
+        if number:
+            tumours.selected_label = number
 
     def largest(self) -> Lesion | None:
         """Find the largest lesion; None when there is none, or when one is on the slice on screen."""
@@ -276,31 +290,3 @@ def results_in(viewer: Any) -> list[ResultLayers]:
 def checksum(labels: NDArray[np.integer]) -> int:
     """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread."""
     return zlib.crc32(np.ascontiguousarray(labels).data)
-
-
-def _middle(where: NDArray[np.int64], shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Voxel of a lesion in the middle of the slice on which it was measured, that of its largest area."""
-    _, rows, columns = shape
-    slices, flat = np.divmod(where, rows * columns)
-    z = int(np.bincount(slices).argmax())
-    places = np.stack(np.divmod(flat[slices == z], columns), axis=1)
-    nearest = np.square(places - places.mean(axis=0)).sum(axis=1).argmin()
-    return z, int(places[nearest, 0]), int(places[nearest, 1])
-
-
-def _features(lesions: tuple[Lesion, ...]) -> Any:
-    """Measures as napari's features table shows them, one row per lesion number."""
-    import pandas as pd
-
-    rows = [{"index": 0}, *({"index": lesion.number, **_row(lesion)} for lesion in lesions)]
-    return pd.DataFrame(rows)
-
-
-def _row(lesion: Lesion) -> dict[str, float]:
-    return {
-        "volume (ml)": round(lesion.volume_ml, 2),
-        "long diameter (mm)": round(lesion.long_mm, 1),
-        "short diameter (mm)": round(lesion.short_mm, 1),
-        "mean (HU)": round(lesion.mean_hu, 1),
-        "difference to liver (HU)": round(lesion.difference_hu, 1),
-    }

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.gui.layers import Tag, scan_layer
+from napari_liver_anomaly.gui.lesion_listing import rejected_in
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.io.read_options import ASK_ALL
@@ -70,14 +71,15 @@ def session_of(seen: Seen) -> Session:
     # A scan that was changed in the viewer is no longer in its file.
     known = tag is not None and tag.path and tag.read_as == result.volume.identity
     drawn = None if seen.liver is None else np.asarray(seen.liver) > 0
+    rejected = rejected_in(state, seen.rejected)
     rows = [row_of(lesion) for lesion in state.lesions]
     return Session.of(
         result, Path(tag.path) if known and tag is not None else None,
         answers=(tag.answers if tag is not None else None) or ASK_ALL,
         corrected_liver=None if drawn is None or np.array_equal(drawn, result.liver.voxels) else drawn,
         lesions=state.labels, by_hand=state.by_hand, uncorrected=state.uncorrected, settings=state.settings, left_out=state.left_out,
-        rejected=_listed(seen.rejected, state.labels.shape), view=dict(seen.view), other=seen.other,
-        rows=(*rows, *(row_of(lesion, kept=False) for lesion in seen.rejected)),
+        rejected=_listed(rejected, state.labels.shape), view=dict(seen.view), other=seen.other,
+        rows=(*rows, *(row_of(lesion, kept=False) for lesion in rejected)),
     )  # fmt: skip
 
 

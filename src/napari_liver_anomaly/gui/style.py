@@ -99,7 +99,7 @@ class Panel(QWidget):
         column = QWidget(self.scroller)
         self._column = QVBoxLayout(column)
         self._column.setContentsMargins(8, 2, 8, 4)
-        self._column.setSpacing(5)
+        self._column.setSpacing(3)
         self.scroller.setWidget(column)
         self._foot = QVBoxLayout()
         self._foot.setContentsMargins(8, 2, 8, 4)

@@ -23,8 +23,8 @@ from napari_liver_anomaly.gui.follow_ups import FollowUps
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
+from napari_liver_anomaly.gui.lesion_section import LesionSection
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carried_over
-from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.loading import Loaded
     from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.lesions import Lesion
-
 
 _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
@@ -92,10 +90,11 @@ class TumourPanel(Panel):
         self.messages = MessageArea(lines=LINES)
         self._doubts = Confirmations(self.messages)
         self.threshold = ThresholdSlider(SegmentSettings().threshold)
-        self.table = LesionTable()
         self.export = ExportButton()
         self.loading, self.segmenting, self.writing = Task(self), Task(self, alone=True), Task(self)
         self.controller = ThresholdController(self.threshold, self.viewer, self._settings)
+        self.lesions = LesionSection(self.viewer, self.controller, self.messages)
+        self.table = self.lesions.table
         self.overlays = Overlays(held=lambda: self.controller.preview.on)
         self._carrying = Task(self)
         self._showing, self._adding = Stepwise(self), Stepwise(self)
@@ -114,9 +113,9 @@ class TumourPanel(Panel):
         view.setLayout(form({"Window": self.windows, "Width": self.window_numbers}))
         keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
         self._fill(
-            [self.study, self.method, self.runbar, line(), view, self.threshold, self.table, self.overlays, keeping],
+            [self.study, self.method, self.runbar, line(), view, self.threshold, self.lesions, self.overlays, keeping],
             foot=[self.question, self.messages],
-            tall=self.table,
+            tall=self.lesions,
         )
         self._wire()
         self._follow()
@@ -149,8 +148,7 @@ class TumourPanel(Panel):
         self.model.chosen.connect(self._follow_overlays)
         for chosen in (self.inputs.liver.chosen, self.model.chosen, self.model.device.currentIndexChanged):
             chosen.connect(lambda *_: self._sum_up())
-        self.table.picked.connect(self._turn_to)
-        self.table.ticked.connect(self._keep)
+        self.lesions.changed.connect(self._follow_result)
         self.export.wanted.connect(self.write)
         self.export.pictured.connect(self.write_picture)
         self.controller.changed.connect(self._follow_result)
@@ -367,7 +365,7 @@ class TumourPanel(Panel):
             notes.insert(0, "The scan was removed during the run. The result was kept.")
         self.messages.note(*notes)
         if earlier is not None:
-            shown.left_out = earlier.left_out
+            shown.left_out, shown.notes = earlier.left_out, earlier.notes
         self._follow(shown)
         if (largest := shown.largest()) is not None:
             shown.turn_to(largest)
@@ -459,8 +457,7 @@ class TumourPanel(Panel):
     def _follow_result(self) -> None:
         """List the lesions that there are now, and offer what there is to see and to export."""
         shown = self.controller.shown
-        self.table.show_lesions(shown.rows() if shown is not None else None)
-        self.table.setEnabled(not self.controller.outdated)
+        self.lesions.follow()
         self._follow_overlays()
         self._follow_export()
         self.viewer.cursor.events.position()  # the status bar tells the label below the mouse, which may be another now
@@ -474,15 +471,6 @@ class TumourPanel(Panel):
             self.overlays.follow({}, restores=self.model.about.restores)
         else:
             self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
-
-    def _keep(self, lesion: Lesion, kept: bool) -> None:
-        if self.controller.shown is not None and not self.controller.outdated:
-            self.controller.shown.keep(lesion, kept=kept)
-            self._follow_result()
-
-    def _turn_to(self, lesion: Lesion) -> None:
-        if self.controller.shown is not None:
-            self.controller.shown.turn_to(lesion)
 
     def _follow_export(self) -> None:
         ready = self.controller.shown is not None and not self.controller.outdated

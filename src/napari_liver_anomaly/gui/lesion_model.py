@@ -1,0 +1,136 @@
+"""The model behind the table of lesions: what each cell shows, how it sorts, and what can be ticked or written in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+
+from napari_liver_anomaly.gui.style import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtWidgets import QWidget
+
+    from napari_liver_anomaly.gui.lesion_rows import LesionRow
+
+COLUMNS = {
+    "No.": "Number of the lesion, as in the tumours layer; 1 was the largest",
+    "Keep": "Untick a lesion to leave it out of mask, table and export; tick it to have it back",
+    "Target": "Tick up to two target lesions: their long diameters are added below the table",
+    "Slice": "Slice on which it is largest, as the viewer counts them; a click goes there",
+    "ml": "Volume in ml",
+    "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
+    "HU": "Mean of the scan inside the lesion, in HU",
+    "To liver": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
+    "Score": "Highest anomaly score inside, 0 to 1",
+    "Drawn": "By the program, corrected by hand, or by hand alone",
+    "Comment": "Double-click to write; it is kept with the session and exported",
+}
+NAMES = list(COLUMNS)
+KEEP, TARGET, COMMENT = NAMES.index("Keep"), NAMES.index("Target"), NAMES.index("Comment")
+DRAWN = {"automatic": "program", "corrected": "corrected", "manual": "by hand"}
+SORT_ROLE = Qt.ItemDataRole.UserRole
+MOST_LETTERS = 500
+
+
+class LesionModel(QAbstractTableModel):
+    """Lesions as rows."""
+
+    ticked = Signal(object, bool)  # Lesion, whether it is to be kept
+    aimed = Signal(object, bool)  # Lesion, whether it is to be a target
+    commented = Signal(object, str)  # Lesion, comment
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.lesions: Sequence[LesionRow] = ()
+
+    def show(self, lesions: Sequence[LesionRow]) -> None:
+        """Show other lesions."""
+        self.beginResetModel()
+        self.lesions = lesions
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the lesions."""
+        return len(self.lesions)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Count the measures."""
+        return len(COLUMNS)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Say what a cell shows."""
+        row, column = self.lesions[index.row()], index.column()
+        if role == Qt.ItemDataRole.CheckStateRole and column in (KEEP, TARGET):
+            return Qt.CheckState.Checked if (row.kept if column == KEEP else row.target) else Qt.CheckState.Unchecked
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
+            return cells(row)[column]
+        if role == SORT_ROLE:
+            return sort_keys(row)[column]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignCenter if column != COMMENT else Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain(row.comment or COLUMNS["Comment"]) if column == COMMENT else self._tip(column)
+        return None
+
+    def _tip(self, column: int) -> str:
+        return list(COLUMNS.values())[column] if column in (KEEP, TARGET) else "Click to go there"
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Tell what the user ticked or wrote; the row changes once that is so."""
+        lesion = self.lesions[index.row()].lesion
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() in (KEEP, TARGET):
+            told = self.ticked if index.column() == KEEP else self.aimed
+            told.emit(lesion, Qt.CheckState(value) == Qt.CheckState.Checked)
+            return True
+        if role == Qt.ItemDataRole.EditRole and index.column() == COMMENT:
+            self.commented.emit(lesion, " ".join(str(value).split())[:MOST_LETTERS])
+            return True
+        return False
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Let two columns be ticked and one be written; a lesion that is left out is faint."""
+        flags, kept = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled, self.lesions[index.row()].kept
+        if index.column() == COMMENT:
+            return flags | Qt.ItemFlag.ItemIsEditable
+        if index.column() == KEEP or (index.column() == TARGET and kept):
+            return flags | Qt.ItemFlag.ItemIsUserCheckable
+        return flags if kept else Qt.ItemFlag.ItemIsSelectable
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Name a column."""
+        if orientation is Qt.Orientation.Vertical:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return NAMES[section]
+        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+def cells(row: LesionRow) -> tuple[str, ...]:
+    """Say the measures of a lesion in the order of the columns."""
+    lesion = row.lesion
+    difference = "–" if lesion.difference_hu != lesion.difference_hu else _signed(lesion.difference_hu, "+")
+    size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
+    number = str(lesion.number) if row.kept else "–"  # by now another lesion may have its number
+    return (
+        number, "", "", str(row.slice), f"{lesion.volume_ml:.1f}", size, _signed(lesion.mean_hu), difference,
+        f"{row.score:.2f}", DRAWN[row.origin], row.comment,
+    )  # fmt: skip
+
+
+def sort_keys(row: LesionRow) -> tuple[Any, ...]:
+    """Say by what each column sorts; a lesion that is left out comes after all numbers."""
+    lesion = row.lesion
+    difference = lesion.difference_hu if lesion.difference_hu == lesion.difference_hu else 1e6
+    return (
+        lesion.number if row.kept else 10**6 + lesion.number, row.kept, row.target, row.slice, lesion.volume_ml, lesion.long_mm,
+        lesion.mean_hu, difference, row.score, DRAWN[row.origin], row.comment.casefold(),
+    )  # fmt: skip
+
+
+def _signed(hu: float, sign: str = "") -> str:
+    """Give a whole number with a minus as long as a plus; zero has none."""
+    whole = round(hu)
+    return f"{whole:{sign}d}".replace("-", "−") if whole else "0"

@@ -1,0 +1,102 @@
+"""The lesions in the panel: the table, what can be done with the lesion that is chosen, and the sum of the target lesions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
+from napari_liver_anomaly.gui.lesion_table import LesionTable
+from napari_liver_anomaly.gui.style import keep_room, one_line, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_liver_anomaly.gui.message_area import MessageArea
+    from napari_liver_anomaly.gui.threshold_controller import ThresholdController
+    from napari_liver_anomaly.lesions import Lesion
+
+NEXT, BEFORE = "Alt+Right", "Alt+Left"
+ENOUGH_TARGETS = f"{MOST_TARGETS} target lesions are ticked already, as many as count in one organ. Untick one first."
+
+
+class LesionSection(QWidget):
+    """The table of lesions with what belongs to it."""
+
+    changed = Signal()  # a lesion was left out or taken in, or something was noted of one
+
+    def __init__(self, viewer: Any, controller: ThresholdController, messages: MessageArea) -> None:
+        super().__init__()
+        self._viewer, self._controller, self._messages = viewer, controller, messages
+        self.table = LesionTable()
+        self.table.setToolTip(f"{NEXT} and {BEFORE} go to the next lesion and to the one before")
+        self.total = keep_room(one_line())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.table, stretch=1)
+        layout.addWidget(self.total)
+        self.table.picked.connect(self.turn_to)
+        self.table.ticked.connect(self.keep)
+        self.table.aimed.connect(self.aim)
+        self.table.commented.connect(self.comment)
+        self._bind(NEXT, lambda: self.table.step(1))
+        self._bind(BEFORE, lambda: self.table.step(-1))
+        self.follow()
+
+    def _bind(self, keys: str, act: Callable[[], object]) -> None:
+        """Let keys do something, whether the panel or the picture has the focus."""
+        shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(act)
+        me = self  # the viewer may outlive the panel
+
+        def from_picture(_viewer: object) -> None:
+            if isalive(me) and me.table.isEnabled():
+                act()
+
+        self._viewer.bind_key(keys.replace("+", "-"), from_picture, overwrite=True)
+
+    def follow(self) -> None:
+        """List the lesions that there are now; without a result there is nothing to see."""
+        shown = self._controller.shown
+        rows = shown.rows() if shown is not None else None
+        self.table.show_lesions(rows)
+        self.table.setEnabled(not self._controller.outdated)
+        say(self.total, target_words(rows) if rows else "")
+        self.setVisible(shown is not None)
+
+    def turn_to(self, lesion: Lesion) -> None:
+        """Go to a lesion in all views, and mark it."""
+        if (shown := self._controller.shown) is not None:
+            shown.turn_to(lesion)
+            shown.mark(lesion)
+            self.table.choose(lesion)
+
+    def keep(self, lesion: Lesion, kept: bool) -> None:
+        """Leave a lesion out, or take it in again."""
+        if self._ready():
+            self._controller.shown.keep(lesion, kept=kept)
+            self.changed.emit()
+
+    def aim(self, lesion: Lesion, on: bool) -> None:
+        """Make a lesion a target lesion, or no longer."""
+        if not self._ready():
+            return
+        if on and sum(row.target and row.kept for row in self.table.lesions) >= MOST_TARGETS:
+            self._messages.note(ENOUGH_TARGETS)
+        else:
+            self._controller.shown.aim(lesion, on=on)
+        self.changed.emit()
+
+    def comment(self, lesion: Lesion, text: str) -> None:
+        """Note something of a lesion."""
+        if self._ready():
+            self._controller.shown.comment(lesion, text)
+            self.changed.emit()
+
+    def _ready(self) -> bool:
+        return self._controller.shown is not None and not self._controller.outdated

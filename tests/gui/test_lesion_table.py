@@ -1,0 +1,109 @@
+"""The table of lesions: it sorts, finds its row again, goes on by keys, and what is noted of a lesion outlives every threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from gui.test_threshold import settle
+from napari_liver_anomaly.gui.lesion_model import COMMENT, NAMES, TARGET
+from napari_liver_anomaly.gui.lesion_rows import PICK_TARGETS
+from napari_liver_anomaly.gui.lesion_section import ENOUGH_TARGETS, NEXT
+
+
+@pytest.fixture
+def done(panel, run):
+    run(panel)
+    return panel
+
+
+def tick(panel, row, column, on):
+    model = panel.table.model()
+    state = Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+    model.setData(model.index(row, column), state, Qt.ItemDataRole.CheckStateRole)
+
+
+def column(panel, name):
+    model = panel.table.model()
+    return [model.data(model.index(row, NAMES.index(name))) for row in range(model.rowCount())]
+
+
+def test_it_sorts_by_number_not_by_text(done):
+    rows = done.table.lesions
+    for name, key in (("HU", lambda row: row.lesion.mean_hu), ("ml", lambda row: row.lesion.volume_ml), ("Slice", lambda row: row.slice)):
+        for order, falling in ((Qt.SortOrder.AscendingOrder, False), (Qt.SortOrder.DescendingOrder, True)):
+            done.table.sortByColumn(NAMES.index(name), order)
+            assert [key(row) for row in done.table.lesions] == sorted(map(key, rows), reverse=falling), name
+
+
+def test_keys_go_from_lesion_to_lesion_and_pass_those_left_out(done, viewer, qtbot):
+    done.table.step(1)
+    first, second = (row.lesion for row in done.table.lesions)
+    tumours = viewer.layers["case tumours"]
+    assert [row.lesion for row in done.table.chosen] == [first] and tumours.selected_label == first.number
+    done.table.step(1)
+    z = round(viewer.layers["case"].world_to_data(viewer.dims.point)[0])
+    assert z == done.table.lesions[1].slice and tumours.selected_label == second.number
+    done.table.step(1)
+    assert [row.lesion for row in done.table.chosen] == [second], "there is no third"
+    colour = tumours.colormap.color_dict
+    assert tuple(colour[second.number]) != tuple(colour[None]), "it is marked"
+    done.lesions.keep(first, False)
+    settle(qtbot, done)
+    done.table.step(-1)
+    assert [row.kept for row in done.table.chosen] == [True]
+    (act,) = (bound for keys, bound in viewer.keymap.items() if str(keys) == NEXT)
+    act(viewer)
+
+
+def test_the_row_stays_chosen_when_the_numbers_change(done, viewer, qtbot):
+    done.table.step(1)
+    (before,) = done.table.chosen
+    point = viewer.dims.point
+    done.threshold.slider.setValue(0.3)
+    settle(qtbot, done)
+    (after,) = done.table.chosen
+    assert after.anchor == before.anchor and after.lesion != before.lesion and viewer.dims.point == point, "the view stays"
+
+
+def test_a_comment_outlives_threshold_run_and_rejection(done, viewer, run, qtbot):
+    model = done.table.model()
+    model.setData(model.index(1, COMMENT), "  seen\nin May ")
+    assert column(done, "Comment") == ["", "seen in May"]
+    assert viewer.layers["case tumours"].features["comment"].tolist()[1:] == ["", "seen in May"]
+    for value in (0.3, 0.4):
+        done.threshold.slider.setValue(value)
+        settle(qtbot, done)
+        assert column(done, "Comment") == ["", "seen in May"]
+    run(done)
+    assert sorted(column(done, "Comment")) == ["", "seen in May"]
+    done.lesions.keep(done.table.lesions[1].lesion, False)
+    settle(qtbot, done)
+    assert column(done, "Comment") == ["", "seen in May"] and not done.table.lesions[1].kept
+    model.setData(model.index(1, COMMENT), "")
+    assert column(done, "Comment") == ["", ""]
+
+
+def test_two_targets_at_most_are_added(done, viewer, qtbot):
+    total = done.lesions.total
+    assert total.text() == PICK_TARGETS
+    tick(done, 0, TARGET, True)
+    tick(done, 1, TARGET, True)
+    longest = [row.lesion.long_mm for row in done.table.lesions]
+    assert total.text().startswith(f"Target lesions: {sum(longest):.0f} mm, sum of the long diameters")
+    assert ("not measurable" in total.text()) == (min(longest) < 10)
+    # A third one is not taken, and that is said.
+    viewer.layers["case tumours"].data_setitem(tuple(np.array([n]) for n in (2, 20, 30)), 9)
+    settle(qtbot, done)
+    assert len(done.table.lesions) == 3
+    tick(done, 2, TARGET, True)
+    assert done.messages.text == ENOUGH_TARGETS and [row.target for row in done.table.lesions] == [True, True, False]
+    done.threshold.slider.setValue(0.3)
+    settle(qtbot, done)
+    rows = done.table.lesions
+    assert sum(row.target for row in rows) == 2
+    assert f"{sum(row.lesion.long_mm for row in rows if row.target):.0f} mm" in total.text()
+    done.lesions.keep(next(row.lesion for row in rows if row.target), False)
+    settle(qtbot, done)
+    assert total.text().startswith("Target lesion: "), "what is left out is not added"
