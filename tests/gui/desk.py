@@ -9,9 +9,9 @@ from pytestqt.exceptions import TimeoutError as NeverCame
 from qtpy.QtCore import Qt
 
 from napari_liver_anomaly import lesions
-from napari_liver_anomaly.gui.lesion_state import how
 from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, TARGET, cells
 from napari_liver_anomaly.gui.lesion_rows import LesionRow
+from napari_liver_anomaly.gui.lesion_state import how
 from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:

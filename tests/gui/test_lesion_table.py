@@ -31,7 +31,11 @@ def column(panel, name):
 
 def test_it_sorts_by_number_not_by_text(done):
     rows = done.table.lesions
-    for name, key in (("HU", lambda row: row.lesion.mean_hu), ("ml", lambda row: row.lesion.volume_ml), ("Slice", lambda row: row.slice)):
+    for name, key in (
+        ("HU", lambda row: row.lesion.mean_hu),
+        ("ml", lambda row: row.lesion.volume_ml),
+        ("Slice", lambda row: row.slice),
+    ):
         for order, falling in ((Qt.SortOrder.AscendingOrder, False), (Qt.SortOrder.DescendingOrder, True)):
             done.table.sortByColumn(NAMES.index(name), order)
             assert [key(row) for row in done.table.lesions] == sorted(map(key, rows), reverse=falling), name

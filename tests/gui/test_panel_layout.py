@@ -46,8 +46,10 @@ def test_after_a_run_the_result_owns_the_panel(panel, run, qtbot):
     seen = panel.table.viewport()
     assert seen.height() >= SEEN_ROWS * ROW_PX and SEEN_ROWS >= 8
     widths = [panel.table.columnWidth(NAMES.index(name)) for name in SEEN_COLUMNS]
-    assert sum(widths) <= seen.width() + 1 and min(widths) >= 24, "these columns are seen, the others by scrolling or in a wider panel"
-    assert {"No.", "Keep", "Target", "Slice", "ml", "mm", "HU", "To liver"} == set(SEEN_COLUMNS) == set(NAMES[: len(SEEN_COLUMNS)])
+    assert sum(widths) <= seen.width() + 1 and min(widths) >= 24, (
+        "these columns are seen, the others by scrolling or in a wider panel"
+    )
+    assert {"No.", "Keep", "Target", "Slice", "ml", "mm", "HU", "Δ HU"} == set(SEEN_COLUMNS) == set(NAMES[: len(SEEN_COLUMNS)])
     panel.study.button.click()
     assert panel.study.is_open and panel.opening.isVisible()
     panel.viewer.layers.clear()

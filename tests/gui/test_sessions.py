@@ -47,6 +47,9 @@ def reading(make_panel, sample, scan_file, run, qtbot):
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
     panel.lesions.keep(shown.lesions[0], False)
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+    panel.lesions.comment(panel.table.lesions[0].lesion, "cyst?")
+    panel.lesions.comment(panel.table.lesions[-1].lesion, "vessel")
+    panel.lesions.aim(panel.table.lesions[0].lesion, True)
     panel.viewer.dims.set_point(0, 7.5)
     panel.viewer.scene.camera.zoom = 3.25
     shown.layers["anomaly score"].visible = True
@@ -66,6 +69,7 @@ def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path,
     assert two.lesions == one.lesions and two.state.labels.same_as(one.state.labels)
     assert two.state.by_hand.same_as(one.state.by_hand) and two.settings == one.settings
     assert list(two.left_out) == list(one.left_out) and two.rows() == one.rows()
+    assert [row.comment for row in other.table.lesions] == ["cyst?", "", "vessel"] and other.table.lesions[0].target
     assert np.array_equal(two.tumours.data, one.tumours.data) and np.array_equal(two.result.score, one.result.score)
     assert np.array_equal(two.result.restored, one.result.restored)
     liver = other.inputs.liver.layer

@@ -68,7 +68,7 @@ def test_on_release_the_lesions_are_cut_and_the_heat_map_is_back(done, viewer, s
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.2))
     assert (score.visible, list(score.contrast_limits), score.colormap, score.opacity) == before
     ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
-    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} %)"
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} % of the liver)"
 
 
 def test_while_the_slider_is_held_nothing_is_cut(done, viewer, sample, qtbot):
@@ -307,7 +307,7 @@ def test_while_the_slider_is_held_the_count_is_live_and_the_table_waits(done, vi
     qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
     assert done.controller.preview.on, "switching Auto off by a tick cuts nothing that would end the preview"
     ml = np.count_nonzero(expected(sample, 0.2)) * sample.volume.geometry.voxel_ml
-    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} %)"
+    assert done.threshold.count.text() == f"2 lesions, {ml:,.1f} ml ({100 * ml / sample.liver.ml:.1f} % of the liver)"
     qtbot.waitUntil(lambda: done.threshold.remark.text() == UPDATING)
     done.threshold.slider.setSliderDown(False)
     done.threshold._settle.start()

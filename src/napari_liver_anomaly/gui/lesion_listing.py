@@ -30,12 +30,9 @@ def list_lesions(
     for lesion in state.lesions:
         where = parts[lesion.number]
         anchor, score_there = peak_of(where, score)
-        rows.append(
-            LesionRow(
-                lesion, state.largest_slices[lesion.number], lesion not in out, score_there,
-                origins.get(lesion.number, "automatic"), notes.comment_in(where), notes.is_target(where), anchor,
-            )  # fmt: skip
-        )
+        origin, comment, target = origins.get(lesion.number, "automatic"), notes.comment_in(where), notes.is_target(where)
+        at = state.largest_slices[lesion.number]
+        rows.append(LesionRow(lesion, at, lesion not in out, score_there, origin, comment, target, anchor))
     for lesion, where in rejected_in(state, left_out).items():
         if lesion not in drawn and lesion not in state.lesions:
             anchor, score_there = peak_of(where, score)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
+from napari_liver_anomaly.gui.lesion_rows import MOST_LETTERS
 from napari_liver_anomaly.gui.style import plain
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ COLUMNS = {
     "ml": "Volume in ml",
     "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
     "HU": "Mean of the scan inside the lesion, in HU",
-    "To liver": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
+    "Δ HU": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
     "Score": "Highest anomaly score inside, 0 to 1",
     "Drawn": "By the program, corrected by hand, or by hand alone",
     "Comment": "Double-click to write; it is kept with the session and exported",
@@ -32,7 +33,6 @@ NAMES = list(COLUMNS)
 KEEP, TARGET, COMMENT = NAMES.index("Keep"), NAMES.index("Target"), NAMES.index("Comment")
 DRAWN = {"automatic": "program", "corrected": "corrected", "manual": "by hand"}
 SORT_ROLE = Qt.ItemDataRole.UserRole
-MOST_LETTERS = 500
 
 
 class LesionModel(QAbstractTableModel):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_TARGETS = 2  # in one organ, RECIST 1.1 (Eisenhauer et al. 2009, section 3.2)
 MEASURABLE_MM = 10.0  # section 3.1.1, on slices of 5 mm at most
+MOST_LETTERS = 500  # of a comment
 PICK_TARGETS = "Tick Target at up to two lesions to add their long diameters."
 
 
@@ -38,6 +41,10 @@ class LesionNotes:
 
     comments: dict[int, str] = field(default_factory=dict)
     targets: list[int] = field(default_factory=list)
+
+    def copy(self) -> LesionNotes:
+        """Take what is noted now, for work on another thread."""
+        return LesionNotes(dict(self.comments), list(self.targets))
 
     def comment_in(self, where: NDArray[np.int64]) -> str:
         """Give the comments on what lies in these voxels, given flat and rising."""
@@ -66,13 +73,33 @@ def peak_of(where: NDArray[np.int64], score: NDArray[np.uint8]) -> tuple[int, fl
     return int(where[highest]), int(scores[highest]) / 255
 
 
+def noted(row: LesionRow) -> dict[str, Any]:
+    """Say what is known of a lesion besides its measures, as plain data."""
+    return {"origin": row.origin, "comment": row.comment, "target": row.target}
+
+
+def notes_from(rows: Sequence[tuple[NDArray[np.int64] | None, Mapping[str, Any]]], score: NDArray[np.uint8]) -> LesionNotes:
+    """Take the notes from the plain data of lesions in their voxels; what is no note is passed over."""
+    notes = LesionNotes()
+    for where, row in rows:
+        if where is None or not where.size:
+            continue
+        anchor, text = peak_of(where, score)[0], row.get("comment")
+        if isinstance(text, str) and text:
+            notes.comments[anchor] = text[:MOST_LETTERS]
+        if row.get("target") is True and len(notes.targets) < MOST_TARGETS:
+            notes.targets.append(anchor)
+    return notes
+
+
 def target_words(rows: list[LesionRow]) -> str:
     """Say the sum of the long diameters of the target lesions."""
     longest = [row.lesion.long_mm for row in rows if row.target and row.kept]
     if not longest:
         return PICK_TARGETS
     small = sum(mm < MEASURABLE_MM for mm in longest)
-    told = f"Target lesion{'s' * (len(longest) > 1)}: {math.fsum(longest):.0f} mm, {'sum of the long diameters' if len(longest) > 1 else 'long diameter'}"
+    words = "s: {:.0f} mm, sum of the long diameters" if len(longest) > 1 else ": {:.0f} mm, long diameter"
+    told = "Target lesion" + words.format(math.fsum(longest))
     return told + (f"; {small} under {MEASURABLE_MM:.0f} mm, not measurable by RECIST" if small else "")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_liver_anomaly.gui.message_area import MessageArea
+    from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.gui.threshold_controller import ThresholdController
     from napari_liver_anomaly.lesions import Lesion
 
@@ -78,25 +79,26 @@ class LesionSection(QWidget):
 
     def keep(self, lesion: Lesion, kept: bool) -> None:
         """Leave a lesion out, or take it in again."""
-        if self._ready():
-            self._controller.shown.keep(lesion, kept=kept)
+        if (shown := self._settled()) is not None:
+            shown.keep(lesion, kept=kept)
             self.changed.emit()
 
     def aim(self, lesion: Lesion, on: bool) -> None:
         """Make a lesion a target lesion, or no longer."""
-        if not self._ready():
+        if (shown := self._settled()) is None:
             return
         if on and sum(row.target and row.kept for row in self.table.lesions) >= MOST_TARGETS:
             self._messages.note(ENOUGH_TARGETS)
         else:
-            self._controller.shown.aim(lesion, on=on)
+            shown.aim(lesion, on=on)
         self.changed.emit()
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""
-        if self._ready():
-            self._controller.shown.comment(lesion, text)
+        if (shown := self._settled()) is not None:
+            shown.comment(lesion, text)
             self.changed.emit()
 
-    def _ready(self) -> bool:
-        return self._controller.shown is not None and not self._controller.outdated
+    def _settled(self) -> ResultLayers | None:
+        """Give the result whose lesions are listed, while they are those of now."""
+        return None if self._controller.outdated else self._controller.shown

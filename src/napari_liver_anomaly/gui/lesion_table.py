@@ -57,9 +57,9 @@ class LesionTable(QTableView):
         names.setStretchLastSection(True)
         names.setFixedHeight(ROW_PX)
         names.setSectionsClickable(True)
-        names.setSortIndicatorShown(False)  # its arrow would widen the columns; the order says it
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        names.setSortIndicatorShown(False)  # its arrow would widen the columns; the order says it
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

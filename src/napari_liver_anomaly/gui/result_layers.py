@@ -184,7 +184,9 @@ class ResultLayers:
         if where is not None and where.size:
             tumours.data_setitem(np.unravel_index(where, self.state.labels.shape), number)
             if not kept:
-                fewer = {one: there for one, there in self.left_out.items() if not np.isin(there, where, assume_unique=True).any()}
+                fewer = {
+                    one: there for one, there in self.left_out.items() if not np.isin(there, where, assume_unique=True).any()
+                }
                 self.left_out = fewer | {lesion: where}
 
     def turn_to(self, lesion: Lesion) -> None:

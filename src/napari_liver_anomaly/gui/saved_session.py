@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.gui.layers import Tag, scan_layer
-from napari_liver_anomaly.gui.lesion_listing import rejected_in
+from napari_liver_anomaly.gui.lesion_listing import list_lesions, rejected_in
+from napari_liver_anomaly.gui.lesion_rows import LesionNotes, noted, notes_from
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.io.read_options import ASK_ALL
@@ -44,6 +45,7 @@ class Seen:
     liver: Any  # voxels of the liver on screen, or None
     view: Mapping[str, Any]
     other: Mapping[str, Any]
+    notes: LesionNotes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +58,23 @@ class Reopened:
     result: Result
     state: LesionState
     rejected: dict[Lesion, NDArray[np.int64]]
+    notes: LesionNotes
 
 
 def seen_now(shown: ResultLayers, scan: Layer | None, tag: Tag | None, liver: Layer | None) -> Seen:
     """Take what a session needs; in the window's thread."""
     mask = None if liver is None or tuple(liver.data.shape) != shown.result.volume.voxels.shape else liver.data
-    return Seen(shown, shown.state, shown.data, dict(shown.left_out), tag, mask, view_of(shown, scan), dict(shown.other))
+    return Seen(
+        shown,
+        shown.state,
+        shown.data,
+        dict(shown.left_out),
+        tag,
+        mask,
+        view_of(shown, scan),
+        dict(shown.other),
+        shown.notes.copy(),
+    )
 
 
 def session_of(seen: Seen) -> Session:
@@ -72,14 +85,15 @@ def session_of(seen: Seen) -> Session:
     known = tag is not None and tag.path and tag.read_as == result.volume.identity
     drawn = None if seen.liver is None else np.asarray(seen.liver) > 0
     rejected = rejected_in(state, seen.rejected)
-    rows = [row_of(lesion) for lesion in state.lesions]
+    listed = {row.lesion: row for row in list_lesions(state, None, result.score, rejected, seen.notes)}
+    rows = [row_of(lesion) | noted(listed[lesion]) for lesion in state.lesions]
     return Session.of(
         result, Path(tag.path) if known and tag is not None else None,
         answers=(tag.answers if tag is not None else None) or ASK_ALL,
         corrected_liver=None if drawn is None or np.array_equal(drawn, result.liver.voxels) else drawn,
         lesions=state.labels, by_hand=state.by_hand, uncorrected=state.uncorrected, settings=state.settings, left_out=state.left_out,
         rejected=_listed(rejected, state.labels.shape), view=dict(seen.view), other=seen.other,
-        rows=(*rows, *(row_of(lesion, kept=False) for lesion in rejected)),
+        rows=(*rows, *(row_of(lesion, kept=False) | noted(listed[lesion]) for lesion in rejected)),
     )  # fmt: skip
 
 
@@ -108,7 +122,7 @@ def reopen(path: Path, moved_to: Path | None, job: Job) -> Reopened:
         session.by_hand, session.uncorrected,
     )  # fmt: skip
     made = scan_layer(volume, volume.findings, place or "", session.answers)
-    return Reopened(session, made, volume, result, state, _rejected(session, prepared))
+    return Reopened(session, made, volume, result, state, _rejected(session, prepared), _notes(session, state))
 
 
 def _scan(session: Session, place: Path | None) -> Volume:
@@ -137,6 +151,14 @@ def _rejected(session: Session, prepared: PreparedResult) -> dict[Lesion, NDArra
         ]
         for lesion in measured
     }
+
+
+def _notes(session: Session, state: LesionState) -> LesionNotes:
+    """Give what was noted of the lesions, kept and left out."""
+    out = dict(session.rejected.parts()) if session.rejected is not None else {}
+    rejected = [row for row in session.rows if not row.get("kept", True)]
+    rows = [(state.parts.get(row.get("number", 0)), row) for row in session.rows if row.get("kept", True)]
+    return notes_from([*rows, *((out.get(n), row) for n, row in enumerate(rejected, 1))], session.score)
 
 
 def view_of(shown: ResultLayers, scan: Layer | None) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class Sessions(QObject):
         found = RunResult(opened.result, scan, notes, FoundLiver(scan, mask, made, automatic, ()))
         yield from self._show_result(found, opened.state)
         shown = panel.shown[opened.volume.identity]
-        shown.left_out = opened.rejected
+        shown.left_out, shown.notes = opened.rejected, opened.notes
         shown.other = dict(session.other)
         show_view(session.view, shown, layer)
         self._follow(shown)

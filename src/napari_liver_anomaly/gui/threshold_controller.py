@@ -279,7 +279,7 @@ def summary(shown: ResultLayers) -> str:
 def _found(number: int, ml: float, liver_ml: float) -> str:
     """Say it as short as it is wide: number, volume, and share of the liver."""
     share = 100 * ml / liver_ml if liver_ml else math.nan
-    return f"{number} lesion{'s' * (number != 1)}, {ml:,.1f} ml ({'< 0.1' if share < 0.05 else f'{share:,.1f}'} %)"
+    return f"{number} lesion{'s' * (number != 1)}, {ml:,.1f} ml ({'< 0.1' if share < 0.05 else f'{share:,.1f}'} % of the liver)"
 
 
 def remark(shown: ResultLayers) -> str:
