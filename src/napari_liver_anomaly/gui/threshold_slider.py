@@ -93,11 +93,11 @@ class ThresholdSlider(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         layout.addLayout(row)
-        found = QHBoxLayout()
-        found.addWidget(self.count, stretch=1)
-        found.addWidget(self.discard)
-        layout.addLayout(found)
-        layout.addWidget(self.remark)  # a line that is always there, so that nothing moves when it says something
+        layout.addWidget(self.count)
+        below = QHBoxLayout()  # a line that is always there, so that nothing moves when it says something
+        below.addWidget(self.remark, stretch=1)
+        below.addWidget(self.discard)
+        layout.addLayout(below)
 
     @property
     def value(self) -> float:
