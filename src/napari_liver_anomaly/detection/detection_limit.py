@@ -155,13 +155,14 @@ class DetectionLimit:
 
     @property
     def summary(self) -> str:
-        """Say how many were found, from which size on at each contrast, and whether time ran out."""
+        """Say how many were found, from which size on at each contrast (three of four, and of all larger ones), and whether time ran out."""
         sizes = {hu: self.smallest_found_mm(hu) for hu in reversed(self.settings.darker_hu)}
-        limits = [f"at {hu:g} HU darker " + ("no size" if mm is None else f"from {mm:g} mm") for hu, mm in sizes.items()]
+        seen = [f"{mm:g} mm at {_signed(hu)}" for hu, mm in sizes.items() if mm is not None]
+        unseen = " and ".join(_signed(hu) for hu, mm in sizes.items() if mm is None)
+        limits = "; ".join(filter(None, [f"mostly from {', '.join(seen)}" if seen else "", f"not at {unseen}" if unseen else ""]))
         left = self.planned - self.searches
         early = f" Stopped after {self.searches} of {self.planned} searches, by the limit of time." if left else ""
-        found = int(self.found.sum())
-        return f"Found {found} of {len(self.lesions)} inserted lesions. Mostly found {', '.join(limits)}.{early}"
+        return f"Found {int(self.found.sum())} of {len(self.lesions)} inserted lesions: {limits}.{early}"
 
     def _counts(self, weights: list[bool]) -> Counts:
         sizes, contrasts = self.settings.diameters_mm, self.settings.darker_hu
@@ -169,6 +170,11 @@ class DetectionLimit:
         for lesion, weight in zip(self.lesions, weights, strict=True):
             counts[sizes.index(lesion.diameter_mm), contrasts.index(lesion.darker_hu)] += weight
         return counts
+
+
+def _signed(darker_hu: float) -> str:
+    """Say how much darker than the liver, as a difference in HU."""
+    return f"{-darker_hu:g} HU".replace("-0 ", "0 ").replace("-", "−")
 
 
 def detection_limit(

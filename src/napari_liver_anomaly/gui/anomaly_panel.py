@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
+from napari_liver_anomaly.gui.detection_card import DetectionCard
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.inputs import Inputs
@@ -24,7 +25,7 @@ from napari_liver_anomaly.gui.recipe_form import RecipeForm
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, heading, keep_room, line, one_line, say
+from napari_liver_anomaly.gui.style import Panel, keep_room, line, one_line, say
 from napari_liver_anomaly.gui.synthetic_check import SyntheticCheck
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS, NO_MODEL
 from napari_liver_anomaly.gui.worker import EDITED, Engine
@@ -92,7 +93,7 @@ class AnomalyPanel(Panel):
         self.said = keep_room(one_line())
         self.runbar = RunBar("Draw on the whole volume")
         self.model = ModelChooser(partial(names_of, engine.names), SegmentSettings, partial(summary_of, card=engine.card))
-        self.check = SyntheticCheck(self.viewer, engine)
+        self.check, self.card = SyntheticCheck(self.viewer, engine), DetectionCard(engine)
         self.messages = MessageArea(lines=LINES)
         self.preview = SlicePreview(self.viewer)
         self.drawing, self.latest = Task(self, alone=True), Task(self)
@@ -105,9 +106,9 @@ class AnomalyPanel(Panel):
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
         self._fill([
-            heading("Scan and liver"), self.inputs, line(), heading("Anomaly"), self.recipe,
-            line(), self.follow, self.said, self.runbar,
+            Fold("Scan and liver", [self.inputs]), Fold("Anomaly", [self.recipe, self.follow, self.said, self.runbar]),
             line(), Fold("Model", [self.model], is_open=False), self.check,
+            line(), Fold("Detection limit in this liver", [self.card], is_open=False),
         ], foot=[self.messages])  # fmt: skip
         self._wire()
         self._again()
@@ -136,7 +137,12 @@ class AnomalyPanel(Panel):
         self.check.wanted.connect(self.search)
         self.check.refused.connect(self.messages.show_findings)
         self.check.failed.connect(self.messages.fail)
-        self.check.finished.connect(self._look_at_search)
+        self.check.finished.connect(partial(self._look_at, self.check))
+        self.card.wanted.connect(self.measure)
+        self.card.refused.connect(self.messages.show_findings)
+        self.card.failed.connect(self.messages.fail)
+        self.card.told.connect(self.messages.note)
+        self.card.finished.connect(partial(self._look_at, self.card))
 
     def draw_whole(self) -> None:
         """Draw on every slice of the liver, in a worker."""
@@ -157,22 +163,38 @@ class AnomalyPanel(Panel):
         if self.model.name is None:
             return self.messages.note(NO_MODEL)
         inside, recipe = given
-        settings, device = self.model.rows.value(auto_threshold=True), self.model.device.currentData()
         self.follow.setChecked(False)
-        if not self.check.begin(inside.scan, inside.liver, recipe, self.recipe.seed.value(), self.model.name, settings, device):
+        if not self.check.begin(inside.scan, inside.liver, recipe, self.recipe.seed.value(), self.model.name, *self._how()):
             return self.messages.note(IN_PROGRESS)
         return None
 
+    def measure(self) -> None:
+        """Measure the detection limit of the chosen model in this scan, in a worker."""
+        if (inside := self._chosen()) is None:
+            return None
+        if self.model.name is None:
+            return self.messages.note(NO_MODEL)
+        if not self.card.begin(inside.scan, inside.liver, self.model.name, *self._how()):
+            return self.messages.note(IN_PROGRESS)
+        return None
+
+    def _how(self) -> tuple[SegmentSettings, str]:
+        """Read how tumours are cut from the score, and where to compute."""
+        return self.model.rows.value(auto_threshold=True), self.model.device.currentData()
+
     def _given(self) -> tuple[ScanAndLiver, Recipe] | None:
         """Give what to draw, and into what; or say what is missing."""
+        inside = self._chosen()
+        recipe = None if inside is None else self._recipe()
+        return None if inside is None or recipe is None else (inside, recipe)
+
+    def _chosen(self) -> ScanAndLiver | None:
+        """Give scan and liver, or say what is missing."""
         self.messages.clear()
         inside = self._take()
-        if inside is None:
-            if not self.messages.text:
-                self.messages.note("Choose a scan and its liver first.")
-            return None
-        recipe = self._recipe()
-        return None if recipe is None else (inside, recipe)
+        if inside is None and not self.messages.text:
+            self.messages.note("Choose a scan and its liver first.")
+        return inside
 
     def _take(self) -> ScanAndLiver | None:
         """Scan and liver of now; those kept while their layers stay the same."""
@@ -271,9 +293,9 @@ class AnomalyPanel(Panel):
         self.runbar.rest(text)
         self.finished.emit()
 
-    def _look_at_search(self) -> None:
-        """Bring what the search found into sight."""
-        self.scroller.ensureWidgetVisible(self.check)
+    def _look_at(self, section: QWidget) -> None:
+        """Bring what was found into sight, once it has its place."""
+        QTimer.singleShot(SOON_MS, partial(self.scroller.ensureWidgetVisible, section))
         self.finished.emit()
 
     def _forget(self, event: Any) -> None:
