@@ -18,7 +18,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, show_largest, wait_until
+from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.io.dicom_study import write_study
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 if TYPE_CHECKING:
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parent / "images"
 
 
-PARTS = ("questions", "tumours", "anomalies")
+PARTS = ("questions", "tumours", "study", "anomalies")
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 PIXEL_HU = 1024  # the scanner's zero
+SEEN_SEED = 3  # of anomalies that are partly found
 
 
 def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = PARTS) -> None:
@@ -60,8 +63,12 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
         viewer.layers.clear()
     if "tumours" in parts:
         tumours(viewer, panel, take)
+        viewer.layers.clear()
+    if "study" in parts:
+        with tempfile.TemporaryDirectory() as made:
+            study(Path(made), panel, take)
+        viewer.layers.clear()
     viewer.window.remove_dock_widget(panel)
-    viewer.layers.clear()
     if "anomalies" in parts:
         anomalies(viewer, take)
     viewer.close()
@@ -168,6 +175,17 @@ def switch(panel: TumourPanel, role: Role, *, on: bool) -> None:
     panel.overlays.rows[role][0].setChecked(on)
 
 
+def study(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> None:
+    """Open the sample as a DICOM series, and search it; the liver is found first."""
+    write_study(make_phantom().volume, folder / "dicom")
+    panel.open([folder / "dicom"])
+    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.loading.busy, at_least_s=0.5)
+    take("study")
+    search(panel)
+    show_largest(panel)
+    take("study-found")
+
+
 def zoom(viewer: Any) -> None:
     """Fill the view with the patient."""
     viewer.scene.camera.zoom *= 1.25
@@ -186,6 +204,17 @@ def anomalies(viewer: Any, take: Callable[[str], None]) -> None:
         if panel.said.text().startswith("Anomaly of"):
             break
     take("anomalies")
+    panel.recipe.seed.setValue(SEEN_SEED)
+    panel.check.runbar.button.click()
+    wait_until(lambda: not panel.check.busy)
+    wait_until(lambda: True, at_least_s=0.5)
+    take("seen")
+    for fold in panel.findChildren(Fold):
+        fold.open(fold.body.isAncestorOf(panel.card))
+    panel.card.runbar.button.click()
+    wait_until(lambda: not panel.card.measuring.busy)
+    wait_until(lambda: True, at_least_s=0.5)
+    take("limit")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class PhantomVerb(Verb):
     """Write the built-in sample scan with its masks."""
 
     out: Path = setting(REQUIRED, help="Folder to write to.")
+    dicom: bool = setting(False, help="Write the scan as a DICOM series, too, in a folder 'dicom' there.")
     phantom: PhantomSettings = HEALTHY
 
     def places(self) -> dict[Path, bool]:
@@ -39,6 +40,10 @@ class PhantomVerb(Verb):
         sample = make_phantom(self.phantom)
         for path in write_case(sample.volume, sample.liver, sample.tumours, self.out, "phantom"):
             say(f"Wrote {path.name}.")
+        if self.dicom:
+            from napari_liver_anomaly.io.dicom_study import write_study
+
+            say(f"Wrote {len(write_study(sample.volume, self.out / 'dicom'))} files to the folder dicom.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
