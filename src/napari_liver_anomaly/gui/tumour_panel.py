@@ -30,6 +30,7 @@ from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.planes import Planes
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
@@ -40,6 +41,7 @@ from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, form, line, side_by_side
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
+from napari_liver_anomaly.gui.view_buttons import ViewButtons
 from napari_liver_anomaly.gui.window_drag import WindowDrag
 from napari_liver_anomaly.gui.window_numbers import WindowNumbers
 from napari_liver_anomaly.gui.window_presets import WindowPresets, limits_hu
@@ -81,7 +83,8 @@ class TumourPanel(Panel):
         self.shown: dict[str, ResultLayers] = {shown.scan: shown for shown in results_in(self.viewer)}
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
-        self.windows, self.window_numbers = WindowPresets(), WindowNumbers()
+        self.planes, self.views = Planes(self, self.viewer), ViewButtons()
+        self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
@@ -142,6 +145,9 @@ class TumourPanel(Panel):
         self.window_numbers.typed.connect(self._window)
         self._window_drag.moved.connect(self._window)
         self._window_drag.listen(self.viewer)
+        self.views.planes_wanted.connect(self.planes.show_or_hide)
+        self.planes.changed.connect(self.views.planes.setChecked)
+        self.planes.opened.connect(self._window_drag.listen)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
@@ -174,6 +180,9 @@ class TumourPanel(Panel):
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._events.hear(self.viewer.layers.events.removed, self._forget)
         self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
+
+    def _leave(self) -> None:
+        self.planes.close()
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""

@@ -1,0 +1,34 @@
+"""Buttons that change how the scan is seen."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+PLANES_TIP = (
+    "Show axial, coronal and sagittal views at once, all through the same point: click to go there, "
+    "double-click a small view to see it large"
+)
+
+
+class ViewButtons(QWidget):
+    """Switches, each of which another click switches back."""
+
+    planes_wanted = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        self.planes = _switch("3 planes", PLANES_TIP)
+        self.planes.clicked.connect(self.planes_wanted)
+        row.addWidget(self.planes)
+
+
+def _switch(words: str, tip: str) -> QPushButton:
+    button = QPushButton(words)
+    button.setCheckable(True)
+    button.setProperty("kind", "choice")
+    button.setToolTip(tip)
+    return button
