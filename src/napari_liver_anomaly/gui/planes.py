@@ -12,6 +12,7 @@ from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.side_view import ORDERS, SideView, on_click
 
 if TYPE_CHECKING:
+    from napari.layers import Image
     from napari.qt import QtViewer
 
 NAME = "Other planes"
@@ -54,6 +55,7 @@ class Planes(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self.side: SideViews | None = None
+        self._scan: Image | None = None
         self._crosshair: Crosshair | None = None
         self._events = EventListener()
         self._click = on_click(self._turn_to)
@@ -66,6 +68,12 @@ class Planes(QObject):
     def possible(self) -> bool:
         """Whether the viewer has a window, and a stack of slices to look at."""
         return hasattr(self._viewer, "window") and self._viewer.dims.ndim == 3 and bool(self._viewer.layers)
+
+    def follow(self, scan: Image | None) -> None:
+        """Mark the sides of this scan's patient in the side views."""
+        self._scan = scan
+        for view in self.side.views if self.side is not None else ():
+            view.marks.follow(scan)
 
     def show_or_hide(self, wanted: bool) -> None:
         """Open the side views or close them; where there is nothing to open, say that they are closed."""
@@ -85,6 +93,7 @@ class Planes(QObject):
             view.turned.connect(self._viewer.dims.set_point)
             view.wanted.connect(self._swap)
             view.twins.grown.connect(self._later.start)
+            view.marks.follow(self._scan)
             self.opened.emit(view.viewer)
         self.side.closed.connect(self.close)
         self._crosshair = Crosshair(main)

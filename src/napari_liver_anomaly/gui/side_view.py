@@ -10,6 +10,7 @@ from superqt.utils import signals_blocked
 
 from napari_liver_anomaly.gui.crosshair import Crosshair
 from napari_liver_anomaly.gui.event_listener import EventListener
+from napari_liver_anomaly.gui.patient_marks import PatientMarks
 from napari_liver_anomaly.gui.twin_layers import TwinLayers
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class SideView(QWidget):
         self._follow_theme()
         self.twins = TwinLayers(self, source, self.viewer)
         self.crosshair = Crosshair(self.canvas)
+        self.marks = PatientMarks(self, self.viewer, window=False)
         self.slider.valueChanged.connect(lambda step: self.viewer.dims.set_current_step(self.axis, step))
         self.viewer.dims.events.point.connect(self._tell)
         self.viewer.mouse_double_click_callbacks[:] = [lambda *_: self.wanted.emit(self.axis)]
@@ -85,6 +87,7 @@ class SideView(QWidget):
         self._events.stop()
         self.viewer.dims.events.point.disconnect(self._tell)
         self.crosshair.remove()
+        self.marks.remove()
         self.viewer.mouse_double_click_callbacks.clear()
         self.viewer.mouse_drag_callbacks.clear()
         self.canvas.close()

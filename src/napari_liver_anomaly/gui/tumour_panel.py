@@ -30,6 +30,7 @@ from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.patient_marks import PatientMarks
 from napari_liver_anomaly.gui.planes import Planes
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
@@ -84,6 +85,7 @@ class TumourPanel(Panel):
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
         self.planes, self.views = Planes(self, self.viewer), ViewButtons()
+        self.marks = PatientMarks(self, self.viewer)
         self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
@@ -183,6 +185,7 @@ class TumourPanel(Panel):
 
     def _leave(self) -> None:
         self.planes.close()
+        self.marks.remove()
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
@@ -439,6 +442,8 @@ class TumourPanel(Panel):
         """Show the chosen scan with its result, and nothing of another scan; its first run begins with a threshold of its own."""
         layer = self.inputs.scan.layer
         self._window_events.stop()
+        self.marks.follow(layer)
+        self.planes.follow(layer)
         if layer is not None:
             self._sights.turn_to(layer)
             self._window_events.hear(layer.events.contrast_limits, self._mark_window)
