@@ -35,7 +35,7 @@ class Sides:
         grid = scan.grid
         if grid is None or not grid.oriented:
             return None
-        to_index = np.linalg.inv(scan.matrix)
+        to_index = np.linalg.inv(scan.matrix).astype(np.float64)
         return Sides(grid.affine[:3, :3] @ to_index[:3, :3], to_index, grid.affine, grid.shape)
 
     def letters(self, axis: int, sign: int = 1) -> str:
