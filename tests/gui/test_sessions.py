@@ -67,7 +67,8 @@ def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path,
     qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
     one, two = reading.controller.shown, other.controller.shown
     assert two.lesions == one.lesions and two.state.labels.same_as(one.state.labels)
-    assert two.state.by_hand.same_as(one.state.by_hand) and two.settings == one.settings
+    assert two.state.decided.by_hand.same_as(one.state.decided.by_hand) and two.settings == one.settings
+    assert two.state.decided.predicted.same_as(one.state.decided.predicted) and two.state.origins == one.state.origins
     assert list(two.left_out) == list(one.left_out) and two.rows() == one.rows()
     assert [row.comment for row in other.table.lesions] == ["cyst?", "", "vessel"] and other.table.lesions[0].target
     assert np.array_equal(two.tumours.data, one.tumours.data) and np.array_equal(two.result.score, one.result.score)

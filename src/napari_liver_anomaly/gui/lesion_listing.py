@@ -43,7 +43,7 @@ def list_lesions(
 
 def rejected_in(state: LesionState, left_out: Mapping[Lesion, NDArray[np.int64]]) -> dict[Lesion, NDArray[np.int64]]:
     """Give those lesions that were left out and not taken in again, by undo or by brush."""
-    erased = state.erased
+    erased = state.decided.erased
     return {lesion: where for lesion, where in left_out.items() if np.isin(where, erased, assume_unique=True).all()}
 
 

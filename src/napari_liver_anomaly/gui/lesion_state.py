@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
-from napari_liver_anomaly import segmentation
+from napari_liver_anomaly.gui.decisions import Decisions
+from napari_liver_anomaly.gui.lesion_cut import cut
+from napari_liver_anomaly.gui.lesion_parts import split
 from napari_liver_anomaly.lesions import MOST, measure_again
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.result import Origin, Result
 
 BY_HAND = make_finding("corrected-by-hand")
-NEIGHBOURS = np.ones((3, 3, 3), bool)
+NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,9 @@ class LesionState:
     lesions: tuple[Lesion, ...]
     settings: SegmentSettings
     left_out: int
-    by_hand: SparseLabels | None = None  # lesions that the user touched, and what was erased: no threshold moves them
+    decided: Decisions = Decisions()  # by the user: no threshold moves that
     uncorrected: SparseLabels | None = None  # what these settings gave before the first correction
+    merged: tuple[NDArray[np.int64], ...] = ()  # voxels of lesions that were made one, flat and rising
 
     @classmethod
     def of(cls, result: Result) -> LesionState:
@@ -65,20 +66,14 @@ class LesionState:
         return dict(self.labels.parts())
 
     @cached_property
-    def erased(self) -> NDArray[np.int64]:
-        """Voxels that the user took out of lesions, flat and rising."""
-        return self.by_hand.where[self.by_hand.values == 0] if self.by_hand is not None else np.empty(0, np.int64)
-
-    @cached_property
     def origins(self) -> dict[int, Origin]:
         """Which lesions are not as the program found them, by number."""
-        touched = np.unique(self.labels.at(self.by_hand.where)) if self.by_hand is not None else ()
-        return {int(number): "corrected" for number in touched if number}
+        return self.decided.origins(self.parts)
 
     @property
     def corrected(self) -> bool:
         """Whether the user corrected lesions."""
-        return self.by_hand is not None
+        return bool(self.decided)
 
 
 def seen_in(data: Any, labels: SparseLabels) -> SparseLabels:
@@ -110,56 +105,47 @@ def corrected(prepared: PreparedResult, state: LesionState, seen: SparseLabels) 
     changed = state.labels.changes_to(seen).where
     before, now = state.labels.dense(), seen.dense()
     touched = {int(n) for values in (now.flat[changed], before.flat[changed]) for n in np.unique(values)} - {0}
-    labels = _split(before, now, touched)
-    made, numbers = SparseLabels.of(labels), np.array(sorted(touched), np.uint16)
-    regions = [changed, *(known.where[np.isin(known.values, numbers)] for known in (state.labels, made))]
-    if state.by_hand is not None:
-        regions.append(state.by_hand.where)
-    where = np.unique(np.concatenate(regions))
-    kept: SparseLabels | None = SparseLabels(labels.shape, where, labels.flat[where])
-    uncorrected = state.uncorrected
-    if state.by_hand is None:
-        uncorrected = state.labels
+    made = SparseLabels.of(split(before, now, touched, state.merged))
+    uncorrected = state.uncorrected if state.corrected else state.labels
     if uncorrected is not None and uncorrected.same_as(made):
-        kept = uncorrected = None
+        return _measured(prepared, state, made, Decisions(), None)
+    decided = state.decided.after(state.labels, seen, made, NONE)
+    back = np.intersect1d(changed, np.setdiff1d(state.decided.erased, decided.erased, assume_unique=True), assume_unique=True)
+    if back.size:  # what was left out is the program's again, at the threshold of now; what is not found there stays as it is drawn
+        labels, _ = cut(prepared, decided, state.settings)
+        lost = np.setdiff1d(made.at(back), made.at(back[labels.at(back) > 0]))
+        decided = state.decided.after(state.labels, seen, made, back[np.isin(made.at(back), lost)])
+        made, _ = cut(prepared, decided, state.settings)
+        uncorrected = None
+    return _measured(prepared, state, made, decided, uncorrected)
+
+
+def _measured(
+    prepared: PreparedResult, state: LesionState, made: SparseLabels, decided: Decisions, uncorrected: SparseLabels | None
+) -> LesionState:
     found = measure_again(made, prepared.scan, state.labels, state.lesions)
-    return replace(state, labels=made, lesions=found, by_hand=kept, uncorrected=uncorrected)
+    return replace(state, labels=made, lesions=found, decided=decided, uncorrected=uncorrected if decided else None)
 
 
 def recut(prepared: PreparedResult, state: LesionState, settings: SegmentSettings) -> LesionState:
     """Cut the lesions anew; those that the user touched stay as they are."""
     if settings.auto_threshold:
         settings = replace(settings, threshold=prepared.auto)
-    if state.by_hand is not None and how(settings) == how(state.settings):
+    if state.corrected and how(settings) == how(state.settings):
         return replace(state, settings=settings)
-    labels, left_out = cut(prepared, state.by_hand, settings)
+    labels, left_out = cut(prepared, state.decided, settings)
     found = measure_again(labels, prepared.scan, state.labels, state.lesions)
-    return LesionState(labels, found, settings, left_out, state.by_hand)
+    return LesionState(labels, found, settings, left_out, state.decided, None, state.merged)
 
 
 def carried_over(prepared: PreparedResult, earlier: LesionState) -> LesionState:
     """Keep the corrections that were made to the result of an earlier run on the same scan."""
     result = prepared.result
-    if earlier.by_hand is None or earlier.labels.shape != result.labels.shape:
+    if not earlier.corrected or earlier.labels.shape != result.labels.shape:
         return LesionState.of(result)
-    labels, left_out = cut(prepared, earlier.by_hand, result.settings)
-    return LesionState(labels, measure_again(labels, prepared.scan), result.settings, left_out, earlier.by_hand)
-
-
-def cut(prepared: PreparedResult, by_hand: SparseLabels | None, settings: SegmentSettings) -> tuple[SparseLabels, int]:
-    """Cut lesions from the score where nobody corrected; what was corrected is added as it is. All are numbered by size."""
-    voxels, geometry = prepared.voxels, prepared.result.volume.geometry
-    if by_hand is None:
-        return segmentation.cut_voxels(voxels, geometry, settings)
-    labels, left_out = segmentation.cut_voxels(voxels.without(by_hand.where), geometry, settings)
-    labels = _without_shoulders(labels, by_hand, prepared.result.score)
-    own, free = by_hand.values > 0, int(labels.values.max(initial=0))
-    if free + int(by_hand.values.max(initial=0)) > MOST:
-        raise make_refusal("too-many-lesions", most=MOST)
-    where = np.concatenate([labels.where, by_hand.where[own]])
-    values = np.concatenate([labels.values, by_hand.values[own] + np.uint16(free)])
-    order = np.argsort(where, kind="stable")
-    return SparseLabels(labels.shape, where[order], _numbered(values[order])), left_out
+    labels, left_out = cut(prepared, earlier.decided, result.settings)
+    found = measure_again(labels, prepared.scan)
+    return LesionState(labels, found, result.settings, left_out, earlier.decided, None, earlier.merged)
 
 
 def result_of(result: Result, state: LesionState) -> Result:
@@ -199,69 +185,3 @@ def _whole_numbers(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint16]:
         raise make_refusal("too-many-lesions", most=MOST)
     first = 0 if found[0] == 0 else 1
     return (places.reshape(now.shape) + first).astype(np.uint16)
-
-
-def _split(before: NDArray[np.uint16], now: NDArray[np.uint16], touched: set[int]) -> NDArray[np.uint16]:
-    """Give each disjoint part of a touched lesion a number of its own, or that of the lesion which a new stroke touches."""
-    boxes = ndimage.find_objects(now)
-    free = len(boxes) + 1
-    for number in sorted(touched):
-        box = boxes[number - 1] if number <= len(boxes) else None
-        if box is None:
-            continue
-        parts, count = ndimage.label(now[box] == number, structure=NEIGHBOURS)
-        if count < 2:
-            continue
-        main = _main_part(parts, before[box] == number, count)
-        for part in set(range(1, count + 1)) - {main}:
-            wide = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-            inner = tuple(slice(side.start - w.start, side.stop - w.start) for side, w in zip(box, wide, strict=True))
-            mine = np.zeros(now[wide].shape, bool)
-            mine[inner] = parts == part
-            joined = _touching(mine, before[wide], now[wide], number)
-            if joined == 0:
-                joined, free = free, free + 1
-            if joined > MOST:
-                raise make_refusal("too-many-lesions", most=MOST)
-            now[wide][mine] = joined
-            touched.add(joined)
-    return now
-
-
-def _main_part(parts: NDArray[np.int32], before: NDArray[np.bool_], count: int) -> int:
-    """Find the part that keeps the number: what is left of most of the lesion, else the largest."""
-    overlap = np.bincount(parts[before], minlength=count + 1)[1:]
-    voxels = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    return int(np.lexsort((np.arange(count)[::-1], voxels, overlap))[-1]) + 1
-
-
-def _touching(mine: NDArray[np.bool_], before: NDArray[np.uint16], now: NDArray[np.uint16], number: int) -> int:
-    """Find the lesion that a new stroke touches most; 0 when it touches none, or is no new stroke."""
-    if (before[mine] != 0).any():
-        return 0
-    rim = ndimage.binary_dilation(mine, NEIGHBOURS) & ~mine
-    others = now[rim]
-    others = others[(others > 0) & (others != number)]
-    return int(np.bincount(others).argmax()) if others.size else 0
-
-
-def _without_shoulders(labels: SparseLabels, by_hand: SparseLabels, score: NDArray[np.uint8]) -> SparseLabels:
-    """Drop what a lower threshold grows around a corrected lesion: pieces that touch it and score nowhere more than it does there."""
-    flat, dense = score.reshape(-1), labels.dense()
-    highest, beside = np.full((2, int(labels.values.max(initial=0)) + 1), -1, np.int16)
-    np.maximum.at(highest, labels.values, flat[labels.where])
-    places, own = np.stack(np.unravel_index(by_hand.where, labels.shape), axis=1), flat[by_hand.where].astype(np.int16)
-    for step in product((-1, 0, 1), repeat=3):
-        near = dense[tuple(np.clip(places + step, 0, np.array(labels.shape) - 1).T)]  # clipped, it is a neighbour all the same
-        np.maximum.at(beside, near, own)
-    kept = (highest > beside)[labels.values]
-    return SparseLabels(labels.shape, labels.where[kept], labels.values[kept])
-
-
-def _numbered(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Give lesions numbers from 1 by falling volume."""
-    voxels = np.bincount(values)
-    used = np.flatnonzero(voxels)
-    numbers = np.zeros(voxels.size, np.uint16)
-    numbers[used[np.argsort(-voxels[used], kind="stable")]] = np.arange(1, used.size + 1)
-    return numbers[values]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Question
+from napari_liver_anomaly.gui.decisions import FOUND, Decisions
 from napari_liver_anomaly.gui.layers import Tag, scan_layer
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, rejected_in
+from napari_liver_anomaly.gui.lesion_parts import merged_in
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, noted, notes_from
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
@@ -91,7 +93,7 @@ def session_of(seen: Seen) -> Session:
         result, Path(tag.path) if known and tag is not None else None,
         answers=(tag.answers if tag is not None else None) or ASK_ALL,
         corrected_liver=None if drawn is None or np.array_equal(drawn, result.liver.voxels) else drawn,
-        lesions=state.labels, by_hand=state.by_hand, uncorrected=state.uncorrected, settings=state.settings, left_out=state.left_out,
+        lesions=state.labels, by_hand=state.decided.by_hand, predicted=state.decided.predicted, uncorrected=state.uncorrected, settings=state.settings, left_out=state.left_out,
         rejected=_listed(rejected, state.labels.shape), view=dict(seen.view), other=seen.other,
         rows=(*rows, *(row_of(lesion, kept=False) | noted(listed[lesion]) for lesion in rejected)),
     )  # fmt: skip
@@ -119,10 +121,22 @@ def reopen(path: Path, moved_to: Path | None, job: Job) -> Reopened:
     lesions = result.lesions if session.lesions.same_as(SparseLabels.of(result.labels)) else ()
     state = LesionState(
         session.lesions, lesions or measure_again(session.lesions, prepared.scan), session.settings, session.left_out,
-        session.by_hand, session.uncorrected,
+        decisions_in(session), session.uncorrected, tuple(merged_in(session.lesions)),
     )  # fmt: skip
     made = scan_layer(volume, volume.findings, place or "", session.answers)
     return Reopened(session, made, volume, result, state, _rejected(session, prepared), _notes(session, state))
+
+
+def decisions_in(session: Session) -> Decisions:
+    """Give what the user decided; sessions from before the program's own voxels were told apart count all of them."""
+    if session.by_hand is None:
+        return Decisions()
+    where, drawn = session.by_hand.where, session.by_hand.values > 0
+    numbers = np.where(drawn, session.lesions.at(where), 0).astype(np.uint16)
+    by_hand = SparseLabels(session.by_hand.shape, where, numbers)
+    if (predicted := session.predicted) is None:
+        predicted = SparseLabels(by_hand.shape, where[drawn], np.full(np.count_nonzero(drawn), FOUND, np.uint16))
+    return Decisions(by_hand, predicted)
 
 
 def _scan(session: Session, place: Path | None) -> Volume:

@@ -13,8 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.decisions import Decisions
 from napari_liver_anomaly.gui.layers import Role
-from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, cut, how, recut, seen_in
+from napari_liver_anomaly.gui.lesion_cut import cut
+from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, how, recut, seen_in
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
 from napari_liver_anomaly.liver_findings import about_pieces
 
@@ -307,7 +309,7 @@ def _updated(
     seen = seen_in(data, state.labels)
     state = corrected(shown.prepared, state, seen)
     if discard:
-        state = replace(state, by_hand=None, uncorrected=None)
+        state = replace(state, decided=Decisions(), uncorrected=None, merged=())
     if wanted is not None:
         job.at("Measuring lesions", 1, 2)
         state = recut(shown.prepared, state, wanted)
@@ -318,7 +320,7 @@ def _looked(shown: ResultLayers, state: LesionState, settings: SegmentSettings, 
     """Give what a cut drops of the voxels that reach the threshold, and how many lesions are left."""
     job.at("Cutting", 0, 1)
     result, voxels, level = shown.result, shown.prepared.voxels, lesions.level_of(settings.threshold)
-    labels, _ = cut(shown.prepared, state.by_hand, settings)
+    labels, _ = cut(shown.prepared, state.decided, settings)
     reached = voxels.where[voxels.scores >= level]
     hidden = reached[labels.at(reached) == 0]
     drawn = labels.where[result.score.reshape(-1)[labels.where] < level]

@@ -62,9 +62,9 @@ class Session:
         The liver as it is on screen, where the user corrected it since.
     score, residual, labels : ndarray, (z, y, x)
         As the run gave them; see :class:`~napari_liver_anomaly.result.Result`. ``residual`` may be None.
-    lesions, by_hand, uncorrected, rejected : SparseLabels
-        The lesions as they are now; voxels that the user decided; the lesions before the first correction; and those that were left out, numbered in
-        the order of ``rows`` that are not kept. The last three may be None.
+    lesions, by_hand, predicted, uncorrected, rejected : SparseLabels
+        The lesions as they are now; voxels that the user decided; what of these lesions the program had found (2 where the threshold still counts); the
+        lesions before the first correction; and those that were left out, numbered in the order of ``rows`` that are not kept. All but the first may be None.
     settings : SegmentSettings
         How the lesions of now were cut.
     left_out : int
@@ -93,6 +93,7 @@ class Session:
     labels: NDArray[np.uint16]
     lesions: SparseLabels
     by_hand: SparseLabels | None = None
+    predicted: SparseLabels | None = None
     uncorrected: SparseLabels | None = None
     rejected: SparseLabels | None = None
     settings: SegmentSettings
@@ -240,7 +241,7 @@ def _arrays(session: Session) -> dict[str, NDArray[Any]]:
         "corrected_liver": session.corrected_liver, "score": session.score, "residual": session.residual, "labels": session.labels,
     }  # fmt: skip
     arrays = {name: array for name, array in dense.items() if array is not None}
-    for name in ("lesions", "by_hand", "uncorrected", "rejected"):
+    for name in ("lesions", "by_hand", "predicted", "uncorrected", "rejected"):
         if (labels := getattr(session, name)) is not None:
             arrays |= {f"{name}_where": labels.where, f"{name}_values": labels.values.astype(np.uint16)}
     return arrays
@@ -296,7 +297,7 @@ def read_session(path: str | Path) -> Session:
         there = {"scan": np.int16, "probability": np.uint8, "corrected_liver": np.bool_, "residual": np.int16}
         arrays = {name: bundle.array(name, kind, grid.shape) for name, kind in dense.items()}
         arrays |= {name: bundle.array(name, kind, grid.shape) for name, kind in there.items() if name in bundle}
-        there_too = ("by_hand", "uncorrected", "rejected")
+        there_too = ("by_hand", "predicted", "uncorrected", "rejected")
         sparse = {
             name: _sparse(bundle, name, grid) for name in ("lesions", *(one for one in there_too if f"{one}_where" in bundle))
         }
