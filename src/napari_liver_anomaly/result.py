@@ -71,6 +71,12 @@ class Result:
         What the card of these very weights says of the model, by heading; empty for a rule without weights.
     origins : mapping of int to str
         Of each lesion that a person touched, by its number: ``"corrected"``, or ``"manual"`` where nothing of it came from the program.
+    rejected : tuple of Lesion
+        Lesions that a person rejected: in no mask, and not among ``lesions``.
+    comments : mapping of Lesion to str
+        What a person wrote to lesions, to rejected ones too.
+    targets : tuple of int
+        Numbers of the lesions that a person chose as target lesions (RECIST 1.1: two in one organ at most).
     """
 
     volume: Volume
@@ -92,6 +98,9 @@ class Result:
     versions: dict[str, str] = field(default_factory=_versions)
     about_model: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[int, Origin] = field(default_factory=dict)
+    rejected: tuple[Lesion, ...] = ()
+    comments: Mapping[Lesion, str] = field(default_factory=dict)
+    targets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.liver.of(self.volume, "liver mask")
@@ -132,6 +141,11 @@ class Result:
     def tumour_ml(self) -> float:
         """Volume of all lesions in ml."""
         return math.fsum(lesion.volume_ml for lesion in self.lesions)
+
+    @property
+    def target_mm(self) -> float:
+        """Sum of the longest diameters of the target lesions in mm."""
+        return math.fsum(lesion.long_mm for lesion in self.lesions if lesion.number in self.targets)
 
     @property
     def summary(self) -> str:

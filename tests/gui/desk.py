@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pytestqt.exceptions import TimeoutError as NeverCame
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QItemSelectionModel, Qt
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, TARGET, cells
@@ -156,6 +156,22 @@ class Session:
             text = str(self.rng.choice(["", "cyst?", "seen in May"]))
             rows.setData(rows.index(int(self.rng.integers(rows.rowCount())), COMMENT), text)
 
+    def do_merge(self) -> None:
+        self._choose(2)
+        self.panel.lesions.merge()
+
+    def do_split(self) -> None:
+        self._choose(1)
+        self.panel.lesions.split()
+
+    def _choose(self, number: int) -> None:
+        """Select some rows."""
+        table = self.panel.table
+        table.clearSelection()
+        for row in self.rng.permutation(table.model().rowCount())[:number]:
+            index, flags = table.model().index(int(row), 0), QItemSelectionModel.SelectionFlag
+            table.selectionModel().select(index, flags.Select | flags.Rows)
+
     def do_sort(self) -> None:
         self.panel.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # the check reads the table in this order
 
@@ -203,5 +219,8 @@ class Session:
             (told,) = self.written
             assert told.volume.identity == panel.inputs.scan.layer.metadata["napari-liver-anomaly"].scan, "of the chosen scan"
             assert np.array_equal(told.labels, self.shown.now().labels) and told.lesions == self.shown.lesions
-            assert told.settings == self.shown.now().settings
+            assert told.settings == self.shown.now().settings and told.origins == self.shown.state.origins
+            listed = [row for row in panel.table.rows.lesions if not row.kept]
+            assert list(told.rejected) == [row.lesion for row in listed], "rejected in table and export differ"
+            assert all(not told.labels.flat[self.shown.left_out[row.lesion]].any() for row in listed)
             assert ("corrected-by-hand" in {finding.code for finding in told.findings}) == self.shown.state.corrected

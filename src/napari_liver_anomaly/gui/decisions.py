@@ -29,7 +29,9 @@ class Decisions:
     """What the user decided."""
 
     by_hand: SparseLabels | None = None  # lesions that stay as they are, by number, and 0 where something was erased
-    predicted: SparseLabels | None = None  # of lesions that were touched, what the program had found; FOLLOWS where the threshold still counts
+    predicted: SparseLabels | None = (
+        None  # of lesions that were touched, what the program had found; FOLLOWS where the threshold still counts
+    )
 
     def __bool__(self) -> bool:
         return self.by_hand is not None

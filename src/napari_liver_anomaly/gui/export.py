@@ -10,6 +10,7 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_liver_anomaly.gui.file_dialog import ask_folder, ask_place
+from napari_liver_anomaly.gui.lesion_listing import list_lesions, with_notes
 from napari_liver_anomaly.gui.lesion_state import after_edits, result_of
 from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions, why_no_segmentation
 from napari_liver_anomaly.notebook import png
@@ -17,12 +18,16 @@ from napari_liver_anomaly.placing import replacing, require_not_an_input
 from napari_liver_anomaly.settings import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from napari_liver_anomaly.gui.lesion_rows import LesionNotes
     from napari_liver_anomaly.gui.lesion_state import LesionState
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.lesions import Lesion
     from napari_liver_anomaly.volume import Volume
 
 
@@ -120,6 +125,8 @@ def write_all(
     shown: ResultLayers,
     state: LesionState,
     data: Any,
+    left_out: Mapping[Lesion, NDArray[np.int64]],
+    notes: LesionNotes,
     folder: Path,
     inputs: Sequence[str],
     write: Any,
@@ -129,7 +136,8 @@ def write_all(
 ) -> Any:
     """Write what is on screen, edits included that were not measured yet. May be called on any thread."""
     job.at("Writing", 0, 1)
-    result = result_of(shown.result, after_edits(shown.prepared, state, data))
+    state = after_edits(shown.prepared, state, data)
+    result = with_notes(result_of(shown.result, state), list_lesions(state, None, shown.result.score, left_out, notes))
     if write is None:
         from napari_liver_anomaly.io import write
     said = ({REPLACE: True} if replace else {}) | ({"also": also} if also != PLAIN else {})

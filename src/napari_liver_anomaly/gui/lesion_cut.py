@@ -59,7 +59,10 @@ def _gone(labels: SparseLabels, decided: Decisions, score: NDArray[np.uint8], sp
     others = np.setdiff1d(labels.where[around], seeds, assume_unique=False)
     if not others.size:
         return erased
-    flat, places = score.reshape(-1), (np.stack(np.unravel_index(where, labels.shape), axis=1) * spacing_mm for where in (seeds, others))
+    flat, places = (
+        score.reshape(-1),
+        (np.stack(np.unravel_index(where, labels.shape), axis=1) * spacing_mm for where in (seeds, others)),
+    )
     nearest = spatial.cKDTree(next(places)).query(next(places))[1]
     grown = others[(nearest < decided.erased.size) & (flat[others] <= flat[seeds[nearest]])]
     return np.union1d(erased, grown)
@@ -83,7 +86,10 @@ def _with_remains(labels: SparseLabels, whole: SparseLabels, gone: NDArray[np.in
 
 
 def _joined(one: SparseLabels, other: SparseLabels) -> SparseLabels:
-    where, values = np.concatenate([one.where, other.where]), np.concatenate([one.values.astype(np.int64), other.values.astype(np.int64)])
+    where, values = (
+        np.concatenate([one.where, other.where]),
+        np.concatenate([one.values.astype(np.int64), other.values.astype(np.int64)]),
+    )
     order = np.argsort(where, kind="stable")
     return SparseLabels(one.shape, where[order], values[order])
 

@@ -72,11 +72,8 @@ class LesionModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignCenter if column != COMMENT else Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain(row.comment or COLUMNS["Comment"]) if column == COMMENT else self._tip(column)
+            return plain(row.comment or COLUMNS["Comment"]) if column == COMMENT else _tip(row, column)
         return None
-
-    def _tip(self, column: int) -> str:
-        return list(COLUMNS.values())[column] if column in (KEEP, TARGET) else "Click to go there"
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """Tell what the user ticked or wrote; the row changes once that is so."""
@@ -106,6 +103,18 @@ class LesionModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return NAMES[section]
         return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+def _tip(row: LesionRow, column: int) -> str:
+    if column in (KEEP, TARGET):
+        return list(COLUMNS.values())[column]
+    if row.origin == "automatic":
+        return "Click to go there"
+    return (
+        "You drew in it: it stays as it is at every threshold"
+        if row.fixed
+        else "What you erased stays away; the rest follows the threshold"
+    )
 
 
 def cells(row: LesionRow) -> tuple[str, ...]:

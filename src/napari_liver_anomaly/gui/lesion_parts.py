@@ -52,7 +52,7 @@ def split(
 def _parts(
     mine: NDArray[np.bool_], box: tuple[slice, ...], shape: tuple[int, ...], merged: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int32], int]:
-    """Number the disjoint parts of a lesion; those that the user merged are one."""
+    """Count the disjoint parts of a lesion, each with its number; those that the user merged are one."""
     parts, count = ndimage.label(mine, structure=NEIGHBOURS)
     for where in merged if count > 1 else ():
         places = np.stack(np.unravel_index(where, shape)) - np.array([[side.start] for side in box])
@@ -73,6 +73,42 @@ def merged_in(labels: SparseLabels) -> Iterator[NDArray[np.int64]]:
         shape[tuple(places)] = True
         if ndimage.label(shape, structure=NEIGHBOURS)[1] > 1:
             yield where
+
+
+def halves(where: NDArray[np.int64], shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> NDArray[np.int64] | None:
+    """Split a lesion where it is narrowest, and give the smaller part; None when it is narrow nowhere.
+
+    It is eroded until it falls apart; each voxel then belongs to the piece from which it is reached without passing a narrower place.
+    """
+    places = np.stack(np.unravel_index(where, shape))
+    places += 1 - places.min(axis=1)[:, None]
+    mask = np.zeros(places.max(axis=1) + 2, bool)
+    mask[tuple(places)] = True
+    parts, count = ndimage.label(mask, structure=NEIGHBOURS)
+    if count < 2:
+        depth = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+        seeds = _fallen_apart(depth, min(spacing_mm))
+        if seeds is None:
+            return None
+        from skimage.segmentation import watershed
+
+        parts = watershed(-depth, seeds, mask=mask)
+    own = parts[tuple(places)]
+    return where[own != np.bincount(own).argmax()]
+
+
+def _fallen_apart(depth: NDArray[np.float64], step_mm: float) -> NDArray[np.int32] | None:
+    """Erode step by step until there are two pieces, each at least two steps deeper than the place between them."""
+    for level in np.arange(step_mm, depth.max(), step_mm / 2):
+        pieces, count = ndimage.label(depth > level, structure=NEIGHBOURS)
+        if count < 2:
+            continue
+        deepest = np.atleast_1d(ndimage.maximum(depth, pieces, np.arange(1, count + 1)))
+        if np.sort(deepest)[-2] < level + 2 * step_mm:
+            continue
+        two = 1 + np.argsort(-deepest, kind="stable")[:2]
+        return np.where(pieces == two[0], 1, np.where(pieces == two[1], 2, 0)).astype(np.int32)
+    return None
 
 
 def _main_part(parts: NDArray[np.int32], before: NDArray[np.bool_], count: int) -> int:

@@ -32,6 +32,7 @@ class LesionRow:
     origin: Origin = "automatic"
     comment: str = ""
     target: bool = False
+    fixed: bool = False  # whether no threshold moves it
     anchor: int = field(default=-1, compare=False)  # its voxel of the highest score, flat, by which its notes find it again
 
 

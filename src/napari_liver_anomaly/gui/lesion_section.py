@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui import lesion_edits
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.style import keep_room, one_line, say
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.threshold_controller import ThresholdController
     from napari_liver_anomaly.lesions import Lesion
 
-NEXT, BEFORE = "Alt+Right", "Alt+Left"
+NEXT, BEFORE, UNDO, REDO = "Alt+Right", "Alt+Left", "Ctrl+Z", "Ctrl+Shift+Z"
+SELECT_MORE = "Select the lesions to merge first: click one row, then others with Ctrl held."
+SELECT_ONE = "Select the lesion to split first: click its row."
+NOT_NARROW = "This lesion is narrow nowhere. To split it, erase a line across it with the brush."
 ENOUGH_TARGETS = f"{MOST_TARGETS} target lesions are ticked already, as many as count in one organ. Untick one first."
 
 
@@ -36,15 +40,33 @@ class LesionSection(QWidget):
         self.table = LesionTable()
         self.table.setToolTip(f"{NEXT} and {BEFORE} go to the next lesion and to the one before")
         self.total = keep_room(one_line())
+        self.buttons: dict[str, QToolButton] = {}
+        actions: dict[str, tuple[str, Callable[[], object]]] = {
+            "Merge": ("Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
+            "Split": ("Make two lesions of the selected one, where it is narrowest", self.split),
+            "Undo": (f"Take the last correction of lesions back ({UNDO})", self.undo),
+            "Redo": (f"Make it again ({REDO})", self.redo),
+        }
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.table, stretch=1)
-        layout.addWidget(self.total)
+        below = QHBoxLayout()
+        below.addWidget(self.total, stretch=1)
+        for words, (tip, act) in actions.items():
+            self.buttons[words] = button = QToolButton()
+            button.setText(words)
+            button.setProperty("kind", "link")
+            button.setToolTip(tip)
+            button.clicked.connect(act)
+            below.addWidget(button)
+        layout.addLayout(below)
         self.table.picked.connect(self.turn_to)
         self.table.ticked.connect(self.keep)
         self.table.aimed.connect(self.aim)
         self.table.commented.connect(self.comment)
+        self._bind(UNDO, self.undo)
+        self._bind(REDO, self.redo)
         self._bind(NEXT, lambda: self.table.step(1))
         self._bind(BEFORE, lambda: self.table.step(-1))
         self.follow()
@@ -59,7 +81,7 @@ class LesionSection(QWidget):
             if isalive(me) and me.table.isEnabled():
                 act()
 
-        self._viewer.bind_key(keys.replace("+", "-"), from_picture, overwrite=True)
+        self._viewer.bind_key(keys.replace("Ctrl", "Control").replace("+", "-"), from_picture, overwrite=True)
 
     def follow(self) -> None:
         """List the lesions that there are now; without a result there is nothing to see."""
@@ -80,7 +102,7 @@ class LesionSection(QWidget):
     def keep(self, lesion: Lesion, kept: bool) -> None:
         """Leave a lesion out, or take it in again."""
         if (shown := self._settled()) is not None:
-            shown.keep(lesion, kept=kept)
+            lesion_edits.keep(shown, lesion, kept=kept)
             self.changed.emit()
 
     def aim(self, lesion: Lesion, on: bool) -> None:
@@ -92,6 +114,36 @@ class LesionSection(QWidget):
         else:
             shown.aim(lesion, on=on)
         self.changed.emit()
+
+    def merge(self) -> None:
+        """Make one lesion of those that are selected."""
+        if (shown := self._settled()) is not None:
+            if lesion_edits.merge(shown, [row.lesion for row in self.table.chosen if row.kept]):
+                self.changed.emit()
+            else:
+                self._messages.note(SELECT_MORE)
+
+    def split(self) -> None:
+        """Make two lesions of the one that is selected."""
+        if (shown := self._settled()) is None:
+            return
+        chosen = [row.lesion for row in self.table.chosen if row.kept]
+        if len(chosen) != 1:
+            self._messages.note(SELECT_ONE)
+        elif lesion_edits.split(shown, chosen[0]):
+            self.changed.emit()
+        else:
+            self._messages.note(NOT_NARROW)
+
+    def undo(self) -> None:
+        """Take the last correction back."""
+        if (shown := self._controller.shown) is not None and shown.tumours is not None:
+            shown.tumours.undo()
+
+    def redo(self) -> None:
+        """Make it again."""
+        if (shown := self._controller.shown) is not None and shown.tumours is not None:
+            shown.tumours.redo()
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""

@@ -6,7 +6,7 @@ Functions of this module know no window; they may be called on any thread.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class LesionState:
     lesions: tuple[Lesion, ...]
     settings: SegmentSettings
     left_out: int
-    decided: Decisions = Decisions()  # by the user: no threshold moves that
+    decided: Decisions = field(default_factory=Decisions)  # by the user: no threshold moves that
     uncorrected: SparseLabels | None = None  # what these settings gave before the first correction
     merged: tuple[NDArray[np.int64], ...] = ()  # voxels of lesions that were made one, flat and rising
 
@@ -111,7 +111,9 @@ def corrected(prepared: PreparedResult, state: LesionState, seen: SparseLabels) 
         return _measured(prepared, state, made, Decisions(), None)
     decided = state.decided.after(state.labels, seen, made, NONE)
     back = np.intersect1d(changed, np.setdiff1d(state.decided.erased, decided.erased, assume_unique=True), assume_unique=True)
-    if back.size:  # what was left out is the program's again, at the threshold of now; what is not found there stays as it is drawn
+    if (
+        back.size
+    ):  # what was left out is the program's again, at the threshold of now; what is not found there stays as it is drawn
         labels, _ = cut(prepared, decided, state.settings)
         lost = np.setdiff1d(made.at(back), made.at(back[labels.at(back) > 0]))
         decided = state.decided.after(state.labels, seen, made, back[np.isin(made.at(back), lost)])

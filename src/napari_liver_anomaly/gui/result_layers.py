@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, colours_of, find, free_name, outlined
-from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of
+from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of, with_notes
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
-from napari_liver_anomaly.gui.lesion_state import LesionState, is_plain, result_of
+from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, is_plain, result_of
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.turning import turn_view
 
@@ -157,13 +157,13 @@ class ResultLayers:
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""
-        if (where := self._voxels(lesion)).size:
+        if (where := self.voxels_of(lesion)).size:
             self.notes.write(where, peak_of(where, self.result.score)[0], text)
             self._mirror()
 
     def aim(self, lesion: Lesion, *, on: bool) -> None:
         """Make a lesion a target lesion, or no longer."""
-        if (where := self._voxels(lesion)).size:
+        if (where := self.voxels_of(lesion)).size:
             self.notes.aim(where, peak_of(where, self.result.score)[0], on=on)
             self._mirror()
 
@@ -172,28 +172,11 @@ class ResultLayers:
         if self.tumours is not None:
             self.tumours.features = features_of(self.rows())
 
-    def keep(self, lesion: Lesion, *, kept: bool) -> None:
-        """Leave a lesion out of the tumours on screen, or take it in again; a correction as by the brush, which can be undone."""
-        tumours = self.tumours
-        if tumours is None:
-            return
-        if kept:
-            where, number = self.left_out.get(lesion), int(self.state.labels.values.max(initial=0)) + 1
-        else:
-            where, number = self._voxels(lesion), 0
-        if where is not None and where.size:
-            tumours.data_setitem(np.unravel_index(where, self.state.labels.shape), number)
-            if not kept:
-                fewer = {
-                    one: there for one, there in self.left_out.items() if not np.isin(there, where, assume_unique=True).any()
-                }
-                self.left_out = fewer | {lesion: where}
-
     def turn_to(self, lesion: Lesion) -> None:
         """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
         layer = self.tumours or self.layers.get(Role.SCORE)
         if layer is not None:
-            turn_view(self.viewer, layer, middle_of(self._voxels(lesion), self.state.labels.shape))
+            turn_view(self.viewer, layer, middle_of(self.voxels_of(lesion), self.state.labels.shape))
 
     def mark(self, lesion: Lesion | None) -> None:
         """Outline one lesion in a colour of its own, and let the brush draw with its number."""
@@ -217,10 +200,10 @@ class ResultLayers:
         seen = not axial or any(lesion.first_slice <= z <= lesion.last_slice for lesion in lesions)
         return None if seen else max(lesions, key=lambda lesion: lesion.volume_ml)
 
-    def _voxels(self, lesion: Lesion) -> NDArray[np.int64]:
+    def voxels_of(self, lesion: Lesion) -> NDArray[np.int64]:
         """Voxels of a lesion, also of one that was left out."""
         left_out = self.left_out.get(lesion)
-        return self.state.labels.where[self.state.labels.values == lesion.number] if left_out is None else left_out
+        return self.state.parts.get(lesion.number, NONE) if left_out is None else left_out
 
     def forget(self, layer: Layer) -> None:
         """Note that a layer was deleted."""
@@ -242,7 +225,9 @@ class ResultLayers:
 
     def now(self) -> Result:
         """Give the result as it is now."""
-        return result_of(self.result, self.state)
+        return with_notes(
+            result_of(self.result, self.state), list_lesions(self.state, None, self.result.score, self.left_out, self.notes)
+        )
 
     def _image(self, role: Role, data: NDArray[Any], look: dict[str, Any]) -> Layer:
         layer = find(self.viewer, role, self.scan)

@@ -93,7 +93,8 @@ def session_of(seen: Seen) -> Session:
         result, Path(tag.path) if known and tag is not None else None,
         answers=(tag.answers if tag is not None else None) or ASK_ALL,
         corrected_liver=None if drawn is None or np.array_equal(drawn, result.liver.voxels) else drawn,
-        lesions=state.labels, by_hand=state.decided.by_hand, predicted=state.decided.predicted, uncorrected=state.uncorrected, settings=state.settings, left_out=state.left_out,
+        lesions=state.labels, by_hand=state.decided.by_hand, predicted=state.decided.predicted, uncorrected=state.uncorrected,
+        settings=state.settings, left_out=state.left_out,
         rejected=_listed(rejected, state.labels.shape), view=dict(seen.view), other=seen.other,
         rows=(*rows, *(row_of(lesion, kept=False) | noted(listed[lesion]) for lesion in rejected)),
     )  # fmt: skip

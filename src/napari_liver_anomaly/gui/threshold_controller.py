@@ -36,6 +36,7 @@ AFTER_EDIT_MS = 500
 LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
 CORRECTED = "Corrected by hand: the threshold leaves these lesions as they are."
+ERASED = "What you erased stays away; the rest follows the threshold."
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +287,8 @@ def _found(number: int, ml: float, liver_ml: float) -> str:
 
 def remark(shown: ResultLayers) -> str:
     """Say what the count of lesions does not show."""
-    words = [CORRECTED] if shown.state.corrected else []
+    decided = shown.state.decided
+    words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(decided.erased.size)
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.state.left_out))])
 
 

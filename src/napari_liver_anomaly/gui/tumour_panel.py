@@ -409,7 +409,8 @@ class TumourPanel(Panel):
         if shown is None:
             return
         work = partial(
-            write_all, shown, shown.state, shown.data, folder, inputs_of(self.viewer), self._engine.write, replace,
+            write_all, shown, shown.state, shown.data, dict(shown.left_out), shown.notes.copy(),
+            folder, inputs_of(self.viewer), self._engine.write, replace,
             self.export.ticked,
         )  # fmt: skip
         self._folder = folder

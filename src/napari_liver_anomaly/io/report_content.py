@@ -107,9 +107,17 @@ def _overview(result: Result) -> Rows:
                 f"{sum(longest):.0f} mm, {'the two largest added' if len(longest) == TARGETS else 'of the one lesion'}",
             ),
         ]
+    if result.targets:
+        rows.append(("Target lesions", f"{result.target_mm:.0f} mm, the long diameters of {_named(result.targets)} added"))
+    if result.rejected:
+        rows.append(("Rejected", f"{len(result.rejected)} that the program found and the reader rejected"))
     if result.left_out:
         rows.append(("Left out", f"{result.left_out} pieces where the found liver is unsure"))
     return (*rows, ("Scan", f"{result.volume.geometry}"), ("Identity of the scan", result.volume.identity))
+
+
+def _named(numbers: tuple[int, ...]) -> str:
+    return " and ".join(str(number) for number in numbers)
 
 
 def _row(result: Result, lesion: Lesion, slice_number: int) -> tuple[str, ...]:
@@ -131,6 +139,7 @@ def _measures(result: Result, lesion: Lesion, slice_number: int) -> Rows:
         ("Slice", f"{slice_number}, seen on {lesion.first_slice} to {lesion.last_slice}"),
         ("Centre", f"{place} mm from the scanner's zero" if result.volume.geometry.oriented else "not known"),
         ("Drawn", DRAWN[result.origin(lesion)]),
+        *((("Comment", result.comments[lesion]),) if lesion in result.comments else ()),
     )
 
 

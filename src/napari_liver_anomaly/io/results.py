@@ -41,6 +41,8 @@ NAMES = (
     "lesions.csv",
     "report.json",
 )  # every file that a run may write
+FORMULA = tuple("=+-@\t\r")
+BESIDE = ("highest_score", "origin", "target", "comment")
 SIDES_UNVERIFIED = "unverified"
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 
@@ -146,12 +148,15 @@ def require_unused(folder: Path) -> None:
 
 def report(result: Result) -> dict[str, Any]:
     """Say what was found and how, in plain data without anything about the patient."""
-    geometry = result.volume.geometry
+    geometry, scores = result.volume.geometry, highest_scores(result)
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
         "summary": result.summary,
         "number_of_lesions": len(result.lesions),
-        "lesions": [_plain(lesion) | {"origin": result.origin(lesion)} for lesion in result.lesions],
+        "lesions": [_plain(lesion) | _told(result, lesion, scores[lesion.number]) for lesion in result.lesions],
+        "rejected": [_plain(lesion) | {"comment": result.comments.get(lesion, "")} for lesion in result.rejected],
+        "target_lesions": list(result.targets),
+        "target_sum_mm": round(result.target_mm, 3),
         "pieces_left_out": result.left_out,
         "tumour_ml": round(result.tumour_ml, 3),
         "liver_ml": round(result.liver.ml, 3),
@@ -168,6 +173,20 @@ def report(result: Result) -> dict[str, Any]:
         "findings": [asdict(finding) | {"level": str(finding.level)} for finding in result.findings],
         "versions": result.versions,
     }
+
+
+def highest_scores(result: Result) -> dict[int, float]:
+    """Say of each lesion the highest score in it, 0 to 1."""
+    where = np.flatnonzero(result.labels)
+    highest = np.zeros(int(result.labels.max(initial=0)) + 1, np.uint8)
+    np.maximum.at(highest, result.labels.reshape(-1)[where], result.score.reshape(-1)[where])
+    return {lesion.number: round(int(highest[lesion.number]) / 255, 3) for lesion in result.lesions}
+
+
+def _told(result: Result, lesion: Lesion, score: float) -> dict[str, Any]:
+    """Say what is known of a lesion besides its measures."""
+    target = lesion.number in result.targets
+    return {"highest_score": score, "origin": result.origin(lesion), "target": target, "comment": result.comments.get(lesion, "")}
 
 
 def _plain(lesion: Lesion) -> dict[str, Any]:
@@ -199,10 +218,12 @@ def _write_table(result: Result, path: Path) -> None:
     """One row for each lesion; notice and mark of the sides are columns, so that every program reads the table as it is."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([column for field in fields(Lesion) for column in _columns(field.name)] + ["sides", "notice"])
+        rows.writerow([column for field in fields(Lesion) for column in _columns(field.name)] + [*BESIDE, "sides", "notice"])
+        scores = highest_scores(result)
         for lesion in result.lesions:
             values = [value for field in fields(Lesion) for value in np.atleast_1d(getattr(lesion, field.name)).tolist()]
-            rows.writerow([_cell(value) for value in values] + [sides(result), NOT_A_MEDICAL_DEVICE])
+            told = [_text(value) for value in _told(result, lesion, scores[lesion.number]).values()]
+            rows.writerow([_cell(value) for value in values] + told + [sides(result), NOT_A_MEDICAL_DEVICE])
 
 
 def _columns(name: str) -> list[str]:
@@ -210,6 +231,12 @@ def _columns(name: str) -> list[str]:
     axes = {"centroid_index": "zyx", "centroid_mm": "xyz"}.get(name)
     stem, _, unit = name.partition("_")
     return [f"{stem}_{axis}_{unit}" for axis in axes] if axes else [name]
+
+
+def _text(value: object) -> str:
+    """Write a text so that no program takes it for a formula."""
+    text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 def _cell(value: float) -> str:

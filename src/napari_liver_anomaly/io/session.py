@@ -63,8 +63,9 @@ class Session:
     score, residual, labels : ndarray, (z, y, x)
         As the run gave them; see :class:`~napari_liver_anomaly.result.Result`. ``residual`` may be None.
     lesions, by_hand, predicted, uncorrected, rejected : SparseLabels
-        The lesions as they are now; voxels that the user decided; what of these lesions the program had found (2 where the threshold still counts); the
-        lesions before the first correction; and those that were left out, numbered in the order of ``rows`` that are not kept. All but the first may be None.
+        The lesions as they are now; voxels that the user decided; what of these lesions the program had found (2 where the threshold still
+        counts); the lesions before the first correction; and those that were left out, numbered in the order of ``rows`` that are not kept.
+        All but the first may be None.
     settings : SegmentSettings
         How the lesions of now were cut.
     left_out : int
