@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_liver_anomaly.gui import hooks
+from napari_liver_anomaly.gui import hooks, sessions
 from napari_liver_anomaly.gui.found_liver import written
 from napari_liver_anomaly.gui.layers import add, scan_layer
 from napari_liver_anomaly.gui.result_layers import checksum
@@ -119,6 +119,29 @@ def test_a_session_is_kept_after_a_run_unless_the_user_wants_none(make_panel, sa
     assert keep_settings() == KeepSettings(keep_sessions=False, folder=str(tmp_path / "elsewhere"))
     run(panel)
     assert not panel.sessions.keeping.busy and not (tmp_path / "elsewhere").exists()
+
+
+def test_it_is_kept_again_after_corrections(make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 10)
+    panel = make_panel(ViewerModel(), sample)
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        run(panel)
+    _, second = panel.controller.shown.lesions
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        panel.lesions.keep(second, False)
+        qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        panel.lesions.comment(panel.table.lesions[0].lesion, "cyst?")
+    (kept,) = kept_sessions(keep_settings())
+    other = make_panel(ViewerModel())
+    wait(other.sessions.reopened, lambda: other.open([kept.path]))
+    qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
+    assert [(row.kept, row.comment) for row in other.table.lesions] == [(True, "cyst?"), (False, "")]
+    assert not other.sessions._soon.isActive(), "what was opened is kept already"
+    panel.threshold.slider.setValue(0.4)
+    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.controller.busy, timeout=LONG_MS)
+    assert not panel.sessions._soon.isActive(), "a threshold is no correction"
 
 
 def panel_action(panel, n):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.gui.decisions import Decisions
     from napari_liver_anomaly.lesions import Lesion
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.segmentation import SegmentSettings
@@ -45,6 +46,7 @@ class ResultLayers:
         self.place = place
         self.left_out: dict[Lesion, NDArray[np.int64]] = {}  # lesions that the user unticked, and their voxels
         self.notes = LesionNotes()
+        self.kept: tuple[Decisions, LesionNotes] | None = None  # in the session that is kept by itself
         self.other: dict[str, Any] = {}  # what its session says and this version does not know
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
         self._muted, self._marked = False, 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.gui.background import Task
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.io.kept_sessions import KeptSession
     from napari_liver_anomaly.job import Job
 
+KEEP_AFTER_MS = 3000  # after the last correction
 FILE, FOLDER = "Choose file…", "Choose folder…"
 
 
@@ -57,6 +58,10 @@ class Sessions(QObject):
         self.buttons, self.save_button = SessionButtons(_kept), SaveButton()
         self.opening, self.saving, self.keeping = Task(self), Task(self), Task(self)
         self._path: Path | None = None  # of the session that is being opened
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(KEEP_AFTER_MS)
+        self._soon.timeout.connect(self._keep_again)
         self._told = False  # whether it was said where sessions are kept
         self.buttons.opened.connect(self.open)
         self.buttons.switched.connect(self._switch)
@@ -89,6 +94,23 @@ class Sessions(QObject):
         """Keep a session of what is on screen, unless the user wants none; in a worker."""
         if (settings := keep_settings()).keep_sessions and (seen := self.seen()) is not None:
             self.keeping.ask(partial(_keep, seen, settings))
+
+    def follow(self) -> None:
+        """Keep the session again a moment after something was corrected or noted."""
+        shown = self._panel.controller.shown
+        if shown is None:
+            return self._soon.stop()
+        now = shown.state.decided, shown.notes.copy()
+        shown.kept = shown.kept or now  # those that were there from the beginning are kept
+        return self._soon.start() if shown.kept != now else self._soon.stop()
+
+    def _keep_again(self) -> None:
+        """Keep what is corrected, once nothing is in progress."""
+        if self._panel.busy or self._panel.controller.outdated:
+            self._soon.start()
+        elif (shown := self._panel.controller.shown) is not None:
+            shown.kept = shown.state.decided, shown.notes.copy()
+            self.keep()
 
     def seen(self) -> Seen | None:
         """Take what is on screen, for work on another thread; None without a result."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 AFTER_EDIT_MS = 500
 LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
-CORRECTED = "Corrected by hand: the threshold leaves these lesions as they are."
-ERASED = "What you erased stays away; the rest follows the threshold."
+CORRECTED = "Lesions you drew in stay as they are."
+ERASED = "What you erased stays away."
 
 
 @dataclass(frozen=True, eq=False)

@@ -477,6 +477,7 @@ class TumourPanel(Panel):
         self._follow_export()
         self.viewer.cursor.events.position()  # the status bar tells the label below the mouse, which may be another now
         self.follow_ups.follow(shown)
+        self.sessions.follow()
 
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
