@@ -20,7 +20,7 @@ LEVELS = {
     3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
     4: {"checkpoint"},
     5: {"adapters", "models", "training", "liver"},
-    6: {"inference", "evaluation", "many_scans", "detection"},
+    6: {"bench", "inference", "evaluation", "many_scans", "detection"},
     7: {"cli", "gui", "__main__"},
 }
 LEVEL_OF = {module: level for level, modules in LEVELS.items() for module in modules}

@@ -36,6 +36,7 @@ VERBS = {
         "models": "models:ModelsVerb",
         "install": "models:InstallVerb",
         "info": "models:InfoVerb",
+        "bench": "bench:BenchVerb",
         "completion": "completion:CompletionVerb",
     }.items()
 }

@@ -1,0 +1,117 @@
+"""What was measured, as tables that people read: ratios first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Found = Mapping[str, Any]
+
+
+def tables_of(found: Found) -> str:
+    """Write what :func:`measure` found as Markdown.
+
+    Parameters
+    ----------
+    found : mapping
+        As :func:`measure` gives it.
+
+    Returns
+    -------
+    str
+        One table for each part.
+    """
+    machine = found["machine"]
+    about = ", ".join(f"{name} {value}" for name, value in machine.items())
+    parts = [f"Measured on: {about}."]
+    for part, write in (
+        ("slices", _slices),
+        ("floor", _floor),
+        ("scan", _scan),
+        ("growth", _growth),
+        ("training", _training),
+        ("start", _start),
+    ):
+        if part in found:
+            parts.append("\n".join(write(found[part], found)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _rows(head: str, *rows: str) -> Iterator[str]:
+    yield f"| {head} |"
+    yield "|" + "---|" * (head.count("|") + 1)
+    yield from (f"| {row} |" for row in rows)
+
+
+def _slices(part: Found, found: Found) -> Iterator[str]:
+    yield "**Scoring a liver slice** (slices side by side, in turn)\n"
+    yield from _rows(
+        "what scores | times faster than the paper's | ms a slice, median (least to most) | GFLOP a slice",
+        *(
+            f"{name} | {one['times_faster_than_paper']:.2f} | {_ms(one)} | "
+            + ("" if one["gflop"] is None else f"{one['gflop']:.1f}")
+            for name, one in part.items()
+        ),
+    )
+    if "distance_to_floor" in found:
+        yield f"\nOur default is {found['distance_to_floor']:.2f} times slower than this machine's best float32 convolution would be."
+
+
+def _ms(one: Found) -> str:
+    median, least, most = (1000 * one[f"{name}_s"] for name in ("median", "least", "most"))
+    return f"{median:.1f} ({least:.1f} to {most:.1f})"
+
+
+def _floor(part: Found, found: Found) -> Iterator[str]:
+    yield "**The floor**\n"
+    yield from _rows("work | best rate", *(f"{name} | {one['giga_per_s']:.1f} {one['unit']}/s" for name, one in part.items()))
+
+
+def _scan(part: Found, found: Found) -> Iterator[str]:
+    yield f"**A whole CT**, {part['voxels']:,.0f} voxels, {part['slices']:.0f} slices with liver, {part['threads']} thread(s)\n"
+    yield from _rows(
+        "stage | share | s, median (least to most)",
+        *(
+            f"{name} | {part[name] / part['all']:.0%} | {part[name]:.2f} ({low:.2f} to {high:.2f})"
+            for name, (low, high) in part["spread"].items()
+        ),
+    )
+    yield (
+        f"\nNetworks (finding the liver and scoring) take {part['share_of_networks']:.0%}. "
+        f"Peak of memory {part['peak_bytes'] / 1e6:,.0f} MB, that is 1 GB and "
+        f"{max(part['bytes_per_float32'], 0):.2f} times the scan in float32."
+    )
+
+
+def _growth(part: Any, found: Found) -> Iterator[str]:
+    yield "**Growth**\n"
+    yield from _rows(
+        "slices of 512² | with liver | threads | s | s a liver slice | peak MB",
+        *(
+            f"{one['scan_slices']} | {one['slices']} | {one['threads']} | {one['all']:.1f} | {one['all'] / one['slices']:.3f} | "
+            f"{one['peak_bytes'] / 1e6:,.0f}"
+            for one in part
+        ),
+    )
+
+
+def _training(part: Found, found: Found) -> Iterator[str]:
+    yield "**Training**\n"
+    yield from _rows(
+        "stage | share of making batches | steps/s | slices/s",
+        *(
+            f"{name} | {one['share_of_batches']:.0%} | {one['steps_per_s']:.2f} | {one['slices_per_s']:.1f}"
+            for name, one in part.items()
+        ),
+    )
+
+
+def _start(part: Found, found: Found) -> Iterator[str]:
+    yield "**Start**\n"
+    alone = part["python alone"]["median_s"]
+    yield from _rows(
+        "command | times Python alone | s, median",
+        *(f"{name} | {one['median_s'] / alone:.1f} | {one['median_s']:.2f}" for name, one in part.items()),
+    )
