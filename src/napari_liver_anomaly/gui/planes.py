@@ -75,6 +75,11 @@ class Planes(QObject):
         for view in self.side.views if self.side is not None else ():
             view.marks.follow(scan)
 
+    def hold(self, held: bool) -> None:
+        """Leave in the side views what can be seen there, while the large view shows space."""
+        for view in self.side.views if self.side is not None else ():
+            view.twins.hold(held)
+
     def show_or_hide(self, wanted: bool) -> None:
         """Open the side views or close them; where there is nothing to open, say that they are closed."""
         if wanted:

@@ -56,7 +56,7 @@ QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}
 QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
 QPushButton[kind="choice"] {{ padding: 4px 2px; }}
 QPushButton[kind="choice"]:checked {{ background-color: {blue}; color: white; }}
-QAbstractSpinBox[kind="short"] {{ min-width: 44px; max-width: 44px; }}
+QAbstractSpinBox[kind="short"] {{ min-width: 36px; max-width: 36px; }}
 QHeaderView::section {{ background-color: transparent; border: 0px; font-size: {small}; color: {faint}; padding: 0px; }}
 QTableView {{ border: 1px solid {line}; border-radius: 3px; font-size: {small}; }}
 QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}

@@ -38,6 +38,7 @@ from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.sessions import Sessions
 from napari_liver_anomaly.gui.shown_scan import ShownScan
+from napari_liver_anomaly.gui.space_view import NO_LIVER, SpaceView
 from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, form, line, side_by_side
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
@@ -85,7 +86,7 @@ class TumourPanel(Panel):
         self.opening, self.question = OpenBox(), MessageArea()
         self.questions = Questions(self.question, self.open)
         self.planes, self.views = Planes(self, self.viewer), ViewButtons()
-        self.marks = PatientMarks(self, self.viewer)
+        self.marks, self.space = PatientMarks(self, self.viewer), SpaceView(self, self.viewer)
         self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
@@ -115,7 +116,7 @@ class TumourPanel(Panel):
         self.study = Fold("Scan and liver", [self.opening, self.sessions.buttons, self.inputs])
         self.method = Fold("Model", [self.model])
         view = QWidget()
-        view.setLayout(form({"Window": self.windows, "Width": self.window_numbers}))
+        view.setLayout(form({"Window": self.windows, "W / L": self.window_numbers}))
         keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
         self._fill(
             [self.study, self.method, self.runbar, line(), view, self.threshold, self.lesions, self.overlays, keeping],
@@ -150,6 +151,9 @@ class TumourPanel(Panel):
         self.views.planes_wanted.connect(self.planes.show_or_hide)
         self.planes.changed.connect(self.views.planes.setChecked)
         self.planes.opened.connect(self._window_drag.listen)
+        self.views.space_wanted.connect(self._turn_space)
+        self.space.turned.connect(self.planes.hold)
+        self.space.turned.connect(self.views.space.setChecked)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
@@ -184,6 +188,7 @@ class TumourPanel(Panel):
         self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
 
     def _leave(self) -> None:
+        self.space.leave()
         self.planes.close()
         self.marks.remove()
 
@@ -256,6 +261,17 @@ class TumourPanel(Panel):
         tag = tag_of(scan)
         if tag is not None and tag.role is Role.SCAN and tag.findings:
             self.messages.add_findings(*tag.findings)
+
+    def _turn_space(self, wanted: bool) -> None:
+        """Show liver and tumours in space, or go back."""
+        liver, shown = self.inputs.liver.layer, self._now()
+        if not wanted:
+            self.space.leave()
+        elif liver is None:
+            self.messages.note(NO_LIVER)
+        else:
+            self.space.show(liver, shown.tumours if shown is not None else None)
+        self.views.space.setChecked(self.space.on)
 
     def _window(self, low_hu: float, high_hu: float) -> None:
         """Show the scan and its restored twin in a window."""

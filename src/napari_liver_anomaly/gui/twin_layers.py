@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 LATER_MS = 30  # changes that come one upon the other, as those of a slider, are followed together
 OUTLINE_PX = 1  # of a small view, where voxels may be much taller than wide
+PRESENCE = ("visible", "opacity", "blending")
 LOOK = (
-    "visible", "opacity", "blending", "gamma", "contrast_limits_range", "contrast_limits", "colormap", "interpolation2d",
+    *PRESENCE, "gamma", "contrast_limits_range", "contrast_limits", "colormap", "interpolation2d",
     "show_selected_label", "selected_label",
 )  # fmt: skip
 
@@ -33,6 +34,7 @@ class TwinLayers(QObject):
         self._source, self._target = source, target
         self.twins: dict[Layer, Layer] = {}
         self.busy = False  # while layers come and go
+        self._left: tuple[str, ...] = ()  # what of the look is left as it is
         self._stale: set[Layer] = set()  # whose voxels changed
         self._drawn: dict[Layer, object] = {}  # where the viewer was when a layer was drawn last
         self._heard, self._structure = EventListener(), EventListener()
@@ -49,6 +51,13 @@ class TwinLayers(QObject):
         self._later.stop()
         self._heard.stop()
         self._structure.stop()
+
+    def hold(self, held: bool) -> None:
+        """Leave visibility and opacity as they are, until they are followed again."""
+        if held:
+            self.follow()
+        self._left = PRESENCE if held else ()
+        self._hear_look()
 
     def follow(self) -> None:
         """Bring the twins up to date, and make one that is missing: each takes napari a tenth of a second or more."""
@@ -76,7 +85,7 @@ class TwinLayers(QObject):
             twin.data = layer.data
         elif layer in self._stale:
             twin.refresh(extent=False, thumbnail=False)
-        _look_alike(layer, twin)
+        _look_alike(layer, twin, self._left)
 
     def _hear_list(self, _event: object = None) -> None:
         self._heard.stop()
@@ -118,8 +127,10 @@ def _twin_of(layer: Layer) -> Layer:
     return twin
 
 
-def _look_alike(layer: Layer, twin: Layer) -> None:
+def _look_alike(layer: Layer, twin: Layer, leave: tuple[str, ...] = ()) -> None:
     for name in LOOK:
+        if name in leave:
+            continue
         wanted = getattr(layer, name, None)
         if wanted is not None and getattr(twin, name) != wanted:
             setattr(twin, name, wanted)

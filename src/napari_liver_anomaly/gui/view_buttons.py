@@ -11,10 +11,14 @@ PLANES_TIP = (
 )
 
 
+SPACE_TIP = "Show liver and tumours in space, from the front; drag to turn them. Another click goes back."
+
+
 class ViewButtons(QWidget):
     """Switches, each of which another click switches back."""
 
     planes_wanted = Signal(bool)
+    space_wanted = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +27,10 @@ class ViewButtons(QWidget):
         row.setSpacing(4)
         self.planes = _switch("3 planes", PLANES_TIP)
         self.planes.clicked.connect(self.planes_wanted)
-        row.addWidget(self.planes)
+        self.space = _switch("3D", SPACE_TIP)
+        self.space.clicked.connect(self.space_wanted)
+        for button in (self.planes, self.space):
+            row.addWidget(button)
 
 
 def _switch(words: str, tip: str) -> QPushButton:

@@ -29,7 +29,7 @@ class WindowNumbers(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        for part in (self.width_hu.native, QLabel("Level"), self.level_hu.native, QLabel("HU")):
+        for part in (self.width_hu.native, self.level_hu.native, QLabel("HU")):
             row.addWidget(part)
         row.addStretch(1)
         for widget in beside:
