@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
 
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.overlay_menu import OverlayMenu
 from napari_liver_anomaly.gui.style import wheel_needs_focus
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 SWITCHES = {
     Role.TUMOURS: ("Tumours", "Outlines of the lesions found"),
     Role.SCORE: ("Anomaly score", "Heat map of the score, 0 to 1"),
-    Role.RESIDUAL: ("Residual", "Scan minus restored scan in HU: blue is darker than healthy liver, red is brighter"),
+    Role.RESIDUAL: (
+        "Residual",
+        "Scan minus restored scan in HU: blue is darker than healthy liver, orange to red brighter. Small differences are not shown, see ⋯",
+    ),
     Role.RESTORED: ("Restored", "The scan as the model thinks it would be without tumours, in HU"),
 }
 
@@ -39,6 +43,7 @@ class Overlays(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
+        grid.setHorizontalSpacing(4)
         for column in range(0, 2 * PER_LINE, 2):
             grid.setColumnStretch(column + 1, 1)
         for n, (role, (words, tip)) in enumerate(SWITCHES.items()):
@@ -51,8 +56,11 @@ class Overlays(QWidget):
             strength.valueChanged.connect(lambda percent, role=role: self._fade(role, percent))
             line, column = divmod(n, PER_LINE)
             grid.addWidget(tick, line, 2 * column)
-            grid.addWidget(strength, line, 2 * column + 1)
+            beside_menu = line == 1 or column + 1 < PER_LINE
+            grid.addWidget(strength, line, 2 * column + 1, 1, 1 if beside_menu else 2)
             self.rows[role] = (tick, strength)
+        self.menu = OverlayMenu()
+        grid.addWidget(self.menu, 1, 2 * PER_LINE)
         self.follow({})
 
     def follow(self, layers: dict[Role, Layer], *, restores: bool = True) -> None:
@@ -60,6 +68,7 @@ class Overlays(QWidget):
         for role in (Role.RESIDUAL, Role.RESTORED):
             for widget in self.rows[role]:
                 widget.setVisible(restores)
+        self.menu.setVisible(restores)
         self._events.stop()
         self._layers = dict(layers)
         for layer in self._layers.values():

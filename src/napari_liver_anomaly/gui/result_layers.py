@@ -12,6 +12,7 @@ from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of, wit
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
 from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, is_plain, result_of
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
+from napari_liver_anomaly.gui.residual_look import BLANK_HU, colours
 from napari_liver_anomaly.gui.turning import turn_view
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 RESULT = f"{KEY} result"  # in the metadata of its layers, so that a panel that is opened later finds it
 RESIDUAL_HU = 60
 HEAT = ((0, 0, 0, 0), (0.35, 0.05, 0.45, 0.35), (0.85, 0.25, 0.25, 0.7), (1, 0.65, 0.1, 0.9), (1, 1, 0.6, 1))
-# Clear at 0 HU, so that the scan is seen where nothing was changed.
-DARKER_BRIGHTER = ((0.1, 0.3, 1, 1), (0.3, 0.6, 1, 0.6), (1, 1, 1, 0), (1, 0.55, 0.3, 0.6), (1, 0.1, 0.1, 1))
 
 
 class ResultLayers:
@@ -88,12 +87,15 @@ class ResultLayers:
             look = {"colormap": "gray", "contrast_limits": window, "visible": False}
             self._image(Role.RESTORED, result.restored, look).contrast_limits_range = HU_RANGE
             yield
-            colours = Colormap(DARKER_BRIGHTER, name="darker blue, brighter red")
-            look = {"colormap": colours, "contrast_limits": (-RESIDUAL_HU, RESIDUAL_HU), "visible": False, "opacity": 0.8}
+            look = {
+                "colormap": colours((-RESIDUAL_HU, RESIDUAL_HU), BLANK_HU),
+                "contrast_limits": (-RESIDUAL_HU, RESIDUAL_HU),
+                "visible": False,
+                "opacity": 0.8,
+            }
             self._image(Role.RESIDUAL, result.residual, look).contrast_limits_range = (-300, 300)
             yield
-        colours = Colormap(HEAT, name="anomaly heat")
-        look = {"colormap": colours, "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
+        look = {"colormap": Colormap(HEAT, name="anomaly heat"), "contrast_limits": (0, 255), "visible": False, "opacity": 0.7}
         self._image(Role.SCORE, result.score, look)
         yield
         if earlier is not None and earlier.tumours is not None:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QWidget
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
 from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.before_after import BeforeAfter
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all, write_picture
@@ -34,6 +35,7 @@ from napari_liver_anomaly.gui.patient_marks import PatientMarks
 from napari_liver_anomaly.gui.planes import Planes
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations, Questions
+from napari_liver_anomaly.gui.residual_look import ResidualLook
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.sessions import Sessions
@@ -87,6 +89,7 @@ class TumourPanel(Panel):
         self.questions = Questions(self.question, self.open)
         self.planes, self.views = Planes(self, self.viewer), ViewButtons()
         self.marks, self.space = PatientMarks(self, self.viewer), SpaceView(self, self.viewer)
+        self.residual_look, self.compare = ResidualLook(self), BeforeAfter(self, self.viewer)
         self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
@@ -153,6 +156,11 @@ class TumourPanel(Panel):
         self.planes.opened.connect(self._window_drag.listen)
         self.views.space_wanted.connect(self._turn_space)
         self.space.turned.connect(self.planes.hold)
+        self.space.turned.connect(lambda on: self.compare.stop() if on else None)
+        self.overlays.menu.compared.connect(self.compare.start)
+        self.overlays.menu.blanked.connect(self.residual_look.blank)
+        self.overlays.menu.barred.connect(self.residual_look.show_bar)
+        self.compare.changed.connect(self.overlays.menu.mark)
         self.space.turned.connect(self.views.space.setChecked)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
@@ -188,6 +196,7 @@ class TumourPanel(Panel):
         self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
 
     def _leave(self) -> None:
+        self.compare.stop()
         self.space.leave()
         self.planes.close()
         self.marks.remove()
@@ -498,6 +507,9 @@ class TumourPanel(Panel):
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
         shown = self.controller.shown
+        layers = shown.layers if shown is not None else {}
+        self.residual_look.follow(layers.get(Role.RESIDUAL))
+        self.compare.follow(layers.get(Role.RESTORED))
         self.overlays.setVisible(shown is not None)
         if shown is None:
             self.overlays.follow({}, restores=self.model.about.restores)

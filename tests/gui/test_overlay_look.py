@@ -1,0 +1,102 @@
+"""What of the residual is shown, and comparing the scan with its restored twin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU, colours
+
+
+@pytest.mark.parametrize("blank", CHOICES_HU)
+@pytest.mark.parametrize("limits", [(-60, 60), (-200, 100), (-40, 10), (-300, 300)])
+def test_differences_are_clear_below_the_limit_and_coloured_above(limits, blank):
+    hu = np.linspace(*limits, 4001)
+    rgba = np.asarray(colours(limits, blank).map((hu - limits[0]) / (limits[1] - limits[0])))
+    edge = (limits[1] - limits[0]) / 256
+    assert (rgba[np.abs(hu) <= blank - edge, 3] < 0.01).all()
+    darker, brighter = hu < -blank - edge, hu > blank + edge
+    assert (rgba[darker | brighter, 3] > (0.3 if blank else 0)).all()
+    assert (rgba[darker, 2] > rgba[darker, 0]).all() and (rgba[brighter, 0] > rgba[brighter, 2]).all()
+
+
+@pytest.fixture
+def ready(make_panel, viewer, sample, run):
+    panel = make_panel(viewer, sample)
+    run(panel)
+    return panel
+
+
+def alpha(layer, hu):
+    low, high = layer.contrast_limits
+    return float(np.asarray(layer.colormap.map((hu - low) / (high - low)))[0, 3])
+
+
+def test_the_residual_stays_blank_in_every_range_and_keeps_its_values(ready, viewer):
+    layer = ready.controller.shown.layers[Role.RESIDUAL]
+    values = layer.data.copy()
+    assert layer.colorbar.visible and ready.overlays.menu.bar.isChecked()
+    assert alpha(layer, -BLANK_HU + 1) == 0 and alpha(layer, -BLANK_HU - 2) > 0.3
+    layer.contrast_limits = (-200, 200)
+    assert alpha(layer, BLANK_HU - 2) == 0 and alpha(layer, BLANK_HU + 3) > 0.3
+    ready.overlays.menu.blank.actions()[0].trigger()
+    assert alpha(layer, 5) > 0, "every difference"
+    ready.overlays.menu.bar.trigger()
+    assert not layer.colorbar.visible and np.array_equal(layer.data, values)
+
+
+def test_another_run_keeps_what_was_chosen(ready, viewer, run):
+    ready.overlays.menu.blank.actions()[-1].trigger()
+    run(ready)
+    assert alpha(ready.controller.shown.layers[Role.RESIDUAL], CHOICES_HU[-1] - 2) == 0
+
+
+def test_blinking_ends_as_it_began(ready, viewer, qtbot):
+    layer, seen = ready.controller.shown.layers[Role.RESTORED], []
+    ready.compare._timer.setInterval(5)
+    layer.events.visible.connect(lambda _: seen.append(layer.visible))
+    ready.overlays.menu.compare["blink"].trigger()
+    qtbot.waitUntil(lambda: len(seen) > 4, timeout=30_000)
+    assert set(seen) == {True, False} and ready.overlays.menu.text() == "✓"
+    ready.overlays.menu.compare["blink"].trigger()
+    assert not layer.visible and not ready.compare.how and not ready.overlays.menu.compare["blink"].isChecked()
+    ready.overlays.menu.compare["blink"].trigger()
+    viewer.layers.remove(layer)
+    assert not ready.compare.how, "nothing blinks without its layer"
+
+
+def test_no_wipe_without_a_canvas(ready):
+    ready.overlays.menu.compare["wipe"].trigger()
+    assert not ready.compare.how and not ready.overlays.menu.compare["wipe"].isChecked()
+
+
+def test_a_wipe_shows_the_restored_scan_right_of_the_mouse(make_napari_viewer, make_panel, sample, run, qtbot):
+    viewer = make_napari_viewer(show=True)
+    panel = make_panel(viewer)
+    viewer.window.add_dock_widget(panel, name="Liver tumours (Liver Anomaly)", area="right")
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume)).visible = False
+    viewer.dims.set_point(0, 2.5 * 6)
+    run(panel)
+    panel.controller.shown.tumours.visible = False
+    restored = panel.controller.shown.layers[Role.RESTORED]
+
+    def picture():
+        qtbot.wait(20)
+        return viewer.screenshot(canvas_only=True, flash=False)[..., 0].astype(int)
+
+    scan = picture()
+    restored.data, restored.visible = np.full_like(restored.data, 3000), True
+    white = picture()
+    restored.visible = False
+    panel.overlays.menu.compare["wipe"].trigger()
+    assert panel.compare.how == "wipe"
+    middle = viewer.scene.camera.center[-1]
+    panel.compare._cut(middle)
+    half, across = picture(), scan.shape[1] // 2
+    rows = slice(scan.shape[0] // 4, -scan.shape[0] // 4)  # without the words at the edges
+    assert np.array_equal(half[rows, : across - 3], scan[rows, : across - 3])
+    assert np.array_equal(half[rows, across + 3 :], white[rows, across + 3 :]) and not np.array_equal(white, scan)
+    panel.overlays.menu.compare["wipe"].trigger()
+    assert np.array_equal(picture()[rows], scan[rows]) and not restored.visible
