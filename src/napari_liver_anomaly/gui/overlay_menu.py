@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU
 
-WIDTH_PX = 38
+WIDTH_PX, HEIGHT_PX = 38, 21  # no higher than the line it stands on
 COMPARE = {
     "blink": ("Blink scan and restored", "Show the scan and the restored scan in turn"),
     "wipe": ("Wipe scan and restored", "The scan to the left of the mouse, the restored scan to its right"),
@@ -24,7 +24,8 @@ class OverlayMenu(QPushButton):
 
     def __init__(self) -> None:
         super().__init__("⋯")
-        self.setFixedWidth(WIDTH_PX)
+        self.setFixedSize(WIDTH_PX, HEIGHT_PX)
+        self.setProperty("kind", "choice")
         self.setToolTip("Compare the scan with the restored scan; what of the residual is shown")
         self.setAccessibleName("Compare, and residual")
         menu = QMenu(self)
