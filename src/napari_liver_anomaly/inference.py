@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 
 MEDIAN_PX = 3
 REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth a second pass
-# Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver and of the liver's box, and for each pixel of the network's
-# slices; and what torch takes at its first use. Writing takes less: it goes piece by piece. ``tests/faults/rows_memory.py`` holds them to runs.
-VOXEL_BYTES, PLANE_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 20, 20, 100 * 10**6
+# Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver (in the end, and while it searches) and of the liver's box, and
+# for each pixel of the network's slices; and what torch takes at its first use. Writing takes less: it goes piece by piece. ``tests/faults/rows_memory.py`` holds them to runs.
+VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 3, 20, 20, 130 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24  # for each voxel of the liver's box
+RESTORED_BYTES = 2  # of these, for the restored scan and the residual
 TOTAL_BYTES = 4  # for each voxel of the liver's box, while scores of several scales are added
 
 
@@ -323,15 +324,16 @@ def _scored_batch(model: SliceModel, slices: Slices, part: NDArray[np.intp]) -> 
 def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: int) -> int:
     """Foresee how much memory a run needs on the CPU, on top of what scan, mask and model take already."""
     depth, height, width = (side.stop - side.start for side in box_of(liver.voxels) or (slice(0, 0),) * 3)
-    kept = (
-        volume.voxels.size * VOXEL_BYTES + depth * prod(volume.voxels.shape[1:]) * PLANE_BYTES
-    )  # what the result holds in the end
+    planes = depth * prod(volume.voxels.shape[1:])
+    less = 0 if getattr(model, "has_restorer", not hasattr(model, "score_volume")) else RESTORED_BYTES
+    kept = volume.voxels.size * (VOXEL_BYTES - less) + planes * (PLANE_BYTES - less)  # what the result holds in the end
     if hasattr(model, "score_volume"):
         return kept + depth * height * width * RULE_BYTES
     scales = getattr(model, "scales", (model,))
+    under_way = planes * SCORED_BYTES + max(_scale_bytes(volume, liver, scale, batch) for scale in scales)
     if len(scales) > 1:
-        kept += depth * height * width * TOTAL_BYTES
-    return kept + max(_scale_bytes(volume, liver, scale, batch) for scale in scales) + FIXED_BYTES
+        under_way += depth * height * width * TOTAL_BYTES
+    return max(kept, under_way) + FIXED_BYTES  # the slices are gone when the result is put together
 
 
 def _scale_bytes(volume: Volume, liver: Mask, model: SliceModel, batch: int) -> int:

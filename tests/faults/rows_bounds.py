@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,16 @@ from pydicom import dcmread
 
 from builders import dicom_segmentation, dicom_series
 from faults.table import row
+from faults.stubs import Grey
 from faults.witness import refused
 from napari_liver_anomaly.errors import Cancelled
+from napari_liver_anomaly.inference import needed_bytes
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.mask_labels import MOST_LABELS
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.liver import shape
+from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
     from faults.table import Kit
@@ -51,3 +57,30 @@ def the_search_of_a_disc_is_told_and_can_be_stopped(kit: Kit) -> None:
     with pytest.raises(Cancelled):
         read(kit.folder / "disc", job=job)
     assert len(opened) == 5  # it stopped at the very next folder
+
+
+class Lean(Grey):
+    """Sees slices at a distance, and says what it needs for each pixel, as models do."""
+
+    preprocess = PreprocessSettings(pixel_mm=1.5, plane_mm=4.0)
+    pixel_bytes = 1500
+
+
+@row(158)
+def a_thousand_slices_whose_liver_is_found_fit_into_4_gb(kit: Kit) -> None:
+    """A liver is found in 1,000 slices: judging it takes three times the scan, or the search in it is refused though there is room."""
+    probability = np.zeros((64, 128, 128), np.uint8)
+    probability[8:56, 20:108, 20:108] = 200
+    found = probability > 127
+    liver = Mask(found, Geometry(found.shape[::-1], np.diag([-2.0, -2.0, 2.0, 1.0])), probability=probability)
+    scan = Volume(np.zeros(found.shape, np.int16), liver.geometry)
+    tracemalloc.start()
+    shape.found_doubts(scan, liver)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < found.size, peak
+    tall = np.zeros((1000, 512, 512), bool)
+    tall[50:950, 150:380, 110:390] = True
+    scan = Volume(np.zeros(tall.shape, np.int16), Geometry(tall.shape[::-1], np.diag([-0.8, -0.8, 0.2, 1.0])))
+    needed = needed_bytes(scan, Mask(tall, scan.geometry), Lean(), 8)
+    assert 2 * tall.size < needed < 2_500_000_000, needed

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from napari_liver_anomaly.checkpoint import open_weights, save
+from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM, resample, shape_for, spread
 from napari_liver_anomaly.liver.sampling import SEEN
 from napari_liver_anomaly.liver_findings import require_probabilities
@@ -230,20 +231,20 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     labels, count = label(mask)
     if count < 2:
         return mask
-    sizes = np.bincount(labels.ravel())
+    # Plane by plane: at once, counting would take eight bytes for each voxel.
+    sizes = np.sum([np.bincount(plane.ravel(), minlength=count + 1) for plane in labels], axis=0)
     sizes[0] = 0
     return np.asarray(labels == sizes.argmax())
 
 
 def filled_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keep the largest component and fill what it encloses, slice by slice."""
-    from scipy.ndimage import binary_fill_holes, find_objects
+    from scipy.ndimage import binary_fill_holes
 
-    found = find_objects(mask.astype(np.uint8))
-    if not found:
+    box = box_of(mask)
+    if box is None:
         return mask
-    part = mask[found[0]]
-    kept = largest_component(part)
+    kept = largest_component(mask[box])
     filled = np.zeros_like(mask)
-    filled[found[0]] = np.stack([binary_fill_holes(plane) for plane in kept])
+    filled[box] = np.stack([binary_fill_holes(plane) for plane in kept])
     return filled

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_liver_anomaly.errors import Answer
+from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.liver import shape
 from napari_liver_anomaly.liver.grid import BRIGHTEST_HU, DARKEST_HU, resample
 from napari_liver_anomaly.messages import make_finding, make_refusal
@@ -87,13 +88,12 @@ def _air(volume: Volume, liver: Mask) -> float:
 
 def _largest_piece(liver: Mask) -> float:
     """Fraction of a mask that is its largest piece, connected by faces, edges or corners."""
-    from scipy.ndimage import find_objects, label
+    from scipy.ndimage import label
 
-    box = find_objects(liver.voxels.astype(np.uint8))[0]
-    labels, count = label(liver.voxels[box], np.ones((3, 3, 3)))
+    labels, count = label(liver.voxels[box_of(liver.voxels)], np.ones((3, 3, 3)))
     if count < 2:
         return 1.0
-    sizes = np.bincount(labels.ravel())[1:]
+    sizes = np.sum([np.bincount(plane.ravel(), minlength=count + 1) for plane in labels], axis=0)[1:]
     return float(sizes.max() / sizes.sum())
 
 

@@ -66,8 +66,9 @@ def _unsure(liver: Mask) -> float:
     """Volume between sure and not, for the volume that is liver, as a liver of 1.5 l has it; 0 for a mask without probabilities."""
     if liver.probability is None:
         return 0.0
-    between = int(np.count_nonzero((liver.probability > UNSURE[0]) & (liver.probability < UNSURE[1])))
-    inside = max(1, int(np.count_nonzero(liver.probability > 127)))
+    # Plane by plane: comparisons of a whole scan would take three times the memory of its probabilities.
+    between = sum(int(np.count_nonzero((plane > UNSURE[0]) & (plane < UNSURE[1]))) for plane in liver.probability)
+    inside = max(1, sum(int(np.count_nonzero(plane > 127)) for plane in liver.probability))
     return float(between / inside * (liver.ml / WHOLE_ML) ** (1 / 3))
 
 
