@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 MEDIAN_PX = 3
 REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth a second pass
 # Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver (in the end, and while it searches) and of the liver's box, and
-# for each pixel of the network's slices; and what torch takes at its first use. Writing takes less: it goes piece by piece. ``tests/faults/rows_memory.py`` holds them to runs.
+# for each pixel of the network's slices; and what torch takes at its first use. Writing takes less: it goes piece by piece.
+# ``tests/faults/rows_memory.py`` holds them to runs.
 VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 3, 20, 20, 130 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24  # for each voxel of the liver's box

@@ -10,8 +10,8 @@ import pytest
 from pydicom import dcmread
 
 from builders import dicom_segmentation, dicom_series
-from faults.table import row
 from faults.stubs import Grey
+from faults.table import row
 from faults.witness import refused
 from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.inference import needed_bytes
