@@ -21,8 +21,10 @@ from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume
 from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, outlined, scan_layer
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
+from napari_liver_anomaly.gui.next_steps import NextSteps
 from napari_liver_anomaly.gui.recipe_form import RecipeForm
 from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.sample_link import HealthySampleLink
 from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
 from napari_liver_anomaly.gui.stepwise import Stepwise
 from napari_liver_anomaly.gui.style import Panel, keep_room, line, one_line, say
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 SOON_MS = 15
 HEALTHY = "No anomaly on this slice with this seed. Try 'New one'."
+STEPS = ("Open a CT scan, or try the sample", "Choose its liver", "Draw an anomaly: would the model see it?")
 NO_LIVER = "There is no liver on this slice."
 
 
@@ -105,11 +108,14 @@ class AnomalyPanel(Panel):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
+        steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
+        self.sample = HealthySampleLink(self.viewer, self.inputs.scan)
         self._fill([
-            Fold("Scan and liver", [self.inputs]), Fold("Anomaly", [self.recipe, self.follow, self.said, self.runbar]),
-            line(), Fold("Model", [self.model], is_open=False), self.check,
-            line(), Fold("Detection limit in this liver", [self.card], is_open=False),
-        ], foot=[self.messages])  # fmt: skip
+            Fold("Scan and liver", [steps, self.sample, self.inputs]),
+            Fold("Anomaly", [self.recipe, self.follow, self.said, self.runbar], about="What training draws"),
+            line(), Fold("Model", [self.model], is_open=False, about="Would the model see this?"), self.check,
+            line(), Fold("Detection limit in this liver", [self.card], is_open=False, about="Detection limit"),
+        ], foot=[self.messages], about="What can the model see here?")  # fmt: skip
         self._wire()
         self._again()
 
@@ -134,6 +140,8 @@ class AnomalyPanel(Panel):
         self.drawing.failed.connect(self.messages.fail)
         for over in (self.drawing.refused, self.drawing.failed, self._showing.failed):
             over.connect(lambda *_: self._rest(""))
+        self.sample.made.connect(self._showing.begin)
+        self.sample.making.failed.connect(self.messages.fail)
         self.check.wanted.connect(self.search)
         self.check.refused.connect(self.messages.show_findings)
         self.check.failed.connect(self.messages.fail)

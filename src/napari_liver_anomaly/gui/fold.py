@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.style import one_line, say
 
 if TYPE_CHECKING:
@@ -17,9 +18,11 @@ LINE_PX = 22
 
 
 class Fold(QWidget):
-    """A title to click on, and what lies below it while it is open."""
+    """A title to click on, and what lies below it while it is open; ``about`` is the page of the documentation that a "?" beside it opens."""
 
-    def __init__(self, title: str, inside: Iterable[QWidget], *, is_open: bool = True, minor: bool = False) -> None:
+    def __init__(
+        self, title: str, inside: Iterable[QWidget], *, is_open: bool = True, minor: bool = False, about: str = ""
+    ) -> None:
         super().__init__()
         self._title, self._summary = title, ""
         self.button = QPushButton()
@@ -46,7 +49,12 @@ class Fold(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        layout.addWidget(self.button)
+        head = QHBoxLayout()
+        head.setSpacing(0)
+        head.addWidget(self.button, stretch=1)
+        if about:
+            head.addWidget(HelpLink(about))
+        layout.addLayout(head)
         layout.addWidget(self.body)
         self.button.toggled.connect(self._turn)
         self.button.setChecked(is_open)

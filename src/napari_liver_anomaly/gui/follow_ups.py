@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
 
+from napari_liver_anomaly.gui.availability import NO_RESULT, allow
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.follow_up_section import FollowUpSection, compare, write_table
 from napari_liver_anomaly.gui.layers import AMBER, Role, Tag, add, find, outlined
@@ -35,7 +36,7 @@ class FollowUps(QObject):
         self._messages, self._seen = messages, seen
         self.section, self.button = FollowUpSection(), QPushButton("Follow-up…")
         self.button.setToolTip("Compare with the lesions of an earlier scan of this patient")
-        self.button.setEnabled(False)
+        allow(self.button, NO_RESULT)
         self.button.clicked.connect(self.open)
         self._dialog: QDialog | None = None
         self.comparing, self.writing = Task(self), Task(self)
@@ -65,7 +66,7 @@ class FollowUps(QObject):
     def follow(self, shown: ResultLayers | None) -> None:
         """Show the comparison of this result, if there is one."""
         self._shown = shown
-        self.button.setEnabled(shown is not None)
+        allow(self.button, "" if shown is not None else NO_RESULT)
         found = self._found.get(shown.scan) if shown is not None else None
         if found is not self.section.found:
             self.section.show_found(found)

@@ -71,7 +71,7 @@ class ManyScansPanel(Panel):
         self._running = False
         self._fill(
             [small(WORDS), side_by_side(self.add_button, self.place_button), self.place, self.model, self.runbar, self.list, self.clear_button],
-            foot=[self.messages], tall=self.list,
+            foot=[self.messages], tall=self.list, about="Many scans",
         )  # fmt: skip
         self._wire()
 

@@ -28,6 +28,7 @@ from superqt import QElidingLabel
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.gui.event_listener import EventListener
+from napari_liver_anomaly.gui.help_link import HelpLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -149,15 +150,20 @@ class Panel(QWidget):
     def _leave(self) -> None:
         """Tidy up when the dock was closed."""
 
-    def _fill(self, sections: Iterable[QWidget], foot: Iterable[QWidget], tall: QWidget | None = None) -> None:
-        """Put the sections below each other, one of which may take the room that is left, and the foot below them."""
+    def _fill(self, sections: Iterable[QWidget], foot: Iterable[QWidget], tall: QWidget | None = None, about: str = "") -> None:
+        """Put the sections below each other, one of which may take the room that is left, and the foot with a link to its help below them."""
         for section in sections:
             self._column.addWidget(section, stretch=int(section is tall))
             wheel_needs_focus(section)
         self._column.addStretch(0 if tall is not None else 1)
         self._foot.addWidget(line())
-        for widget in (*foot, small(NOT_A_MEDICAL_DEVICE)):
+        for widget in foot:
             self._foot.addWidget(widget)
+        last = QHBoxLayout()
+        last.addWidget(small(NOT_A_MEDICAL_DEVICE), stretch=1)
+        if about:
+            last.addWidget(HelpLink(about, "Help"))
+        self._foot.addLayout(last)
 
     def _follow_theme(self, _event: object = None) -> None:
         self.setStyleSheet(sheet(self.viewer.theme))

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
+from napari_liver_anomaly.gui.availability import NO_RESULT, allow
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.before_after import BeforeAfter
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
@@ -29,6 +30,7 @@ from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carr
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
+from napari_liver_anomaly.gui.next_steps import NextSteps
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.patient_marks import PatientMarks
@@ -68,9 +70,12 @@ if TYPE_CHECKING:
 
 _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
+STEPS = ("Open a CT scan, or try the sample", "Choose its liver, or let it be found", "Segment liver tumours")
+OPENING = "Open a scan and choose its liver"
 NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
 NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
+MEASURING, WRITING = "Wait until the lesions are measured.", "Wait until the last export is written."
 CORRECTIONS_KEPT = "The lesions that you corrected by hand were kept as they are."
 
 
@@ -116,15 +121,19 @@ class TumourPanel(Panel):
         self._guard = ClosingGuard(self, self.segmenting)
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
-        self.study = Fold("Scan and liver", [self.opening, self.sessions.buttons, self.inputs])
-        self.method = Fold("Model", [self.model])
+        steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
+        self.study = Fold("Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs], about=OPENING)
+        self.method = Fold("Model", [self.model], about="Segment")
         view = QWidget()
         view.setLayout(form({"Window": self.windows, "W / L": self.window_numbers}))
+        for button in (self.sessions.save_button, self.follow_ups.button):
+            button.setProperty("kind", "choice")  # narrow, so that all three fit beside a scroll bar
         keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
         self._fill(
             [self.study, self.method, self.runbar, line(), view, self.threshold, self.lesions, self.overlays, keeping],
             foot=[self.question, self.messages],
             tall=self.lesions,
+            about="The panel, step by step",
         )
         self._wire()
         self._follow()
@@ -338,7 +347,7 @@ class TumourPanel(Panel):
             return self.messages.note(IN_PROGRESS)
         self._livers = livers
         self._guard.watch()
-        self.inputs.find_button.setEnabled(False)
+        allow(self.inputs.find_button, IN_PROGRESS)
         return self.runbar.run()
 
     def _show_what(self, found: RunResult | FoundLiver) -> None:
@@ -425,7 +434,7 @@ class TumourPanel(Panel):
         """End the run, in whichever way."""
         self._livers = self._given = ()
         self.runbar.rest(text)
-        self.inputs.find_button.setEnabled(True)
+        allow(self.inputs.find_button)
         self.finished.emit()
 
     def write(self, folder: Path, *, replace: bool = False) -> None:
@@ -441,7 +450,7 @@ class TumourPanel(Panel):
         self._folder = folder
         self.controller.look_again()  # a layer that is hidden does not tell what is undone in it
         if self.writing.start(work):
-            self.export.button.setEnabled(False)
+            allow(self.export.button, WRITING)
             self.messages.note("Writing…")
 
     def write_picture(self, path: Path) -> None:
@@ -510,16 +519,17 @@ class TumourPanel(Panel):
         layers = shown.layers if shown is not None else {}
         self.residual_look.follow(layers.get(Role.RESIDUAL))
         self.compare.follow(layers.get(Role.RESTORED))
-        self.overlays.setVisible(shown is not None)
+        for widget in (self.threshold, self.overlays):
+            widget.setVisible(shown is not None)
         if shown is None:
             self.overlays.follow({}, restores=self.model.about.restores)
         else:
             self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
 
     def _follow_export(self) -> None:
-        ready = self.controller.shown is not None and not self.controller.outdated
-        self.export.button.setEnabled(ready and not self.writing.busy)
-        self.sessions.save_button.setEnabled(ready)
+        why_not = NO_RESULT if self.controller.shown is None else MEASURING if self.controller.outdated else ""
+        allow(self.export.button, why_not or (WRITING if self.writing.busy else ""))
+        allow(self.sessions.save_button, why_not)
         self.export.offer(self.controller.shown.result.volume if self.controller.shown is not None else None)
 
     def _settings(self) -> SegmentSettings:

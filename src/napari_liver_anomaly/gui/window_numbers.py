@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QHBoxLayout, QLabel, QWidget
 
+from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.settings_form import field_of
 from napari_liver_anomaly.gui.style import wheel_needs_focus
 from napari_liver_anomaly.gui.window_settings import Window
@@ -41,7 +42,7 @@ class WindowNumbers(QWidget):
     def show_window(self, limits: tuple[float, float] | None) -> None:
         """Show the window that a scan is seen in; without a scan there is none."""
         for field in self._fields:
-            field.native.setEnabled(limits is not None)
+            allow(field.native, "" if limits is not None else NO_SCAN_YET)
         if limits is not None:
             seen = Window.near(limits[1] - limits[0], sum(limits) / 2)
             for field, value in zip(self._fields, (seen.width_hu, seen.level_hu), strict=True):

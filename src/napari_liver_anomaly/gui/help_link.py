@@ -1,0 +1,32 @@
+"""Links from a panel to its page of the documentation, opened by the user's browser."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QToolButton
+
+DOCS = "https://github.com/napari-liver-anomaly/napari-liver-anomaly/blob/main/docs/"
+PAGES = {  # by what they explain: file below docs/, and section
+    "Open a scan and choose its liver": "use/radiologists.md#1-open-a-scan",
+    "Segment": "use/radiologists.md#3-segment",
+    "The panel, step by step": "use/radiologists.md",
+    "Many scans": "use/radiologists.md#9-many-scans",
+    "What training draws": "use/synthetic-anomalies.md#look-at-what-training-draws",
+    "Would the model see this?": "use/synthetic-anomalies.md#would-the-model-see-this",
+    "Detection limit": "use/synthetic-anomalies.md#detection-limit",
+    "What can the model see here?": "use/synthetic-anomalies.md",
+}
+
+
+class HelpLink(QToolButton):
+    """A small "?" that opens a page of the documentation."""
+
+    def __init__(self, about: str, words: str = "?") -> None:
+        super().__init__()
+        self.address = QUrl(DOCS + PAGES[about])
+        self.setText(words)
+        self.setProperty("kind", "link")
+        self.setToolTip(f"Help: {about} (opens your browser)")
+        self.setAccessibleName(f"Help: {about}")
+        self.clicked.connect(lambda: QDesktopServices.openUrl(self.address))

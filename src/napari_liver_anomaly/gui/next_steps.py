@@ -1,0 +1,46 @@
+"""What to do, in a few lines: which steps are done, and which comes next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_liver_anomaly.gui.style import restyle, small
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_liver_anomaly.gui.inputs import LayerChooser
+
+DONE, NEXT = "✓", "→"
+
+
+class NextSteps(QWidget):
+    """A line for each step, and only for the next once the first is done.
+
+    A step is done while its list has a layer chosen; the last one is left to the user.
+    """
+
+    def __init__(self, steps: Sequence[str], choosers: Sequence[LayerChooser]) -> None:
+        super().__init__()
+        self._steps, self._choosers = steps, choosers
+        self.lines = [small() for _ in steps]
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for line in self.lines:
+            layout.addWidget(line)
+        for chooser in choosers:
+            chooser.chosen.connect(self.follow)
+        self.follow()
+
+    def follow(self) -> None:
+        """Mark what is done and what comes next."""
+        done = [chooser.layer is not None for chooser in self._choosers]
+        next_one = done.index(False) if False in done else len(done)
+        for n, (line, step) in enumerate(zip(self.lines, self._steps, strict=True)):
+            mark = DONE if n < len(done) and done[n] else NEXT if n == next_one else f"{n + 1}."
+            line.setText(f"{mark} {step}")
+            restyle(line, kind="number" if n == next_one else "small")
+            line.setVisible(n == next_one or not done[0])

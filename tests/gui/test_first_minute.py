@@ -1,0 +1,72 @@
+"""The first minute: what to do stands in a few lines, the sample is one click away, help leads to its page, and what is disabled says why."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from qtpy.QtCore import Qt
+
+from house.source import REPOSITORY
+from napari_liver_anomaly.gui import help_link
+from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
+from napari_liver_anomaly.gui.availability import NO_RESULT
+from napari_liver_anomaly.gui.help_link import DOCS, PAGES, HelpLink
+from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.next_steps import NextSteps
+
+
+def marks(panel):
+    steps = panel.findChild(NextSteps)
+    return [line.text()[0] for line in steps.lines if line.isVisibleTo(steps)]
+
+
+def test_an_empty_panel_says_what_to_do_and_what_comes_next(make_panel, viewer, sample):
+    panel = make_panel(viewer)
+    assert marks(panel) == ["→", "2", "3"] and len(panel.findChild(NextSteps).lines) == 3
+    scan = add(viewer, scan_layer(sample.volume))
+    assert marks(panel) == ["→"] and panel.findChild(NextSteps).lines[1].text().startswith("→")
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    assert marks(panel) == ["→"] and panel.findChild(NextSteps).lines[2].text().startswith("→")
+    viewer.layers.remove(scan)
+    assert marks(panel) == ["→", "2", "3"]
+
+
+def test_the_healthy_sample_is_one_click_away(viewer, qtbot):
+    panel = AnomalyPanel(viewer)
+    panel.follow.setChecked(False)
+    assert panel.sample.isVisibleTo(panel)
+    panel.sample.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and not panel._showing.busy, timeout=60_000)
+    assert panel.inputs.scan.layer is not None and panel.inputs.liver.layer is not None and not panel.sample.isVisibleTo(panel)
+    panel.deleteLater()
+
+
+def anchors(page):
+    """Anchors of a page, as GitHub and mkdocs make them from its headings."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("about", PAGES)
+def test_help_leads_to_a_section_that_is_there(about, qtbot, monkeypatch):
+    opened = []
+    monkeypatch.setattr(help_link.QDesktopServices, "openUrl", opened.append)
+    link = HelpLink(about)
+    qtbot.addWidget(link)
+    qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
+    (address,) = (url.toString() for url in opened)
+    assert address == DOCS + PAGES[about] and link.accessibleName() == f"Help: {about}"
+    file, _, anchor = PAGES[about].partition("#")
+    page = REPOSITORY / "docs" / file
+    assert page.is_file() and (not anchor or anchor in anchors(page))
+
+
+def test_what_cannot_be_used_says_why(panel, run, qtbot):
+    buttons = [panel.export.button, panel.sessions.save_button, panel.follow_ups.button]
+    assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
+    run(panel)
+    qtbot.waitUntil(lambda: panel.export.button.isEnabled(), timeout=30_000)
+    assert all(button.isEnabled() and button.toolTip() not in ("", NO_RESULT) for button in buttons)
+    panel.viewer.layers.clear()
+    assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
