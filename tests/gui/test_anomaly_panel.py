@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from house.source import REPOSITORY
 from napari_liver_anomaly.gui.anomaly_panel import HEALTHY, NO_LIVER, AnomalyPanel
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
+from napari_liver_anomaly.gui.recipe_form import PICTURES, RecipeForm
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES
 from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
@@ -196,3 +200,31 @@ def test_the_panel_can_go_while_it_draws(viewer, sample, qtbot):
     viewer.dims.set_point(0, 3)
     viewer.layers.clear()
     qtbot.wait(50)
+
+
+def test_the_preview_lies_beside_the_original_where_that_is_asked(anomalies, viewer, sample, qtbot):
+    anomalies.beside.click()
+    settle(qtbot, anomalies)
+    image, mask, scan = (viewer.layers[name] for name in ("case preview", "case preview mask", "case"))
+    width = SHAPE[2] * 2.0
+    for layer in (image, mask):
+        assert layer.data_to_world((0, 0, 0))[0] == pytest.approx(15.0) and layer.data_to_world((0, 0, 0))[2] > width - 2.0
+    assert scan.data_to_world((0, 0, 0))[2] == 0, "the original stays where it is"
+    viewer.dims.set_point(0, 4 * 3.0)
+    settle(qtbot, anomalies)
+    assert image.data_to_world((0, 0, 0))[0] == pytest.approx(12.0) and image.data_to_world((0, 0, 0))[2] > width - 2.0
+    anomalies.beside.click()
+    settle(qtbot, anomalies)
+    assert viewer.layers["case preview"].data_to_world((0, 0, 0)) == pytest.approx((12.0, 0, 0))
+
+
+def test_every_recipe_has_the_picture_that_is_drawn_of_it_now(qtbot):
+    made = runpy.run_path(str(REPOSITORY / "docs" / "recipe_pictures.py"))
+    drawn = dict(made["pictures"]())
+    assert {path.stem for path in PICTURES.glob("*.png")} == set(drawn) == set(RECIPES), "run python docs/recipe_pictures.py"
+    for name, shown in drawn.items():
+        kept = np.asarray(Image.open(PICTURES / f"{name}.png"))
+        assert np.array_equal(kept, shown), f"{name}: run python docs/recipe_pictures.py"
+    form = RecipeForm(RECIPES)
+    qtbot.addWidget(form)
+    assert all(not form.recipe.itemIcon(n).isNull() for n in range(len(RECIPES)))

@@ -27,7 +27,7 @@ from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.sample_link import HealthySampleLink
 from napari_liver_anomaly.gui.slice_preview import SlicePreview, SyntheticSlice, slice_on_screen
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, keep_room, line, one_line, say
+from napari_liver_anomaly.gui.style import Panel, keep_room, line, one_line, say, side_by_side
 from napari_liver_anomaly.gui.synthetic_check import SyntheticCheck
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS, NO_MODEL
 from napari_liver_anomaly.gui.worker import EDITED, Engine
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 SOON_MS = 15
 HEALTHY = "No anomaly on this slice with this seed. Try 'New one'."
-STEPS = ("Open a CT scan, or try the sample", "Choose its liver", "Draw an anomaly: would the model see it?")
+STEPS = ("Open a CT scan, or try the sample", "Choose its liver", "Would the model see this anomaly?")
 NO_LIVER = "There is no liver on this slice."
 
 
@@ -90,9 +90,10 @@ class AnomalyPanel(Panel):
         for button in (self.inputs.find_button, self.inputs.load_button):
             button.setVisible(False)
         self.recipe = RecipeForm(RECIPES)
-        self.follow = QCheckBox("Preview on the slice on screen")
+        self.follow, self.beside = QCheckBox("Preview this slice"), QCheckBox("Beside the original")
         self.follow.setToolTip("Draw at once on the axial slice you look at; the two preview layers go when this is switched off")
         self.follow.setChecked(True)
+        self.beside.setToolTip("Show the preview to the right of the axial slice, instead of over it")
         self.said = keep_room(one_line())
         self.runbar = RunBar("Draw on the whole volume")
         self.model = ModelChooser(partial(names_of, engine.names), SegmentSettings, partial(summary_of, card=engine.card))
@@ -103,7 +104,7 @@ class AnomalyPanel(Panel):
         self._guard = ClosingGuard(self, self.drawing)
         self._showing = Stepwise(self)
         self._inside: ScanAndLiver | None = None
-        self._objected = ""
+        self._objected, self._refit = "", False
         self._ears = EventListener()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -112,7 +113,7 @@ class AnomalyPanel(Panel):
         self.sample = HealthySampleLink(self.viewer, self.inputs.scan)
         self._fill([
             Fold("Scan and liver", [steps, self.sample, self.inputs]),
-            Fold("Anomaly", [self.recipe, self.follow, self.said, self.runbar], about="What training draws"),
+            Fold("Anomaly", [self.recipe, side_by_side(self.follow, self.beside), self.said, self.runbar], about="What training draws"),
             line(), Fold("Model", [self.model], is_open=False, about="Would the model see this?"), self.check,
             line(), Fold("Detection limit in this liver", [self.card], is_open=False, about="Detection limit"),
         ], foot=[self.messages], about="What can the model see here?")  # fmt: skip
@@ -125,6 +126,7 @@ class AnomalyPanel(Panel):
         self.recipe.changed.connect(self._soon.start)
         self.follow.toggled.connect(self._soon.start)
         self._soon.timeout.connect(self._draw)
+        self.beside.toggled.connect(self._put)
         self._events.hear(self.viewer.dims.events.point, self._moved)
         self._events.hear(self.viewer.layers.events.removed, self._forget)
         self.latest.returned.connect(self._show)
@@ -246,6 +248,12 @@ class AnomalyPanel(Panel):
         z = slice_on_screen(self.viewer, inside.scan)
         return self.latest.ask(partial(_one, inside, z, recipe, self.recipe.seed.value()))
 
+    def _put(self, beside: bool) -> None:
+        """Show the preview beside the original or over it, and both whole."""
+        self.preview.put(beside=beside)
+        self._soon.start()
+        self._refit = True
+
     def _recipe(self) -> Recipe | None:
         """Read the recipe from the rows; None when these do not go together, which is then said."""
         try:
@@ -275,6 +283,9 @@ class AnomalyPanel(Panel):
         if scan is None:
             return
         self.preview.show(drawn, inside.scan, tuple(scan.contrast_limits))
+        if self._refit:
+            self._refit = False
+            self.viewer.fit_to_view()
         count = int(drawn.mask.sum())
         area_mm2 = count * inside.scan.geometry.spacing_mm[1] * inside.scan.geometry.spacing_mm[2]
         say(self.said, f"Anomaly of {area_mm2:,.0f} mm² on slice {drawn.z}." if count else HEALTHY if here else NO_LIVER)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Signal
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QStyledItemDelegate, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.settings_form import SettingsForm
 from napari_liver_anomaly.gui.style import form, small, wheel_needs_focus
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.synthesis import Recipe
 
 MOST = 2**31 - 1
+PICTURES, PICTURE, MOST_SEEN = Path(__file__).parent / "recipe_pictures", QSize(110, 80), 6  # made by docs/recipe_pictures.py
 NONE = {"p_empty": "Share without any"}
 STRETCH = {"sigma_px": "Size (px)", "shift_high": "Largest contrast (grey)"} | NONE
 STROKES = {"width_high": "Largest width (px)", "least_change": "Least contrast", "strokes_high": "Most strokes"}
@@ -53,7 +56,14 @@ class RecipeForm(QWidget):
         self._recipes = dict(recipes)
         self.recipe = QComboBox()
         for name in self._recipes:
-            self.recipe.addItem(name.replace("-", " ").capitalize(), name)
+            self.recipe.addItem(QIcon(str(PICTURES / f"{name}.png")), name.replace("-", " ").capitalize(), name)
+        if (listed := self.recipe.view()) is not None:
+            listed.setIconSize(PICTURE)
+            listed.setItemDelegate(
+                QStyledItemDelegate(listed)
+            )  # the list of a menu would show them as small as the closed box does
+        self.recipe.setStyleSheet("QComboBox { combobox-popup: 0; }")  # a list that scrolls, no menu as tall as the screen
+        self.recipe.setMaxVisibleItems(MOST_SEEN)
         self.recipe.setToolTip("How an anomaly is drawn; the same code makes the training samples")
         self.about = small()
         self.seed = QSpinBox()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot
 
 
+GAP_PX = 4  # between the scan and the preview beside it
+
+
 @dataclass(frozen=True, eq=False)
 class SyntheticSlice:
     """One slice with an anomaly: canonical index, HU (y, x) int16, mask (y, x) bool."""
@@ -26,9 +29,10 @@ class SyntheticSlice:
 
 
 class SlicePreview:
-    """Two layers of one slice, moved and filled again rather than made anew."""
+    """Two layers of one slice, over the scan or beside it, moved and filled again rather than made anew."""
 
     def __init__(self, viewer: Any) -> None:
+        self._beside = False
         self._viewer = viewer
         self.image: Image | None = None
         self.mask: Layer | None = None
@@ -37,7 +41,7 @@ class SlicePreview:
 
     def show(self, drawn: SyntheticSlice, scan: LayerSnapshot, window: tuple[float, float]) -> None:
         """Show a slice at its place over the scan."""
-        place = place_of_slice(scan.place, drawn.z)
+        place = place_of_slice(scan.place, drawn.z, drawn.hu.shape[1] + GAP_PX if self._beside else 0)
         hu, mask = drawn.hu[None], drawn.mask[None].astype(np.uint8)
         if self.image is None or self.mask is None or self._scan is not scan.data:
             self.remove()
@@ -55,6 +59,12 @@ class SlicePreview:
                 setattr(layer, moved, place[moved])
         self._z = drawn.z
         self.image.contrast_limits = window
+
+    def put(self, *, beside: bool) -> None:
+        """Show the next slice beside the scan, to the right of it, or over it."""
+        if beside != self._beside:
+            self._beside = beside
+            self.remove()
 
     def remove(self) -> None:
         """Take both layers away."""
@@ -74,14 +84,14 @@ class SlicePreview:
         return True
 
 
-def place_of_slice(place: dict[str, Any], z: int) -> dict[str, Any]:
-    """Put a stack of one slice where slice ``z`` of the whole stack lies."""
+def place_of_slice(place: dict[str, Any], z: int, columns: int = 0) -> dict[str, Any]:
+    """Put a stack of one slice where slice ``z`` of the whole stack lies, or so many columns beside it."""
     if "affine" in place:
         affine = np.array(place["affine"], float)
-        affine[:3, 3] += affine[:3, 0] * z
+        affine[:3, 3] += affine[:3, 0] * z + affine[:3, 2] * columns
         return place | {"affine": affine}
     down, back, left = place["translate"]
-    return place | {"translate": (down + place["scale"][0] * z, back, left)}
+    return place | {"translate": (down + place["scale"][0] * z, back, left + place["scale"][2] * columns)}
 
 
 def slice_on_screen(viewer: Any, scan: LayerSnapshot) -> int:
