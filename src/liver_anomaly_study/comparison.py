@@ -25,8 +25,9 @@ from napari_liver_anomaly.models.card import card_of
 from napari_liver_anomaly.models.config import FRAME, SIDE_PX
 from napari_liver_anomaly.models.methods import method_of
 from napari_liver_anomaly.models.registry import build, class_of, config_of
-from napari_liver_anomaly.placing import replacing
+from napari_liver_anomaly.placing import replacing, require_place
 from napari_liver_anomaly.training.fit import train
+from napari_liver_anomaly.training.training_need import STATE_BYTES, WEIGHT_BYTES
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run_all(
     """
     job = job or Job()
     left = [run for run in runs if not is_done(run, folder)]
+    _require_room(left, folder, jobs)
     _prepare_cases(left, folder, tell)
     if jobs <= 1:
         for number, run in enumerate(left):
@@ -66,6 +68,14 @@ def run_all(
             for one in waiting:
                 one.cancel()
     return len(left)
+
+
+def _require_room(runs: Sequence[Run], folder: RunFolder, jobs: int) -> None:
+    """Refuse runs whose weights the disk would not take, and those of the trainings in progress beside them."""
+    wanted = [run for run in runs if method_of(run.key).trains and not folder.model(run).exists()]
+    weights = {run.key: build(config_of(run.key, run.budget)).parameters for run in {run.key: run for run in wanted}.values()}
+    at_once = sorted((weights[run.key] for run in wanted), reverse=True)[: max(jobs, 1)]
+    require_place(folder.out, folder=True, needed=WEIGHT_BYTES * sum(weights[run.key] for run in wanted) + STATE_BYTES * sum(at_once))
 
 
 def end_with_parent() -> None:

@@ -14,7 +14,7 @@ from napari_liver_anomaly.device import Device
 from napari_liver_anomaly.io.read_options import MaskOptions
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models import DEFAULT
-from napari_liver_anomaly.placing import replacing, require_not_an_input
+from napari_liver_anomaly.placing import replacing, require_not_an_input, require_place
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 from napari_liver_anomaly.settings import REQUIRED, setting
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 ASK = MaskOptions()
+CASE_BYTES = 5000  # of the figures of a case, at least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +41,12 @@ class EvaluateVerb(Verb):
     def run(self, job: Job) -> None:
         """Measure a model on a folder of cases."""
         from napari_liver_anomaly.evaluation.evaluate import evaluate, require_all_run
+        from napari_liver_anomaly.io.cases import find_cases
         from napari_liver_anomaly.liver import find_liver
         from napari_liver_anomaly.models import load
 
         require_not_an_input(self.out, (self.data, self.model))
+        require_place(self.out, needed=CASE_BYTES * len(find_cases(self.data)))
         # Whatever is found is measured: a question would count as nothing found.
         find = (lambda volume: find_liver(volume, device=self.device, unlikely="accept")) if self.find_liver else None
         found = evaluate(

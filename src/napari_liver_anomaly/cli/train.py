@@ -15,7 +15,7 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.methods import BUDGET, CONFIG_NAMES, METHODS
 from napari_liver_anomaly.models.registry import config_of
-from napari_liver_anomaly.placing import require_not_an_input
+from napari_liver_anomaly.placing import require_not_an_input, require_place
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.config import ModelConfig
 
 ASK = MaskOptions()
+LEAST_PACKING = 200  # bytes of a scan's file for which a packed liver takes one at least; usual are 10 to 50
 KEYS = tuple(method.key for method in METHODS if method.trains and method.key not in CONFIG_NAMES)
 
 
@@ -39,9 +40,12 @@ class PrepareVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Pack folders of cases into one training file."""
+        from napari_liver_anomaly.io.cases import find_cases
         from napari_liver_anomaly.training.training_file import pack_training_set, write_training_set
 
         require_not_an_input(self.out, self.folders)
+        scanned = sum(case.ct.stat().st_size for folder in self.folders for case in find_cases(folder))
+        require_place(self.out, needed=scanned // LEAST_PACKING)
         scans = [
             scan
             for folder in self.folders

@@ -20,8 +20,10 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import CROSS_VALIDATION, Metrics, ModelCard, card_of
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
+from napari_liver_anomaly.placing import require_place
 from napari_liver_anomaly.storage import hash_of
 from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_need import STATE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -65,6 +67,7 @@ def train_liver(
     kept = [case for name, case in cases.items() if name not in without]
     if not kept:
         raise make_refusal("no-cases-left")
+    require_place(path, needed=Finder().parameters * STATE_BYTES)
     data = training_cases(kept, job, masks=masks, tell=tell, named=keep_names)
     return train_and_write(data, path, schedule or LiverSchedule(), seed, about, command, metrics, job, start, keep_names)
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.memory import require_memory
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import Metrics, card_of
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
+from napari_liver_anomaly.placing import require_place
 from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.training.loop import train_stage
+from napari_liver_anomaly.training.training_need import STATE_BYTES, memory_bytes
 from napari_liver_anomaly.training.training_set import slice_set, slices_of
 from napari_liver_anomaly.training.validation import validate_on_synthesis
 
@@ -132,7 +135,7 @@ def fit_and_save(
     Raises
     ------
     Refusal
-        When there is no healthy slice, the device is not there, or the restorer is of another training.
+        When there is no healthy slice, the device is not there, the restorer is of another training, or memory or room on the disk will not do.
     Cancelled
         When the job was cancelled; the unfinished training is kept.
     """
@@ -140,6 +143,8 @@ def fit_and_save(
     where = choose(device)
     model = build(config, seed)
     states = path.with_name(f"{path.stem}.unfinished")
+    require_place(path, needed=model.parameters * STATE_BYTES)
+    require_memory(memory_bytes(model, scans, on_cpu=where.type == "cpu"))
     slices = slices_of(scans, config.preprocess, config.recipe.beyond_mm)
     taken = _restorer_of(restorer, config, scans) if restorer is not None else None
     if taken and isinstance(model, TwoStage):

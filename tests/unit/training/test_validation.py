@@ -86,7 +86,7 @@ def test_thresholds_of_a_card_come_from_a_family_that_was_not_trained_on(monkeyp
 class _Untrained(Darkness):
     """A model that scores darkness, and writes nothing."""
 
-    seed, parameters, device = 0, 1, "cpu"
+    seed, parameters, pixel_bytes, device = 0, 1, 1, "cpu"
 
     def __init__(self, config):
         self.config = config
