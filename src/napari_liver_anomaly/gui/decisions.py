@@ -64,8 +64,13 @@ class Decisions:
                 origins[number] = "corrected"
         return origins
 
-    def after(self, before: SparseLabels, seen: SparseLabels, made: SparseLabels, drawn_too: NDArray[np.int64]) -> Decisions:
-        """Add what changed from these labels to those that were seen, which are numbered anew by now. Some voxels count as drawn in any case."""
+    def after(
+        self, before: SparseLabels, seen: SparseLabels, made: SparseLabels, drawn_too: NDArray[np.int64], grown: NDArray[np.int64]
+    ) -> Decisions:
+        """Add what changed from these labels to those that were seen, which are numbered anew by now.
+
+        Some voxels count as drawn in any case, and some as found by the program, for they were grown on its score.
+        """
         changed = before.changes_to(seen).where
         was, now = before.at(changed), seen.at(changed)
         added = changed[now > 0]
@@ -82,6 +87,7 @@ class Decisions:
         follows = np.union1d(left, np.setdiff1d(self.follows, np.union1d(erased, fixed), assume_unique=True))
         known = self.predicted.where if self.predicted is not None else np.empty(0, np.int64)
         found = np.intersect1d(np.setdiff1d(before.where, self.drawn.where, assume_unique=True), fixed, assume_unique=True)
+        found = np.union1d(found, np.intersect1d(grown, fixed, assume_unique=True))
         told = np.setdiff1d(np.union1d(np.union1d(known, found), follows), erased, assume_unique=True)
         kinds = np.where(np.isin(told, follows, assume_unique=True), FOLLOWS, FOUND).astype(np.uint16)
         return Decisions(SparseLabels(made.shape, where, made.at(where)), SparseLabels(made.shape, told, kinds))

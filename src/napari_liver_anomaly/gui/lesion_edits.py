@@ -53,6 +53,12 @@ def split(shown: ResultLayers, lesion: Lesion) -> bool:
     return part is not None
 
 
+def add_grown(shown: ResultLayers, where: NDArray[np.int64]) -> None:
+    """Make a lesion of a region that was grown on the score."""
+    shown.state = replace(shown.state, grown=np.union1d(shown.state.grown, where))
+    _write(shown, where, _free(shown))
+
+
 def _free(shown: ResultLayers) -> int:
     return int(shown.state.labels.values.max(initial=0)) + 1
 

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QAction, QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui import lesion_edits
+from napari_liver_anomaly.gui.click_to_add import ClickToAdd
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
-from napari_liver_anomaly.gui.style import keep_room, one_line, say
+from napari_liver_anomaly.gui.style import keep_room, link, one_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.result_layers import ResultLayers
@@ -40,27 +44,40 @@ class LesionSection(QWidget):
         self.table = LesionTable()
         self.table.setToolTip(f"{NEXT} and {BEFORE} go to the next lesion and to the one before")
         self.total = keep_room(one_line())
-        self.buttons: dict[str, QToolButton] = {}
-        actions: dict[str, tuple[str, Callable[[], object]]] = {
-            "Merge": ("Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
-            "Split": ("Make two lesions of the selected one, where it is narrowest", self.split),
-            "Undo": (f"Take the last correction of lesions back ({UNDO})", self.undo),
-            "Redo": (f"Make it again ({REDO})", self.redo),
-        }
+        self.adding = ClickToAdd(viewer, messages)
+        self.edit = QToolButton()
+        self.edit.setText("Edit lesions")
+        self.edit.setProperty("kind", "link")
+        self.edit.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.edit.setToolTip("Add, merge or split lesions; brush and eraser are napari's own, in the tumours layer")
+        menu = QMenu(self.edit)
+        menu.setToolTipsVisible(True)
+        self.edit.setMenu(menu)
+        self.edits = {words: self._action(menu, words, tip, act) for words, tip, act in (
+            ("Add by click", "Grow a lesion on the anomaly score where you click; you see it before it is taken", self.add),
+            ("Merge selected", "Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
+            ("Split selected", "Make two lesions of the selected one, where it is narrowest", self.split),
+        )}  # fmt: skip
+        self.links = QWidget()
+        below = QHBoxLayout(self.links)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.total, stretch=1)
+        below.addWidget(self.edit)
+        for words, keys, tip, act in (
+            ("Undo", UNDO, "Take the last correction of lesions back", self.undo), ("Redo", REDO, "Make it again", self.redo)
+        ):  # fmt: skip
+            below.addWidget(link(words, f"{tip} ({keys})", act))
+        self.below = QStackedWidget()
+        self.below.addWidget(self.links)
+        self.below.addWidget(self.adding)
+        self.below.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.adding.ended.connect(lambda: self.below.setCurrentWidget(self.links))
+        self.adding.accepted.connect(self._add_grown)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.table, stretch=1)
-        below = QHBoxLayout()
-        below.addWidget(self.total, stretch=1)
-        for words, (tip, act) in actions.items():
-            self.buttons[words] = button = QToolButton()
-            button.setText(words)
-            button.setProperty("kind", "link")
-            button.setToolTip(tip)
-            button.clicked.connect(act)
-            below.addWidget(button)
-        layout.addLayout(below)
+        layout.addWidget(self.below)
         self.table.picked.connect(self.turn_to)
         self.table.ticked.connect(self.keep)
         self.table.aimed.connect(self.aim)
@@ -83,9 +100,18 @@ class LesionSection(QWidget):
 
         self._viewer.bind_key(keys.replace("Ctrl", "Control").replace("+", "-"), from_picture, overwrite=True)
 
+    @staticmethod
+    def _action(menu: QMenu, words: str, tip: str, act: Callable[[], object]) -> QAction:
+        action = QAction(words, menu)
+        action.setToolTip(tip)
+        action.triggered.connect(act)
+        menu.addAction(action)
+        return action
+
     def follow(self) -> None:
         """List the lesions that there are now; without a result there is nothing to see."""
         shown = self._controller.shown
+        self.adding.follow(shown)
         rows = shown.rows() if shown is not None else None
         self.table.show_lesions(rows)
         self.table.setEnabled(not self._controller.outdated)
@@ -114,6 +140,17 @@ class LesionSection(QWidget):
         else:
             shown.aim(lesion, on=on)
         self.changed.emit()
+
+    def add(self) -> None:
+        """Wait for a click at which a lesion is to be grown."""
+        if (shown := self._settled()) is not None and shown.tumours is not None:
+            self.adding.begin(shown)
+            self.below.setCurrentWidget(self.adding)
+
+    def _add_grown(self, where: NDArray[np.int64]) -> None:
+        if (shown := self._controller.shown) is not None:
+            lesion_edits.add_grown(shown, where)
+            self.changed.emit()
 
     def merge(self) -> None:
         """Make one lesion of those that are selected."""

@@ -43,6 +43,7 @@ class LesionState:
     decided: Decisions = field(default_factory=Decisions)  # by the user: no threshold moves that
     uncorrected: SparseLabels | None = None  # what these settings gave before the first correction
     merged: tuple[NDArray[np.int64], ...] = ()  # voxels of lesions that were made one, flat and rising
+    grown: NDArray[np.int64] = field(default_factory=lambda: NONE)  # voxels that were grown on the score where somebody clicked
 
     @classmethod
     def of(cls, result: Result) -> LesionState:
@@ -109,14 +110,14 @@ def corrected(prepared: PreparedResult, state: LesionState, seen: SparseLabels) 
     uncorrected = state.uncorrected if state.corrected else state.labels
     if uncorrected is not None and uncorrected.same_as(made):
         return _measured(prepared, state, made, Decisions(), None)
-    decided = state.decided.after(state.labels, seen, made, NONE)
+    decided = state.decided.after(state.labels, seen, made, NONE, state.grown)
     back = np.intersect1d(changed, np.setdiff1d(state.decided.erased, decided.erased, assume_unique=True), assume_unique=True)
     if (
         back.size
     ):  # what was left out is the program's again, at the threshold of now; what is not found there stays as it is drawn
         labels, _ = cut(prepared, decided, state.settings)
         lost = np.setdiff1d(made.at(back), made.at(back[labels.at(back) > 0]))
-        decided = state.decided.after(state.labels, seen, made, back[np.isin(made.at(back), lost)])
+        decided = state.decided.after(state.labels, seen, made, back[np.isin(made.at(back), lost)], state.grown)
         made, _ = cut(prepared, decided, state.settings)
         uncorrected = None
     return _measured(prepared, state, made, decided, uncorrected)
@@ -137,7 +138,7 @@ def recut(prepared: PreparedResult, state: LesionState, settings: SegmentSetting
         return replace(state, settings=settings)
     labels, left_out = cut(prepared, state.decided, settings)
     found = measure_again(labels, prepared.scan, state.labels, state.lesions)
-    return LesionState(labels, found, settings, left_out, state.decided, None, state.merged)
+    return LesionState(labels, found, settings, left_out, state.decided, None, state.merged, state.grown)
 
 
 def carried_over(prepared: PreparedResult, earlier: LesionState) -> LesionState:
@@ -147,7 +148,7 @@ def carried_over(prepared: PreparedResult, earlier: LesionState) -> LesionState:
         return LesionState.of(result)
     labels, left_out = cut(prepared, earlier.decided, result.settings)
     found = measure_again(labels, prepared.scan)
-    return LesionState(labels, found, result.settings, left_out, earlier.decided, None, earlier.merged)
+    return LesionState(labels, found, result.settings, left_out, earlier.decided, None, earlier.merged, earlier.grown)
 
 
 def result_of(result: Result, state: LesionState) -> Result:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QScrollBar,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -31,7 +32,7 @@ from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.help_link import HelpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
@@ -257,6 +258,16 @@ class ElidedButton(QPushButton):
         fits = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width() - BUTTON_MARGIN_PX)
         self.setText(fits)
         self.setToolTip(plain(self._whole) if fits != self._whole else "")
+
+
+def link(words: str, tip: str, act: Callable[[], object]) -> QToolButton:
+    """Words that do something when they are clicked on."""
+    button = QToolButton()
+    button.setText(words)
+    button.setProperty("kind", "link")
+    button.setToolTip(tip)
+    button.clicked.connect(lambda: act())
+    return button
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:

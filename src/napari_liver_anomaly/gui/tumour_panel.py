@@ -209,6 +209,7 @@ class TumourPanel(Panel):
         self.space.leave()
         self.planes.close()
         self.marks.remove()
+        self.lesions.adding.end()
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""

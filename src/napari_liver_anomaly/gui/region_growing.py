@@ -1,0 +1,62 @@
+"""A region around a clicked voxel: what is connected with it and scores at least a part of what is scored there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+FARTHEST_MM = 60.0
+FIRST_PART, STEP = 0.5, 0.1  # of the score at the click
+LEAST = 13  # grey levels, 0.05: below there is nothing that could be grown
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A region that was grown, and how."""
+
+    seed: tuple[int, int, int]
+    part: float  # of the value at the seed that its voxels have at least
+    where: NDArray[np.int64]  # flat and rising
+
+
+def grow(
+    value: NDArray[np.uint8],
+    allowed: Callable[[tuple[slice, ...]], NDArray[np.bool_]],
+    seed: tuple[int, int, int],
+    spacing_mm: tuple[float, ...],
+    part: float = FIRST_PART,
+) -> Region | None:
+    """Grow a region in values, 0…255, among the voxels of a box that are allowed; None where the seed has next to no value.
+
+    The value at the seed is the highest in the 3 × 3 × 3 voxels around it, as nobody clicks on the very voxel.
+    """
+    from skimage.measure import label
+
+    around = tuple(slice(max(at - 1, 0), at + 2) for at in seed)
+    box = tuple(
+        slice(max(at - round(FARTHEST_MM / mm), 0), at + round(FARTHEST_MM / mm) + 1)
+        for at, mm in zip(seed, spacing_mm, strict=True)
+    )
+    free = allowed(box)
+    inner = tuple(slice(one.start - b.start, one.stop - b.start) for one, b in zip(around, box, strict=True))
+    near = np.where(free[inner], value[around], 0)
+    if (highest := int(near.max(initial=0))) < LEAST:
+        return None
+    top = np.unravel_index(int(near.argmax()), near.shape)
+    start = tuple(int(t) + i.start for t, i in zip(top, inner, strict=True))
+    parts = label(free & (value[box] >= max(1, round(part * highest))), connectivity=3)
+    places = np.nonzero(parts == parts[start])
+    flat = np.ravel_multi_index([axis + b.start for axis, b in zip(places, box, strict=True)], value.shape)
+    return Region(seed, part, np.sort(flat).astype(np.int64))
+
+
+def other_part(region: Region, steps: int) -> Region:
+    """Ask for a lower part, which makes the region larger, or a higher one; it is to be grown again."""
+    return replace(region, part=round(min(max(region.part - steps * STEP, STEP), 1.0), 2))

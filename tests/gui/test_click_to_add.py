@@ -1,0 +1,104 @@
+"""A lesion by a click: grown on the score, seen before it is taken, undone like any correction, and nothing is left of what was discarded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gui.test_threshold import settle
+from napari_liver_anomaly.gui.click_to_add import ALREADY, CLICK, NOTHING, OUTSIDE
+from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.region_growing import grow, other_part
+
+
+@pytest.fixture
+def done(panel, run, qtbot):
+    """A threshold above which the second lesion is dropped: it is to be added by hand."""
+    run(panel)
+    panel.model.rows.fields["min_lesion_mm3"].value = 500 * sum(row.lesion.volume_ml for row in panel.table.lesions)
+    settle(qtbot, panel)
+    assert len(panel.table.lesions) == 1
+    return panel
+
+
+def point_of(panel, voxel):
+    return panel.controller.shown.tumours.data_to_world(voxel)
+
+
+@pytest.fixture
+def small(done):
+    """The highest voxel of the lesion that is missing."""
+    shown = done.controller.shown
+    free = np.where(shown.tumours.data == 0, shown.result.score, 0)
+    return tuple(int(n) for n in np.unravel_index(free.argmax(), free.shape))
+
+
+def previews(viewer):
+    return [layer for layer in viewer.layers if layer.metadata.get("napari-liver-anomaly").role is Role.PREVIEW]
+
+
+def test_a_click_grows_a_lesion_that_is_seen_before_it_is_taken(done, viewer, small, qtbot):
+    section, before = done.lesions, done.table.lesions
+    score = done.controller.shown.result.score
+    section.add()
+    adding = section.adding
+    assert adding.text.text() == CLICK and not adding.buttons["Accept"].isEnabled()
+    assert section.below.currentWidget() is adding and viewer.mouse_drag_callbacks
+    adding.grow_at(point_of(done, small))
+    (preview,) = previews(viewer)
+    seen = preview.data > 0
+    assert seen[small] and score[seen].min() >= score[small] // 2 and done.table.lesions == before, "only seen"
+    adding.buttons["Larger"].click()
+    larger = previews(viewer)[0].data > 0
+    assert larger[seen].all() and larger.sum() > seen.sum() and f"{larger.sum() * 0.0016:.1f} ml" in adding.text.text()
+    adding.buttons["Smaller"].click()
+    adding.buttons["Accept"].click()
+    settle(qtbot, done)
+    assert not previews(viewer) and section.below.currentWidget() is section.links and not adding.on
+    (added,) = (row for row in done.table.lesions if row not in before)
+    assert np.array_equal(done.controller.shown.state.labels.dense() == added.lesion.number, seen)
+    assert added.origin == "corrected" and added.fixed, "from the program's score, and chosen by somebody"
+    section.undo()
+    settle(qtbot, done)
+    assert done.table.lesions == before and not done.controller.shown.state.corrected
+    section.redo()
+    settle(qtbot, done)
+    assert [row.origin for row in done.table.lesions] == ["automatic", "corrected"]
+
+
+def test_what_is_discarded_leaves_nothing(done, viewer, small):
+    callbacks, layers = list(viewer.mouse_drag_callbacks), list(viewer.layers)
+    for end in (
+        done.lesions.adding.buttons["Discard"].click,
+        lambda: done.controller.follow(None),
+        done._leave,
+    ):
+        done._follow(done._now())
+        done.lesions.add()
+        done.lesions.adding.grow_at(point_of(done, small))
+        assert previews(viewer)
+        end()
+        assert list(viewer.mouse_drag_callbacks) == callbacks and list(viewer.layers) == layers and not done.lesions.adding.on
+
+
+def test_a_place_at_which_nothing_can_be_grown_is_told(done, viewer):
+    shown = done.controller.shown
+    done.lesions.add()
+    inside = tuple(int(axis[0]) for axis in np.nonzero(shown.tumours.data))
+    for voxel, words in ((inside, ALREADY), ((0, 0, 0), NOTHING), ((0, -9, 0), OUTSIDE)):
+        done.lesions.adding.grow_at(point_of(done, voxel))
+        assert done.messages.text == words and not previews(viewer) and done.lesions.adding.on
+
+
+def test_a_region_is_connected_and_keeps_out_of_other_lesions():
+    score = np.zeros((9, 20, 20), np.uint8)
+    score[4, 5:9, 5:9], score[4, 5:9, 12:15], score[4, 6, 9:12] = 200, 250, 90
+    taken = np.zeros(score.shape, bool)
+    taken[4, 8] = True
+    region = grow(score, lambda box: ~taken[box], (4, 6, 6), (3.0, 1.0, 1.0))
+    assert region.where.tolist() == np.flatnonzero((score == 200) & ~taken).tolist()
+    wider = other_part(region, 1)
+    assert wider.part == 0.4
+    again = grow(score, lambda box: ~taken[box], wider.seed, (3.0, 1.0, 1.0), wider.part)
+    assert again.where.size > region.where.size + 3 and not taken.flat[again.where].any()
+    assert grow(score, lambda box: ~taken[box], (0, 0, 0), (3.0, 1.0, 1.0)) is None
