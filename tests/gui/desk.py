@@ -160,6 +160,19 @@ class Session:
         self._choose(2)
         self.panel.lesions.merge()
 
+    def do_add_by_click(self) -> None:
+        """Grow a lesion where the score is high, and take it or not."""
+        section = self.panel.lesions
+        section.add()
+        if section.adding.on:
+            place = self.rng.choice(np.argwhere(self.shown.result.score > 30))
+            section.adding.grow_at(self.tumours.data_to_world(place))
+            section.adding.resize_by(int(self.rng.choice([-1, 0, 1])))
+            if self.rng.random() < 0.7:
+                section.adding.accept()
+            elif self.rng.random() < 0.5:
+                section.adding.end()
+
     def do_split(self) -> None:
         self._choose(1)
         self.panel.lesions.split()

@@ -42,7 +42,7 @@ def test_a_click_grows_a_lesion_that_is_seen_before_it_is_taken(done, viewer, sm
     score = done.controller.shown.result.score
     section.add()
     adding = section.adding
-    assert adding.text.text() == CLICK and not adding.buttons["Accept"].isEnabled()
+    assert adding.text.text() == CLICK and not adding.buttons["Accept"].isVisibleTo(adding)
     assert section.below.currentWidget() is adding and viewer.mouse_drag_callbacks
     adding.grow_at(point_of(done, small))
     (preview,) = previews(viewer)

@@ -45,10 +45,12 @@ def test_keys_go_from_lesion_to_lesion_and_pass_those_left_out(done, viewer, qtb
     done.table.step(1)
     first, second = (row.lesion for row in done.table.lesions)
     tumours = viewer.layers["case tumours"]
-    assert [row.lesion for row in done.table.chosen] == [first] and tumours.selected_label == first.number
+    assert [row.lesion for row in done.table.chosen] == [first]
+    qtbot.waitUntil(lambda: tumours.selected_label == first.number, timeout=30_000)
     done.table.step(1)
     z = round(viewer.layers["case"].world_to_data(viewer.dims.point)[0])
-    assert z == done.table.lesions[1].slice and tumours.selected_label == second.number
+    assert z == done.table.lesions[1].slice
+    qtbot.waitUntil(lambda: tumours.selected_label == second.number, timeout=30_000)
     done.table.step(1)
     assert [row.lesion for row in done.table.chosen] == [second], "there is no third"
     colour = tumours.colormap.color_dict
@@ -64,10 +66,12 @@ def test_keys_go_from_lesion_to_lesion_and_pass_those_left_out(done, viewer, qtb
 def test_the_row_stays_chosen_when_the_numbers_change(done, viewer, qtbot):
     done.table.step(1)
     (before,) = done.table.chosen
+    qtbot.waitUntil(lambda: bool(done.controller.shown.marked), timeout=30_000)
     point = viewer.dims.point
     done.threshold.slider.setValue(0.3)
     settle(qtbot, done)
     (after,) = done.table.chosen
+    assert viewer.layers["case tumours"].selected_label == after.lesion.number
     assert after.anchor == before.anchor and after.lesion != before.lesion and viewer.dims.point == point, "the view stays"
 
 

@@ -15,7 +15,7 @@ from napari_liver_anomaly.gui.side_view import on_click
 from napari_liver_anomaly.gui.style import link, one_line, say
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
 
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.region_growing import Region
@@ -38,6 +38,7 @@ class ClickToAdd(QWidget):
         self._viewer, self._messages = viewer, messages
         self._shown: ResultLayers | None = None
         self._layer: Labels | None = None
+        self._active: Layer | None = None  # which was chosen before
         self.region: Region | None = None
         self.text = one_line()
         row = QHBoxLayout(self)
@@ -68,6 +69,7 @@ class ClickToAdd(QWidget):
         """Wait for a click."""
         self.end()
         self._shown = shown
+        self._active = self._viewer.layers.selection.active
         self._viewer.layers.selection.active = shown.layers.get(Role.SCORE)  # a brush would draw instead
         self._viewer.mouse_drag_callbacks.append(self._click)
         self._tell()
@@ -134,12 +136,15 @@ class ClickToAdd(QWidget):
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
         if was:
+            if self._active in self._viewer.layers:
+                self._viewer.layers.selection.active = self._active
+            self._active = None
             self.ended.emit()
 
     def _tell(self) -> None:
         for words in ("Smaller", "Larger", "Accept"):
-            self.buttons[words].setEnabled(self.region is not None)
+            self.buttons[words].setVisible(self.region is not None)
         if self.region is None or self._shown is None:
             return say(self.text, CLICK)
         ml = self.region.where.size * self._shown.result.volume.geometry.voxel_ml
-        return say(self.text, f"Region: {ml:,.1f} ml")
+        return say(self.text, f"{ml:,.1f} ml")

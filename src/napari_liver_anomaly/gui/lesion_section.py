@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QAction, QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.lesions import Lesion
 
 NEXT, BEFORE, UNDO, REDO = "Alt+Right", "Alt+Left", "Ctrl+Z", "Ctrl+Shift+Z"
+MARK_MS = 30
 SELECT_MORE = "Select the lesions to merge first: click one row, then others with Ctrl held."
 SELECT_ONE = "Select the lesion to split first: click its row."
 NOT_NARROW = "This lesion is narrow nowhere. To split it, erase a line across it with the brush."
@@ -44,6 +45,10 @@ class LesionSection(QWidget):
         self.table = LesionTable()
         self.table.setToolTip(f"{NEXT} and {BEFORE} go to the next lesion and to the one before")
         self.total = keep_room(one_line())
+        self._later = QTimer(self)  # the view is turned first: colours of labels take napari as long as that
+        self._later.setSingleShot(True)
+        self._later.setInterval(MARK_MS)
+        self._later.timeout.connect(self._mark)
         self.adding = ClickToAdd(viewer, messages)
         self.edit = QToolButton()
         self.edit.setText("Edit lesions")
@@ -117,13 +122,20 @@ class LesionSection(QWidget):
         self.table.setEnabled(not self._controller.outdated)
         say(self.total, target_words(rows) if rows else "")
         self.setVisible(shown is not None)
+        if shown is not None and shown.marked:  # its number may be another by now
+            self._mark()
+
+    def _mark(self) -> None:
+        """Mark the lesion that is chosen."""
+        if (shown := self._controller.shown) is not None:
+            shown.mark(next((row.lesion for row in self.table.chosen[:1] if row.kept), None))
 
     def turn_to(self, lesion: Lesion) -> None:
         """Go to a lesion in all views, and mark it."""
         if (shown := self._controller.shown) is not None:
             shown.turn_to(lesion)
-            shown.mark(lesion)
             self.table.choose(lesion)
+            self._later.start()
 
     def keep(self, lesion: Lesion, kept: bool) -> None:
         """Leave a lesion out, or take it in again."""

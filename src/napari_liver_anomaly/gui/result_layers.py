@@ -48,7 +48,7 @@ class ResultLayers:
         self.kept: tuple[Decisions, LesionNotes] | None = None  # in the session that is kept by itself
         self.other: dict[str, Any] = {}  # what its session says and this version does not know
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
-        self._muted, self._marked = False, 0
+        self._muted, self.marked = False, 0  # and the number of the lesion that has a colour of its own
 
     def __deepcopy__(self, _memo: object) -> ResultLayers:
         return self  # a copy of a layer belongs to the same result
@@ -186,9 +186,9 @@ class ResultLayers:
         """Outline one lesion in a colour of its own, and let the brush draw with its number."""
         tumours = self.tumours
         number = lesion.number if lesion in self.state.lesions else 0
-        if tumours is None or number == self._marked:
+        if tumours is None or number == self.marked:
             return
-        self._marked = number
+        self.marked = number
         tumours.colormap = colours_of(RED, {number: YELLOW} if number else {})
         if number:
             tumours.selected_label = number
