@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gui.test_threshold import settle
-from napari_liver_anomaly.gui.click_to_add import ALREADY, CLICK, NOTHING, OUTSIDE
+from napari_liver_anomaly.gui.click_to_grow import OUTSIDE
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.lesion_section import ALREADY, CLICK, NOTHING
 from napari_liver_anomaly.gui.region_growing import grow, other_part
 
 
@@ -95,10 +96,10 @@ def test_a_region_is_connected_and_keeps_out_of_other_lesions():
     score[4, 5:9, 5:9], score[4, 5:9, 12:15], score[4, 6, 9:12] = 200, 250, 90
     taken = np.zeros(score.shape, bool)
     taken[4, 8] = True
-    region = grow(score, lambda box: ~taken[box], (4, 6, 6), (3.0, 1.0, 1.0))
+    region = grow(score, lambda box: ~taken[box], (4, 6, 6), (3.0, 1.0, 1.0), 60.0)
     assert region.where.tolist() == np.flatnonzero((score == 200) & ~taken).tolist()
     wider = other_part(region, 1)
     assert wider.part == 0.4
-    again = grow(score, lambda box: ~taken[box], wider.seed, (3.0, 1.0, 1.0), wider.part)
+    again = grow(score, lambda box: ~taken[box], wider.seed, (3.0, 1.0, 1.0), 60.0, wider.part)
     assert again.where.size > region.where.size + 3 and not taken.flat[again.where].any()
-    assert grow(score, lambda box: ~taken[box], (0, 0, 0), (3.0, 1.0, 1.0)) is None
+    assert grow(score, lambda box: ~taken[box], (0, 0, 0), (3.0, 1.0, 1.0), 60.0) is None

@@ -11,7 +11,9 @@ from napari_liver_anomaly.gui.result_layers import checksum
 from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.gui.inputs import Inputs
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 AUTOMATIC = make_finding("liver-automatic")
 
 _sums: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()  # livers that we found, and the checksum of what we wrote
+
+_probabilities: WeakKeyDictionary[Layer, NDArray[np.uint8]] = WeakKeyDictionary()  # what the finder said of their voxels
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,11 @@ class FoundLiver:
     made: tuple[Any, dict[str, Any], str]
     sum: int
     notes: tuple[Finding, ...]
+
+
+def probability_of(layer: Layer) -> NDArray[np.uint8] | None:
+    """Give the probability of liver of every voxel, 0…255 for 0…1, for a liver that was found by the program."""
+    return _probabilities.get(layer)
 
 
 def written(layer: Layer | None) -> int | None:
@@ -53,6 +62,8 @@ def show(found: FoundLiver, viewer: Any, inputs: Inputs) -> Layer:
         layer.data = data
         remember(layer, tag)
     _sums[layer] = found.sum
+    if found.mask.probability is not None:
+        _probabilities[layer] = found.mask.probability
     if scan is not None and scan is inputs.scan.layer:
         inputs.liver.list_again()
         inputs.liver.choose(layer)

@@ -10,7 +10,7 @@ from qtpy.QtGui import QAction, QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui import lesion_edits
-from napari_liver_anomaly.gui.click_to_add import ClickToAdd
+from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
 from napari_liver_anomaly.gui.style import keep_room, link, one_line, say
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.lesions import Lesion
 
 NEXT, BEFORE, UNDO, REDO = "Alt+Right", "Alt+Left", "Ctrl+Z", "Ctrl+Shift+Z"
+CLICK = "Click into the lesion in the picture."
+NOTHING = "The anomaly score is almost 0 there: nothing can be grown. Draw the lesion with the brush."
+ALREADY = "This place belongs to a lesion already. Click beside the outlines, or correct that lesion with the brush."
+FARTHEST_MM = 60.0  # that a lesion grows from a click
 MARK_MS = 30
 SELECT_MORE = "Select the lesions to merge first: click one row, then others with Ctrl held."
 SELECT_ONE = "Select the lesion to split first: click its row."
@@ -49,7 +53,7 @@ class LesionSection(QWidget):
         self._later.setSingleShot(True)
         self._later.setInterval(MARK_MS)
         self._later.timeout.connect(self._mark)
-        self.adding = ClickToAdd(viewer, messages)
+        self.adding = ClickToGrow(viewer, messages)
         self.edit = QToolButton()
         self.edit.setText("Edit lesions")
         self.edit.setProperty("kind", "link")
@@ -156,7 +160,11 @@ class LesionSection(QWidget):
     def add(self) -> None:
         """Wait for a click at which a lesion is to be grown."""
         if (shown := self._settled()) is not None and shown.tumours is not None:
-            self.adding.begin(shown)
+            volume, score = shown.result.volume, shown.result.score
+            ground = Ground(
+                shown, shown.tumours, volume.geometry, score, lambda labels: labels == 0, CLICK, ALREADY, NOTHING, FARTHEST_MM
+            )
+            self.adding.begin(ground)
             self.below.setCurrentWidget(self.adding)
 
     def _add_grown(self, where: NDArray[np.int64]) -> None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FARTHEST_MM = 60.0
 FIRST_PART, STEP = 0.5, 0.1  # of the score at the click
 LEAST = 13  # grey levels, 0.05: below there is nothing that could be grown
 
@@ -31,6 +30,7 @@ def grow(
     allowed: Callable[[tuple[slice, ...]], NDArray[np.bool_]],
     seed: tuple[int, int, int],
     spacing_mm: tuple[float, ...],
+    farthest_mm: float,
     part: float = FIRST_PART,
 ) -> Region | None:
     """Grow a region in values, 0…255, among the voxels of a box that are allowed; None where the seed has next to no value.
@@ -41,7 +41,7 @@ def grow(
 
     around = tuple(slice(max(at - 1, 0), at + 2) for at in seed)
     box = tuple(
-        slice(max(at - round(FARTHEST_MM / mm), 0), at + round(FARTHEST_MM / mm) + 1)
+        slice(max(at - round(farthest_mm / mm), 0), at + round(farthest_mm / mm) + 1)
         for at, mm in zip(seed, spacing_mm, strict=True)
     )
     free = allowed(box)

@@ -27,6 +27,7 @@ from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
 from napari_liver_anomaly.gui.lesion_section import LesionSection
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carried_over
+from napari_liver_anomaly.gui.liver_mending import LiverMending
 from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
@@ -102,6 +103,7 @@ class TumourPanel(Panel):
         )
         self.runbar = RunBar("Segment liver tumours")
         self.messages = MessageArea(lines=LINES)
+        self.mending = LiverMending(self.viewer, self.inputs, self.messages)
         self._doubts = Confirmations(self.messages)
         self.threshold = ThresholdSlider(SegmentSettings().threshold)
         self.export = ExportButton()
@@ -122,7 +124,7 @@ class TumourPanel(Panel):
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
         steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
-        self.study = Fold("Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs], about=OPENING)
+        self.study = Fold("Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs, self.mending], about=OPENING)
         self.method = Fold("Model", [self.model], about="Segment")
         view = QWidget()
         view.setLayout(form({"Window": self.windows, "W / L": self.window_numbers}))
@@ -210,6 +212,7 @@ class TumourPanel(Panel):
         self.planes.close()
         self.marks.remove()
         self.lesions.adding.end()
+        self.mending.growing.end()
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
