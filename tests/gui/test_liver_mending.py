@@ -33,14 +33,14 @@ def click(panel, where):
 def test_a_missing_part_is_added_and_a_wrong_one_taken_away(found, viewer, run):
     panel, liver, missing, unsure = found
     before = liver.data.copy()
-    panel.mending.links[ADD].click()
+    panel.mending.edit.entries[ADD].trigger()
     click(panel, missing)
     (preview,) = [layer for layer in viewer.layers if layer.name.endswith("region")]
     assert np.array_equal(preview.data > 0, missing) and np.array_equal(liver.data, before), "only seen"
     panel.mending.growing.buttons["Accept"].click()
     assert np.array_equal(liver.data > 0, (before > 0) | missing) and panel.messages.text == AGAIN
     assert not [layer for layer in viewer.layers if layer.name.endswith("region")] and not panel.mending.growing.on
-    panel.mending.links[TAKE].click()
+    panel.mending.edit.entries[TAKE].trigger()
     click(panel, unsure)
     for _ in range(4):
         panel.mending.growing.buttons["Smaller"].click()

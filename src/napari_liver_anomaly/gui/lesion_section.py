@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QAction, QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui import lesion_edits
 from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
-from napari_liver_anomaly.gui.style import keep_room, link, one_line, say
+from napari_liver_anomaly.gui.style import LinkMenu, keep_room, link, one_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,19 +54,11 @@ class LesionSection(QWidget):
         self._later.setInterval(MARK_MS)
         self._later.timeout.connect(self._mark)
         self.adding = ClickToGrow(viewer, messages)
-        self.edit = QToolButton()
-        self.edit.setText("Edit lesions")
-        self.edit.setProperty("kind", "link")
-        self.edit.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.edit.setToolTip("Add, merge or split lesions; brush and eraser are napari's own, in the tumours layer")
-        menu = QMenu(self.edit)
-        menu.setToolTipsVisible(True)
-        self.edit.setMenu(menu)
-        self.edits = {words: self._action(menu, words, tip, act) for words, tip, act in (
+        self.edit = LinkMenu("Edit lesions", "Add, merge or split lesions; brush and eraser are napari's own, in the tumours layer", (
             ("Add by click", "Grow a lesion on the anomaly score where you click; you see it before it is taken", self.add),
             ("Merge selected", "Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
             ("Split selected", "Make two lesions of the selected one, where it is narrowest", self.split),
-        )}  # fmt: skip
+        ))  # fmt: skip
         self.links = QWidget()
         below = QHBoxLayout(self.links)
         below.setContentsMargins(0, 0, 0, 0)
@@ -108,14 +100,6 @@ class LesionSection(QWidget):
                 act()
 
         self._viewer.bind_key(keys.replace("Ctrl", "Control").replace("+", "-"), from_picture, overwrite=True)
-
-    @staticmethod
-    def _action(menu: QMenu, words: str, tip: str, act: Callable[[], object]) -> QAction:
-        action = QAction(words, menu)
-        action.setToolTip(tip)
-        action.triggered.connect(act)
-        menu.addAction(action)
-        return action
 
     def follow(self) -> None:
         """List the lesions that there are now; without a result there is nothing to see."""

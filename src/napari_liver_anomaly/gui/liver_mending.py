@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QWidget
 
 from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
 from napari_liver_anomaly.gui.found_liver import probability_of
 from napari_liver_anomaly.gui.layers import tag_of
-from napari_liver_anomaly.gui.style import link
+from napari_liver_anomaly.gui.style import LinkMenu
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -48,15 +48,13 @@ class LiverMending(QWidget):
         links = QWidget()
         row = QHBoxLayout(links)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Mend"))
-        self.links = {
-            ADD: link(ADD, "Grow the liver where you click, by the program's probability; you see it before it is taken", partial(self.begin, ADD)),
-            TAKE: link(TAKE, "Take away what is connected with the point you click on and is as unlikely to be liver", partial(self.begin, TAKE)),
-            "Brush in 3D": link("Brush in 3D", "Draw in the liver with a ball, on several slices at once", self.brush),
-        }  # fmt: skip
-        for one in self.links.values():
-            row.addWidget(one)
+        self.edit = LinkMenu("Edit liver", "Add to the liver, or take away; eraser and fill are napari's own, in the liver's layer", (
+            (ADD, "Grow the liver where you click, by the program's probability; you see it before it is taken", partial(self.begin, ADD)),
+            (TAKE, "Take away what is connected with the point you click on and is as unlikely to be liver", partial(self.begin, TAKE)),
+            ("Brush in 3D", "Draw in the liver with a ball, on several slices at once", self.brush),
+        ))  # fmt: skip
         row.addStretch(1)
+        row.addWidget(self.edit)
         self.rows = QStackedWidget()
         self.rows.addWidget(links)
         self.rows.addWidget(self.growing)

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLayout,
     QMainWindow,
+    QMenu,
     QPushButton,
     QScrollArea,
     QScrollBar,
@@ -32,7 +34,7 @@ from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.help_link import HelpLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
@@ -268,6 +270,25 @@ def link(words: str, tip: str, act: Callable[[], object]) -> QToolButton:
     button.setToolTip(tip)
     button.clicked.connect(lambda: act())
     return button
+
+
+class LinkMenu(QToolButton):
+    """Words that open a list of things to do, each with its tip."""
+
+    def __init__(self, words: str, tip: str, entries: Sequence[tuple[str, str, Callable[[], object]]]) -> None:
+        super().__init__()
+        self.setText(words)
+        self.setProperty("kind", "link")
+        self.setToolTip(tip)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        self.setMenu(menu)
+        self.entries = {entry: QAction(entry, menu) for entry, _, _ in entries}
+        for entry, what, act in entries:
+            self.entries[entry].setToolTip(what)
+            self.entries[entry].triggered.connect(lambda *_, act=act: act())
+            menu.addAction(self.entries[entry])
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:

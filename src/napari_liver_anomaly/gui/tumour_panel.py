@@ -124,7 +124,9 @@ class TumourPanel(Panel):
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
         steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
-        self.study = Fold("Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs, self.mending], about=OPENING)
+        self.study = Fold(
+            "Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs, self.mending], about=OPENING
+        )
         self.method = Fold("Model", [self.model], about="Segment")
         view = QWidget()
         view.setLayout(form({"Window": self.windows, "W / L": self.window_numbers}))
