@@ -62,10 +62,13 @@ def what_every_verb_needs_is_foreseen(kit: Kit) -> None:
     scan, mask = str(kit.folder / "cases" / "a_ct.nii.gz"), str(kit.folder / "cases" / "a_liver.nii.gz")
     verbs = {
         "prepare": [str(kit.folder / "cases"), "--out", "p.npz"],
-        "train": ["--healthy", str(kit.folder / "p.npz"), "--config", "draem", "--restorer-steps", "2", "--segmenter-steps", "2", "--device", "cpu", "--out", "m.safetensors"],
+        "train": [
+            "--healthy", str(kit.folder / "p.npz"), "--config", "draem", "--restorer-steps", "2", "--segmenter-steps", "2",
+            "--device", "cpu", "--out", "m.safetensors",
+        ],
         "liver": [scan, "--found-liver", "accept", "--device", "cpu", "--out", "l.nii.gz"],
         "segment": [scan, "--liver", mask, "--given-liver", "accept", "--device", "cpu", "--out", "s"],
-    }
+    }  # fmt: skip
     for verb, words in verbs.items():
         ended = subprocess.run(
             [sys.executable, "-c", FORESEEN, verb, *words[:-1], str(kit.folder / words[-1])], capture_output=True, text=True, check=False,
