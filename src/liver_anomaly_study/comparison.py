@@ -75,7 +75,9 @@ def _require_room(runs: Sequence[Run], folder: RunFolder, jobs: int) -> None:
     wanted = [run for run in runs if method_of(run.key).trains and not folder.model(run).exists()]
     weights = {run.key: build(config_of(run.key, run.budget)).parameters for run in {run.key: run for run in wanted}.values()}
     at_once = sorted((weights[run.key] for run in wanted), reverse=True)[: max(jobs, 1)]
-    require_place(folder.out, folder=True, needed=WEIGHT_BYTES * sum(weights[run.key] for run in wanted) + STATE_BYTES * sum(at_once))
+    require_place(
+        folder.out, folder=True, needed=WEIGHT_BYTES * sum(weights[run.key] for run in wanted) + STATE_BYTES * sum(at_once)
+    )
 
 
 def end_with_parent() -> None:

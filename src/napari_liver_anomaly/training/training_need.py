@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 # Bytes for each pixel of the slices that are kept, and while a scan is brought to them for each voxel of it and of the liver's box.
 SLICE_BYTES, VOXEL_BYTES, BOX_BYTES = 5, 4, 20
 BACKWARD = 2  # a step keeps what a prediction lets go
-STEP_BYTES, FIXED_BYTES = 20, 170 * 10**6  # for each weight: itself, gradient, two moments, running mean; and the first use of torch for training
-WEIGHT_BYTES, STATE_BYTES = 4, 16  # on the disk, for each weight of a model, and of a training with its unfinished state beside it
+STEP_BYTES, FIXED_BYTES = (
+    20,
+    170 * 10**6,
+)  # for each weight: itself, gradient, two moments, running mean; and the first use of torch for training
+WEIGHT_BYTES, STATE_BYTES = (
+    4,
+    16,
+)  # on the disk, for each weight of a model, and of a training with its unfinished state beside it
 
 
 def memory_bytes(model: Model, scans: Sequence[TrainingCase], *, on_cpu: bool) -> int:
