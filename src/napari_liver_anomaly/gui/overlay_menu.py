@@ -10,8 +10,8 @@ from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU
 
 WIDTH_PX, HEIGHT_PX = 38, 21  # no higher than the line it stands on
 COMPARE = {
-    "blink": ("Blink scan and restored", "Show the scan and the restored scan in turn"),
-    "wipe": ("Wipe scan and restored", "The scan to the left of the mouse, the restored scan to its right"),
+    "blink": ("Blink scan and restored", "Alt+B", "Show the scan and the restored scan in turn"),
+    "wipe": ("Wipe scan and restored", "Alt+X", "The scan to the left of the mouse, the restored scan to its right"),
 }
 
 
@@ -30,8 +30,10 @@ class OverlayMenu(QPushButton):
         self.setAccessibleName("Compare, and residual")
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
-        self.compare = {how: _tick(menu, words, tip) for how, (words, tip) in COMPARE.items()}
+        self.compare = {how: _tick(menu, words, tip) for how, (words, _, tip) in COMPARE.items()}
         for how, action in self.compare.items():
+            action.setShortcut(COMPARE[how][1])
+            self.addAction(action)  # so that the keys work while the menu is closed
             action.triggered.connect(lambda on, how=how: self.compared.emit(how if on else ""))
         menu.addSeparator()
         self.blank = QActionGroup(menu)

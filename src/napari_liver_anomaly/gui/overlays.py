@@ -51,6 +51,7 @@ class Overlays(QWidget):
             strength.setRange(0, 100)
             wheel_needs_focus(strength)
             tick.setToolTip(tip)
+            strength.setAccessibleName(f"{words}: opacity")
             strength.setToolTip(f"{words}: how opaque, 0 to 100 %")
             tick.toggled.connect(lambda on, role=role: self._switch(role, on))
             strength.valueChanged.connect(lambda percent, role=role: self._fade(role, percent))

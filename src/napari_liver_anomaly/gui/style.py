@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QAbstractSlider,
     QAbstractSpinBox,
     QComboBox,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 WIDTH_PX = 330
 LABEL_PX, COLUMN_GAP_PX = 52, 8
+BAR_EDGE_PX = 4  # that a scroll bar has beside it
 BUTTON_MARGIN_PX = 20  # of a button's width that its words cannot have
 BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
 
@@ -105,6 +107,8 @@ class Panel(QWidget):
         self._column.setContentsMargins(8, 2, 8, 4)
         self._column.setSpacing(3)
         self.scroller.setWidget(column)
+        if (bar := self.scroller.verticalScrollBar()) is not None:
+            bar.rangeChanged.connect(self._make_room)
         self._foot = QVBoxLayout()
         self._foot.setContentsMargins(8, 2, 8, 4)
         self._foot.setSpacing(3)
@@ -120,6 +124,14 @@ class Panel(QWidget):
     def sizeHint(self) -> QSize:
         """Say how much room the panel would like: all of its height, so that the dock does not squeeze it."""
         return QSize(WIDTH_PX + 20, self._column.sizeHint().height() + self._foot.sizeHint().height())
+
+    def _make_room(self, _low: int, high: int) -> None:
+        """Grow by the width of the scroll bar where there is one, so that it covers nothing."""
+        column, bar = self.scroller.widget(), self.scroller.verticalScrollBar()
+        if column is not None and bar is not None:
+            self.setMinimumWidth(
+                max(WIDTH_PX, column.minimumSizeHint().width() + (bar.sizeHint().width() + BAR_EDGE_PX if high else 0))
+            )
 
     def bring_forward(self) -> None:
         """Show the dock, in front of others it shares its place with."""
@@ -315,6 +327,9 @@ def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
     for words, field in rows.items():
         label = QLabel(words)
         label.setMinimumWidth(LABEL_PX)
+        named = field if isinstance(field, QWidget) else _first(field)
+        if named is not None and not named.accessibleName():
+            named.setAccessibleName(words)
         if isinstance(field, QWidget):
             label.setToolTip(field.toolTip())
             if isinstance(field, (QAbstractSpinBox, QComboBox)):
@@ -326,6 +341,17 @@ def form(rows: dict[str, QWidget | QLayout]) -> QFormLayout:
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     return layout
+
+
+def _first(layout: QLayout) -> QWidget | None:
+    item = layout.itemAt(0)
+    return item.widget() if item is not None else None
+
+
+def press_by(button: QAbstractButton, keys: str) -> None:
+    """Let keys press a button, wherever in its window the hands are, and say so in its tool tip."""
+    button.setShortcut(keys)
+    button.setToolTip(f"{button.toolTip()} ({keys})")
 
 
 def restyle(widget: QWidget, **properties: object) -> None:

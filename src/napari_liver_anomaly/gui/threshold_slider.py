@@ -52,7 +52,8 @@ class ThresholdSlider(QWidget):
         validator.setLocale(QLocale.c())
         number.setStyleSheet("")
         wheel_needs_focus(self.slider)
-        self.slider.setAccessibleName("Threshold")
+        for part in (self.slider, *self.slider.findChildren(QWidget)):
+            part.setAccessibleName("Threshold")
         self.histogram = ScoreHistogram(self.slider, value)
         self.auto = QCheckBox("Auto")
         self.auto.setChecked(AUTO)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_liver_anomaly.gui.style import press_by
+
 PLANES_TIP = (
     "Show axial, coronal and sagittal views at once, all through the same point: click to go there, "
     "double-click a small view to see it large"
@@ -25,17 +27,18 @@ class ViewButtons(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        self.planes = _switch("3 planes", PLANES_TIP)
+        self.planes = _switch("3 planes", PLANES_TIP, "Alt+A")
         self.planes.clicked.connect(self.planes_wanted)
-        self.space = _switch("3D", SPACE_TIP)
+        self.space = _switch("3D", SPACE_TIP, "Alt+D")
         self.space.clicked.connect(self.space_wanted)
         for button in (self.planes, self.space):
             row.addWidget(button)
 
 
-def _switch(words: str, tip: str) -> QPushButton:
+def _switch(words: str, tip: str, keys: str) -> QPushButton:
     button = QPushButton(words)
     button.setCheckable(True)
     button.setProperty("kind", "choice")
     button.setToolTip(tip)
+    press_by(button, keys)
     return button

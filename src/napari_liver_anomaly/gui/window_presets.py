@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_liver_anomaly.gui.style import press_by
+
 WINDOWS_HU = {"Liver": (150, 90), "Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (2500, 480)}  # width, level
 
 
@@ -25,6 +27,7 @@ class WindowPresets(QWidget):
             button.setProperty("kind", "choice")
             button.setCheckable(True)
             button.setToolTip(f"Window width {width} HU, level {level} HU: black at {low:g} HU, white at {high:g} HU")
+            press_by(button, f"Alt+{len(self.buttons) + 1}")
             button.clicked.connect(lambda _=False, name=name: self.picked.emit(name))
             row.addWidget(button, stretch=len(name) + 4)
             self.buttons[name] = button
