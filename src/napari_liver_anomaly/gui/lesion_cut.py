@@ -53,19 +53,29 @@ def _gone(labels: SparseLabels, decided: Decisions, score: NDArray[np.uint8], sp
     erased = decided.erased[labels.at(decided.erased) > 0]
     if not erased.size:
         return erased
-    around = np.isin(labels.values, np.unique(labels.at(erased)))
-    left = decided.follows
-    seeds = np.concatenate([decided.erased, left])
-    others = np.setdiff1d(labels.where[around], seeds, assume_unique=False)
+    around = labels.where[np.isin(labels.values, np.unique(labels.at(erased)))]
+    seeds = np.union1d(decided.erased, decided.follows)
+    others, seeds = np.setdiff1d(around, seeds, assume_unique=True), _rim(seeds, labels.shape)
     if not others.size:
         return erased
-    flat, places = (
-        score.reshape(-1),
-        (np.stack(np.unravel_index(where, labels.shape), axis=1) * spacing_mm for where in (seeds, others)),
-    )
-    nearest = spatial.cKDTree(next(places)).query(next(places))[1]
-    grown = others[(nearest < decided.erased.size) & (flat[others] <= flat[seeds[nearest]])]
-    return np.union1d(erased, grown)
+    tree = spatial.cKDTree(np.stack(np.unravel_index(seeds, labels.shape), axis=1) * spacing_mm)
+    nearest = seeds[tree.query(np.stack(np.unravel_index(others, labels.shape), axis=1) * spacing_mm)[1]]
+    flat = score.reshape(-1)
+    return np.union1d(erased, others[np.isin(nearest, decided.erased) & (flat[others] <= flat[nearest])])
+
+
+def _rim(where: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Give the outermost of some voxels: whatever lies outside is nearest to one of these."""
+    inside = np.zeros(shape, bool)
+    inside.reshape(-1)[where] = True
+    places = np.stack(np.unravel_index(where, shape))
+    deep = ((places > 0) & (places < np.array(shape)[:, None] - 1)).all(axis=0)
+    flat, inner = inside.reshape(-1), where[deep]
+    surrounded = np.ones(inner.size, bool)
+    for step in (1, shape[2], shape[1] * shape[2]):
+        surrounded &= flat[inner - step] & flat[inner + step]
+    deep[deep] = surrounded
+    return where[~deep]
 
 
 def _with_remains(labels: SparseLabels, whole: SparseLabels, gone: NDArray[np.int64], follows: NDArray[np.int64]) -> SparseLabels:

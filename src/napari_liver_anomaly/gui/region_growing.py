@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,6 @@ def grow(
 
     The value at the seed is the highest in the 3 × 3 × 3 voxels around it, as nobody clicks on the very voxel.
     """
-    from skimage.measure import label
-
     around = tuple(slice(max(at - 1, 0), at + 2) for at in seed)
     box = tuple(
         slice(max(at - round(farthest_mm / mm), 0), at + round(farthest_mm / mm) + 1)
@@ -51,7 +50,7 @@ def grow(
         return None
     top = np.unravel_index(int(near.argmax()), near.shape)
     start = tuple(int(t) + i.start for t, i in zip(top, inner, strict=True))
-    parts = label(free & (value[box] >= max(1, round(part * highest))), connectivity=3)
+    parts, _ = ndimage.label(free & (value[box] >= max(1, round(part * highest))))
     places = np.nonzero(parts == parts[start])
     flat = np.ravel_multi_index([axis + b.start for axis, b in zip(places, box, strict=True)], value.shape)
     return Region(seed, part, np.sort(flat).astype(np.int64))
