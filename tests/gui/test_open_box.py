@@ -11,11 +11,13 @@ from napari.settings import get_settings
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
-from napari_liver_anomaly import phantom
+from napari_liver_anomaly import inference, phantom
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.open_box import PATTERNS, PLUGIN, WORDS, canvas_is_ours, claim_canvas, once_each
 from napari_liver_anomaly.io import dicom_folder
 from napari_liver_anomaly.job import Progress
+from napari_liver_anomaly.liver import plausibility
+from napari_liver_anomaly.models.rules import DarkRule
 
 
 def save(array, geometry, path):
@@ -169,3 +171,27 @@ def test_the_search_of_a_disc_is_told_and_can_be_stopped(make_panel, viewer, tmp
         go.set()
     assert "Nothing was read" in panel.messages.text and not viewer.layers and not panel.loading.busy
     assert panel.opening.folder.text() == "Load DICOM folder…" and panel.opening.words.text() == WORDS
+
+
+def test_a_loaded_liver_is_judged_once_and_a_drawn_on_one_again(make_panel, viewer, files, method, qtbot, run, monkeypatch):
+    judged, given = [], []
+    judge = plausibility.likely_given
+    monkeypatch.setattr(plausibility, "likely_given", lambda *args: judged.append(args[2]) or judge(*args))
+
+    def segment(volume, mask, *args, **more):
+        given.append(mask)
+        return inference.segment(volume, mask, DarkRule(), None, unlikely="accept", device="cpu")
+
+    panel = make_panel(viewer, segment=segment)
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        panel.open([files[0]])
+    take_liver(panel, files[1], qtbot)
+    assert judged == ["ask", "accept"]
+    run(panel)
+    assert judged == ["ask", "accept"] and given[-1].judged
+    result = next(iter(panel.shown.values())).result
+    assert "given-liver-accepted" in {finding.code for finding in result.findings} and result.liver_from == "given"
+    layer = panel.inputs.liver.layer
+    layer.data = np.roll(layer.data, 1, axis=1)
+    run(panel)
+    assert judged == ["ask", "accept", "accept"] and not given[-1].judged

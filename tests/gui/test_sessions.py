@@ -8,8 +8,7 @@ from napari.components import ViewerModel
 
 from napari_liver_anomaly.gui import hooks, sessions
 from napari_liver_anomaly.gui.found_liver import written
-from napari_liver_anomaly.gui.layers import add, scan_layer
-from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.gui.layers import add, checksum, scan_layer
 from napari_liver_anomaly.io import read, write_image
 from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions
 from napari_liver_anomaly.io.read_options import ReadOptions

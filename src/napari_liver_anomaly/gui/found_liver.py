@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_liver_anomaly.gui.layers import KEY, Role, Tag, add, free_name, remember, tag_of
-from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.gui.layers import KEY, Role, Tag, add, checksum, free_name, remember, tag_of
 from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:

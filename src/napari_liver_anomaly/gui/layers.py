@@ -7,6 +7,7 @@ of somebody else it is kept beside it, so that their layer stays as it was.
 from __future__ import annotations
 
 import warnings
+import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ class Tag:
     # Of a liver that the program found: 0…255 for 0…1, and 255 outside, for what the user adds is certain.
     probability: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
     read_as: str = ""  # identity of the scan when it was read
+    judged_as: int | None = None  # checksum of a liver's labels when they were judged against the scan
     answers: ReadOptions | None = None  # with which it was read
     images: tuple[SourceImage, ...] = field(default=(), repr=False)  # the DICOM images that the slices of a scan are
 
@@ -99,6 +101,11 @@ def remember(layer: Layer, tag: Tag) -> None:
         _beside[layer] = tag
 
 
+def checksum(labels: NDArray[np.integer]) -> int:
+    """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread."""
+    return zlib.crc32(np.ascontiguousarray(labels).data)
+
+
 def scan_layer(
     volume: Volume, findings: tuple[Finding, ...] = (), path: object = "", answers: ReadOptions | None = None
 ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
@@ -115,9 +122,13 @@ def liver_layer(
 ) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
     """Layer data of a scan's liver."""
     probability = None if mask.probability is None else np.where(mask.voxels, mask.probability, np.uint8(255))
-    tag = Tag(Role.LIVER, volume.identity, volume.geometry, mask.findings, str(path), probability)
+    labels = mask.voxels.astype(np.uint8)
+    tag = Tag(
+        Role.LIVER, volume.identity, volume.geometry, mask.findings, str(path), probability,
+        judged_as=checksum(labels) if mask.judged else None,
+    )  # fmt: skip
     look = outlined(name or f"{volume.name} liver", GREEN, tag)
-    return mask.voxels.astype(np.uint8), look | (place or placed(volume.geometry)), "labels"
+    return labels, look | (place or placed(volume.geometry)), "labels"
 
 
 def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:

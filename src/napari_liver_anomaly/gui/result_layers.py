@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -276,8 +275,3 @@ def results_in(viewer: Any) -> list[ResultLayers]:
         if isinstance(shown, ResultLayers) and layer in shown.layers.values():
             found[shown.scan] = shown
     return list(found.values())
-
-
-def checksum(labels: NDArray[np.integer]) -> int:
-    """Checksum of labels, to see whether somebody changed them. Quick, and may be called on any thread."""
-    return zlib.crc32(np.ascontiguousarray(labels).data)

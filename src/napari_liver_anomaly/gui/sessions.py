@@ -13,9 +13,8 @@ from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder
 from napari_liver_anomaly.gui.found_liver import FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
-from napari_liver_anomaly.gui.layers import Role, add, liver_layer, tag_of
+from napari_liver_anomaly.gui.layers import Role, add, checksum, liver_layer, tag_of
 from napari_liver_anomaly.gui.open_box import FILES
-from napari_liver_anomaly.gui.result_layers import checksum
 from napari_liver_anomaly.gui.saved_session import Reopened, reopen, seen_now, session_of, show_view
 from napari_liver_anomaly.gui.session_buttons import SaveButton, SessionButtons
 from napari_liver_anomaly.gui.worker import RunResult

@@ -15,8 +15,7 @@ import numpy as np
 from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, volume_of
-from napari_liver_anomaly.gui.layers import liver_layer
-from napari_liver_anomaly.gui.result_layers import checksum
+from napari_liver_anomaly.gui.layers import checksum, liver_layer
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding
 
@@ -75,8 +74,8 @@ def segment_layers(
     job.at("Preparing the scan", 0, 1)
     volume, livers = volume_of(scan), [] if livers is None else livers
     mask = mask_of(liver, scan, volume, "liver mask") if liver is not None else None
-    if mask is not None and liver is not None and written == checksum(liver.data):
-        mask = replace(mask, found=True, findings=(AUTOMATIC,))
+    if mask is not None and liver is not None:
+        mask = _known(mask, liver, volume, written)
 
     def find(volume: Volume, *, device: str, job: Job) -> Mask:
         livers.append(_find(engine, scan, volume, device, job))
@@ -95,6 +94,16 @@ def segment_layers(
     if _edited(volume, scan, mask, liver):
         notes.append(EDITED)
     return RunResult(result, scan, tuple(notes), livers[-1] if livers else None)
+
+
+def _known(mask: Mask, liver: LayerSnapshot, volume: Volume, written: int | None) -> Mask:
+    """Say whether a liver is still as the program found it, or as it was judged on this very scan."""
+    now, tag = checksum(liver.data), liver.tag
+    if written == now:
+        return replace(mask, found=True, findings=(AUTOMATIC,))
+    if tag is not None and tag.judged_as == now and tag.scan == volume.identity:
+        return replace(mask, judged=True, findings=tag.findings)
+    return mask
 
 
 def find_liver(engine: Engine, scan: LayerSnapshot, device: str, job: Job) -> FoundLiver:
