@@ -29,7 +29,7 @@ from napari_liver_anomaly.lesions import box_of
 from napari_liver_anomaly.liver.case_livers import ASK, read_case_liver, require_livers
 from napari_liver_anomaly.memory import ran_out, require_memory, too_little
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.metrics import dice, froc, plain, sensitivity_at
+from napari_liver_anomaly.metrics import dice, froc, operating_points, plain, sensitivity_at
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, cut
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.segmentation import SegmentSettings
     from napari_liver_anomaly.volume import Volume
 
+OPERATING_POINTS = {
+    "specific": 0.5,
+    "balanced": 2.0,
+    "sensitive": 4.0,
+}  # by the false lesions per scan that they may have at most
 FALSE_PER_SCAN = (0.5, 1, 2, 4)  # at which sensitivity is told
 REDUCTIONS = {
     "pooled": "all voxels of all scans counted together; large tumours dominate",
@@ -360,7 +365,9 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]], *, 
         for name, subset in subsets.items():
             curves = [m.rows[method]["curve"]["peaks"] for m in subset if "curve" in m.rows[method]]
             if curves and len(curves) == len(subset):
-                named[name]["lesions"]["sensitivity_at"] = plain(sensitivity_at(froc(curves), FALSE_PER_SCAN))
+                curve = froc(curves)
+                named[name]["lesions"]["sensitivity_at"] = plain(sensitivity_at(curve, FALSE_PER_SCAN))
+                named[name]["lesions"]["operating_points"] = plain(operating_points(curve, OPERATING_POINTS))
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
         "version": version(),

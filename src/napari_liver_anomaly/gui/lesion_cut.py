@@ -69,7 +69,7 @@ def _rim(where: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
     inside = np.zeros(shape, bool)
     inside.reshape(-1)[where] = True
     places = np.stack(np.unravel_index(where, shape))
-    deep = ((places > 0) & (places < np.array(shape)[:, None] - 1)).all(axis=0)
+    deep: NDArray[np.bool_] = np.all((places > 0) & (places < np.array(shape)[:, None] - 1), axis=0)
     flat, inner = inside.reshape(-1), where[deep]
     surrounded = np.ones(inner.size, bool)
     for step in (1, shape[2], shape[1] * shape[2]):

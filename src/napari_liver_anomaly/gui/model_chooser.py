@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui.file_dialog import ask_file
 from napari_liver_anomaly.gui.fold import Fold
+from napari_liver_anomaly.gui.operating_points import OperatingPoints
 from napari_liver_anomaly.gui.settings_form import SettingsForm
 from napari_liver_anomaly.gui.style import COLUMN_GAP_PX, LABEL_PX, form, one_line, say, small
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from napari_liver_anomaly.models.card import OperatingPoint
     from napari_liver_anomaly.segmentation import SegmentSettings
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
@@ -40,6 +42,7 @@ class ModelSummary:
     figure: str = ""
     note: str = ""
     restores: bool = True
+    points: tuple[OperatingPoint, ...] = ()
 
 
 def names_of(names: Sequence[str] | None = None) -> Sequence[str]:
@@ -65,8 +68,9 @@ def summary_of(name: str | None, card: Callable[[str], dict[str, Any]] | None = 
     healthy = about.restores()
     name = about.name()
     return ModelSummary(
-        line=READABLE.get(name, name), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy
-    )
+        line=READABLE.get(name, name), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy,
+        points=about.metrics.operating_points() if about.metrics is not None else (),
+    )  # fmt: skip
 
 
 class UpdatingList(QComboBox):
@@ -103,6 +107,9 @@ class ModelChooser(QWidget):
             line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
         for line in (self.caption, self.note):
             line.setEllipsesWidth(LABEL_PX + COLUMN_GAP_PX)
+        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"), words=WORDS, diameters=("min_lesion_mm3",))
+        self.points, self._form = OperatingPoints(), form({"Model": self.model})
+        self._form.addRow("Search", self.points)
         self.list_again()
         self.model.opening.connect(self.list_again)
         self.model.currentIndexChanged.connect(self._say)
@@ -111,15 +118,16 @@ class ModelChooser(QWidget):
         self.device.setToolTip("Automatic takes the graphics card when there is a usable one")
         for device, words in DEVICES.items():
             self.device.addItem(words, device)
-        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"), words=WORDS, diameters=("min_lesion_mm3",))
         self.more = Fold("More settings", [self.rows], is_open=False, minor=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        rows = form({"Model": self.model, "Device": self.device})
+        self._form.addRow("Device", self.device)
         for place, line in enumerate((self.caption, self.figure, self.note), start=1):
-            rows.insertRow(place, line)
-        layout.addLayout(rows)
+            self._form.insertRow(place, line)
+        layout.addLayout(self._form)
+        self.points.wanted.connect(self._set_score)
+        self.rows.changed.connect(lambda *_: self.points.follow(self._score.value))
         layout.addWidget(self.more)
 
     @property
@@ -161,7 +169,21 @@ class ModelChooser(QWidget):
             say(self.caption, self.about.line)
             say(self.figure, self.about.figure)
             say(self.note, self.about.note)
+            self._offer_points()
             self.chosen.emit()
+
+    @property
+    def _score(self) -> Any:
+        """The row of the lowest peak score."""
+        return self.rows.fields["min_peak_score"]
+
+    def _set_score(self, score: float) -> None:
+        self._score.value = score
+
+    def _offer_points(self) -> None:
+        """Offer the points that the card of the chosen model has; without any there is no such row."""
+        self._form.setRowVisible(self.points, bool(self.about.points))
+        self.points.offer(self.about.points, self._score.value)
 
     def _choose(self, index: int) -> None:
         if self.model.itemData(index) is not None:

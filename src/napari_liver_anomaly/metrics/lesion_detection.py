@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -184,6 +184,36 @@ def sensitivity_at(curve: dict[str, Any], false_per_scan: Iterable[float]) -> di
         points = list(zip(curve["false_per_scan"], values, strict=True))
         kept = {f"{most:g}": [value for false, value in points if false <= most and value == value] for most in false_per_scan}
         made[size] = {most: max(found, default=None) for most, found in kept.items()}
+    return made
+
+
+def operating_points(curve: dict[str, Any], false_per_scan: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Choose points of a free-response curve to work at.
+
+    Parameters
+    ----------
+    curve : dict
+        As :func:`froc` gives it.
+    false_per_scan : mapping of str to float
+        False lesions per scan that each point, by its name, may have at most.
+
+    Returns
+    -------
+    list of dict
+        For each name the point that keeps to it and detects most, of equals the one with the fewest false lesions: ``name``, ``threshold``,
+        ``sensitivity`` and ``false_per_scan`` as they were measured. Left out is a name to which no point keeps, or whose point an earlier
+        name has.
+    """
+    points = zip(curve["thresholds"], curve["sensitivity"]["all"], curve["false_per_scan"], strict=True)
+    measured = [(found, false, threshold) for threshold, found, false in points if found == found]
+    made: list[dict[str, Any]] = []
+    for name, most in false_per_scan.items():
+        kept = [point for point in measured if point[1] <= most]
+        if not kept:
+            continue
+        found, false, threshold = max(kept, key=lambda point: (point[0], -point[1]))
+        if threshold not in [one["threshold"] for one in made]:
+            made.append({"name": name, "threshold": threshold, "sensitivity": found, "false_per_scan": false})
     return made
 
 

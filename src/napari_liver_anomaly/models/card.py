@@ -35,6 +35,28 @@ class Weighty(Protocol):
         """Number of weights in use."""
 
 
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A lowest peak score of lesions to work at, and what it gives, as it was measured.
+
+    Attributes
+    ----------
+    name : str
+        "specific", "balanced" or "sensitive".
+    min_peak_score : float
+        Lesions that score nowhere as high as this are dropped, 0 to 1.
+    sensitivity : float
+        Part of the lesions that was detected, 0 to 1.
+    false_per_scan : float
+        Mean number of false lesions per scan.
+    """
+
+    name: str
+    min_peak_score: float
+    sensitivity: float
+    false_per_scan: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """An evaluation that belongs to the weights of a card.
@@ -82,6 +104,21 @@ class Metrics:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the card."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """Give the points to work at that were measured on scans unseen in training, if what was measured belongs to these weights."""
+        if not (self.of == THESE_WEIGHTS or self.of.startswith(CROSS_VALIDATION)):
+            return ()
+        subsets: Any = self.summary.get(self.method)
+        try:
+            points = (subsets.get("not_seen_in_training") or subsets["all"])["lesions"]["operating_points"]
+            return tuple(
+                OperatingPoint(str(one["name"]), float(one["threshold"]), float(one["sensitivity"]), float(one["false_per_scan"]))
+                for one in points
+                if 0 <= one["threshold"] <= 1 and 0 <= one["sensitivity"] <= 1 and 0 <= one["false_per_scan"] < 1000
+            )
+        except (AttributeError, LookupError, TypeError, ValueError):  # none of this kind
+            return ()
 
     def figure(self) -> str:
         """Say the mean Dice of the cases in one line, and what it was measured on."""

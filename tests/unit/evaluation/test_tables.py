@@ -69,6 +69,8 @@ def test_lesions_by_size_and_small_ones_for_each_patient(stored):
     made = json.loads(stored.read_text())
     at = made["summary"]["ensemble"]["all"]["lesions"]["sensitivity_at"]
     assert at["10_to_20_mm"] == dict.fromkeys(("0.5", "1", "2", "4"), 1.0), "at a peak of 0.6 no false lesion is left"
+    points = made["summary"]["ensemble"]["all"]["lesions"]["operating_points"]
+    assert [(one["name"], one["sensitivity"], one["false_per_scan"]) for one in points] == [("specific", 1.0, 0.0)]
     lines = size_table(made, ["ensemble", "seed-1"]).splitlines()
     assert lines[0].startswith("| what | size | detected | covered to half |")
     assert lines[3] == "| ensemble | 10 to 20 mm | 1 of 1 | 1 of 1 | 1.00 | 1.00 | 1.00 | 1.00 |"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_liver_anomaly.metrics import SIZES, find_lesions, froc, sensitivity_at
+from napari_liver_anomaly.metrics import SIZES, find_lesions, froc, operating_points, sensitivity_at
 from napari_liver_anomaly.metrics.lesion_detection import LesionsFound
 from napari_liver_anomaly.volume import Geometry
 
@@ -95,3 +95,17 @@ def test_free_response_curves_add_lesions_and_average_false_ones():
 def test_10_and_20_mm_belong_to_the_middle_class():
     found = LesionsFound(sizes_mm=(9.99, 10.0, 20.0, 20.01), found=(True, True, False, True), small_components=0, false=0)
     assert found.by_size() == {"under_10_mm": (1, 1), "10_to_20_mm": (1, 2), "over_20_mm": (1, 1)}
+
+
+def test_operating_points_are_measured_points_that_keep_to_their_number_of_false_lesions():
+    curve = {
+        "thresholds": [0.5, 0.7, 0.9, 1.0],
+        "false_per_scan": [5.0, 2.0, 1.5, 0.2],
+        "sensitivity": {"all": [0.9, 0.8, 0.8, 0.5]},
+    }
+    made = operating_points(curve, {"specific": 0.5, "balanced": 2, "sensitive": 4, "all": 9})
+    assert [(one["name"], one["threshold"], one["sensitivity"], one["false_per_scan"]) for one in made] == [
+        ("specific", 1.0, 0.5, 0.2), ("balanced", 0.9, 0.8, 1.5), ("all", 0.5, 0.9, 5.0),
+    ], "of equals the one with fewer false lesions, and no point twice"  # fmt: skip
+    assert operating_points(curve, {"specific": 0.1}) == []
+    assert operating_points(curve | {"sensitivity": {"all": [float("nan")] * 4}}, {"sensitive": 4}) == []
