@@ -99,7 +99,7 @@ def test_two_targets_at_most_are_added(done, viewer, qtbot):
     tick(done, 0, TARGET, True)
     tick(done, 1, TARGET, True)
     longest = [row.lesion.long_mm for row in done.table.lesions]
-    assert total.text().startswith(f"Target lesions: {sum(longest):.0f} mm, sum of the long diameters")
+    assert total.text().startswith(f"Targets: {sum(longest):.0f} mm, sum of the long diameters")
     assert ("not measurable" in total.text()) == (min(longest) < 10)
     # A third one is not taken, and that is said.
     viewer.layers["case tumours"].data_setitem(tuple(np.array([n]) for n in (2, 20, 30)), 9)
@@ -114,4 +114,4 @@ def test_two_targets_at_most_are_added(done, viewer, qtbot):
     assert f"{sum(row.lesion.long_mm for row in rows if row.target):.0f} mm" in total.text()
     done.lesions.keep(next(row.lesion for row in rows if row.target), False)
     settle(qtbot, done)
-    assert total.text().startswith("Target lesion: "), "what is left out is not added"
+    assert total.text().startswith("Target: "), "what is left out is not added"

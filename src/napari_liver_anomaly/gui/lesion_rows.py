@@ -100,7 +100,7 @@ def target_words(rows: list[LesionRow]) -> str:
         return PICK_TARGETS
     small = sum(mm < MEASURABLE_MM for mm in longest)
     words = "s: {:.0f} mm, sum of the long diameters" if len(longest) > 1 else ": {:.0f} mm, long diameter"
-    told = "Target lesion" + words.format(math.fsum(longest))
+    told = "Target" + words.format(math.fsum(longest))
     return told + (f"; {small} under {MEASURABLE_MM:.0f} mm, not measurable by RECIST" if small else "")
 
 

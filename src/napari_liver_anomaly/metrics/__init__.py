@@ -35,6 +35,6 @@ from napari_liver_anomaly.metrics.slice_measures import measure_slices
 __all__ = [
     "SIZES", "THRESHOLDS", "Cleaning", "Comparison", "Counts", "LesionsFound", "Mean", "Overlap", "Ranking", "clean_in_space", "compare", "dice",
     "filled", "find_lesions", "find_lesions_each", "froc", "measure_slices", "open_then_close_slices", "operating_points", "plain", "pool",
-    "ranks_of_slices", "reductions", "scan_scores", "sensitivity_at", "slice_dice", "slice_score", "slice_scores", "slice_values", "subject_score", "top_quarter",
-    "volume_score", "window_for",
+    "ranks_of_slices", "reductions", "scan_scores", "sensitivity_at", "slice_dice", "slice_score", "slice_scores", "slice_values", "subject_score",
+    "top_quarter", "volume_score", "window_for",
 ]  # fmt: skip
