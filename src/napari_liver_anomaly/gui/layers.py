@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_liver_anomaly.gui.panel_defaults import opening_window
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -113,7 +115,7 @@ def scan_layer(
     tag = Tag(
         Role.SCAN, volume.identity, volume.geometry, findings, str(path), read_as=volume.identity, answers=answers, images=volume.images
     )  # fmt: skip
-    look = {"name": volume.name, "colormap": "gray", "contrast_limits": LIVER_WINDOW, "metadata": {KEY: tag}}
+    look = {"name": volume.name, "colormap": "gray", "contrast_limits": opening_window(), "metadata": {KEY: tag}}
     return volume.voxels, look | placed(volume.geometry), "image"
 
 

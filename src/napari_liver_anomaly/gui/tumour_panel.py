@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
@@ -34,6 +34,7 @@ from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summa
 from napari_liver_anomaly.gui.next_steps import NextSteps
 from napari_liver_anomaly.gui.open_box import OpenBox
 from napari_liver_anomaly.gui.overlays import Overlays
+from napari_liver_anomaly.gui.panel_defaults import PanelDefaults
 from napari_liver_anomaly.gui.patient_marks import PatientMarks
 from napari_liver_anomaly.gui.planes import Planes
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
@@ -42,6 +43,7 @@ from napari_liver_anomaly.gui.residual_look import ResidualLook
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.sessions import Sessions
+from napari_liver_anomaly.gui.settings_page import SettingsPage
 from napari_liver_anomaly.gui.shown_scan import ShownScan
 from napari_liver_anomaly.gui.space_view import NO_LIVER, SpaceView
 from napari_liver_anomaly.gui.stepwise import Stepwise
@@ -55,6 +57,7 @@ from napari_liver_anomaly.gui.window_presets import WindowPresets, limits_hu
 from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, find_liver, segment_layers
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.session import ENDING
+from napari_liver_anomaly.preferences import preferred
 from napari_liver_anomaly.segmentation import SegmentSettings
 
 if TYPE_CHECKING:
@@ -123,9 +126,15 @@ class TumourPanel(Panel):
         self._guard = ClosingGuard(self, self.segmenting)
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
+        self.settings_button = QPushButton("Settings…")
+        self.settings_button.setToolTip(
+            "What a panel begins with: device, window, smallest lesion, what is exported; kept for next time"
+        )
         steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
         self.study = Fold(
-            "Scan and liver", [steps, self.opening, self.sessions.buttons, self.inputs, self.mending], about=OPENING
+            "Scan and liver",
+            [steps, self.opening, side_by_side(self.sessions.buttons, self.settings_button), self.inputs, self.mending],
+            about=OPENING,
         )
         self.method = Fold("Model", [self.model], about="Segment")
         view = QWidget()
@@ -140,6 +149,7 @@ class TumourPanel(Panel):
             about="The panel, step by step",
         )
         self._wire()
+        self._begin_with(preferred(PanelDefaults))
         self._follow()
         self._mark_window()
         if self.inputs.scan.layer is not None:
@@ -175,6 +185,7 @@ class TumourPanel(Panel):
         self.overlays.menu.barred.connect(self.residual_look.show_bar)
         self.compare.changed.connect(self.overlays.menu.mark)
         self.space.turned.connect(self.views.space.setChecked)
+        self.settings_button.clicked.connect(self.open_settings)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
@@ -215,6 +226,20 @@ class TumourPanel(Panel):
         self.marks.remove()
         self.lesions.adding.end()
         self.mending.growing.end()
+
+    def open_settings(self) -> SettingsPage:
+        """Open the page of settings that are kept."""
+        page = SettingsPage(self, self.viewer.theme)
+        page.saved.connect(self._begin_with)
+        page.open()
+        return page
+
+    def _begin_with(self, defaults: PanelDefaults) -> None:
+        """Set what the user wants to begin with."""
+        self.model.device.setCurrentIndex(self.model.device.findData(defaults.device))
+        self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
+        for name in ("report", "dicom_seg"):
+            self.export.ticks[name].setChecked(getattr(defaults, name))
 
     def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
         """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""

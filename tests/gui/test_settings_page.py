@@ -1,0 +1,81 @@
+"""Settings that are kept: a panel begins with them, and a damaged file changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtWidgets import QDialogButtonBox, QLabel
+
+from napari_liver_anomaly import preferences
+from napari_liver_anomaly.gui.layers import LIVER_WINDOW, add, scan_layer
+from napari_liver_anomaly.gui.panel_defaults import PanelDefaults, opening_window
+from napari_liver_anomaly.io.kept_sessions import KeepSettings
+from napari_liver_anomaly.models.locations import folder
+from napari_liver_anomaly.preferences import prefer, preferred
+from napari_liver_anomaly.segmentation import SegmentSettings
+from napari_liver_anomaly.settings import options
+
+
+@pytest.fixture(autouse=True)
+def own_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(preferences, "path", lambda: tmp_path / "preferences.json")
+    return tmp_path / "preferences.json"
+
+
+def test_without_a_file_a_panel_begins_as_delivered(make_panel, viewer):
+    panel = make_panel(viewer)
+    delivered = {option.name: option for option in options(SegmentSettings)}["min_lesion_mm3"]
+    assert panel.model.rows.value().min_lesion_mm3 == delivered.default == PanelDefaults().min_lesion_mm3
+    assert panel.model.device.currentData() == "auto" and opening_window() == LIVER_WINDOW
+
+
+def test_what_is_saved_holds_at_once_and_next_time(make_panel, viewer, sample, own_file):
+    prefer(KeepSettings(most=7))
+    panel = make_panel(viewer)
+    page = panel.open_settings()
+    fields = page.rows.fields
+    fields["device"].value, fields["width_hu"].value, fields["level_hu"].value = "cpu", 400, 40
+    fields["min_lesion_mm3"]._field.value, fields["report"].value = 10.0, True
+    page.buttons.button(QDialogButtonBox.StandardButton.Save).click()
+    for one in (panel, make_panel(viewer)):
+        assert one.model.device.currentData() == "cpu" and one.export.ticks["report"].isChecked()
+        assert (
+            one.model.rows.value().min_lesion_mm3 == pytest.approx(523.6, abs=0.1) and not one.export.ticks["patient"].isChecked()
+        )
+    assert tuple(add(viewer, scan_layer(sample.volume)).contrast_limits) == (-160, 240)
+    assert preferred(KeepSettings).most == 7, "other settings in the file stay"
+
+
+def test_cancel_keeps_nothing_and_restoring_shows_the_delivered_ones(make_panel, viewer, own_file):
+    prefer(PanelDefaults(level_hu=40))
+    panel = make_panel(viewer)
+    page = panel.open_settings()
+    page.restore()
+    assert page.rows.value() == PanelDefaults()
+    page.buttons.button(QDialogButtonBox.StandardButton.Cancel).click()
+    assert preferred(PanelDefaults) == PanelDefaults(level_hu=40)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"PanelDefaults": 3}', '{"PanelDefaults": {"width_hu": -5, "device": "toaster"}}', "9" * 99_999]
+)
+def test_a_damaged_file_is_as_none(make_panel, viewer, own_file, text):
+    own_file.write_text(text)
+    panel = make_panel(viewer)
+    assert panel.model.device.currentData() == "auto" and opening_window() == LIVER_WINDOW
+
+
+def test_a_folder_that_cannot_be_written_is_told(make_panel, viewer, own_file, monkeypatch):
+    panel = make_panel(viewer)
+    page = panel.open_settings()
+    monkeypatch.setattr(preferences, "path", lambda: own_file.parent / "missing.txt" / "preferences.json")
+    (own_file.parent / "missing.txt").write_text("a file in the way")
+    page.save()
+    assert page.said.text() and page.isVisible()
+    page.close()
+
+
+def test_the_page_says_where_files_lie_and_its_text_can_be_selected(make_panel, viewer, own_file):
+    page = make_panel(viewer).open_settings()
+    words = [label.text() for label in page.findChildren(QLabel)]
+    assert {str(folder()), str(own_file)} <= set(words)
+    page.close()
