@@ -33,7 +33,7 @@ def test_what_is_saved_holds_at_once_and_next_time(make_panel, viewer, sample, o
     panel = make_panel(viewer)
     page = panel.open_settings()
     fields = page.rows.fields
-    fields["device"].value, fields["width_hu"].value, fields["level_hu"].value = "cpu", 400, 40
+    fields["processor"].value, fields["width_hu"].value, fields["level_hu"].value = "cpu", 400, 40
     fields["min_lesion_mm3"]._field.value, fields["report"].value = 10.0, True
     page.buttons.button(QDialogButtonBox.StandardButton.Save).click()
     for one in (panel, make_panel(viewer)):
@@ -56,7 +56,7 @@ def test_cancel_keeps_nothing_and_restoring_shows_the_delivered_ones(make_panel,
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"PanelDefaults": 3}', '{"PanelDefaults": {"width_hu": -5, "device": "toaster"}}', "9" * 99_999]
+    "text", ["", "{", "[]", '{"PanelDefaults": 3}', '{"PanelDefaults": {"width_hu": -5, "processor": "toaster"}}', "9" * 99_999]
 )
 def test_a_damaged_file_is_as_none(make_panel, viewer, own_file, text):
     own_file.write_text(text)

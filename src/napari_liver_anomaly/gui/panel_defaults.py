@@ -14,7 +14,7 @@ from napari_liver_anomaly.settings import Settings, setting
 class PanelDefaults(Settings):
     """What a panel begins with. Whether a patient is named is asked anew each time, and never kept."""
 
-    device: str = setting("auto", choices=CHOICES, help="Processor of a run; automatic takes a usable graphics card.")
+    processor: str = setting("auto", choices=CHOICES, help="Processor of a run; automatic takes a usable graphics card.")
     width_hu: int = setting(150, unit="HU", low=1, high=4095, help="Width of the window that a scan opens in.")
     level_hu: int = setting(90, unit="HU", low=-1024, high=3071, help="Level of the window that a scan opens in.")
     min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORDS = {
-    "device": "Device",
+    "processor": "Device",
     "width_hu": "Window width (HU)",
     "level_hu": "Window level (HU)",
     "min_lesion_mm3": "Smallest lesion (mm)",
@@ -81,7 +81,7 @@ class SettingsPage(QDialog):
 
     def _make_rows(self, shown: PanelDefaults) -> SettingsForm[PanelDefaults]:
         rows = SettingsForm(shown, words=WORDS, diameters=("min_lesion_mm3",))
-        device = rows.fields["device"].native
+        device = rows.fields["processor"].native
         for n, words in enumerate(DEVICES.values()):
             device.setItemText(n, words)
         for name in ("report", "dicom_seg"):

@@ -236,7 +236,7 @@ class TumourPanel(Panel):
 
     def _begin_with(self, defaults: PanelDefaults) -> None:
         """Set what the user wants to begin with."""
-        self.model.device.setCurrentIndex(self.model.device.findData(defaults.device))
+        self.model.device.setCurrentIndex(self.model.device.findData(defaults.processor))
         self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
         for name in ("report", "dicom_seg"):
             self.export.ticks[name].setChecked(getattr(defaults, name))
