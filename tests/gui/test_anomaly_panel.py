@@ -228,3 +228,14 @@ def test_every_recipe_has_the_picture_that_is_drawn_of_it_now(qtbot):
     form = RecipeForm(RECIPES)
     qtbot.addWidget(form)
     assert all(not form.recipe.itemIcon(n).isNull() for n in range(len(RECIPES)))
+
+
+def test_the_scan_fills_the_view_again_when_the_picture_beside_it_goes(anomalies, viewer, qtbot):
+    viewer.fit_to_view()
+    alone = viewer.scene.camera.zoom
+    anomalies.beside.click()
+    settle(qtbot, anomalies)
+    assert viewer.scene.camera.zoom < 0.7 * alone
+    anomalies.follow.click()
+    settle(qtbot, anomalies)
+    assert viewer.scene.camera.zoom == pytest.approx(alone)
