@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from gui.test_threshold import settle
 from napari_liver_anomaly.gui.lesion_parts import halves
@@ -237,3 +238,36 @@ def test_a_dumbbell_falls_apart_and_a_ball_does_not():
     assert halves(np.flatnonzero(balls[0]), whole.shape, (1.0, 1.0, 1.0)) is None
     apart = np.flatnonzero(balls[0] & (grid[2] != 15))
     assert halves(apart, whole.shape, (1.0, 1.0, 1.0)).size <= apart.size / 2, "parts that do not touch"
+
+
+def test_what_was_decided_is_the_same_in_a_session_that_is_reopened(done, make_panel, viewer, qtbot, at, tmp_path):
+    """Merged lesions stay one, what follows the threshold goes on to follow it, and everyone is as corrected as before."""
+    tumours = viewer.layers["case tumours"]
+    tumours.data_setitem(tuple(np.array([n]) for n in (2, 20, 30)), 9)
+    settle(qtbot, done)
+    choose(done, 1, 2)
+    done.lesions.merge()
+    settle(qtbot, done)
+    erase_half(tumours, 1)
+    settle(qtbot, done)
+    before = done.controller.shown.state
+    assert {row.origin for row in done.table.lesions} == {"corrected"} and sum(row.fixed for row in done.table.lesions) == 1
+    with qtbot.waitSignal(done.sessions.saved, timeout=60_000):
+        done.sessions.save(tmp_path / "a.liver-session")
+    other = make_panel(ViewerModel())
+    with qtbot.waitSignal(other.sessions.reopened, timeout=60_000):
+        other.open([tmp_path / "a.liver-session"])
+    settle(qtbot, other)
+    for value in (None, 0.3, 0.6):
+        if value is not None:
+            at(value)
+            other.threshold.slider.setValue(value)
+            settle(qtbot, other)
+        one, two = done.controller.shown.state, other.controller.shown.state
+        assert two.labels.same_as(one.labels) and two.origins == one.origins, value
+    assert not one.labels.same_as(before.labels), "the rest follows the threshold"
+    z, y, x = (axis[0] for axis in np.nonzero(other.controller.shown.tumours.data == other.table.lesions[1].lesion.number))
+    number = len(other.table.lesions)
+    other.controller.shown.tumours.data_setitem((np.array([z]), np.array([y]), np.array([x])), 0)
+    settle(qtbot, other)
+    assert len(other.table.lesions) == number, "merged lesions are not split by the next stroke"
