@@ -115,3 +115,20 @@ def test_two_targets_at_most_are_added(done, viewer, qtbot):
     done.lesions.keep(next(row.lesion for row in rows if row.target), False)
     settle(qtbot, done)
     assert total.text().startswith("Target: "), "what is left out is not added"
+
+
+def test_a_target_that_is_not_there_gives_up_its_place(done, viewer, qtbot):
+    """Two targets, one is rejected, another one takes its place: taken in again it is no third."""
+    viewer.layers["case tumours"].data_setitem(tuple(np.array([n]) for n in (2, 20, 30)), 9)
+    settle(qtbot, done)
+    first, second, third = (row.lesion for row in done.table.lesions)
+    for lesion in (first, second):
+        done.lesions.aim(lesion, True)
+    done.lesions.keep(second, False)
+    settle(qtbot, done)
+    done.lesions.aim(next(row.lesion for row in done.table.lesions if row.lesion.volume_ml == third.volume_ml), True)
+    done.lesions.keep(second, True)
+    settle(qtbot, done)
+    assert len(done.table.lesions) == 3 and [row.lesion.volume_ml for row in done.table.lesions if row.target] == [
+        first.volume_ml, third.volume_ml,
+    ]  # fmt: skip

@@ -62,10 +62,6 @@ class LesionNotes:
         """Whether what lies in these voxels is a target lesion."""
         return any(_holds(where, anchor) for anchor in self.targets)
 
-    def aim(self, where: NDArray[np.int64], anchor: int, *, on: bool) -> None:
-        """Make it a target lesion, or no longer."""
-        self.targets = [old for old in self.targets if not _holds(where, old)] + [anchor] * on
-
 
 def peak_of(where: NDArray[np.int64], score: NDArray[np.uint8]) -> tuple[int, float]:
     """Find the voxel of the highest score among these, the first of several, and that score from 0 to 1."""

@@ -167,7 +167,9 @@ class ResultLayers:
     def aim(self, lesion: Lesion, *, on: bool) -> None:
         """Make a lesion a target lesion, or no longer."""
         if (where := self.voxels_of(lesion)).size:
-            self.notes.aim(where, peak_of(where, self.result.score)[0], on=on)
+            anchor = peak_of(where, self.result.score)[0]
+            seen = [row.anchor for row in self.rows() if row.target and row.kept and row.anchor != anchor]
+            self.notes.targets = seen + [anchor] * on  # one that is not there now gives up its place
             self._mirror()
 
     def _mirror(self) -> None:
