@@ -85,6 +85,7 @@ def what_was_erased_comes_back_around_itself(kit: Kit) -> None:
     rest = tumours.data[left].astype(bool)
     panel.threshold.slider.setValue(0.06)
     settle(desk, panel)
+    assert panel.controller.shown.settings.threshold == 0.06 and not panel.messages.details
     assert rest.any() and np.array_equal(tumours.data[left].astype(bool), rest), "though its highest score was erased"
 
 

@@ -28,7 +28,9 @@ def at(done, qtbot):
     def move(value):
         done.threshold.slider.setValue(value)
         settle(qtbot, done)
-        return done.controller.shown.state
+        state = done.controller.shown.state
+        assert state.settings.threshold == value and not done.messages.details
+        return state
 
     return move
 

@@ -13,7 +13,7 @@ from scipy import ndimage, spatial
 
 from napari_liver_anomaly import segmentation
 from napari_liver_anomaly.gui.lesion_parts import NEIGHBOURS
-from napari_liver_anomaly.lesions import MOST
+from napari_liver_anomaly.lesions import MOST, box_of
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.sparse_labels import SparseLabels
 
@@ -85,7 +85,7 @@ def _with_remains(labels: SparseLabels, whole: SparseLabels, gone: NDArray[np.in
         return labels
     mask = np.zeros(labels.shape, bool)
     mask.reshape(-1)[rest] = True
-    box = ndimage.find_objects(mask)[0]
+    box = box_of(mask) or (slice(0, 0),) * 3
     parts, _ = ndimage.label(mask[box], structure=NEIGHBOURS)
     numbers = np.zeros(labels.shape, parts.dtype)
     numbers[box] = parts
