@@ -116,6 +116,7 @@ class ModelChooser(QWidget):
         self.model.activated.connect(self._choose)
         self.device = QComboBox()
         self.device.setToolTip("Automatic takes the graphics card when there is a usable one")
+        self.device.setAccessibleName("Device")
         for device, words in DEVICES.items():
             self.device.addItem(words, device)
         self.more = Fold("More settings", [self.rows], is_open=False, minor=True)
