@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "numpy", "nibabel")
 Origin = Literal["automatic", "corrected", "manual"]
+LiverFrom = Literal["given", "found", "corrected"]
 
 
 def _versions() -> dict[str, str]:
@@ -93,7 +94,7 @@ class Result:
     ran_on: str
     timings_s: dict[str, float]
     findings: tuple[Finding, ...] = ()
-    liver_from: Literal["given", "found", "corrected"] = "given"
+    liver_from: LiverFrom = "given"
     left_out: int = 0
     versions: dict[str, str] = field(default_factory=_versions)
     about_model: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.sparse_labels import SparseLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari.layers import Layer
     from numpy.typing import NDArray
@@ -157,15 +157,18 @@ def _rejected(session: Session, prepared: PreparedResult) -> dict[Lesion, NDArra
     if session.rejected is None:
         return {}
     rows = [row for row in session.rows if not row.get("kept", True)]
-    numbers = {n: row.get("number") for n, row in enumerate(rows, 1)}
     places = dict(session.rejected.parts())
     measured = measure_again(session.rejected, prepared.scan)
-    return {
-        replace(lesion, number=number if isinstance(number := numbers.get(lesion.number), int) else lesion.number): places[
-            lesion.number
-        ]
-        for lesion in measured
-    }
+    return {_as_saved(lesion, rows[lesion.number - 1 : lesion.number]): places[lesion.number] for lesion in measured}
+
+
+def _as_saved(lesion: Lesion, rows: Sequence[Mapping[str, Any]]) -> Lesion:
+    """Give a lesion the number it had, and the liver that it was compared with when it was measured among the others."""
+    for row in rows:
+        number, liver_hu = row.get("number"), row.get("liver_hu")
+        if isinstance(number, int) and isinstance(liver_hu, (int, float)):
+            lesion = replace(lesion, number=number, liver_hu=liver_hu, difference_hu=lesion.mean_hu - liver_hu)
+    return lesion
 
 
 def _notes(session: Session, state: LesionState) -> LesionNotes:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from napari_liver_anomaly.io.bundle import open_bundle, write_bundle
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 from napari_liver_anomaly.lesions import Lesion, LiverScan, measure_again
 from napari_liver_anomaly.messages import finding_from, make_refusal
-from napari_liver_anomaly.result import Result
+from napari_liver_anomaly.result import LiverFrom, Result
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.sparse_labels import SparseLabels
@@ -327,7 +327,7 @@ def _known(bundle: Bundle) -> dict[str, Any]:
     run = about["run"]
     for name, kind in ABOUT_RUN.items():
         _kind(run[name], kind)
-    if run["liver_from"] not in ("given", "found"):
+    if run["liver_from"] not in get_args(LiverFrom):
         raise ValueError("liver_from")
     known_settings(SegmentSettings, run["settings"])
     _findings(run["findings"])

@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from napari_liver_anomaly.io.kept_sessions import KeepSettings, forget_all, keep
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.lesions import Lesion
 from napari_liver_anomaly.messages import make_finding
+from napari_liver_anomaly.result import LiverFrom
 from napari_liver_anomaly.sparse_labels import SparseLabels
 from napari_liver_anomaly.volume import Volume
 
@@ -64,6 +65,13 @@ def test_a_result_comes_back_bit_for_bit(result: Result, tmp_path: Path) -> None
     session = read_session(path)
     assert session.path == tmp_path / "scan.nii.gz" and session.answers.series == 3 and session.voxels is None
     same(session.result(session.volume(result.volume)), result)
+
+
+@pytest.mark.parametrize("where_from", get_args(LiverFrom))
+def test_a_liver_from_anywhere_comes_back(result: Result, tmp_path: Path, where_from: LiverFrom) -> None:
+    write_session(Session.of(replace(result, liver_from=where_from)), tmp_path / "one.liver-session")
+    session = read_session(tmp_path / "one.liver-session")
+    assert session.result(session.volume()).liver_from == where_from
 
 
 def test_all_that_is_kept_comes_back(result: Result, tmp_path: Path) -> None:
