@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
 WALK = Path(__file__).parents[2] / "docs" / "reading_session.py"
 
 
+@pytest.mark.slow
 def test_a_reading_session(make_napari_viewer, tmp_path):
     spec = importlib.util.spec_from_file_location("reading_session", WALK)
     walk = importlib.util.module_from_spec(spec)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 AFTER_EDIT_MS = 500
 LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
-CORRECTED = "Lesions you drew in stay as they are."
+CORRECTED = "What you drew stays."
 ERASED = "What you erased stays away."
 
 

@@ -65,7 +65,7 @@ class ThresholdSlider(QWidget):
         self.count.setToolTip("Lesions and their volume; in brackets their share of the liver")
         keep_room(self.count)
         self.remark = keep_room(one_line())
-        self.discard = keep_room(QToolButton())
+        self.discard = QToolButton()
         self.discard.setText("Discard corrections")
         self.discard.setProperty("kind", "link")
         self.discard.setToolTip("Show again what model and threshold give; what was corrected by hand is lost")
@@ -98,6 +98,7 @@ class ThresholdSlider(QWidget):
         below = QHBoxLayout()  # a line that is always there, so that nothing moves when it says something
         below.addWidget(self.remark, stretch=1)
         below.addWidget(self.discard)
+        self.remark.setMinimumHeight(self.discard.sizeHint().height())
         layout.addLayout(below)
 
     @property
