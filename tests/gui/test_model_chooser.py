@@ -152,3 +152,8 @@ def test_the_list_is_brought_up_to_date_when_it_is_opened(make_panel, viewer, ca
     names.remove("score")
     model.list_again()
     assert model.name == "both" and model.caption.toolTip() == "Restores."
+
+
+def test_what_a_card_says_at_length_is_cut():
+    said = summary_of("x", card=lambda name: {"format": 1, "key": "dae", "title": "long " * 100_000})
+    assert len(said.line) == 200 and said.line.startswith("long long") and said.line.endswith("…")

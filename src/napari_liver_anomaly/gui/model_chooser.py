@@ -31,6 +31,7 @@ WORDS = {  # a reader's words for the fields of SegmentSettings
 }
 FROM_FILE = "From file…"
 READABLE = {"Segmenters and restorers, 15 patients": "Several networks, from 15 patients"}  # titles as a reader would say them
+LONGEST = 200  # signs of what a card says in one line
 NO_HEALTHY_IMAGE = "No healthy image: score and tumours only."
 
 
@@ -68,9 +69,15 @@ def summary_of(name: str | None, card: Callable[[str], dict[str, Any]] | None = 
     healthy = about.restores()
     name = about.name()
     return ModelSummary(
-        line=READABLE.get(name, name), figure=about.figure(), note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy,
+        line=_short(READABLE.get(name, name)), figure=_short(about.figure()),
+        note="" if healthy else NO_HEALTHY_IMAGE, restores=healthy,
         points=about.metrics.operating_points() if about.metrics is not None else (),
     )  # fmt: skip
+
+
+def _short(text: str) -> str:
+    """Cut what a card says: a label with a megabyte of text would stop the window."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 class UpdatingList(QComboBox):
