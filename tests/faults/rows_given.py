@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,8 @@ from napari_liver_anomaly.cli.program import ASKED, REFUSED
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.read_options import ReadOptions
-from napari_liver_anomaly.liver import check_liver, checked
+from napari_liver_anomaly.liver import check_liver, checked, find_liver
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.storage import unpacking
 from napari_liver_anomaly.volume import Mask
 
@@ -207,6 +209,23 @@ def half_a_liver_is_told(kit: Kit) -> None:
     given = Mask(waist, volume.geometry, volume.identity)
     with refused("given", "given-liver-unlikely", kind=Question):
         check_liver(given, volume)
+
+
+@row(160)
+def an_eighth_of_a_liver_lost_to_streaks_is_told(kit: Kit) -> None:
+    """Streaks of 80 HU take an eighth of the liver: each sign of it stays within its bound, and nothing would be said."""
+    sample = make_phantom(PhantomSettings(size_px=192, slices=32))
+    geometry = sample.volume.geometry
+    inside, plain = geometry.to_source(sample.liver.voxels), geometry.to_source(sample.volume.voxels)
+    first, second, _ = (where.mean() for where in np.nonzero(inside))
+    x, y = np.meshgrid(*map(np.arange, inside.shape[:2]), indexing="ij")
+    along, across = x - first + 25, y - second  # streaks spread from a place in the liver
+    streaks = np.sin(24 * np.arctan2(across, along)) * np.exp(-np.hypot(along, across) / 60)
+    for height, told in {0: set(), 80: {"liver-doubtful"}}.items():
+        hu = plain.astype(np.float64)
+        hu[..., 10:21] += height * streaks[..., None]
+        found = find_liver(replace(sample.volume, voxels=geometry.to_canonical(np.rint(hu).astype(np.int16))), device="cpu")
+        assert codes_of(found.findings) == told, (height, found.ml, inside.sum() * geometry.voxel_ml)
 
 
 @row(85)

@@ -17,6 +17,7 @@ STEP_MM = 5.0  # areas are means over slices of so much
 DOUBTFUL_PROFILE, MOST_PROFILE = 1.06, 1.15  # whole livers have up to 1.01
 DOUBTFUL_UNSURE, MOST_UNSURE = 0.265, 0.33  # whole livers have up to 0.25
 UNSURE = (51, 204)  # probability from 0.2 to 0.8, of 255
+BOTH_UNSURE, BOTH_JAGGED = 0.25, 2.15  # together: of 30 scans only one has both, and that is doubtful by either bound alone, too
 WHOLE_ML = 1500.0  # edges grow with the square of a liver's size, its volume with the cube
 MOST_JAGGED = 2.6  # surface in units of a ball's of the same volume; whole livers have 1.8 to 2.1
 SURFACE_MM = 4.0
@@ -50,7 +51,9 @@ def found_oddities(volume: Volume, liver: Mask) -> list[str]:
 
 def found_doubts(volume: Volume, liver: Mask) -> list[str]:
     """List what is doubtful about a liver that the program found."""
-    unsure = ["much of it is uncertain, as where streaks cross it"] if _unsure(liver) > DOUBTFUL_UNSURE else []
+    share = _unsure(liver)
+    both = share > BOTH_UNSURE and _jaggedness(liver) > BOTH_JAGGED
+    unsure = ["much of it is uncertain, as where streaks cross it"] if share > DOUBTFUL_UNSURE or both else []
     return [*doubts(volume, liver), *unsure]
 
 
