@@ -143,7 +143,7 @@ def what_cannot_be_written_is_said_before_the_work(kit: Kit) -> None:
     for verb, place, reason in bad:
         assert main([*verb, "--out", str(place)]) == REFUSED, (verb, place)
         said = kit.output.readouterr().err
-        assert f"cannot be: {reason}." in said and "The work was not begun" in said, (verb, place, said)
+        assert f"cannot be written: {reason}." in said and "The work was not begun" in said, (verb, place, said)
     assert main(["liver", words[0], "--out", str(a_folder / "liver.png")]) == REFUSED
     assert "liver.png" in kit.output.readouterr().err
     assert main(["liver", words[0], "--out", words[0]]) == REFUSED and "were read" in kit.output.readouterr().err

@@ -461,7 +461,7 @@ def a_folder_that_takes_nothing_is_told(kit: Kit) -> None:
     liver = write_labels(organ_of(volume).voxels, volume.geometry, kit.folder / "liver.nii.gz")
     words = ["synthesise", str(scan), "--liver", str(liver), "--given-liver", "accept", "--out"]
     assert main([*words, str(regular / "sub")]) == REFUSED
-    assert "cannot be: Not a directory." in kit.output.readouterr().err
+    assert "cannot be written: Not a directory." in kit.output.readouterr().err
     assert main([*words, str(kit.folder / "elsewhere")]) == DONE
     if os.geteuid() != 0:
         closed = kit.folder / "closed"
