@@ -105,7 +105,12 @@ def trainings_and_measurements_look_for_room_before_the_work(kit: Kit) -> None:
     given = ["--given-liver", "accept"]
     assert main(["prepare", str(cases), *given, "--out", str(packed)]) == DONE
     begun: list[str] = []
-    for place in ("training.fit.slices_of", "io.read", "liver.train_liver.read", "evaluation.evaluate.read"):
+    for place in (
+        "training.fit.slices_of",
+        "liver.train_liver.read",
+        "evaluation.evaluate.read",
+        "io.read",
+    ):  # that of io last: who imports it has it
         kit.patch.setattr(f"napari_liver_anomaly.{place}", lambda *_, **__: begun.append("begun"))
     kit.patch.setattr(comparison, "run_one", lambda *_: begun.append("trained"))
     with room_of(kit, 60):
