@@ -110,7 +110,7 @@ def trainings_and_measurements_look_for_room_before_the_work(kit: Kit) -> None:
         "liver.train_liver.read",
         "evaluation.evaluate.read",
         "io.read",
-    ):  # that of io last: who imports it has it
+    ):  # io last: imports keep it
         kit.patch.setattr(f"napari_liver_anomaly.{place}", lambda *_, **__: begun.append("begun"))
     kit.patch.setattr(comparison, "run_one", lambda *_: begun.append("trained"))
     with room_of(kit, 60):
