@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QMenu, QPushButton
 
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU
 
-WIDTH_PX, HEIGHT_PX = 38, 21  # no higher than the line it stands on
+WIDTH_PX, HEIGHT_PX = 38, 19  # no higher than the line it stands on
 COMPARE = {
     "blink": ("Blink scan and restored", "Alt+B", "Show the scan and the restored scan in turn"),
     "wipe": ("Wipe scan and restored", "Alt+X", "The scan to the left of the mouse, the restored scan to its right"),

@@ -42,7 +42,7 @@ class Overlays(QWidget):
         self._events = EventListener()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(3)
+        grid.setVerticalSpacing(1)
         grid.setHorizontalSpacing(4)
         for column in range(0, 2 * PER_LINE, 2):
             grid.setColumnStretch(column + 1, 1)
