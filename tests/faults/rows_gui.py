@@ -505,7 +505,7 @@ def the_window_answers_during_any_run(kit: Kit) -> None:
     desk.method.at_step, desk.finder.at_step = work, lambda: work()
     panel = desk.panel(write=lambda *_: work() or ())
     read = reading.read
-    kit.patch.setattr(reading, "read", lambda *args: (work(), read(*args))[1])
+    kit.patch.setattr(reading, "read", lambda *args, **more: (work(), read(*args, **more))[1])
     path = nifti_file(kit.folder / "scan.nii")
     drawing = desk.anomalies()
     _slow_synthesis(kit, work)
@@ -562,7 +562,7 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
         return ()
 
     plain = reading.read
-    kit.patch.setattr(reading, "read", lambda *args: stumble() or plain(*args))
+    kit.patch.setattr(reading, "read", lambda *args, **more: stumble() or plain(*args, **more))
     draw = apply.synthesise
     kit.patch.setattr(apply, "synthesise", lambda *args: stumble() or draw(*args))
     from builders import nifti_file

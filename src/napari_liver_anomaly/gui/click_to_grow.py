@@ -77,8 +77,8 @@ class ClickToGrow(QWidget):
         return self._ground is not None
 
     def follow(self, owner: object) -> None:
-        """Let go when something else is shown."""
-        if self._ground is not None and self._ground.owner is not owner:
+        """Let go when something else is shown, or the layer was deleted."""
+        if (ground := self._ground) is not None and (ground.owner is not owner or ground.layer not in self._viewer.layers):
             self.end()
 
     def begin(self, ground: Ground) -> None:

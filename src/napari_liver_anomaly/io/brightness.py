@@ -26,14 +26,18 @@ LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = 50, 0.1, 8  # places of a slice, and of
 # Of 34 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 9 HU away from its ends.
 STEADY, UP_AND_DOWN_HU = 0.85, 3.0
 JUMP_HU, ALONE = 14.0, 2.0  # against the next largest
+LEAST_BODY_MM = 150.0  # a picture that no trunk fits in is no CT of one; where a small object begins, its edge is a jump
 ENDS = 8  # of the stack are left out for a jump: ends may be blurred or cut
 ACCEPT = Answer(words="Read it as one scan", option="brightness", value="accept")
 
 
-def even_brightness(voxels: NDArray[np.int16], answer: Literal["ask", "accept"]) -> tuple[Finding, ...]:
+def even_brightness(
+    voxels: NDArray[np.int16], spacing_mm: tuple[float, float, float], answer: Literal["ask", "accept"]
+) -> tuple[Finding, ...]:
     """Ask about slices whose brightness goes up and down, or jumps once; note it where the user takes them for one scan."""
     steps = _steps(voxels)
-    how = "" if len(steps) < LEAST_STEPS else _up_and_down(steps) or _jump(steps)
+    holds_body = min(np.multiply(voxels.shape, spacing_mm)[1:]) >= LEAST_BODY_MM
+    how = "" if len(steps) < LEAST_STEPS else _up_and_down(steps) or (_jump(steps) if holds_body else "")
     if not how:
         return ()
     if answer == "accept":

@@ -89,7 +89,7 @@ def read(path: str | Path, answers: ReadOptions | None = None, *, job: Job | Non
     notes += _settled(plausible(stored, answers.values))
     voxels = geometry.to_canonical(stored).astype(np.int16, copy=False)
     notes += _settled(credible_size(voxels, geometry, answers.voxel_size))
-    notes += _settled(even_brightness(voxels, answers.brightness))
+    notes += _settled(even_brightness(voxels, geometry.spacing_mm, answers.brightness))
     findings = (*notes, *((padding,) if padding else ()))
     return Volume(voxels, geometry, name_of(path), findings, source.images)
 
