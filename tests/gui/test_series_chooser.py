@@ -108,7 +108,7 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
     path = nifti_file(tmp_path / "scan.nii")
     given = []
 
-    def ask(where, answers=None):
+    def ask(where, answers=None, **_):
         given.append(answers.series)
         if answers.series == 1:
             raise refusal_of(Refusal, "slices-few", "Two slices are no scan.", "Nothing was read.", "Choose another.")

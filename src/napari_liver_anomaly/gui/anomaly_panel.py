@@ -268,7 +268,10 @@ class AnomalyPanel(Panel):
         """Show no preview."""
         self.latest.cancel()
         say(self.said, "")
+        was_beside = self.beside.isChecked() and self.preview.image is not None
         self.preview.remove()
+        if was_beside:
+            self.viewer.fit_to_view()  # without the picture beside it, the scan would be small
 
     def _leave(self) -> None:
         """Take the preview along."""
