@@ -19,22 +19,24 @@ liver-anomaly bench --rounds 3 --json docs/evidence/performance.json   # measure
 python docs/performance_page.py                                        # makes this page
 ```
 
-All pieces of a table are measured in one run, one after another in each round, so that whatever else the machine does falls on all of them. Ratios are what can be
-compared; seconds belong to this machine. The networks of others have random weights: their speed does not depend on them.
+All pieces of a table are measured in one run, one after another in each round, so that whatever else the machine does falls on all of them.
+Ratios are what can be compared; seconds belong to this machine. The networks of others have random weights: their speed does not depend on
+them.
 
 {tables}
 ## What the figures say
 
-- **Scoring.** Our default scores a slice with several networks, each slice also mirrored. It needs a twentieth of the operations of the paper's two networks at 256².
-- **bfloat16** halves the time where the processor computes in it. It is not used for scoring, because a result shall be the same on every machine.
+- **Scoring.** Our default scores a slice with several networks, each slice also mirrored. It needs a twentieth of the operations of the
+  paper's two networks at 256².
+- **bfloat16** halves the time where the processor computes in it. It is not used for scoring, because a result shall be the same on every
+  machine.
 - **Other runtimes** (torch.compile, OpenVINO, ONNX Runtime) gain little for one network in single precision; none is worth a dependency.
-- **nnU-Net** stands for a whole 3D network without a liver: one patch of 128³ of its `3d_fullres` plan, counted for its part of a liver that it slides over by half a
-  patch. Its time grows with the scan, ours with the liver.
+- **nnU-Net** stands for a whole 3D network without a liver: one patch of 128³ of its `3d_fullres` plan, counted for its part of a liver
+  that it slides over by half a patch. Its time grows with the scan, ours with the liver.
 - **Memory.** Scan, score and result are whole numbers; only the liver's box is ever in floating point.
 
-A guard in the tests holds what no machine changes: the operations of a slice (`tests/unit/bench`). The window's own figures (threshold tick, opening, heartbeat, table)
-are measured by `python -m pytest -m benchmark tests/gui`.
-"""
+A guard in the tests holds what no machine changes: the operations of a slice (`tests/unit/bench`). The window's own figures (threshold
+tick, opening, heartbeat, table) are measured by `python -m pytest -m benchmark tests/gui`."""
 
 
 def page() -> str:

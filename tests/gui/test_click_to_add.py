@@ -103,3 +103,11 @@ def test_a_region_is_connected_and_keeps_out_of_other_lesions():
     again = grow(score, lambda box: ~taken[box], wider.seed, (3.0, 1.0, 1.0), 60.0, wider.part)
     assert again.where.size > region.where.size + 3 and not taken.flat[again.where].any()
     assert grow(score, lambda box: ~taken[box], (0, 0, 0), (3.0, 1.0, 1.0), 60.0) is None
+
+
+def test_it_ends_with_the_layer_it_would_grow_on(done, viewer, qtbot):
+    done.lesions.add()
+    assert done.lesions.adding.on
+    viewer.layers.remove(done.controller.shown.tumours)
+    settle(qtbot, done)
+    assert not done.lesions.adding.on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -110,8 +111,11 @@ class _scheduler:
         self.file = folder / f"scheduler-{time.monotonic_ns()}.json"
 
     def __enter__(self):
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # stand-ins are loaded by name
         self.run = [
-            subprocess.Popen([sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                [sys.executable, "-m", "dask", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
+            )
             for words in (
                 ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)],
                 [
