@@ -80,8 +80,7 @@ def _scan(part: Found, found: Found) -> Iterator[str]:
     )
     yield (
         f"\nNetworks (finding the liver and scoring) take {part['share_of_networks']:.0%}. "
-        f"Peak of memory {part['peak_bytes'] / 1e6:,.0f} MB, that is 1 GB and "
-        f"{max(part['bytes_per_float32'], 0):.2f} times the scan in float32."
+        f"Peak of memory {part['peak_bytes'] / 1e6:,.0f} MB; the scan in float32 would be {4 * part['voxels'] / 1e6:,.0f} MB."
     )
 
 

@@ -56,7 +56,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "floor": {"copy": seconds | {"giga_per_s": 10.0, "unit": "GB"}},
         "slices": {OURS: one | {"times_faster_than_paper": 20.0}, PAPER: one | {"gflop": None, "times_faster_than_paper": 1.0}},
         "scan": dict.fromkeys(stages, 1.0)
-        | {"all": 8.0, "voxels": 1e6, "slices": 80, "threads": 1, "peak_bytes": 2e9, "bytes_per_float32": 1.25, "share_of_networks": 0.25}
+        | {"all": 8.0, "voxels": 1e6, "slices": 80, "threads": 1, "peak_bytes": 2e9, "share_of_networks": 0.25}
         | {"spread": dict.fromkeys(stages, (0.5, 2.0))},
         "growth": [{"scan_slices": 50, "slices": 40, "threads": 1, "all": 4.0, "peak_bytes": 1e9}],
         "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.1}},
