@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView, QWidget
+from qtpy.QtCore import QModelIndex, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableView
+
+from napari_liver_anomaly.gui.row_model import RowModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,26 +25,10 @@ COLUMNS = {
 }
 
 
-class KnownLesionModel(QAbstractTableModel):
+class KnownLesionModel(RowModel):
     """Lesions of known place as rows."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.lesions: Sequence[KnownLesion] = ()
-
-    def show(self, lesions: Sequence[KnownLesion]) -> None:
-        """Show other lesions."""
-        self.beginResetModel()
-        self.lesions = lesions
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the lesions."""
-        return len(self.lesions)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the columns."""
-        return len(COLUMNS)
+    columns = COLUMNS
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Say what a cell shows."""
@@ -51,12 +37,6 @@ class KnownLesionModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignCenter
         return "Click to go there" if role == Qt.ItemDataRole.ToolTipRole else None
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Name a column."""
-        if role == Qt.ItemDataRole.DisplayRole:
-            return list(COLUMNS)[section]
-        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
 
 class KnownLesionTable(QTableView):

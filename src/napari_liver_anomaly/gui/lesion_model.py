@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QModelIndex, Qt, Signal
 
 from napari_liver_anomaly.gui.lesion_rows import MOST_LETTERS
+from napari_liver_anomaly.gui.row_model import RowModel
 from napari_liver_anomaly.gui.style import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from qtpy.QtWidgets import QWidget
-
     from napari_liver_anomaly.gui.lesion_rows import LesionRow
 
 COLUMNS = {
@@ -35,30 +32,14 @@ DRAWN = {"automatic": "program", "corrected": "corrected", "manual": "by hand"}
 SORT_ROLE = Qt.ItemDataRole.UserRole
 
 
-class LesionModel(QAbstractTableModel):
+class LesionModel(RowModel):
     """Lesions as rows."""
 
     ticked = Signal(object, bool)  # Lesion, whether it is to be kept
     aimed = Signal(object, bool)  # Lesion, whether it is to be a target
     commented = Signal(object, str)  # Lesion, comment
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.lesions: Sequence[LesionRow] = ()
-
-    def show(self, lesions: Sequence[LesionRow]) -> None:
-        """Show other lesions."""
-        self.beginResetModel()
-        self.lesions = lesions
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the lesions."""
-        return len(self.lesions)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Count the measures."""
-        return len(COLUMNS)
+    columns = COLUMNS
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Say what a cell shows."""
@@ -95,14 +76,6 @@ class LesionModel(QAbstractTableModel):
         if index.column() == KEEP or (index.column() == TARGET and kept):
             return flags | Qt.ItemFlag.ItemIsUserCheckable
         return flags if kept else Qt.ItemFlag.ItemIsSelectable
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Name a column."""
-        if orientation is Qt.Orientation.Vertical:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return NAMES[section]
-        return list(COLUMNS.values())[section] if role == Qt.ItemDataRole.ToolTipRole else None
 
 
 def _tip(row: LesionRow, column: int) -> str:
