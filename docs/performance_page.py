@@ -23,6 +23,8 @@ All pieces of a table are measured in one run, one after another in each round, 
 Ratios are what can be compared; seconds belong to this machine. The networks of others have random weights: their speed does not depend on
 them.
 
+The tables of a whole CT and of growth were measured a few minutes after the others, by `--part scan` and `--part growth`.
+
 {tables}
 ## What the figures say
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SOFT_HU = (0, 200)
 LOOKED_AT = 110  # rows and columns of a slice, about
 LEAST_PLACES, LEAST_SHARE, LEAST_STEPS = 50, 0.1, 8  # places of a slice, and of the most on any; a top or an end holds too little
-# Of 34 scans, none went up and down with more than 0.68 of its steps or by more than 1.7 HU, nor jumped by more than 9 HU away from its ends.
+# Of 33 scans, none went up and down with more than 0.68 of its steps or by more than 1.5 HU, nor jumped by more than 9 HU away from its ends.
 STEADY, UP_AND_DOWN_HU = 0.85, 3.0
 JUMP_HU, ALONE = 14.0, 2.0  # against the next largest
 LEAST_BODY_MM = 150.0  # a picture that no trunk fits in is no CT of one; where a small object begins, its edge is a jump
