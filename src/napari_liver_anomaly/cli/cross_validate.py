@@ -29,8 +29,10 @@ class CrossValidateVerb(TrainingVerb):
     livers: Path | None = setting(
         None, word="DIR", help="Liver models of the same folds (cross-validate-liver): measure in the found liver, too."
     )
-    also: Path | None = setting(
-        None, word="DIR", help="Models of another configuration for the same folds, measured alone and fused."
+    also: tuple[Path, ...] = setting(
+        (),
+        word="DIR",
+        help="Models of other configurations for the same folds: each measured alone, and in an ensemble with --models.",
     )
     jobs: int = setting(1, low=1, help="Cases measured at once.")
     only: int | None = setting(None, low=1, word="NUMBER", help="Train the models of this fold and measure nothing.")

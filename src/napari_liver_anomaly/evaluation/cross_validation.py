@@ -21,7 +21,6 @@ from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver.case_livers import ASK, require_livers
 from napari_liver_anomaly.messages import make_refusal
-from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.ensemble import Ensemble
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.models.two_stage import TwoStage
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.io.read_options import MaskOptions
+    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.models.config import ModelConfig
     from napari_liver_anomaly.training.training_file import TrainingCase
     from napari_liver_anomaly.volume import Mask, Volume
@@ -48,7 +48,7 @@ def cross_validate(
     seed: int = 0,
     seeds: int = 1,
     only: int | None = None,
-    also: str | Path | None = None,
+    also: Sequence[str | Path] = (),
     find: Callable[[Volume, str], Mask] | None = None,
     jobs: int = 1,
     masks: MaskOptions = ASK,
@@ -77,9 +77,10 @@ def cross_validate(
         Models for each fold, with seeds 100 apart, which share the restorer of the first. Each is measured, and their ensemble.
     only : int, optional
         Train the models of this fold, counted from 1, and measure nothing: for one process a fold.
-    also : path-like, optional
-        Folder with trained models of another config for the same folds (``fold-1.safetensors`` and so on): each is measured alone as
-        ``"direct"``, and in an ensemble with the others as ``"fused"``.
+    also : sequence of path-like
+        Folders with trained models of other configurations for the same folds (``fold-1.safetensors``, ``fold-1-seed-100.safetensors`` and so on).
+        Each model is measured alone, by the name of its folder, and each seed in an ensemble with those of the same seed: ``"fused"``, or
+        ``"fused-1"`` and so on. A folder that has fewer seeds gives its last one again.
     find : callable, optional
         From a scan and its case's name to its liver as the program would find it; everything is then measured with that liver too.
     jobs : int
@@ -112,33 +113,29 @@ def cross_validate(
     choose(device)  # before anything is trained
     if only is None:
         require_livers([case for case in cases.values() if case.tumours], masks, job)
-    measured: list[Measured] = []
-    left_out: list[dict[str, Any]] = []
     trained = []
     tasks: dict[str, Callable[[], Measured | str]] = {}
-    others_seen: dict[str, ModelCard] = {}
+    others_cards: dict[str, list[ModelCard]] = {}
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
             continue
         held_out = set(names) | {read(cases[name].ct).identity for name in names}
-        others = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
+        training = [scan for scan in scans if not held_out & {scan.name, scan.scan}]
         members = []
         for extra in range(0, 100 * seeds, 100):
-            path = Path(models) / (f"fold-{number}.safetensors" if not extra else f"fold-{number}-seed-{extra}.safetensors")
-            if not _is_trained(path, others, config, seed + number - 1 + extra):
-                shared = Path(models) / f"fold-{number}.safetensors" if extra and config.options.restores else None
-                fit_and_save(
-                    others, config, path, seed=seed + number - 1 + extra, restorer=shared, device=device, about=about, job=job
-                )
+            path, own_seed = _file_of(models, number, extra), seed + number - 1 + extra
+            if not _is_trained(path, training, config, own_seed):
+                shared = _file_of(models, number) if extra and config.options.restores else None
+                fit_and_save(training, config, path, seed=own_seed, restorer=shared, device=device, about=about, job=job)
             members.append(TwoStage.load(path))
             trained.append({
                 "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
-                "trained_on": len(others), "training": members[-1].card.training,
+                "trained_on": len(training), "training": members[-1].card.training,
             })  # fmt: skip
         if only is not None:
             return {"folds": trained}
-        other = TwoStage.load(Path(also) / f"fold-{number}.safetensors") if also is not None else None
-        methods = _methods(members, other)
+        others = {Path(other).name: _trained_of(other, number, seeds) for other in also}
+        methods = _methods(members, others)
         for name in names:
             liver = partial(_found_by, find, name) if find is not None else None
             tasks[name] = partial(
@@ -152,18 +149,35 @@ def cross_validate(
                 job=job,
                 find=liver,
             )
-            others_seen[name] = other.card if other is not None else ModelCard()
+            others_cards[name] = [model.card for own in others.values() for model in own]
+    measured: list[Measured] = []
+    left_out: list[dict[str, Any]] = []
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
             job.at("Measuring", len(measured) + len(left_out), len(cases))
             if not isinstance(found, Measured):
                 left_out.append(why_left_out(name, found))
                 continue
-            if found.seen or seen_in_training(name, found.scan, others_seen[name]):
+            if found.seen or any(seen_in_training(name, found.scan, card) for card in others_cards[name]):
                 raise make_refusal("fold-leaks", case=name)
             measured.append(found)
     require_measured(measured, left_out)
-    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "config": config.to_dict()}
+    fused = {"fused": [config.to_dict(), *(own[0].config.to_dict() for own in others.values())]} if also else {}
+    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "config": config.to_dict()} | fused
+
+
+def _file_of(folder: str | Path, fold: int, extra: int = 0) -> Path:
+    """Name the file of a fold's model; further seeds are 100 apart."""
+    return Path(folder) / (f"fold-{fold}.safetensors" if not extra else f"fold-{fold}-seed-{extra}.safetensors")
+
+
+def _trained_of(folder: str | Path, fold: int, seeds: int) -> list[TwoStage]:
+    """Open the models that another training made for a fold: the first, and further seeds as far as there are."""
+    files = [
+        _file_of(folder, fold),
+        *(file for extra in range(100, 100 * seeds, 100) if (file := _file_of(folder, fold, extra)).exists()),
+    ]
+    return [TwoStage.load(file) for file in files]
 
 
 def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
@@ -171,16 +185,19 @@ def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) ->
     return find(volume, name)
 
 
-def _methods(members: Sequence[TwoStage], other: TwoStage | None) -> dict[str, Any]:
-    """Name what is measured: the model, or each of several and their ensemble; another config's; and the rule."""
+def _methods(members: Sequence[TwoStage], others: dict[str, list[TwoStage]]) -> dict[str, Any]:
+    """Name what is measured: the model, or each of several and their ensemble; those of other configurations; sets of one each; and the rule."""
     if len(members) == 1:
         named: dict[str, Any] = {"two-stage" if members[0].has_restorer else "direct": members[0]}
     else:
         named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {
             "ensemble": Ensemble(members, mirror=False)
         }
-    if other is not None:
-        named |= {"direct": other, "fused": Ensemble([*members, other], mirror=False)}
+    for folder, own in others.items():
+        named |= {folder: own[0]} if len(own) == 1 else {f"seed-{n} of {folder}": model for n, model in enumerate(own, start=1)}
+    for place, member in enumerate(members if others else ()):
+        fused = Ensemble([member, *(own[min(place, len(own) - 1)] for own in others.values())], mirror=False)
+        named["fused" if len(members) == 1 else f"fused-{place + 1}"] = fused
     return named | {DarkRule.name: DarkRule()}
 
 

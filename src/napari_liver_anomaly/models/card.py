@@ -57,6 +57,12 @@ class OperatingPoint:
     false_per_scan: float
 
 
+def _folds_of(report: dict[str, Any]) -> str:
+    """Say that an evaluation was a cross-validation, if it was one."""
+    folds = report.get("folds")
+    return f"{CROSS_VALIDATION}, {len(folds)} folds" if folds else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """An evaluation that belongs to the weights of a card.
@@ -93,10 +99,12 @@ class Metrics:
         """Keep the summary of an evaluation, and say what it measured of a model."""
         if not report:
             return None
-        summary = report.get("summary", {})
-        folds = report.get("folds") if all(config.to_dict() == report.get("config") for config in configs) else None
+        summary, own = report.get("summary", {}), [config.to_dict() for config in configs]
+        mixed = report.get("fused")  # the configurations of a set, one member each
+        if mixed and len(own) == len(mixed) and all(own.count(one) == mixed.count(one) for one in mixed):
+            return cls(of=_folds_of(report), method="fused" if "fused" in summary else "fused-1", summary=summary)
         return cls(
-            of=f"{CROSS_VALIDATION}, {len(folds)} folds" if folds else "",
+            of=_folds_of(report) if all(one == report.get("config") for one in own) else "",
             method="ensemble" if "ensemble" in summary else next(iter(summary), ""),
             summary=summary,
         )

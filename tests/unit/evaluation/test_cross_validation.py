@@ -11,7 +11,7 @@ from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.evaluation import cross_validation as room
 from napari_liver_anomaly.evaluation.cross_validation import cross_validate
 from napari_liver_anomaly.io import write_case
-from napari_liver_anomaly.models.two_stage import CONFIGS
+from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.training.training_file import pack_training_set
 from napari_liver_anomaly.volume import Mask
@@ -71,10 +71,12 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
     also = tmp_path / "also"
     for number in (1, 2):
         cross_validate(scans, folder, [["a"], ["b"]], direct, models=also, only=number)
-    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, also=also, find=find, jobs=2)
+    found = cross_validate(scans, folder, [["a"], ["b"]], preset, models=tmp_path, seeds=2, also=[also], find=find, jobs=2)
     assert sorted(livers) == ["a", "b"]
     assert [fold["seed"] for fold in found["folds"]] == [0, 100, 1, 101]
-    whole = ["ensemble", "ensemble, fixed", "direct", "direct, fixed", "fused", "fused, fixed", "dark-rule"]
+    assert found["fused"] == [preset.to_dict(), direct.to_dict()]
+    sets = ["fused-1", "fused-1, fixed", "fused-2", "fused-2, fixed"]
+    whole = ["ensemble", "ensemble, fixed", "also", "also, fixed", *sets, "dark-rule"]
     assert list(found["summary"]) == ["seed-1", "seed-2", *whole, *(f"{name}, found liver" for name in whole)]
     assert [case["case"] for case in found["cases"]] == ["a", "b"]
     for case in found["cases"]:
@@ -83,8 +85,35 @@ def test_several_seeds_are_measured_alone_and_together(folder, preset, tmp_path)
         assert rows["ensemble, fixed"]["threshold"] == 0.5
         assert len(rows["ensemble"]["curve"]["thresholds"]) == 9
         assert "curve" not in rows["seed-1"]
-        assert rows["ensemble"]["auroc_in_liver"] != rows["seed-1"]["auroc_in_liver"]
+        assert len({rows[name]["auroc_in_liver"] for name in ("ensemble", "seed-1", "fused-1", "fused-2")}) == 4
         assert case["found_liver_dice"] < 1
+
+
+def test_seeds_of_another_configuration_are_put_together_by_seed(folder, preset, tmp_path):
+    scans = pack_training_set(folder)
+    cross_validate(scans, folder, [["a"]], preset, models=tmp_path / "one", seeds=2, only=1)
+    cross_validate(scans, folder, [["a"]], preset, models=tmp_path / "other", seed=7, seeds=2, only=1)
+    members = [TwoStage.load(tmp_path / "one" / name) for name in ("fold-1.safetensors", "fold-1-seed-100.safetensors")]
+    named = room._methods(members, {"other": room._trained_of(tmp_path / "other", 1, 2)})
+    assert list(named) == [
+        "seed-1",
+        "seed-2",
+        "ensemble",
+        "seed-1 of other",
+        "seed-2 of other",
+        "fused-1",
+        "fused-2",
+        "dark-rule",
+    ]
+    assert [[member.seed for member in named[name].members] for name in ("fused-1", "fused-2")] == [[0, 7], [100, 107]]
+
+
+def test_a_leak_of_another_configuration_is_refused(folder, preset, tmp_path):
+    scans = pack_training_set(folder)
+    cross_validate(scans, folder, [["b"]], preset, models=tmp_path / "other", only=1)  # has seen a
+    with pytest.raises(Refusal) as refused:
+        cross_validate(scans, folder, [["a"]], preset, models=tmp_path, also=[tmp_path / "other"])
+    assert refused.value.finding.code == "fold-leaks"
 
 
 def test_a_fold_that_is_trained_is_not_trained_again(folder, preset, tmp_path, monkeypatch):
