@@ -23,7 +23,8 @@ All pieces of a table are measured in one run, one after another in each round, 
 Ratios are what can be compared; seconds belong to this machine. The networks of others have random weights: their speed does not depend on
 them.
 
-The tables of a whole CT and of growth were measured a few minutes after the others, by `--part scan` and `--part growth`.
+The tables of a whole CT and of growth were measured a few minutes after the others, by `--part scan` and `--part growth`; those of training and
+start (`--part training`, `--part start`) later, on another machine whose two cores were busy with two long trainings: only their ratios count.
 
 {tables}
 ## What the figures say
@@ -32,8 +33,9 @@ The tables of a whole CT and of growth were measured a few minutes after the oth
   paper's two networks at 256². It is not quite 20 times faster, because the paper's wider layers use the processor better.
 - **The rest.** What is not networks takes a third of a whole CT, a little more than the 30 % aimed at; writing and unpacking are most of it.
 - **Memory.** 400 MB of a run are Python with its libraries.
-- **Training** waits longer for its batches than the 10 % aimed at: they are made in the same thread.
-- **Start.** `liver-anomaly info` loads PyTorch to tell its version and devices, which takes a second.
+- **Training** does not wait for its batches: the next two are made in a second thread while a step is under way, and as they follow from the
+  number of their step alone, the weights are the same bit for bit (`tests/unit/training/test_ahead.py`).
+- **Start.** What only lists or explains loads no PyTorch; `liver-anomaly info` asks it for a graphics card only where there is a driver.
 - **bfloat16** halves the time where the processor computes in it. It is not used for scoring, because a result shall be the same on every
   machine.
 - **Other runtimes** (torch.compile, OpenVINO, ONNX Runtime) gain little for one network in single precision; none is worth a dependency.

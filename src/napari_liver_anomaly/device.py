@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_liver_anomaly.messages import make_refusal
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 CHOICES: tuple[str, ...] = get_args(Device)
+DRIVERS, AMD = ("libcuda.so.1", "nvcuda.dll"), Path("/dev/kfd")  # what is there on every machine whose card torch can use
 
 
 def choose(device: str = "auto") -> torch.device:
@@ -33,3 +36,20 @@ def has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def card_name() -> str:
+    """Name the graphics card that torch would use, empty when there is none; torch, slow to load, is asked only where there is a driver."""
+    if not (AMD.exists() or any(map(_loads, DRIVERS))):
+        return ""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -33,6 +33,23 @@ def test_importing_the_package_is_light() -> None:
     assert loaded(f"import {PACKAGE}; {PACKAGE}.__version__; dir({PACKAGE})", HEAVY) == set()
 
 
+@pytest.mark.parametrize(
+    "words", [["info"], ["info", "--model", "standard"], ["models"], ["segment", "--help"], ["bench", "--help"]]
+)
+def test_the_command_line_starts_light(words: list[str]) -> None:
+    """What only lists or explains loads no torch, which takes longer than all the rest; a card is asked for where there is a driver."""
+    code = f"""
+from pathlib import Path
+from {PACKAGE} import cli, device
+device.DRIVERS, device.AMD = (), Path("no driver")
+try:
+    cli.main({words!r})
+except SystemExit:
+    pass
+"""
+    assert loaded(code, HEAVY) == set()
+
+
 def test_a_heavy_import_is_seen(tmp_path: Path) -> None:
     (tmp_path / PACKAGE).mkdir()
     (tmp_path / PACKAGE / "__init__.py").write_text("import scipy\n")

@@ -99,9 +99,9 @@ def _growth(part: Any, found: Found) -> Iterator[str]:
 def _training(part: Found, found: Found) -> Iterator[str]:
     yield "**Training**\n"
     yield from _rows(
-        "stage | share of making batches | steps/s | slices/s",
+        "stage | waiting for batches | making them alone takes | steps/s | slices/s",
         *(
-            f"{name} | {one['share_of_batches']:.0%} | {one['steps_per_s']:.2f} | {one['slices_per_s']:.1f}"
+            f"{name} | {one['share_of_waiting']:.0%} | {one['share_of_batches']:.0%} | {one['steps_per_s']:.2f} | {one['slices_per_s']:.1f}"
             for name, one in part.items()
         ),
     )

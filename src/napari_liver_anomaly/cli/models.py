@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,17 +84,15 @@ class InfoVerb(Verb):
 
     def run(self, job: Job) -> None:
         """List what there is."""
-        import torch
-
+        from napari_liver_anomaly.device import card_name
         from napari_liver_anomaly.models import names, path_of
         from napari_liver_anomaly.models.card import ModelCard
         from napari_liver_anomaly.synthesis import RECIPES
 
         if self.model:
             return say(json.dumps(ModelCard.read(path_of(self.model)).to_dict(), indent=1, ensure_ascii=False))
-        cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-        say(f"napari-liver-anomaly {version()}, torch {torch.__version__}")
-        say(f"graphics card: {cuda}; processor threads: {torch.get_num_threads()}")
+        say(f"napari-liver-anomaly {version()}, torch {metadata.version('torch')}")
+        say(f"graphics card: {card_name() or 'none'}; processors: {os.cpu_count()}")
         say(f"models: {', '.join(names()) or 'none'}")
         for name, recipe in RECIPES.items():
             say(f"recipe {name}: {summary_of(recipe)}")

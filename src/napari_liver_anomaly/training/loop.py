@@ -10,6 +10,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.stage import Adversary, Stage
 from napari_liver_anomaly.settings import differing
+from napari_liver_anomaly.training.ahead import BatchesAhead
 from napari_liver_anomaly.training.training_set import torch_seed
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def train_stage(
 ) -> dict[str, Any]:
     """Train one network with Adam, saving its state now and then and going on from a state that is there.
 
-    Gives ``steps``, ``first_loss`` and ``last_loss`` (means over up to 50 steps), ``seconds`` and ``bf16``, which is used where the hardware has it.
+    Gives ``steps``, ``first_loss`` and ``last_loss`` (means over up to 50 steps), ``seconds``, ``bf16``, which is used where the hardware has it, and
+    ``waited_s``, the seconds of this run in which no batch was ready.
     Stops with InvalidNumbers when the loss is no longer a number, UnfitModel when the state belongs to another training, and Cancelled after saving.
     """
     job = job or Job()
@@ -71,25 +74,26 @@ def train_stage(
     unfinished = _Unfinished(state, _key(stage, data, learning_rate, seed), optimised)
     done, losses = unfinished.resume(), unfinished.losses
     half, saved = has_bf16(device), time.monotonic()
-    for step in range(done, stage.steps):
-        if job.cancelled:
-            unfinished.keep(step)
-        job.at(f"{stage.name} · loss {np.mean(losses[-SHOWN:]):.4f}" if losses else stage.name, step, stage.steps)
-        batch = data.batch(seed, stage.number, step).to(device)
-        torch.manual_seed(
-            torch_seed(seed, stage.number, step)
-        )  # of dropout and drawn codes: a resumed training repeats them, too
-        for one in optimised:
-            loss = _step(one, batch, _rate(stage, step), stage.largest_gradient, device.type, half)
-        losses.append(loss)
-        if not np.isfinite(losses[-1]):
-            raise make_refusal("loss-invalid", steps=step + 1)
-        optimised[-1].average(min(stage.averaging, step / (step + 10)))
-        if stage.on_step is not None:
-            stage.on_step(step + 1)
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            unfinished.keep(step + 1)
-            saved = time.monotonic()
+    with BatchesAhead(partial(data.batch, seed, stage.number), range(done, stage.steps)) as batches:
+        for step in range(done, stage.steps):
+            if job.cancelled:
+                unfinished.keep(step)
+            job.at(f"{stage.name} · loss {np.mean(losses[-SHOWN:]):.4f}" if losses else stage.name, step, stage.steps)
+            batch = batches.next().to(device)
+            torch.manual_seed(
+                torch_seed(seed, stage.number, step)
+            )  # of dropout and drawn codes: a resumed training repeats them, too
+            for one in optimised:
+                loss = _step(one, batch, _rate(stage, step), stage.largest_gradient, device.type, half)
+            losses.append(loss)
+            if not np.isfinite(losses[-1]):
+                raise make_refusal("loss-invalid", steps=step + 1)
+            optimised[-1].average(min(stage.averaging, step / (step + 10)))
+            if stage.on_step is not None:
+                stage.on_step(step + 1)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                unfinished.keep(step + 1)
+                saved = time.monotonic()
     job.at(stage.name, stage.steps, stage.steps)
     if done < stage.steps:
         unfinished.keep(stage.steps)
@@ -98,6 +102,7 @@ def train_stage(
     return {
         "steps": stage.steps, "first_loss": float(np.mean(losses[:SHOWN])) if losses else None,
         "last_loss": float(np.mean(losses[-SHOWN:])) if losses else None, "seconds": round(unfinished.seconds, 1), "bf16": half,
+        "waited_s": round(batches.waited_s, 2),
     }  # fmt: skip
 
 

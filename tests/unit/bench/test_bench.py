@@ -59,7 +59,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         | {"all": 8.0, "voxels": 1e6, "slices": 80, "threads": 1, "peak_bytes": 2e9, "share_of_networks": 0.25}
         | {"spread": dict.fromkeys(stages, (0.5, 2.0))},
         "growth": [{"scan_slices": 50, "slices": 40, "threads": 1, "all": 4.0, "peak_bytes": 1e9}],
-        "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.1}},
+        "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.3, "share_of_waiting": 0.02}},
         "start": {"python alone": seconds, "info": seconds | {"median_s": 0.6}},
     }  # fmt: skip
     text = tables_of(found)
@@ -74,6 +74,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "| read | 12% | 1.00 (0.50 to 2.00) |",
         "take 25%",
         "| 50 | 40 | 1 | 4.0 | 0.100 | 1,000 |",
+        "| restorer | 2% | 30% | 2.00 | 16.0 |",
         "| info | 3.0 | 0.60 |",
     ):
         assert words in text
