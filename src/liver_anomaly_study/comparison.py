@@ -95,7 +95,7 @@ def _prepare_cases(runs: Sequence[Run], folder: RunFolder, tell: Callable[[Itera
     """Prepare the cases once in every way that a run sees them, before several processes want them."""
     for dataset, settings in dict.fromkeys((run.dataset, _prepared_for(run)) for run in runs):
         cases = folder.cases(dataset, settings, tell)
-        if dataset == "patients":
+        if dataset != "phantom":
             require_cases(cases, folder)
 
 
@@ -111,13 +111,13 @@ def run_one(run: Run, folder: RunFolder) -> dict[str, Any]:
     torch.set_num_threads(folder.threads)
     train, test = split(run, folder, _prepared_for(run))
     made: dict[str, Any] = {
-        **asdict(run), "of_folds": len(folder.folds) if run.dataset == "patients" else 1,
+        **asdict(run), "of_folds": len(folder.folds) if run.dataset != "phantom" else 1,
         "trained_on": [case.name for case in train],
     }  # fmt: skip
     if method_of(run.key).trains:
         model: Any = _trained(run, folder, train)
         training, threshold = model.card.training, threshold_of(model.card.validation)
-        made |= {"parameters": model.parameters, "steps": run.budget, "training": training}
+        made |= {"parameters": model.parameters, "steps": model.config.steps, "training": training}
         made["train_s"] = sum(part["seconds"] for part in training.values() if isinstance(part, dict))
     else:
         model, threshold = rule_on_slices(run.key), HALF

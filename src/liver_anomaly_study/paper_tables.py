@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from statistics import fmean
+from statistics import fmean, mode
 from typing import TYPE_CHECKING
 
 from liver_anomaly_study import published
@@ -24,11 +24,22 @@ from napari_liver_anomaly.evaluation.tables import NONE, SIZE_WORDS, markdown_ta
 from napari_liver_anomaly.models.methods import METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from liver_anomaly_study.cells import Record, Seeds
 
 NOTHING = "Nothing is on record yet.\n"
+# Anomalies, input and restorer of the eight combinations.
+PARTS = {
+    "noise-slice-alone": ("stretched noise", "one slice", "no"),
+    "noise-slice-restored": ("stretched noise", "one slice", "yes"),
+    "noise-stack-alone": ("stretched noise", "five slices", "no"),
+    "noise-stack-restored": ("stretched noise", "five slices", "yes"),
+    "nodules-slice-alone": ("nodules", "one slice", "no"),
+    "nodules-slice-restored": ("nodules", "one slice", "yes"),
+    "direct": ("nodules", "five slices", "no"),
+    "two-stage-ours-long": ("nodules", "five slices", "yes"),
+}
 RULE, BASE = "dark-rule", "draem"
 POOLED = Column("Dice, pooled", over_seeds("dice.pooled"))
 CASES = Column("Dice, case mean ± SD over cases", over_cases())
@@ -68,10 +79,34 @@ def _p2_table_2(record: Record, dataset: str) -> str:
 
 
 def _switches(record: Record, dataset: str) -> str:
-    """Compare, patient by patient, the four cells with a switch and the four without it."""
+    """Compare, patient by patient, the four cells of the paper's ablation with a switch and the four without it."""
+    return _with_and_without(record, [line.key for line in published.P2_TABLE_2], published.SWITCHES)
+
+
+def _parts(record: Record, dataset: str) -> str:
+    """Compare the eight combinations of recipe, input and restorer."""
+    columns = (
+        Column("Dice, pooled, mean ± SD over seeds", over_seeds("dice.pooled", sd=True)), CASES,
+        Column("Dice, case mean, mean ± SD over seeds", over_seeds("dice.case_mean.mean", sd=True)), AP,
+        *BESIDE, Column("steps", lambda seeds: str(seeds[0]["steps"])),
+    )  # fmt: skip
+    rows = [[*PARTS[key], *(column.cell(record[key]) for column in columns)] for key in PARTS if key in record]
+    heads = ("anomalies", "input", "restorer", *(column.head for column in columns))
+    return markdown_table(heads, rows) if rows else NOTHING
+
+
+def _part_switches(record: Record, dataset: str) -> str:
+    """Compare, patient by patient, the four combinations with each part of ours and the four without it."""
+    ours = {"nodules": 0, "five slices": 1, "yes": 2}
+    words = ("nodules, not stretched noise", "five slices, not one", "a restorer in front")
+    on = {words[place]: [key for key, parts in PARTS.items() if parts[place] == part] for part, place in ours.items()}
+    return _with_and_without(record, list(PARTS), on)
+
+
+def _with_and_without(record: Record, cells: Sequence[str], switches: Mapping[str, Sequence[str]]) -> str:
+    """Compare, patient by patient, the cells with a switch and those without it."""
     rows = []
-    for name, on in published.SWITCHES.items():
-        cells = [line.key for line in published.P2_TABLE_2]
+    for name, on in switches.items():
         if any(key not in record for key in cells):
             return NOTHING
         sides = [_mean_by_patient(record, [key for key in cells if (key in on) is side]) for side in (True, False)]
@@ -160,21 +195,41 @@ def about(record: Record, dataset: str) -> str:
     if not seeds:
         return f"**{what}.**"
     scans = {f"{seed['pooled']['scans']} scans, {seed['pooled']['scans_with_tumour']} with tumour" for seed in seeds}
-    folds, steps = {seed["folds"] for seed in seeds}, {seed["steps"] for seed in seeds if seed["steps"]}
-    said = (" or ".join(map(str, sorted(many))) for many in (folds, steps or {0}))
-    return f"**{what}:** {' or '.join(sorted(scans))}; folds: {next(said)}; steps of a training: {next(said)}."
+    folds = " or ".join(map(str, sorted({seed["folds"] for seed in seeds})))
+    steps = mode([seed["steps"] for seed in seeds if seed["steps"]] or [0])  # tables with other lengths have a column of them
+    return f"**{what}:** {' or '.join(sorted(scans))}; folds: {folds}; steps of a training: {steps}."
+
+
+def _strict(strict: Record, weak: Record) -> str:
+    """Compare methods trained on patients without tumour with the same trained on all slices without tumour, paired over patients."""
+    rows = []
+    for key, seeds in strict.items():
+        compared = tested(paired(by_patient(seeds), by_patient(weak.get(key, []))))
+        cells = [column.cell(seeds) for column in (POOLED, CASES, AP)] + [CASES.cell(weak[key]) if key in weak else NONE]
+        rows.append([key, *cells, *compared, *(column.cell(seeds) for column in BESIDE)])
+    heads = [
+        POOLED.head,
+        CASES.head,
+        AP.head,
+        "case mean, trained on slices without tumour",
+        "paired, n",
+        "median difference",
+        "p",
+    ]
+    return markdown_table(("method", *heads, *(column.head for column in BESIDE)), rows) if rows else NOTHING
 
 
 BOTH: dict[str, Callable[[Record, str], str]] = {
-    "p2-table-1": _p2_table_1, "p2-table-2": _p2_table_2, "switches": _switches, "p3-tables": _p3_tables, "p1-table-1": _p1_table_1,
+    "p2-table-1": _p2_table_1, "p2-table-2": _p2_table_2, "switches": _switches, "parts": _parts,
+    "part-switches": _part_switches, "p3-tables": _p3_tables, "p1-table-1": _p1_table_1,
     "p4-table-1": _p4_table_1, "p4-table-2": _p4_table_2, "rule": _against_rule, "methods": _every_system,
 }  # fmt: skip
 
 
-def tables(records: Mapping[str, Record]) -> dict[str, str]:
+def tables(records: Mapping[str, Record], strict: Record | None = None) -> dict[str, str]:
     """Make every table."""
     made = {
         name: "\n".join(f"{about(records[dataset], dataset)}\n\n{make(records[dataset], dataset)}" for dataset in DATASETS)
         for name, make in BOTH.items()
     }
-    return made | {"p1-table-2": _p1_table_2(records)}
+    return made | {"p1-table-2": _p1_table_2(records), "strict": _strict(strict or {}, records["patients"])}

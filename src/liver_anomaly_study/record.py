@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DATASETS = ("patients", "phantom")  # what methods are compared on
+STRICT = "strict"  # patients, trained on those without any tumour only
 RECORD = Path(__file__).parent / "record"
 DIGITS = 5  # decimal places that stored figures keep
 SHOWN = ("sd_cases", "sd_seeds", "cases", "seeds", "steps", "train_s", "ms_per_slice")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from liver_anomaly_study.cases import patients, phantoms
 from liver_anomaly_study.messages import make_refusal
-from liver_anomaly_study.record import DATASETS, read_figures
+from liver_anomaly_study.record import DATASETS, STRICT, read_figures
 from napari_liver_anomaly.liver.case_livers import ASK
 from napari_liver_anomaly.models.methods import BUDGET, METHODS, method_of
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Run:
     """One training of a method and its measurement."""
 
-    dataset: str  # "patients" or "phantom"
+    dataset: str  # "patients", "phantom" or "strict"
     key: str  # of the method
     fold: int  # from 1: which cases are measured
     seed: int
@@ -61,7 +61,8 @@ class RunFolder:
         self, dataset: str, settings: PreprocessSettings, tell: Callable[[Iterable[Finding]], object] | None = None
     ) -> list[Case]:
         """Give the cases of a data set, prepared in one way; from the files in ``out`` where they are there."""
-        cache = self.out / "cases" / f"{dataset}-{settings.neighbours}-{settings.around_mm:g}.npz"
+        kind = "phantom" if dataset == "phantom" else "patients"
+        cache = self.out / "cases" / f"{kind}-{settings.neighbours}-{settings.around_mm:g}.npz"
         if dataset == "phantom":
             return phantoms(settings, cache)
         return patients(self.data or "", settings, cache, self.masks, tell=tell)
@@ -81,9 +82,9 @@ def plan_runs(
     runs = []
     for seed in range(first, first + seeds):
         for dataset in datasets:
-            if dataset == "patients" and folder.data is None:
+            if dataset != "phantom" and folder.data is None:
                 continue
-            folds = range(1, len(folder.folds) + 1) if dataset == "patients" else (1,)
+            folds = range(1, len(folder.folds) + 1) if dataset != "phantom" else (1,)
             for method in chosen:
                 if method.trains or seed == 0:
                     runs += [Run(dataset, method.key, fold, seed, budget if method.trains else 0) for fold in folds]
@@ -97,7 +98,7 @@ def is_done(run: Run, folder: RunFolder) -> bool:
         return False
     stored = read_figures(path, "cases", "of_folds")
     names = {case["case"] for case in stored["cases"]}
-    same = run.dataset != "patients" or (stored["of_folds"] == len(folder.folds) and names == set(folder.folds[run.fold - 1]))
+    same = run.dataset == "phantom" or (stored["of_folds"] == len(folder.folds) and names == set(folder.folds[run.fold - 1]))
     return same and "inserted_auroc" in stored  # an earlier version called it otherwise
 
 
@@ -111,12 +112,13 @@ def require_cases(cases: Sequence[Case], folder: RunFolder) -> None:
 
 
 def split(run: Run, folder: RunFolder, settings: PreprocessSettings) -> tuple[list[Case], list[Case]]:
-    """Part the cases into those to train on and those to measure."""
+    """Part the cases into those to train on and those to measure; strictly, whoever has a tumour anywhere is not trained on."""
     cases = _cases(folder, run.dataset, settings)
     if run.dataset == "phantom":
         return [one for one in cases if one.name.startswith("train")], [one for one in cases if one.name.startswith("test")]
     held_out = set(folder.folds[run.fold - 1])
-    return [one for one in cases if one.name not in held_out], [one for one in cases if one.name in held_out]
+    others = [one for one in cases if one.name not in held_out and not (run.dataset == STRICT and one.truth.any())]
+    return others, [one for one in cases if one.name in held_out]
 
 
 @lru_cache(maxsize=4)

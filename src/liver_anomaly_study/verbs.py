@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from liver_anomaly_study.record import DATASETS
+from liver_anomaly_study.record import DATASETS, STRICT
 from napari_liver_anomaly.cli.completion import CompletionVerb
 from napari_liver_anomaly.cli.verb import Verb, say, show
 from napari_liver_anomaly.device import Device
@@ -45,7 +45,12 @@ class RunVerb(Verb):
     data: Path | None = setting(None, help="Folder of NAME_ct, NAME_liver and NAME_tumour files; without it, phantom only.")
     fold: tuple[tuple[str, ...], ...] = setting((), word="NAME", help="Cases measured together; repeat for each fold.")
     only: tuple[str, ...] = setting((), word="KEY", help="These methods; 'liver-anomaly-study systems' lists them.")
-    dataset: tuple[str, ...] = setting(DATASETS, choices=DATASETS, was="world", help="Patients, phantom, or both.")
+    dataset: tuple[str, ...] = setting(
+        DATASETS,
+        choices=(*DATASETS, STRICT),
+        was="world",
+        help="Patients, phantom, or both; or patients, trained on those without tumour only.",
+    )
     seeds: int = setting(1, low=1, help="Trainings of each method on each fold.")
     first_seed: int = setting(0, low=0, help="Seed of the first of them, where others are on record.")
     budget: int = setting(BUDGET, low=4, help="Steps of each training in all.")

@@ -19,6 +19,7 @@ FOLDS = {
     "patients": (("lits_014", "lits_015", "lits_016", "lits_032"), ("lits_017", "lits_018", "lits_019", "lits_020", "lits_021")),
     "phantom": (("test-301", "test-302"),),
 }
+FOLDS["strict"] = FOLDS["patients"]
 HEALTHY = {"lits_032"}
 
 

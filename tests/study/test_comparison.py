@@ -14,6 +14,7 @@ from liver_anomaly_study.cases import Case
 from liver_anomaly_study.cli import main
 from liver_anomaly_study.comparison import run_all, run_one
 from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
+from liver_anomaly_study.record import STRICT
 from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
 from liver_anomaly_study.scoring import rule_on_slices, score_case
 from napari_liver_anomaly.errors import Question, Refusal
@@ -62,6 +63,14 @@ def test_no_case_is_measured_by_a_model_trained_on_it(folder):
         train, test = split(Run("patients", "dark-rule", fold, 0, 0), folder, FRAME)
         assert {one.name for one in test} == set(FOLDS[fold - 1])
         assert {one.name for one in train} == set("abcd") - set(FOLDS[fold - 1])
+
+
+def test_strictly_nobody_with_a_tumour_is_trained_on(folder):
+    *_, healthy = cases.patients()
+    healthy.truth[:] = False
+    train, test = split(Run(STRICT, "dark-rule", 1, 0, 0), folder, FRAME)
+    assert [one.name for one in train] == ["d"], "c has a tumour, a and b are measured"
+    assert {one.name for one in test} == set(FOLDS[0])
 
 
 @pytest.mark.parametrize("folds", [(("a", "a"),), (("a", "x"),), (("d",),), ()])

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import wilcoxon
 
 from liver_anomaly_study import published
-from liver_anomaly_study.paper_tables import tables
-from liver_anomaly_study.record import DATASETS, gather, seeds_of
+from liver_anomaly_study.paper_tables import PARTS, tables
+from liver_anomaly_study.record import DATASETS, STRICT, gather, seeds_of
 from napari_liver_anomaly.models.methods import BUDGET, METHODS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
@@ -27,9 +27,12 @@ def made(put_once):
     put("patients", "asc-net", hit=2)
     put("phantom", "draem", hit=2)
     put("phantom", "cell-pa", hit=4)
+    for place, key in enumerate(PARTS):
+        put("patients", key, hit=1 + place % 2 + 2 * (key == "two-stage-ours-long"))  # one row more with a restorer
+    put("strict", "direct", hit=4)
     gather(folder / "runs", folder / "record")
     found = {dataset: seeds_of(dataset, folder / "record") for dataset in DATASETS}
-    return found, tables(found)
+    return found, tables(found, seeds_of(STRICT, folder / "record"))
 
 
 def parts(text):
@@ -89,6 +92,26 @@ def test_each_switch_by_itself(made):
     assert float(anomalies["Dice over patients, four cells with it"]) > float(anomalies["four cells without"]) + 0.1
     assert abs(float(row(made[1]["switches"], "two phases (TP)")["median difference"])) < 0.05
     assert "Nothing is on record yet." in made[1]["switches"]  # six cells of the phantom are missing
+
+
+def test_parts_are_told_apart(made):
+    """Every combination stands in its row, and each part is tested over the four with it and the four without."""
+    rows = parts(made[1]["parts"])[0]
+    assert [(line["anomalies"], line["input"], line["restorer"]) for line in rows] == list(PARTS.values())
+    assert len(set(PARTS.values())) == 8
+    found = {line["switch"]: line for line in parts(made[1]["part-switches"])[0]}
+    with_one = float(found["a restorer in front"]["median difference"])
+    assert with_one > 0.1, "one row more in each, three in the last"
+    assert 0 < float(found["nodules, not stretched noise"]["median difference"]) < with_one
+
+
+def test_strict_training_is_set_beside_the_same_method_trained_on_slices(made):
+    (line,) = parts(made[1]["strict"])[0]
+    assert (line["method"], line["paired, n"]) == ("direct", "7")
+    assert float(line["median difference"]) > 0.2
+    assert line["case mean, trained on slices without tumour"] == cell(
+        row(made[1]["methods"], "direct"), "case mean ± SD over cases"
+    )
 
 
 def test_post_processing_has_its_own_figures(made):

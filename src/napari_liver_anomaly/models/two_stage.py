@@ -8,6 +8,7 @@ Zhang, Deng, Li, "Unsupervised liver tumor segmentation with pseudo anomaly synt
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.stage import TrainingData
 
 KEY = "two-stage"
+# Of the combinations of recipe, input and restorer, those that have a name of their own.
+KNOWN_PARTS = {("nodules", "stack", "alone"): "direct", ("nodules", "stack", "restored"): "two-stage-ours-long"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,13 +129,33 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     both = TwoStageOptions(restorer=RestorerSettings(width=8, planes=5), segmenter=seeing)
     alone = TwoStageOptions(segmenter=replace(seeing, restoration=False, residual_gain=0.0))
     short, whole = schedule_for(budget), schedule_for(budget, restorer_steps=0, segmenter_steps=budget)
+    early = schedule_for(budget, restorer_steps=0)
     ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
     return {
         "two-stage": ModelConfig(preprocess=FRAME, options=papers, recipe=pseudo_anomalies(), schedule=short),
         "two-stage-ours": ModelConfig(preprocess=near, options=both, recipe=Nodules(), schedule=replace(short, **ours)),
-        "direct": ModelConfig(preprocess=near, options=alone, recipe=Nodules(), schedule=replace(whole, **ours)),
         "hu": ModelConfig(preprocess=near, options=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
+        "direct-early": ModelConfig(preprocess=near, options=alone, recipe=Nodules(), schedule=replace(early, **ours)),
+        **_parts(near, both, replace(whole, **ours)),
     }
+
+
+def _parts(near: PreprocessSettings, both: TwoStageOptions, whole: Schedule) -> dict[str, ModelConfig]:
+    """Make the eight combinations of recipe, input and restorer; each stage is as long as that of a method with one."""
+    found = {}
+    inputs = {"slice": FRAME, "stack": near}
+    for (made, recipe), (seen, preprocess) in product(
+        {"noise": pseudo_anomalies(), "nodules": Nodules()}.items(), inputs.items()
+    ):
+        planes = preprocess.planes
+        restorer, segmenter = replace(both.restorer, planes=planes), replace(both.segmenter, planes=planes)
+        alone = TwoStageOptions(segmenter=replace(segmenter, restoration=False, residual_gain=0.0))
+        restored = TwoStageOptions(restorer=restorer, segmenter=segmenter)
+        for part, options in {"alone": alone, "restored": restored}.items():
+            schedule = replace(whole, restorer_steps=whole.segmenter_steps if options.restores else 0)
+            config = ModelConfig(preprocess=preprocess, options=options, recipe=recipe, schedule=schedule)
+            found[KNOWN_PARTS.get((made, seen, part), f"{made}-{seen}-{part}")] = config
+    return found
 
 
 class TwoStage(Model):

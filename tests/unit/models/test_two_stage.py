@@ -14,7 +14,7 @@ from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.config import ModelConfig, Schedule
 from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
-from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage, TwoStageOptions
+from napari_liver_anomaly.models.two_stage import CONFIGS, KNOWN_PARTS, TwoStage, TwoStageOptions, configs
 from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.training.fit import train
@@ -42,6 +42,28 @@ def tiny_slices() -> HealthySlices:
         vessels = (gaussian_filter(rng.standard_normal((64, 64)), 2) > 0.25) * 0.12
         images.append(np.where(liver_mask, np.clip(0.5 + noise + vessels, 0.02, 1), 0).astype(np.float32))
     return HealthySlices(images, [liver_mask] * 16, 300)
+
+
+def test_parts_differ_in_one_thing_each():
+    """Recipe, input and restorer are switched one by one; nothing else changes, and every stage is as long."""
+    known = {
+        (made, seen, part): configs(100)[KNOWN_PARTS.get((made, seen, part), f"{made}-{seen}-{part}")]
+        for made in ("noise", "nodules") for seen in ("slice", "stack") for part in ("alone", "restored")
+    }  # fmt: skip
+    for (made, seen, part), config in known.items():
+        assert (type(config.recipe).__name__, config.preprocess.planes) == (
+            {"noise": "NoiseStretch", "nodules": "Nodules"}[made], {"slice": 1, "stack": 5}[seen],
+        )  # fmt: skip
+        assert config.options.restores is (part == "restored")
+        assert (config.schedule.restorer_steps, config.schedule.segmenter_steps) == (100 * config.options.restores, 100)
+        same = dataclasses.replace(known["nodules", "stack", "alone"].schedule, restorer_steps=config.schedule.restorer_steps)
+        assert config.schedule == same
+        assert {network.settings.width for network in TwoStage(config).networks.values()} == {8}
+        model = TwoStage(config)
+        assert model.predict(np.zeros((1, config.preprocess.planes, 64, 64), np.float32), np.ones((1, 64, 64), bool)).score.shape == (
+            1, 64, 64,
+        )  # fmt: skip
+    assert configs(100)["direct-early"].steps == 30 and configs(100)["direct"].steps == 100
 
 
 @pytest.fixture(scope="module")
