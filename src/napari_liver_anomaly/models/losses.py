@@ -67,7 +67,20 @@ def summed_difference(restored: Tensor, healthy: Tensor) -> Tensor:
     From Baur et al., "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical
     Image Analysis 69 (2021).
     """
-    return (restored.float() - healthy).abs().flatten(1).sum(dim=1).mean()
+    return slice_difference(restored, healthy).mean()
+
+
+def slice_difference(restored: Tensor, healthy: Tensor) -> Tensor:
+    """Sum the absolute differences of each slice, (B,)."""
+    return (restored.float() - healthy).abs().flatten(1).sum(dim=1)
+
+
+def code_divergence(mean: Tensor, log_spread: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of normal codes from the standard normal, for each slice, (B,).
+
+    From Kingma, Welling, "Auto-encoding variational Bayes", ICLR 2014, appendix B.
+    """
+    return 0.5 * (mean.square() + (2 * log_spread).exp() - 2 * log_spread - 1).flatten(1).sum(dim=1)
 
 
 def masked_square(restored: Tensor, healthy: Tensor, liver_mask: Tensor) -> Tensor:

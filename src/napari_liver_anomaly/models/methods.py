@@ -13,6 +13,7 @@ BUDGET = 700  # steps of a method in the comparison when nothing else is said
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"
 DRAEM = "Zavrtanik, Kristan, Skočaj, ICCV 2021"
 SHAPES = "Random-shape pseudo-outliers, EMBC 2022"
+BAUR = "Baur et al., MedIA 2021"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ METHODS: tuple[Method, ...] = (
         "cycle",
         restores=True,
     ),
-    Method("ae-spatial", "Autoencoder, latent image", "Baur et al., MedIA 2021", "autoencoders", restores=True),
-    Method("ae-dense", "Autoencoder, latent vector", "Baur et al., MedIA 2021", "autoencoders", restores=True),
+    Method("ae-spatial", "Autoencoder, latent image", BAUR, "autoencoders", restores=True),
+    Method("ae-dense", "Autoencoder, latent vector", BAUR, "autoencoders", restores=True),
     Method("dae", "Denoising autoencoder", "Kascenas et al., MIDL 2022", "denoising", restores=True),
     Method(
         "layers",
@@ -99,6 +100,66 @@ METHODS: tuple[Method, ...] = (
         "layer_decomposition",
         restores=True,
     ),
+    Method(
+        "context-ae",
+        "Autoencoder that draws what it was not shown",
+        f"Pathak et al., CVPR 2016; {BAUR}",
+        "context",
+        restores=True,
+    ),
+    Method("vae", "Variational autoencoder", f"Kingma, Welling, ICLR 2014; {BAUR}", "variational", restores=True),
+    Method("vae-restoration", "The same, restoration by descent", f"You et al., MIDL 2019; {BAUR}", "variational", restores=True),
+    Method("ce-vae", "Context variational autoencoder", f"Zimmerer et al., MIDL 2019; {BAUR}", "context_vae", restores=True),
+    Method(
+        "ce-vae-gradient",
+        "The same, residual times gradient",
+        f"Zimmerer et al., MIDL 2019; {BAUR}",
+        "context_vae",
+        restores=True,
+    ),
+    Method("gmvae-dense", "Mixture of nine codes, latent vector", f"You et al., MIDL 2019; {BAUR}", "mixture_vae", restores=True),
+    Method(
+        "gmvae-dense-restoration",
+        "The same, restoration by descent",
+        f"You et al., MIDL 2019; {BAUR}",
+        "mixture_vae",
+        restores=True,
+    ),
+    Method(
+        "gmvae-spatial", "Mixture of nine codes, latent image", f"You et al., MIDL 2019; {BAUR}", "mixture_vae", restores=True
+    ),
+    Method(
+        "gmvae-spatial-restoration",
+        "The same, restoration by descent",
+        f"You et al., MIDL 2019; {BAUR}",
+        "mixture_vae",
+        restores=True,
+    ),
+    Method(
+        "f-anogan", "Generator of healthy livers, and an encoder", f"Schlegl et al., MedIA 2019; {BAUR}", "anogan", restores=True
+    ),
+    Method(
+        "anovaegan", "Variational autoencoder with a critic", f"Baur et al., BrainLes 2018; {BAUR}", "anovaegan", restores=True
+    ),
+    Method(
+        "constrained-ae", "Autoencoder that keeps its code", f"Chen, Konukoglu, MIDL 2018; {BAUR}", "constrained", restores=True
+    ),
+    Method(
+        "constrained-aae",
+        "The same, codes kept normal by a critic",
+        f"Chen, Konukoglu, MIDL 2018; {BAUR}",
+        "constrained",
+        restores=True,
+    ),
+    Method(
+        "vq-vae",
+        "Codebook, prior over codes, unlikely codes drawn anew",
+        "Marimont, Tarroni, ISBI 2021",
+        "vector_quantised",
+        restores=True,
+    ),
+    Method("fpi", "Foreign patches interpolated, with a network of its own", "Tan et al., MELBA 2022", "foreign_patch"),
+    Method("pii", "Patches blended by Poisson's equation, the same network", "Tan et al., MICCAI 2021", "foreign_patch"),
     Method("dark-rule", "Baseline: darker than the liver's median", "no learning", "rules", trains=False),
     Method("local-z", "Baseline: darker than its surroundings", "no learning", "rules", trains=False),
 )
@@ -106,7 +167,9 @@ METHODS: tuple[Method, ...] = (
 # What a card calls its kind of model, and the file that holds it.
 MODULES = {
     "two-stage": "two_stage", "draem": "draem", "random-shape": "random_shape", "asc-net": "asc_net", "cycle": "cycle",
-    "ae": "autoencoders", "dae": "denoising", "layers": "layer_decomposition",
+    "ae": "autoencoders", "dae": "denoising", "layers": "layer_decomposition", "context-ae": "context", "vae": "variational",
+    "ce-vae": "context_vae", "gmvae": "mixture_vae", "f-anogan": "anogan", "anovaegan": "anovaegan", "constrained": "constrained",
+    "vq-vae": "vector_quantised", "fpi": "foreign_patch",
 }  # fmt: skip
 
 

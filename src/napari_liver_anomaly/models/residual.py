@@ -78,6 +78,22 @@ class ResidualModel(Model):
         apart = functional.avg_pool2d((image - restored).abs() * liver_mask, 5, stride=1, padding=2)
         return (apart / functional.avg_pool2d(liver_mask, 5, stride=1, padding=2).clamp(min=0.04) * liver_mask)[:, 0]
 
+    def compare(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Restore an image and measure how far it is from its restoration.
+
+        Parameters
+        ----------
+        image, liver_mask : Tensor, (B, 1, H, W)
+            0…1, and 1 in the liver.
+
+        Returns
+        -------
+        tuple of Tensor
+            The healthy image (B, 1, H, W), and the residual (B, H, W), 0 or more.
+        """
+        restored = self.restore(image, liver_mask)
+        return restored, self.residual(image, restored, liver_mask)
+
     @property
     def has_restorer(self) -> bool:
         """Whether a healthy image is made."""
@@ -91,15 +107,13 @@ class ResidualModel(Model):
         data : HealthySlices
             Slices without anomalies.
         """
-        found = healthy_values(
-            self, data, lambda image, liver_mask: self.residual(image, self.restore(image, liver_mask), liver_mask)
-        )
+        found = healthy_values(self, data, lambda image, liver_mask: self.compare(image, liver_mask)[1])
         self.parts["scale"].cut.fill_(max(float(np.quantile(found, HEALTHY_QUANTILE)), 1e-6))
 
     def predict_batch(self, image: Tensor, liver_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score a batch on the device."""
-        restored = self.restore(image, liver_mask)
-        return 0.5 * self.residual(image, restored, liver_mask) / self.parts["scale"].cut, restored[:, 0]
+        restored, residual = self.compare(image, liver_mask)
+        return 0.5 * residual / self.parts["scale"].cut, restored[:, 0]
 
 
 @torch.inference_mode()

@@ -49,11 +49,14 @@ class Adversary:
         Batch on the device to a loss.
     adam : mapping
         What Adam is told beside the step size.
+    moves : int
+        How often it moves at each step, on the step's batch, each time with new noise.
     """
 
     network: nn.Module
     loss: Callable[[Batch], Tensor]
     adam: Mapping[str, Any] = field(default_factory=dict)
+    moves: int = 1
 
 
 @dataclass(eq=False, kw_only=True)

@@ -83,7 +83,7 @@ def train_stage(
             torch.manual_seed(
                 torch_seed(seed, stage.number, step)
             )  # of dropout and drawn codes: a resumed training repeats them, too
-            for one in optimised:
+            for one in [each for each in optimised for _ in range(each.moves)]:
                 loss = _step(one, batch, _rate(stage, step), stage.largest_gradient, device.type, half)
             losses.append(loss)
             if not np.isfinite(losses[-1]):
@@ -116,6 +116,7 @@ class _OptimisedNetwork:
     learning_rate: float
     adam: torch.optim.Adam
     mean: dict[str, Tensor]
+    moves: int = 1
 
     def average(self, kept: float) -> None:
         """Take the weights of now into the mean."""
@@ -137,7 +138,8 @@ def _optimised(prefix: str, who: Stage | Adversary, learning_rate: float, device
     mean = {
         name: value.detach().clone() for name, value in network.state_dict().items() if averaged and value.is_floating_point()
     }
-    return _OptimisedNetwork(prefix, network, who.loss, adam.param_groups[0]["lr"], adam, mean)
+    moves = who.moves if isinstance(who, Adversary) else 1
+    return _OptimisedNetwork(prefix, network, who.loss, adam.param_groups[0]["lr"], adam, mean, moves)
 
 
 def _step(one: _OptimisedNetwork, batch: Any, rate: float, largest_gradient: float | None, device: str, half: bool) -> float:

@@ -38,8 +38,26 @@ KEYS = [
     "random-shape-fpi",
     "asc-net",
     "cycle-continuous",
+    "context-ae",
+    "vae",
+    "vae-restoration",
+    "ce-vae-gradient",
+    "gmvae-dense-restoration",
+    "gmvae-spatial",
+    "f-anogan",
+    "anovaegan",
+    "constrained-ae",
+    "constrained-aae",
+    "vq-vae",
+    "pii",
 ]
-SHORT = {"asc-net": {"cycles_one": 1, "cycles_two": 0, "discriminator_rate": 1e-3}}  # so that every loss falls in few updates
+SHORT = {  # so that every loss falls in few updates, and a restoration in a few steps
+    "asc-net": {"cycles_one": 1, "cycles_two": 0, "discriminator_rate": 1e-3},
+    "vae-restoration": {"restoration_steps": 2},
+    "gmvae-dense-restoration": {"restoration_steps": 2},
+    "vq-vae": {"restorations": 2},
+}
+CRITICS_WORD = {"f-anogan": {"state.stage1.safetensors"}}  # a loss that goes up while the critic learns; see test_adversarial.py
 FILES = sorted({method_of(key).module for key in KEYS})
 BUDGET = 12
 STOP_AT = 10  # of two stages, in the second one
@@ -50,6 +68,7 @@ SIZES = [(41, 67), (120, 100)]
 class Trained:
     """A system after a few updates, what it learned from, and the losses of each stage."""
 
+    key: str
     system: Model
     data: HealthySlices
     figures: dict[str, Any]
@@ -79,12 +98,14 @@ def state_of(folder: Path) -> dict[str, list[float]]:
 def trained(request, tmp_path_factory) -> Trained:
     folder, data, system = tmp_path_factory.mktemp(request.param), healthy_slices(), untrained(request.param)
     figures = train(system, data, state=folder / "state")
-    return Trained(system, data, figures, state_of(folder))
+    return Trained(request.param, system, data, figures, state_of(folder))
 
 
 def test_every_loss_falls(trained):
     assert trained.losses
     for stage, losses in trained.losses.items():
+        if stage in CRITICS_WORD.get(trained.key, ()):
+            continue
         third = max(1, len(losses) // 3)
         assert np.mean(losses[-third:]) < np.mean(losses[:third]), stage
     assert sum(figures["steps"] for name, figures in trained.figures.items() if name != "slices") == BUDGET

@@ -26,6 +26,9 @@ CHANGED = {  # by method, for each stage
     "cell-tp": ONE_AFTER_THE_OTHER, "cell-tp-unet": ONE_AFTER_THE_OTHER, "cell-tp-pa": ONE_AFTER_THE_OTHER,
     "random-shape": [{"segmenter"}], "dae": [{"restorer"}], "ae-spatial": [{"restorer"}], "layers": [{"decomposer"}],
     "cycle-continuous": [{"segmenter"}, {"translator", "critic"}],
+    "context-ae": [{"restorer"}], "vae": [{"restorer"}], "ce-vae": [{"restorer"}], "gmvae-dense": [{"restorer"}],
+    "f-anogan": [{"generator", "critic"}, {"encoder"}], "anovaegan": [{"restorer", "critic"}], "constrained-ae": [{"restorer"}],
+    "constrained-aae": [{"restorer", "critic"}], "vq-vae": [{"restorer"}, {"prior"}], "fpi": [{"segmenter"}],
 }  # fmt: skip
 
 
