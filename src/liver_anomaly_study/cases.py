@@ -22,7 +22,7 @@ from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.placing import replacing
 from napari_liver_anomaly.preprocessing import HealthySlices, prepare
 from napari_liver_anomaly.training.training_file import pack_case
-from napari_liver_anomaly.training.training_set import slices_of
+from napari_liver_anomaly.training.training_set import LEAST_LIVER_PX, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,12 +157,17 @@ def healthy_slices(cases: Iterable[Case]) -> HealthySlices:
     images: list[NDArray[np.float32]] = []
     liver_masks: list[NDArray[np.bool_]] = []
     stacks: list[tuple[int, ...]] = []
+    unlabelled: list[tuple[int, ...]] = []
     spacing_mm, hu_per_unit = (4.0, 2.5, 2.5), 300.0
     for one in cases:
+        reach = one.healthy.shape[1] // 2
+        around = np.arange(len(one.images))[:, None] + np.arange(-reach, reach + 1)
+        large = np.count_nonzero(one.liver_mask, axis=(1, 2)) >= LEAST_LIVER_PX
+        unlabelled += [tuple(seen) for seen in (np.clip(around, 0, len(one.images) - 1)[large] + len(images)).tolist()]
         stacks += [tuple(int(z) + len(images) for z in seen) for seen in one.healthy]
         images.extend(one.images)
         liver_masks.extend(one.liver_mask)
         spacing_mm, hu_per_unit = one.spacing_mm, one.hu_per_unit
     if not stacks:
         raise make_refusal("healthy-none")
-    return HealthySlices(images, liver_masks, hu_per_unit, stacks, spacing_mm)
+    return HealthySlices(images, liver_masks, hu_per_unit, stacks, spacing_mm, unlabelled=unlabelled)

@@ -134,6 +134,9 @@ def run_one(run: Run, folder: RunFolder) -> dict[str, Any]:
 def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, Any]:
     """Figures of every case, the AUROC of an inserted lesion, and the time a slice takes."""
     rows, spent, slices = [], 0.0, 0
+    in_hu = (
+        not hasattr(model, "preprocess") or model.preprocess.intensity == "robust"
+    )  # an equalised slice has no Hounsfield units
     for case in cases:
         began = time.perf_counter()
         score, restored = score_case(model, case)
@@ -142,9 +145,9 @@ def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, 
         figures = measure_slices(score, case.truth, case.liver_mask, case.spacing_mm, threshold, window_px=window_for(SIDE_PX))
         at_half = plain(dice(score >= HALF, case.truth, case.liver_mask))
         rows.append({"case": case.name, "tumour_ml": round(ml, 2), "figures": figures, "dice_at_half": at_half})
-        if restored is not None:
+        if restored is not None and in_hu:
             rows[-1]["change_healthy_hu"] = round(change_hu(restored, case), 2)
-    auroc = inserted_auroc(lambda case: score_case(model, case)[0], cases)
+    auroc = inserted_auroc(lambda case: score_case(model, case)[0], cases) if in_hu else None
     return {"inserted_auroc": auroc, "ms_per_slice": round(1000 * spent / max(slices, 1), 3), "cases": rows}
 
 

@@ -39,8 +39,12 @@ P2_TABLE_1 = (
     Line("Zhang et al., layer decomposition", "layers", ("0.4078 (copied)",)),
     Line("ASC-Net", "asc-net", ("0.3224 (copied)",)),
     Line("ASC-Net + post-processing", "asc-net", ("0.5023 (copied)",), post_processed=True),
+    Line("ASC-Net on unlabelled patients", "asc-net-unlabelled"),
     Line("Hu et al.", "hu", ("0.5977 (copied)",)),
-    Line("the paper's own: two-stage", "two-stage", ("0.5303",)),
+    Line("the paper's own: two-stage, equalised", "two-stage-equalised", ("0.5303",)),
+    Line("two-stage, equalised, shift clamped", "two-stage-clamped"),
+    Line("two-stage, not equalised", "two-stage"),
+    Line("two-stage, not equalised, each stage in full", "two-stage-long"),
     Line("two-stage, with our additions", "two-stage-ours"),
     Line("segmenter alone, nodules in space", "direct"),
     Line("denoising autoencoder", "dae"),
@@ -59,7 +63,7 @@ P2_TABLE_2 = (
     Line("TP", "cell-tp", ("0.2131 ± 0.1254",)),
     Line("TP, U-Net", "cell-tp-unet"),
     Line("TP, PA", "cell-tp-pa", ("0.3017 ± 0.0550",)),
-    Line("TP, PA, U-Net: two-stage", "two-stage", ("0.5303 ± 0.0178",)),
+    Line("TP, PA, U-Net: two-stage, not equalised", "two-stage", ("0.5303 ± 0.0178",)),
 )
 # For each switch the cells with it; the others are those without.
 SWITCHES = {
@@ -71,9 +75,9 @@ SWITCHES = {
 # Sample AUROC / sample AP / pixel AUROC / pixel AP.
 P3_TABLES_HEAD = tuple(f"paper ({data}; sample AUROC / AP, pixel AUROC / AP)" for data in ("BRATS", "MOOD brain", "MOOD abdomen"))
 P3_TABLES = (
-    Line("VQ-VAE", "", ("0.66 / 0.82, 0.75 / 0.22", "0.97 / 0.92, 0.99 / 0.81", "0.83 / 0.73, 0.98 / 0.57")),
-    Line("ceVAE", "", ("0.62 / 0.77, 0.69 / 0.16",)),
-    Line("foreign patches (FPI)", "random-shape-fpi", ("0.70 / 0.84, 0.71 / 0.32",)),
+    Line("VQ-VAE", "vq-vae", ("0.66 / 0.82, 0.75 / 0.22", "0.97 / 0.92, 0.99 / 0.81", "0.83 / 0.73, 0.98 / 0.57")),
+    Line("ceVAE", "ce-vae", ("0.62 / 0.77, 0.69 / 0.16",)),
+    Line("foreign patches (FPI)", "fpi", ("0.70 / 0.84, 0.71 / 0.32",)),
     Line(
         "the paper's own: random shapes",
         "random-shape",
@@ -81,7 +85,9 @@ P3_TABLES = (
     ),
     Line("squares of equal area", "random-shape-squares"),
     Line("circles of equal area", "random-shape-circles"),
-    Line("patches by Poisson's equation (PII)", "random-shape-pii"),
+    Line("foreign patches, the paper's U-Net", "random-shape-fpi"),
+    Line("patches by Poisson's equation (PII)", "pii"),
+    Line("patches by Poisson's equation, the paper's U-Net", "random-shape-pii"),
     Line("pieces cut and pasted (CutPaste)", "random-shape-cutpaste"),
     Line("natural synthetic anomalies (NSA)", "random-shape-nsa"),
     *BASELINES,
@@ -91,19 +97,19 @@ P1_TABLE_1_HEAD = ("paper (MS-SEG, Dice, without post-processing)", "paper (MS-S
 P1_TABLE_1 = (
     Line("AE, dense", "ae-dense", ("0.045", "0.150 ± 0.075")),
     Line("AE, spatial", "ae-spatial"),
-    Line("Context AE", "", ("0.051", "0.188 ± 0.116")),
-    Line("VAE", "", ("0.051", "0.200 ± 0.124")),
-    Line("Context VAE, original", "", ("0.060", "0.267 ± 0.112")),
-    Line("Context VAE, gradient", "", ("0.059", "0.127 ± 0.088")),
-    Line("GMVAE, dense", "", ("0.063", "0.174 ± 0.121")),
-    Line("GMVAE, dense, restoration", "", ("0.063", "0.223 ± 0.124")),
-    Line("GMVAE, spatial", "", ("0.028", "0.069 ± 0.073")),
-    Line("GMVAE, spatial, restoration", "", ("0.027", "0.118 ± 0.110")),
-    Line("f-AnoGAN", "", ("0.089", "0.278 ± 0.140")),
-    Line("Constrained AE", "", ("0.097", "0.209 ± 0.100")),
-    Line("Constrained AAE", "", ("0.068", "0.190 ± 0.170")),
-    Line("VAE, restoration", "", ("0.058", "0.211 ± 0.122")),
-    Line("AnoVAEGAN", "", ("0.066", "0.200 ± 0.133")),
+    Line("Context AE", "context-ae", ("0.051", "0.188 ± 0.116")),
+    Line("VAE", "vae", ("0.051", "0.200 ± 0.124")),
+    Line("Context VAE, original", "ce-vae", ("0.060", "0.267 ± 0.112")),
+    Line("Context VAE, gradient", "ce-vae-gradient", ("0.059", "0.127 ± 0.088")),
+    Line("GMVAE, dense", "gmvae-dense", ("0.063", "0.174 ± 0.121")),
+    Line("GMVAE, dense, restoration", "gmvae-dense-restoration", ("0.063", "0.223 ± 0.124")),
+    Line("GMVAE, spatial", "gmvae-spatial", ("0.028", "0.069 ± 0.073")),
+    Line("GMVAE, spatial, restoration", "gmvae-spatial-restoration", ("0.027", "0.118 ± 0.110")),
+    Line("f-AnoGAN", "f-anogan", ("0.089", "0.278 ± 0.140")),
+    Line("Constrained AE", "constrained-ae", ("0.097", "0.209 ± 0.100")),
+    Line("Constrained AAE", "constrained-aae", ("0.068", "0.190 ± 0.170")),
+    Line("VAE, restoration", "vae-restoration", ("0.058", "0.211 ± 0.122")),
+    Line("AnoVAEGAN", "anovaegan", ("0.066", "0.200 ± 0.133")),
     Line("the paper's own: ASC-Net", "asc-net", ("0.3294 ± 0.3598", "0.4820 ± 0.4784")),
     *BASELINES,
 )
@@ -123,6 +129,8 @@ P4_TABLE_1_HEAD = ("paper (BraTS, AUPRC)", "paper (BraTS, [DICE], oracle)")
 P4_TABLE_1 = (
     Line("discrete: hard maps", "cycle-discrete", ("0.371", "0.482")),
     Line("continuous: soft maps", "cycle-continuous", ("0.511", "0.544")),
+    Line("discrete, the paper's step size", "cycle-discrete-slow"),
+    Line("continuous, the paper's step size", "cycle-continuous-slow"),
 )
 
 # Our patients stand beside the paper's first set of data, the phantom beside its second.
@@ -134,9 +142,10 @@ P4_TABLE_2 = {
     dataset: (
         Line("AE, dense", "ae-dense", ae),
         Line("AE, spatial", "ae-spatial"),
-        Line("VAE", "", vae),
-        Line("GMVAE", "", gmvae),
-        Line("f-AnoGAN", "", gan),
+        Line("VAE", "vae", vae),
+        Line("GMVAE, dense", "gmvae-dense", gmvae),
+        Line("GMVAE, spatial", "gmvae-spatial"),
+        Line("f-AnoGAN", "f-anogan", gan),
         Line("the paper's own: cycle translation, continuous", "cycle-continuous", cycle),
         *BASELINES,
     )

@@ -62,7 +62,8 @@ class RunFolder:
     ) -> list[Case]:
         """Give the cases of a data set, prepared in one way; from the files in ``out`` where they are there."""
         kind = "phantom" if dataset == "phantom" else "patients"
-        cache = self.out / "cases" / f"{kind}-{settings.neighbours}-{settings.around_mm:g}.npz"
+        equalised = "-equalised" if settings.intensity == "paper" else ""
+        cache = self.out / "cases" / f"{kind}-{settings.neighbours}-{settings.around_mm:g}{equalised}.npz"
         if dataset == "phantom":
             return phantoms(settings, cache)
         return patients(self.data or "", settings, cache, self.masks, tell=tell)

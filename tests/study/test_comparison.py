@@ -132,6 +132,32 @@ def test_runs_become_a_record_and_the_record_a_list(folder, tmp_path):
     assert whole["case_mean_dice"] == pytest.approx(np.mean(by_hand), abs=1e-4) and whole["cases"] == 3
 
 
+def test_every_slice_of_a_training_case_is_there_unlabelled():
+    chosen = cases.healthy_slices([case("a"), case("b")])
+    assert chosen.unlabelled == [(n,) for n in range(12)] and chosen.stacks == [(0,), (1,), (2,), (6,), (7,), (8,)]
+    stacked = cases.healthy_slices([replace(case("a"), healthy=np.array([[0, 1, 2]]))])
+    assert stacked.unlabelled[0] == (0, 0, 1) and stacked.unlabelled[-1] == (4, 5, 5)
+
+
+def test_equalised_slices_have_no_hounsfield_units(folder, monkeypatch):
+    """Neither a ball of 60 HU nor a change in HU is told of them, and their cases are kept apart."""
+    monkeypatch.setattr(comparison, "inserted_auroc", lambda *_: 0.9)
+    told = {}
+    for key in ("two-stage", "two-stage-equalised"):
+        run = Run("patients", key, 1, 0, 4)
+        told[key] = run_one(run, folder)
+    assert (told["two-stage"]["inserted_auroc"], told["two-stage-equalised"]["inserted_auroc"]) == (0.9, None)
+    assert (
+        "change_healthy_hu" in told["two-stage"]["cases"][0]
+        and "change_healthy_hu" not in told["two-stage-equalised"]["cases"][0]
+    )
+    seen = []
+    monkeypatch.setattr(runs, "patients", lambda folder, settings, cache, *_, **__: seen.append(cache.name) or [])
+    for key in told:
+        folder.cases("patients", config_of(key, 4).preprocess)
+    assert seen == ["patients-0-0.npz", "patients-0-0-equalised.npz"]
+
+
 def test_the_rule_finds_what_is_dark(folder):
     one = case("a")
     score, restored = score_case(rule_on_slices("dark-rule"), one)

@@ -1,8 +1,9 @@
 """ASC-Net: an image is split into a part that passes for healthy and the rest; the anomaly is where the sum of the two is darkest.
 
-An adaptation that needs no lesion label [OURS]: the paper cuts slices of patients and picks its reference slices by lesion label. Here the
-reference set are slices of healthy livers, and the input set are such slices with synthetic anomalies. The paper's cut through the histogram is set
-by eye; here it is a quantile of healthy livers, unless the options ask for the paper's. Only dark lesions are found, as in its livers.
+The paper cuts slices of patients and picks its reference slices by lesion label. Here the reference set are slices without tumour, and the input
+set are such slices with synthetic anomalies [OURS]; or, with ``unlabelled``, slices of the training patients with whatever tumours they have.
+The paper's cut through the histogram is set by eye; here it is a quantile of healthy livers, unless the options ask for the paper's. Only dark
+lesions are found, as in its livers.
 
 References
 ----------
@@ -24,7 +25,7 @@ from napari_liver_anomaly.models.asc_parts import cuts_overlap, discriminator_lo
 from napari_liver_anomaly.models.base import Model
 from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, pseudo_anomalies, schedule_for
 from napari_liver_anomaly.models.networks.cutting import Cutter, Discriminator
-from napari_liver_anomaly.models.residual import HEALTHY_QUANTILE, Scale, healthy_values
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, HEALTHY_QUANTILE, Scale, healthy_values
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.settings import Settings, setting
 
@@ -57,6 +58,9 @@ class AscNetOptions(Settings):
         low=1e-7,
         high=1,
         help="Step size of the discriminator, as in the paper; with larger ones its tanh saturates at once.",
+    )
+    generator_rate: float = setting(
+        0.0, low=0, high=1, added=True, help="Step size of the generator; 0 takes that of the schedule. The paper has 5e-5."
     )
     threshold: Literal["healthy", "paper"] = setting(
         "healthy", help="Cut at a quantile of healthy livers, or where the paper does for livers: 242 of 255."
@@ -98,6 +102,7 @@ class AscNet(Model):
             yield Stage(
                 name=f"Cycle {cycle + 1}: training the generator", number=2 * cycle + 2, network=cutter, loss=self._generator_loss,
                 steps=length - first, cosine_decay=self.config.schedule.cosine_decay,
+                adam={"lr": options.generator_rate} if options.generator_rate else {},
             )  # fmt: skip
         discriminator.eval()
         cut = PAPER_CUT
@@ -175,5 +180,10 @@ def _drop_on(part: nn.Module) -> None:
 
 
 def configs(budget: int) -> dict[str, ModelConfig]:
-    """List the configuration of the comparison: two cycles of each stage, as the paper has for livers."""
-    return {"asc-net": ModelConfig(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget))}
+    """List synthetic anomalies and unlabelled patients as what is cut; two cycles of each stage, as the paper has for livers."""
+    return {
+        "asc-net": ModelConfig(options=AscNetOptions(), recipe=pseudo_anomalies(), schedule=schedule_for(budget)),
+        "asc-net-unlabelled": ModelConfig(
+            options=AscNetOptions(generator_rate=5e-5), recipe=HEALTHY_ALONE, schedule=schedule_for(budget, unlabelled=True)
+        ),
+    }

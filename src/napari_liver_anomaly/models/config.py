@@ -55,6 +55,12 @@ class Schedule(Settings):
         0.0, low=0, high=1, added=True, help="Fraction of samples with healthy tissue drawn in that looks like a lesion."
     )
 
+    unlabelled: bool = setting(
+        False,
+        added=True,
+        help="Show any slice of the training scans, tumours included and unlabelled, in place of synthetic anomalies.",
+    )
+
     def restorer_length(self, slices: int) -> int:
         """Count the steps of stage 1.
 

@@ -45,7 +45,12 @@ class Method:
 
 
 METHODS: tuple[Method, ...] = (
-    Method("two-stage", "Two-stage restorer and segmenter, as in the paper", ZHANG, "two_stage", restores=True),
+    Method("two-stage", "Two-stage restorer and segmenter, slices not equalised", ZHANG, "two_stage", restores=True),
+    Method("two-stage-equalised", "The same on equalised slices, as in the paper", ZHANG, "two_stage", restores=True),
+    Method(
+        "two-stage-clamped", "The same, no shifted pixel darker than a liver has", f"{ZHANG}; ours", "two_stage", restores=True
+    ),
+    Method("two-stage-long", "The first, each stage in full", ZHANG, "two_stage", restores=True),
     Method(
         "two-stage-ours", "Two-stage, 2.5D, residual as a channel, nodules in space", f"{ZHANG}; ours", "two_stage", restores=True
     ),
@@ -76,6 +81,7 @@ METHODS: tuple[Method, ...] = (
     Method("random-shape-cutpaste", "The same scorer on pieces cut and pasted", "Li et al., CVPR 2021", "random_shape"),
     Method("random-shape-nsa", "The same scorer on natural synthetic anomalies", "Schlüter et al., ECCV 2022", "random_shape"),
     Method("asc-net", "Adversarial selective cutting network", "Dey, Hong, MICCAI 2021", "asc_net", restores=True),
+    Method("asc-net-unlabelled", "The same on unlabelled patients, slower", "Dey, Hong, MICCAI 2021", "asc_net", restores=True),
     Method(
         "cycle-continuous",
         "Image to tissue maps and back, soft maps",
@@ -89,6 +95,12 @@ METHODS: tuple[Method, ...] = (
         "Semantic cycle translation, adapted",
         "cycle",
         restores=True,
+    ),
+    Method(
+        "cycle-continuous-slow", "Soft maps, the paper's step size", "Semantic cycle translation, adapted", "cycle", restores=True
+    ),
+    Method(
+        "cycle-discrete-slow", "Hard maps, the paper's step size", "Semantic cycle translation, adapted", "cycle", restores=True
     ),
     Method("ae-spatial", "Autoencoder, latent image", BAUR, "autoencoders", restores=True),
     Method("ae-dense", "Autoencoder, latent vector", BAUR, "autoencoders", restores=True),

@@ -21,6 +21,7 @@ from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSett
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.stage import Batch, Stage
 from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.preprocessing.intensity import DARKEST_LIVER_GREY
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.synthesis import Blobs, HuTumours, Nodules, NoiseStretchPaper, VariedNodules
 
@@ -124,6 +125,7 @@ CONFIGS["direct-varied"] = replace(
 def configs(budget: int) -> dict[str, ModelConfig]:
     """List the methods of the comparison that this file holds."""
     near = replace(FRAME, neighbours=2, around_mm=8)
+    equalised = replace(FRAME, intensity="paper", window_low_hu=-200.0, window_high_hu=250.0)
     papers = TwoStageOptions(restorer=RestorerSettings(width=8), segmenter=SegmenterSettings(width=8))
     seeing = SegmenterSettings(width=8, planes=5, depth=4, liver_mask=True, residual_gain=5)
     both = TwoStageOptions(restorer=RestorerSettings(width=8, planes=5), segmenter=seeing)
@@ -133,6 +135,13 @@ def configs(budget: int) -> dict[str, ModelConfig]:
     ours: dict[str, Any] = {"segmenter_loss": "overlap", "anomaly_weight": 4, "augment": True, "by_area": True, "jitter": True}
     return {
         "two-stage": ModelConfig(preprocess=FRAME, options=papers, recipe=pseudo_anomalies(), schedule=short),
+        "two-stage-equalised": ModelConfig(preprocess=equalised, options=papers, recipe=pseudo_anomalies(), schedule=short),
+        "two-stage-clamped": ModelConfig(
+            preprocess=equalised, options=papers, recipe=replace(pseudo_anomalies(), darkest=DARKEST_LIVER_GREY), schedule=short
+        ),
+        "two-stage-long": ModelConfig(
+            preprocess=FRAME, options=papers, recipe=pseudo_anomalies(), schedule=replace(whole, restorer_steps=budget)
+        ),
         "two-stage-ours": ModelConfig(preprocess=near, options=both, recipe=Nodules(), schedule=replace(short, **ours)),
         "hu": ModelConfig(preprocess=near, options=alone, recipe=HuTumours(), schedule=replace(whole, **ours)),
         "direct-early": ModelConfig(preprocess=near, options=alone, recipe=Nodules(), schedule=replace(early, **ours)),

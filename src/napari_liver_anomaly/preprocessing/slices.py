@@ -135,6 +135,8 @@ class HealthySlices:
         Distance (z, y, x) of slices and pixels in mm.
     around_mm : float
         Tissue around the liver that a sample keeps; 0 where the images show no more than that anyhow.
+    unlabelled : sequence of tuple of int
+        The same as ``stacks`` for every slice of these scans, whether healthy or not; empty where only healthy ones are known.
     """
 
     images: Sequence[NDArray[np.float32]]
@@ -143,6 +145,7 @@ class HealthySlices:
     stacks: Sequence[tuple[int, ...]] | None = None
     spacing_mm: tuple[float, float, float] = (3.0, 1.5, 1.5)
     around_mm: float = 0.0
+    unlabelled: Sequence[tuple[int, ...]] = ()
 
     def __len__(self) -> int:
         return len(self.images if self.stacks is None else self.stacks)

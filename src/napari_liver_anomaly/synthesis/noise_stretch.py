@@ -44,11 +44,19 @@ class NoiseStretch(Recipe):
         0.3, low=0, high=1, help="Fraction of samples left healthy when shapes are drawn again until one meets the liver."
     )
     again: bool = setting(True, help="Draw again until the shape meets the liver; off takes what comes, which is mostly nothing.")
+    darkest: int = setting(
+        0,
+        unit="grey level",
+        low=0,
+        high=254,
+        added=True,
+        help="No shifted pixel falls below; 30 is the darkest grey of an equalised liver, the paper's code lets them fall to 0.",
+    )
 
     def draw(self, image: NDArray[np.float32], liver_mask: NDArray[np.bool_], hu_per_unit: float, rng: Generator) -> Anomalous:
         mask = self.shape(liver_mask, rng)
         shift = rng.uniform(self.shift_low, self.shift_high) * rng.choice((-1.0, 1.0))
-        changed = np.clip(image + np.float32(shift / 255), 0, 1)
+        changed = np.clip(image + np.float32(shift / 255), np.float32(self.darkest / 255), 1)
         return Anomalous(np.where(mask, changed, image).astype(np.float32), mask)
 
     def shape(self, liver_mask: NDArray[np.bool_], rng: Generator) -> NDArray[np.bool_]:

@@ -70,6 +70,7 @@ def slice_set(slices: HealthySlices, recipe: Recipe, schedule: Schedule) -> Trai
         return make_batch(slices, recipe, schedule, (seed, stage), step)
 
     arrays = [*itertools.chain(*zip(slices.images, slices.liver_masks, strict=True)), np.array(slices.stacks or ())]
+    arrays += [np.array(slices.unlabelled)] if schedule.unlabelled else []
     settings = {"recipe": [type(recipe).__name__, recipe.to_dict()], "schedule": schedule.to_dict()}
     return TrainingSet(arrays, sampler, settings, len(slices))
 
@@ -91,7 +92,7 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
         liver_mask = liver_mask if sample.liver is None else sample.liver
         seen = near(liver_mask, data.around_mm, data.spacing_mm) if data.around_mm else np.True_
         healthy.append(np.where(seen, images, 0)[middle])
-        anomalous.append(np.where(seen, sample.image, 0))
+        anomalous.append(_unlabelled(data, rng, varied) if schedule.unlabelled else np.where(seen, sample.image, 0))
         masks.append(sample.mask[middle])
         liver_masks.append(redraw_outline(liver_mask[middle], rng) if schedule.jitter else liver_mask[middle])
         targets.append(sample.target[middle])
@@ -102,6 +103,14 @@ def make_batch(data: HealthySlices, recipe: Recipe, schedule: Schedule, key: tup
         torch.from_numpy(np.stack(liver_masks)),
         torch.from_numpy(np.stack(targets)),
     )
+
+
+def _unlabelled(data: HealthySlices, rng: np.random.Generator, varied: dict[str, Any]) -> NDArray[np.float32]:
+    """Draw any slice of the training scans; without such, a healthy one."""
+    stacks = data.unlabelled or data.stacks or [(place,) for place in range(len(data))]
+    seen = list(stacks[int(rng.integers(len(stacks)))])
+    images, _ = augment(np.stack([data.images[n] for n in seen]), np.stack([data.liver_masks[n] for n in seen]), rng, **varied)
+    return images
 
 
 def _varied_tissue(
@@ -135,6 +144,7 @@ def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings, beyon
     images: list[NDArray[np.float32]] = []
     liver_masks: list[NDArray[np.bool_]] = []
     stacks: list[tuple[int, ...]] = []
+    unlabelled: list[tuple[int, ...]] = []
     for scan in scans:
         hu, liver, healthy = scan.whole()
         median = liver_median(hu[healthy], liver[healthy]) if settings.reference == "healthy" and liver[healthy].any() else None
@@ -142,14 +152,15 @@ def slices_of(scans: Iterable[TrainingCase], settings: PreprocessSettings, beyon
         first = len(images)
         ill = _ill(slices, healthy | ~liver.any(axis=(1, 2)))
         for seen, liver_mask in zip(slices.seen_with(np.arange(len(slices.images))), slices.liver_mask, strict=True):
-            if np.count_nonzero(liver_mask) >= LEAST_LIVER_PX and not ill[seen].any():
-                stacks.append(tuple(int(first + place) for place in seen))
+            if np.count_nonzero(liver_mask) >= LEAST_LIVER_PX:
+                unlabelled.append(tuple(int(first + place) for place in seen))
+                stacks += [] if ill[seen].any() else unlabelled[-1:]
         images.extend(slices.images)
         liver_masks.extend(slices.liver_mask)
     if not stacks:
         raise make_refusal("healthy-none")
     around_mm = settings.around_mm if wide is not settings else 0.0
-    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm, around_mm)
+    return HealthySlices(images, liver_masks, settings.hu_per_unit, stacks, slices.spacing_mm, around_mm, unlabelled)
 
 
 def _ill(slices: Slices, healthy: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -168,6 +168,24 @@ def test_cuts_of_any_size(trained):
     )
 
 
+def test_unlabelled_slices_are_cut_at_the_papers_step_size():
+    """Whatever slice of the training scans, tumours included, is the input; healthy slices are the reference; no anomaly is drawn."""
+    plan, data = configs(40)["asc-net-unlabelled"], healthy_slices(6, SIDE_PX)
+    data = replace(data, stacks=[(0,), (1,), (2,)], unlabelled=[(n,) for n in range(6)])
+    drawn = slice_set(data, plan.recipe, plan.schedule)
+    model, cut = AscNet(replace(plan, options=replace(plan.options, width=4))), set()
+    assert {stage.adam["lr"] for stage in model.stages(drawn)} == {5e-5}
+    known = [image.mean() for image in data.images]
+    for step in range(12):
+        batch = drawn.batch(0, 1, step)
+        assert not batch.mask.any()
+        cut |= {int(np.argmin(np.abs(np.array(known) - float(image.mean())))) for image in batch.anomalous}
+        reference = {int(np.argmin(np.abs(np.array(known) - float(image.mean())))) for image in batch.healthy}
+        assert reference <= {0, 1, 2}
+    assert cut >= {3, 4, 5}
+    assert not configs(40)["asc-net"].schedule.unlabelled
+
+
 def test_the_papers_size_and_cycles():
     plan = configs(101)["asc-net"]
     assert (plan.options.cycles_one, plan.options.cycles_two, plan.schedule.crop_px) == (2, 2, SIDE_PX)

@@ -161,6 +161,14 @@ def test_the_critic_was_trained_and_the_generator_left_the_segmenter_alone(train
     assert seen[2].adam["betas"] == seen[2].adversary.adam["betas"] == (0.5, 0.999)
 
 
+def test_generator_and_critic_have_the_papers_step_size_where_it_is_asked_for():
+    for key, rate in (("cycle-continuous", None), ("cycle-continuous-slow", 2e-4)):
+        model = Cycle(configs(30)[key])
+        tissues, generator = model.stages(slice_set(slices(), model.config.recipe, model.config.schedule))
+        assert "lr" not in tissues.adam
+        assert generator.adam.get("lr") == generator.adversary.adam.get("lr") == rate
+
+
 def test_posteriors_of_tissues(trained):
     model, data, _ = trained
     images, liver_mask = np.stack(data.images[:2])[:, None, :45, :40], np.stack(data.liver_masks[:2])[:, :45, :40]
@@ -171,5 +179,7 @@ def test_posteriors_of_tissues(trained):
 
 def test_soft_maps_are_proposed_and_hard_ones_the_baseline():
     made = configs(100)
-    assert {key: plan.options.discrete for key, plan in made.items()} == {"cycle-continuous": False, "cycle-discrete": True}
+    assert {key: plan.options.discrete for key, plan in made.items()} == {
+        "cycle-continuous": False, "cycle-discrete": True, "cycle-continuous-slow": False, "cycle-discrete-slow": True
+    }  # fmt: skip
     assert {(plan.schedule.restorer_steps, plan.options.l1_weight) for plan in made.values()} == {(66, 10)}

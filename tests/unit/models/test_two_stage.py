@@ -44,6 +44,21 @@ def tiny_slices() -> HealthySlices:
     return HealthySlices(images, [liver_mask] * 16, 300)
 
 
+def test_what_stands_beside_the_papers_two_stages():
+    """Equalised slices, a floor for shifted pixels, and each stage in full: one thing each."""
+    made = configs(100)
+    literal, equalised = made["two-stage"], made["two-stage-equalised"]
+    assert (literal.preprocess.intensity, equalised.preprocess.intensity) == ("robust", "paper")
+    assert dataclasses.replace(equalised, preprocess=literal.preprocess) == literal
+    assert (equalised.preprocess.window_low_hu, equalised.preprocess.window_high_hu) == (-200, 250)
+    clamped = made["two-stage-clamped"]
+    assert (equalised.recipe.darkest, clamped.recipe.darkest) == (0, 30)
+    assert dataclasses.replace(clamped, recipe=equalised.recipe) == equalised
+    long = made["two-stage-long"]
+    assert (long.schedule.restorer_steps, long.schedule.segmenter_steps) == (100, 100)
+    assert dataclasses.replace(long, schedule=literal.schedule) == literal
+
+
 def test_parts_differ_in_one_thing_each():
     """Recipe, input and restorer are switched one by one; nothing else changes, and every stage is as long."""
     known = {

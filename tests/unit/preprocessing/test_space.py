@@ -93,3 +93,5 @@ def test_a_slice_is_healthy_only_with_all_it_is_seen_with():
         assert not marks[list(stack)].any()
     assert 0 < len(healthy) < direct.liver_mask.any(axis=(1, 2)).sum()
     assert len(healthy.areas) == len(healthy)
+    assert set(healthy.stacks) < set(healthy.unlabelled), "every slice with liver, tumours included"
+    assert any(marks[list(stack)].any() for stack in healthy.unlabelled)

@@ -94,6 +94,19 @@ def test_hard_shapes_change_nothing_outside_and_shift_by_one_number_inside(recip
     assert {True, False} == {shift > 0 for shift in shifts}
 
 
+def test_no_shifted_pixel_is_darker_than_the_floor():
+    _, liver_mask = liver_slice()
+    dark = np.where(liver_mask, 0.2, 0).astype(np.float32)
+    found = {}
+    for darkest in (0, 30):
+        samples = [
+            NoiseStretch(p_empty=0, darkest=darkest).draw(dark, liver_mask, 300, np.random.default_rng(s)) for s in range(12)
+        ]
+        found[darkest] = min(float(sample.image[sample.mask].min()) for sample in samples)
+        assert any((sample.image[sample.mask] > 0.4).all() for sample in samples), "brighter ones are shifted as before"
+    assert found == {0: 0, 30: pytest.approx(30 / 255)}
+
+
 def test_share_left_healthy_is_the_setting():
     image, liver_mask = liver_slice()
     for recipe in (Blobs(p_empty=0.3), NoiseStretch(p_empty=0.3)):
