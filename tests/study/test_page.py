@@ -87,7 +87,7 @@ def test_the_command_brings_in_runs_and_makes_page_and_charts(put, tmp_path, cap
     assert "record: patients-two-stage.json" in capsys.readouterr().out
     text = page.read_text()
     assert text.startswith("Mine.\n")
-    assert "| TP, PA, U-Net: two-stage | 0.5303 ± 0.0178 | 0." in text
+    assert "| TP, PA, U-Net: two-stage, not equalised | 0.5303 ± 0.0178 | 0." in text
     links = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
     assert sorted(link.rsplit("/")[-1] for link in links) == ["ablation.svg", "froc.svg"]
     assert all((page.parent / link).exists() for link in links)
