@@ -168,6 +168,8 @@ class Session:
             place = self.rng.choice(np.argwhere(self.shown.result.score > 30))
             section.adding.grow_at(self.tumours.data_to_world(place))
             section.adding.resize_by(int(self.rng.choice([-1, 0, 1])))
+            if self.rng.random() < 0.8:
+                self._wait(lambda: not section.adding.busy, timeout=LONG_MS)
             if self.rng.random() < 0.7:
                 section.adding.accept()
             elif self.rng.random() < 0.5:

@@ -63,8 +63,7 @@ def test_every_control_has_a_name_and_takes_the_focus(make_panel, viewer, sample
     assert not [line for one in (panel, *others) for line in nameless(one)]
 
 
-def test_tool_tips_name_the_keys_and_no_two_are_alike(make_panel, viewer):
-    panel = make_panel(viewer)
+def test_tool_tips_name_the_keys_and_no_two_are_alike(panel):
     buttons = [button for button in panel.findChildren(QAbstractButton) if not button.shortcut().isEmpty()]
     keys = [button.shortcut().toString() for button in buttons]
     assert set(keys) >= {"Alt+1", "Alt+2", "Alt+3", "Alt+4", "Alt+A", "Alt+D"}

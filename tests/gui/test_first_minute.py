@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QItemSelectionModel, Qt
 
 from house.source import REPOSITORY
 from napari_liver_anomaly.gui import help_link
-from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
-from napari_liver_anomaly.gui.availability import NO_RESULT
+from napari_liver_anomaly.gui.anomaly_panel import NO_INPUTS, AnomalyPanel
+from napari_liver_anomaly.gui.availability import NO_MODEL_YET, NO_RESULT, NO_SCAN_YET
 from napari_liver_anomaly.gui.help_link import DOCS, PAGES, HelpLink
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.lesion_section import MERGE, SELECT_MORE, SELECT_ONE, SPLIT
 from napari_liver_anomaly.gui.next_steps import NextSteps
+from napari_liver_anomaly.gui.worker import Engine
+
+SELECT = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 
 
 def marks(panel):
@@ -70,3 +74,57 @@ def test_what_cannot_be_used_says_why(panel, run, qtbot):
     assert all(button.isEnabled() and button.toolTip() not in ("", NO_RESULT) for button in buttons)
     panel.viewer.layers.clear()
     assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
+
+
+def last_step(panel):
+    return panel.findChild(NextSteps).lines[-1].text()
+
+
+def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, sample, run):
+    panel = make_panel(viewer)
+    button, find, load = panel.runbar.button, panel.inputs.find_button, panel.inputs.load_button
+    needs_scan = (button, find, load, panel.views.planes, *panel.windows.buttons.values())
+    needs_liver = (panel.views.space, panel.mending.edit)
+    assert all(not one.isEnabled() and one.toolTip() == NO_SCAN_YET for one in needs_scan)
+    add(viewer, scan_layer(sample.volume))
+    assert all(one.isEnabled() and one.toolTip() not in ("", NO_SCAN_YET) for one in needs_scan)
+    assert all(not one.isEnabled() and one.toolTip().startswith("Find the liver first") for one in needs_liver)
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    assert all(one.isEnabled() for one in needs_liver)
+    run(panel)
+    viewer.layers.clear()
+    assert all(not one.isEnabled() for one in (*needs_scan, *needs_liver)), "also after a run"
+
+
+def test_without_a_model_the_last_step_says_so(make_panel, viewer, sample):
+    panel = make_panel(viewer, sample, names=())
+    assert not panel.runbar.button.isEnabled() and panel.runbar.button.toolTip() == NO_MODEL_YET
+    assert last_step(panel) == f"→ {NO_MODEL_YET}"
+
+
+def test_synthetic_anomalies_wait_for_scan_liver_and_model(viewer, sample):
+    panel = AnomalyPanel(viewer, Engine(names=()))
+    panel.follow.setChecked(False)
+    bars = (panel.runbar, panel.check.runbar, panel.card.runbar)
+    assert [bar.button.toolTip() for bar in bars] == [NO_INPUTS] * 3 and not any(bar.button.isEnabled() for bar in bars)
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    assert [bar.button.isEnabled() for bar in bars] == [True, False, False]
+    assert panel.check.runbar.button.toolTip() == NO_MODEL_YET and last_step(panel) == f"→ {NO_MODEL_YET}"
+    panel.deleteLater()
+
+
+def test_merge_and_split_wait_for_a_selection(panel, run):
+    run(panel)
+    section = panel.lesions
+    entries = [section.edit.entries[name] for name in (MERGE, SPLIT)]
+
+    def offered(rows):
+        panel.table.clearSelection()
+        for row in range(rows):
+            panel.table.selectionModel().select(panel.table.model().index(row, 0), SELECT)
+        section.edit.menu().aboutToShow.emit()
+        return [entry.isEnabled() for entry in entries]
+
+    assert offered(0) == [False, False] and [entry.toolTip() for entry in entries] == [SELECT_MORE, SELECT_ONE]
+    assert offered(1) == [False, True] and offered(2) == [True, False]

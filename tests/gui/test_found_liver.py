@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from builders import refusal_of
 from napari_liver_anomaly.errors import Finding, Level, Refusal
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
+from napari_liver_anomaly.gui.availability import NO_SCAN_YET
 from napari_liver_anomaly.gui.found_liver import AUTOMATIC
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
@@ -215,7 +216,7 @@ def test_a_liver_found_for_a_scan_that_is_gone_is_dropped(panel, viewer, finder,
         goes.set()
     assert names(viewer) == []
     assert panel.messages.text == "The scan was removed while its liver was looked for. Nothing was kept."
-    assert panel.inputs.find_button.isEnabled()
+    assert panel.inputs.find_button.toolTip() == NO_SCAN_YET and not panel.runbar.running
 
 
 @pytest.mark.parametrize("gone", ["before", "during"])

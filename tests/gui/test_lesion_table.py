@@ -93,6 +93,53 @@ def test_a_comment_outlives_threshold_run_and_rejection(done, viewer, run, qtbot
     assert column(done, "Comment") == ["", ""]
 
 
+def test_comments_and_targets_are_undone_in_one_order_with_corrections(done, viewer, qtbot):
+    tumours, model = viewer.layers["case tumours"], done.table.model()
+
+    def now():
+        settle(qtbot, done)
+        return column(done, "Comment")[0], sum(row.target for row in done.table.lesions), int((tumours.data > 0).sum())
+
+    states = [now()]
+    edge = np.argwhere(tumours.data == 1)[0]
+    for act in (
+        lambda: model.setData(model.index(0, COMMENT), "cyst?"),
+        lambda: tumours.data_setitem(tuple(axis[None] for axis in edge), 0),
+        lambda: tick(done, 0, TARGET, True),
+        lambda: model.setData(model.index(0, COMMENT), "cyst"),
+    ):
+        act()
+        states.append(now())
+    assert len(set(states)) == 5
+    for wanted in states[3::-1]:
+        done.lesions.undo()
+        assert now() == wanted
+    assert tumours.features["comment"].tolist()[1] == "", "features say the same"
+    for wanted in states[1:]:
+        done.lesions.redo()
+        assert now() == wanted
+    tumours.undo()  # by napari's own key, in the layer
+    assert now() == states[3]
+    tumours.visible = False
+    done.lesions.undo()
+    assert now() == states[2], "also while the layer is hidden"
+    tumours.visible = True
+    model.setData(model.index(0, COMMENT), "other")
+    last = now()
+    done.lesions.redo()
+    assert now() == last, "what was undone before a new note is gone"
+
+
+def test_a_note_is_undone_after_another_run_as_corrections_are(done, run, qtbot):
+    model = done.table.model()
+    model.setData(model.index(0, COMMENT), "seen")
+    run(done)
+    for act, wanted in ((done.lesions.undo, ["", ""]), (done.lesions.redo, ["", "seen"])):
+        act()
+        settle(qtbot, done)
+        assert sorted(column(done, "Comment")) == wanted
+
+
 def test_two_targets_at_most_are_added(done, viewer, qtbot):
     total = done.lesions.total
     assert total.text() == PICK_TARGETS

@@ -25,25 +25,31 @@ def found(make_panel, viewer, sample, finder, qtbot):
     return panel, panel.inputs.liver.layer, missing, unsure
 
 
-def click(panel, where):
+def click(panel, where, qtbot):
     voxel = np.argwhere(where)[np.count_nonzero(where) // 2]
     panel.mending.growing.grow_at(panel.inputs.liver.layer.data_to_world(voxel))
+    wait(panel.mending.growing, qtbot)
 
 
-def test_a_missing_part_is_added_and_a_wrong_one_taken_away(found, viewer, run):
+def wait(growing, qtbot):
+    qtbot.waitUntil(lambda: not growing.busy, timeout=30_000)
+
+
+def test_a_missing_part_is_added_and_a_wrong_one_taken_away(found, viewer, run, qtbot):
     panel, liver, missing, unsure = found
     before = liver.data.copy()
     panel.mending.edit.entries[ADD].trigger()
-    click(panel, missing)
+    click(panel, missing, qtbot)
     (preview,) = [layer for layer in viewer.layers if layer.name.endswith("region")]
     assert np.array_equal(preview.data > 0, missing) and np.array_equal(liver.data, before), "only seen"
     panel.mending.growing.buttons["Accept"].click()
     assert np.array_equal(liver.data > 0, (before > 0) | missing) and panel.messages.text == AGAIN
     assert not [layer for layer in viewer.layers if layer.name.endswith("region")] and not panel.mending.growing.on
     panel.mending.edit.entries[TAKE].trigger()
-    click(panel, unsure)
+    click(panel, unsure, qtbot)
     for _ in range(4):
         panel.mending.growing.buttons["Smaller"].click()
+    wait(panel.mending.growing, qtbot)
     panel.mending.growing.buttons["Accept"].click()
     assert not liver.data[unsure].any() and (liver.data > 0).sum() == ((before > 0) | missing).sum() - unsure.sum()
     liver.undo()
@@ -56,7 +62,7 @@ def test_a_missing_part_is_added_and_a_wrong_one_taken_away(found, viewer, run):
     )
 
 
-def test_it_says_why_nothing_can_be_grown(found, make_panel, viewer, sample):
+def test_it_says_why_nothing_can_be_grown(found, make_panel, viewer, sample, qtbot):
     panel, liver, _, unsure = found
     sure = (liver.data > 0) & ~unsure
     for way, where, words in (
@@ -64,7 +70,7 @@ def test_it_says_why_nothing_can_be_grown(found, make_panel, viewer, sample):
         (TAKE, liver.data == 0, TAKEN[TAKE]),
     ):  # fmt: skip
         panel.mending.begin(way)
-        click(panel, where)
+        click(panel, where, qtbot)
         assert panel.messages.text == words and panel.mending.growing.region is None
     viewer.layers.remove(liver)
     assert not panel.mending.growing.on, "without its liver it ends"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.planes import canvas_of
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU, colours
 
 
@@ -46,6 +47,26 @@ def test_the_residual_stays_blank_in_every_range_and_keeps_its_values(ready, vie
     assert not layer.colorbar.visible and np.array_equal(layer.data, values)
 
 
+def test_the_bar_of_the_score_is_seen_unless_it_is_switched_off(ready, viewer, run, qtbot):
+    layer = ready.controller.shown.layers[Role.SCORE]
+    assert layer.colorbar.visible
+    ready.threshold.slider.setSliderDown(True)
+    ready.threshold.slider.setValue(0.2)
+    assert ready.controller.preview.on and not layer.colorbar.visible, "a preview has two colours and nothing to read"
+    ready.threshold.slider.setSliderDown(False)
+    qtbot.waitUntil(lambda: not ready.controller.preview.on, timeout=30_000)
+    assert layer.colorbar.visible
+    ready.overlays.menu.bar.trigger()
+    run(ready)
+    assert not ready.controller.shown.layers[Role.SCORE].colorbar.visible, "also after another run"
+
+
+def test_without_a_restored_scan_the_menu_has_the_colour_bars_only(ready):
+    ready.overlays.follow({}, restores=False)
+    actions = ready.overlays.menu.menu().actions()
+    assert [action.text() for action in actions if action.isVisible() and not action.isSeparator()] == ["Colour bars"]
+
+
 def test_another_run_keeps_what_was_chosen(ready, viewer, run):
     ready.overlays.menu.blank.actions()[-1].trigger()
     run(ready)
@@ -81,6 +102,14 @@ def test_a_wipe_shows_the_restored_scan_right_of_the_mouse(make_napari_viewer, m
     run(panel)
     panel.controller.shown.tumours.visible = False
     restored = panel.controller.shown.layers[Role.RESTORED]
+
+    shown = panel.controller.shown.layers[Role.SCORE]
+    shown.visible = True
+    (bar,) = [one for one in canvas_of(viewer).canvas._layer_overlay_to_visual[shown].values() if hasattr(one, "source_wrapper")]
+    assert bar.node.ticks.domain == (0, 1) and bar.node.img.clim == (0, 1), "the layer's own numbers are 0 to 255"
+    shown.contrast_limits = (51, 204)
+    assert bar.node.ticks.domain == pytest.approx((0.2, 0.8))
+    shown.contrast_limits, shown.visible = (0, 255), False
 
     def picture():
         qtbot.wait(20)

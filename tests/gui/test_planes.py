@@ -57,6 +57,32 @@ def test_all_views_show_the_same_point_from_three_sides(panel, planes, qtbot, sa
             assert view.crosshair._down._pos[0, 0] == pytest.approx(point[column])
 
 
+def test_lesions_are_outlined_in_all_views(panel, planes, run, qtbot):
+    run(panel)
+    tumours = panel.controller.shown.tumours
+    voxel = np.argwhere(tumours.data)[len(np.argwhere(tumours.data)) // 2]
+    panel.viewer.dims.set_point(range(3), tumours.data_to_world(voxel))
+    qtbot.waitUntil(lambda: all(tumours in view.twins.twins for view in planes.side.views), timeout=30_000)
+    settle(planes, qtbot)
+    for view, axis in zip(planes.side.views, (1, 2), strict=True):
+        twin = view.twins.twins[tumours]
+        cut = np.take(tumours.data, voxel[axis], axis=axis) > 0
+        drawn = np.asarray(twin._slice.image.view) > 0
+        assert twin.visible and twin.contour == 1 and cut.any()
+        assert drawn.any() and (drawn <= cut).all() and drawn.sum() < cut.sum(), "the edge is drawn, not the inside"
+
+
+def test_each_view_shows_its_plane_before_all_layers_are_there(panel, qtbot):
+    panel.views.planes.click()
+    seen = {}
+    for view in panel.planes.side.views:
+        view.twins.grown.connect(
+            lambda view=view: seen.setdefault(view, (tuple(view.viewer.dims.order), len(view.viewer.layers)))
+        )
+    settle(panel.planes, qtbot)
+    assert [seen[view] for view in panel.planes.side.views] == [(ORDERS[1], 1), (ORDERS[2], 1)]
+
+
 def test_a_click_or_the_slider_turns_all_views(panel, planes, qtbot):
     coronal, sagittal = planes.side.views
     coronal.pointed.emit((7.5, 16.0, 32.0))

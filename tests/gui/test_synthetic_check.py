@@ -106,5 +106,5 @@ def test_what_cannot_be_searched_is_said(anomalies, viewer, qtbot):
     press(qtbot, anomalies)
     assert anomalies.messages.text.startswith("No anomaly was drawn into this liver with this seed.")
     viewer.layers.clear()
-    anomalies.check.runbar.button.click()
+    anomalies.search()
     assert anomalies.messages.text == "Choose a scan and its liver first." and not anomalies.check.busy

@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.availability import NO_MODEL_YET
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.detection_card import DetectionCard
@@ -47,6 +48,7 @@ SOON_MS = 15
 HEALTHY = "No anomaly on this slice with this seed. Try 'New one'."
 STEPS = ("Open a CT scan, or try the sample", "Choose its liver", "Would the model see this anomaly?")
 NO_LIVER = "There is no liver on this slice."
+NO_INPUTS = "Choose a scan and its liver first."
 
 
 @dataclass(eq=False)
@@ -95,7 +97,7 @@ class AnomalyPanel(Panel):
         self.follow.setChecked(True)
         self.beside.setToolTip("Show the preview to the right of the axial slice, instead of over it")
         self.said = keep_room(one_line())
-        self.runbar = RunBar("Draw on the whole volume")
+        self.runbar = RunBar("Draw on the whole volume", "Draw on every slice of the liver, as a scan of its own")
         self.model = ModelChooser(partial(names_of, engine.names), SegmentSettings, partial(summary_of, card=engine.card))
         self.check, self.card = SyntheticCheck(self.viewer, engine), DetectionCard(engine)
         self.messages = MessageArea(lines=LINES)
@@ -109,20 +111,23 @@ class AnomalyPanel(Panel):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
-        steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
+        self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
         self.sample = HealthySampleLink(self.viewer, self.inputs.scan)
         self._fill([
-            Fold("Scan and liver", [steps, self.sample, self.inputs]),
+            Fold("Scan and liver", [self.steps, self.sample, self.inputs]),
             Fold("Anomaly", [self.recipe, side_by_side(self.follow, self.beside), self.said, self.runbar], about="What training draws"),
             line(), Fold("Model", [self.model], is_open=False, about="Would the model see this?"), self.check,
             line(), Fold("Detection limit in this liver", [self.card], is_open=False, about="Detection limit"),
         ], foot=[self.messages], about="What can the model see here?")  # fmt: skip
         self._wire()
         self._again()
+        self._offer_runs()
 
     def _wire(self) -> None:
         for changed in (self.inputs.scan.chosen, self.inputs.liver.chosen):
             changed.connect(self._again)
+            changed.connect(self._offer_runs)
+        self.model.chosen.connect(self._offer_runs)
         self.recipe.changed.connect(self._soon.start)
         self.follow.toggled.connect(self._soon.start)
         self._soon.timeout.connect(self._draw)
@@ -153,6 +158,15 @@ class AnomalyPanel(Panel):
         self.card.failed.connect(self.messages.fail)
         self.card.told.connect(self.messages.note)
         self.card.finished.connect(partial(self._look_at, self.card))
+
+    def _offer_runs(self) -> None:
+        """Let begin what can begin; what cannot says why."""
+        missing = "" if self.inputs.scan.layer is not None and self.inputs.liver.layer is not None else NO_INPUTS
+        no_model = NO_MODEL_YET if self.model.name is None else ""
+        self.steps.hinder(no_model)
+        self.runbar.allow(missing)
+        for bar in (self.check.runbar, self.card.runbar):
+            bar.allow(missing or no_model)
 
     def draw_whole(self) -> None:
         """Draw on every slice of the liver, in a worker."""
@@ -203,7 +217,7 @@ class AnomalyPanel(Panel):
         self.messages.clear()
         inside = self._take()
         if inside is None and not self.messages.text:
-            self.messages.note("Choose a scan and its liver first.")
+            self.messages.note(NO_INPUTS)
         return inside
 
     def _take(self) -> ScanAndLiver | None:

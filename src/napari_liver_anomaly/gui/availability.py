@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QAction
     from qtpy.QtWidgets import QWidget
 
 TIP = "tool tip while enabled"
-NO_RESULT, NO_SCAN_YET = "Segment a scan first.", "Open a scan first."
+NO_RESULT, NO_SCAN_YET, NO_MODEL_YET = "Segment a scan first.", "Open a scan first.", "Choose a model first."
 
 
-def allow(widget: QWidget, why_not: str = "") -> None:
+def allow(widget: QWidget | QAction, why_not: str = "") -> None:
     """Enable a control, or disable it with the reason as its tool tip; enabled, it has its own tool tip again."""
     if widget.property(TIP) is None:
         widget.setProperty(TIP, widget.toolTip())

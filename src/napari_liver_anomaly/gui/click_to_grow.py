@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from qtpy.compat import isalive
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.availability import allow
+from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.layers import BLUE, Role, Tag, add, free_name, outlined
-from napari_liver_anomaly.gui.region_growing import grow, other_part
+from napari_liver_anomaly.gui.region_growing import FIRST_PART, grow, next_part
 from napari_liver_anomaly.gui.side_view import on_click
 from napari_liver_anomaly.gui.style import link, one_line, say
 
@@ -23,9 +26,14 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.region_growing import Region
+    from napari_liver_anomaly.job import Job
     from napari_liver_anomaly.volume import Geometry
 
 OUTSIDE = "That point is outside the scan."
+GROWING = "Growing…"
+
+
+Voxel = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +64,11 @@ class ClickToGrow(QWidget):
         self._layer: Labels | None = None
         self._active: Layer | None = None  # which was chosen before
         self.region: Region | None = None
+        self._asked: tuple[Voxel, float] | None = None  # voxel, and part of its value, of the region that was asked for last
+        self._growing = Task(self)
+        self._growing.returned.connect(lambda made: self._show(*made))
+        self._growing.failed.connect(messages.fail)
+        self._growing.ended.connect(self._tell)
         self.text = one_line()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -75,6 +88,11 @@ class ClickToGrow(QWidget):
     def on(self) -> bool:
         """Whether clicks are waited for."""
         return self._ground is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a region is being grown."""
+        return self._growing.busy
 
     def follow(self, owner: object) -> None:
         """Let go when something else is shown, or the layer was deleted."""
@@ -99,36 +117,28 @@ class ClickToGrow(QWidget):
             return self._messages.note(OUTSIDE)
         if not ground.free(np.asarray(ground.layer.data[z, y, x])):
             return self._messages.note(ground.taken)
-        return self._grow((z, y, x))
+        return self._grow(ground, (z, y, x), FIRST_PART)
 
     def resize_by(self, steps: int) -> None:
         """Make the region larger or smaller."""
-        if self.region is not None:
-            asked = other_part(self.region, steps)
-            self._grow(asked.seed, part=asked.part)
+        if (ground := self._ground) is not None and self._asked is not None:
+            seed, part = self._asked
+            self._grow(ground, seed, next_part(part, steps))
 
-    def _grow(self, seed: tuple[int, int, int], **part: float) -> None:
-        if (ground := self._ground) is None:
+    def _grow(self, ground: Ground, seed: Voxel, part: float) -> None:
+        """Grow a region in a worker; of several that are asked for, only the last is shown."""
+        self._asked = seed, part
+        self._growing.ask(partial(_grown, ground, seed, part))
+        self._tell()
+
+    def _show(self, ground: Ground, region: Region | None, data: NDArray[np.uint8]) -> None:
+        """Outline the region that a worker grew."""
+        if ground is not self._ground:
             return None
-        data = ground.layer.data
-        region = grow(
-            ground.value,
-            lambda box: ground.free(np.asarray(data[box])),
-            seed,
-            ground.geometry.spacing_mm,
-            ground.farthest_mm,
-            **part,
-        )
         if region is None:
+            self._asked = None if self.region is None else (self.region.seed, self.region.part)
             return self._messages.note(ground.nothing)
-        self.region = region
-        self._show(ground.layer, region)
-        return self._tell()
-
-    def _show(self, on: Labels, region: Region) -> None:
-        """Outline the region."""
-        data = np.zeros(on.data.shape, np.uint8)
-        data.reshape(-1)[region.where] = 1
+        self.region, on = region, ground.layer
         if self._layer is None or self._layer not in self._viewer.layers:
             place = {name: getattr(on, name) for name in ("scale", "translate", "rotate", "shear", "units", "axis_labels")}
             look = outlined(free_name(self._viewer, f"{on.name} region"), BLUE, Tag(Role.PREVIEW, ""))
@@ -137,9 +147,12 @@ class ClickToGrow(QWidget):
             self._viewer.layers.selection.active = active
         else:
             self._layer.data = data
+        return None
 
     def accept(self) -> None:
-        """Hand the region over."""
+        """Hand the region over, once it is the one that was asked for."""
+        if self.busy:
+            return
         region = self.region
         if region is not None:
             self.accepted.emit(region.where)
@@ -148,7 +161,8 @@ class ClickToGrow(QWidget):
     def end(self) -> None:
         """Wait for clicks no longer, and show no region."""
         was, layer = self.on, self._layer
-        self._ground, self.region, self._layer = None, None, None
+        self._growing.cancel()
+        self._ground = self._asked = self.region = self._layer = None
         if self._click in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._click)
         if layer is not None and layer in self._viewer.layers:
@@ -162,6 +176,21 @@ class ClickToGrow(QWidget):
     def _tell(self) -> None:
         for words in ("Smaller", "Larger", "Accept"):
             self.buttons[words].setVisible(self.region is not None)
+        allow(self.buttons["Accept"], GROWING if self.busy else "")
         if self._ground is not None:
             ml = 0.0 if self.region is None else self.region.where.size * self._ground.geometry.voxel_ml
-            say(self.text, self._ground.ask if self.region is None else f"{ml:,.1f} ml")
+            said = self._ground.ask if self.region is None else f"{ml:,.1f} ml"
+            say(self.text, GROWING if self.busy else said)
+
+
+def _grown(ground: Ground, seed: Voxel, part: float, job: Job) -> tuple[Ground, Region | None, NDArray[np.uint8]]:
+    """Grow a region, and draw it into an array for its outline; in a worker."""
+    job.at(GROWING, 0, 1)
+    data = ground.layer.data
+    region = grow(
+        ground.value, lambda box: ground.free(np.asarray(data[box])), seed, ground.geometry.spacing_mm, ground.farthest_mm, part
+    )
+    drawn = np.zeros(data.shape, np.uint8)
+    if region is not None:
+        drawn.reshape(-1)[region.where] = 1
+    return ground, region, drawn

@@ -53,9 +53,9 @@ class DetectionCard(QWidget):
         self.rows = SettingsForm(DetectionLimitSettings, words=WORDS, first=tuple(WORDS))
         self.foreseen, self.about, self.verdict, self.table = small(), one_line(), small(), LimitTable()
         self.verdict.setProperty("kind", "number")
-        self.runbar = RunBar("Measure the detection limit")
-        self.runbar.button.setToolTip(
-            "Insert lesions into copies of this scan where its liver is healthy, and let the model search them"
+        self.runbar = RunBar(
+            "Measure the detection limit",
+            "Insert lesions into copies of this scan where its liver is healthy, and let the model search them",
         )
         self.save = QPushButton("Save table…")
         self.save.setToolTip("Write every inserted lesion as .csv, or all of it as .json")

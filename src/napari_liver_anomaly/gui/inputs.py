@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.file_dialog import ask_file
 from napari_liver_anomaly.gui.layers import Role, find, tag_of
@@ -68,7 +69,6 @@ class Inputs(QWidget):
     scan_chosen = Signal()
     load_liver = Signal(object)  # path
     find_liver = Signal()
-    scan_missing = Signal()  # a liver is to be loaded, and there is no scan to which it could belong
 
     def __init__(self, viewer: Any, more: dict[str, QWidget] | None = None) -> None:
         super().__init__()
@@ -95,11 +95,16 @@ class Inputs(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form({"Scan": self.scan, "Liver": liver, **(more or {})}))
         self.scan.chosen.connect(self._follow)
+        self.offer()
+
+    def offer(self, in_progress: str = "") -> None:
+        """Let a liver be loaded or found, or say why it cannot."""
+        missing = "" if self.scan.layer is not None else NO_SCAN_YET
+        allow(self.find_button, missing or in_progress)
+        allow(self.load_button, missing)
 
     def _ask_file(self) -> None:
-        if self.scan.layer is None:
-            self.scan_missing.emit()
-        elif (path := ask_file(self, "Load a liver mask", FILES)) is not None:
+        if (path := ask_file(self, "Load a liver mask", FILES)) is not None:
             self.load_liver.emit(path)
 
     def _follow(self) -> None:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 COLUMNS = {
     "No.": "Number of the lesion, as in the tumours layer; 1 was the largest",
     "Keep": "Untick a lesion to leave it out of mask, table and export; tick it to have it back",
-    "Target": "Tick up to two target lesions: their long diameters are added below the table",
     "Slice": "Slice on which it is largest, as the viewer counts them; a click goes there",
     "ml": "Volume in ml",
     "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
-    "HU": "Mean of the scan inside the lesion, in HU",
     "Δ HU": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
     "Score": "Highest anomaly score inside, 0 to 1",
+    "Target": "Tick up to two target lesions: their long diameters are added below the table",
+    "HU": "Mean of the scan inside the lesion, in HU",
     "Drawn": "By the program, corrected by hand, or by hand alone",
     "Comment": "Double-click to write; it is kept with the session and exported",
 }
@@ -97,8 +97,8 @@ def cells(row: LesionRow) -> tuple[str, ...]:
     size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
     number = str(lesion.number) if row.kept else "–"  # by now another lesion may have its number
     return (
-        number, "", "", str(row.slice), f"{lesion.volume_ml:.1f}", size, _signed(lesion.mean_hu), difference,
-        f"{row.score:.2f}", DRAWN[row.origin], row.comment,
+        number, "", str(row.slice), f"{lesion.volume_ml:.1f}", size, difference, f"{row.score:.2f}", "", _signed(lesion.mean_hu),
+        DRAWN[row.origin], row.comment,
     )  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def sort_keys(row: LesionRow) -> tuple[Any, ...]:
     lesion = row.lesion
     difference = lesion.difference_hu if lesion.difference_hu == lesion.difference_hu else 1e6
     return (
-        lesion.number if row.kept else 10**6 + lesion.number, row.kept, row.target, row.slice, lesion.volume_ml, lesion.long_mm,
-        lesion.mean_hu, difference, row.score, DRAWN[row.origin], row.comment.casefold(),
+        lesion.number if row.kept else 10**6 + lesion.number, row.kept, row.slice, lesion.volume_ml, lesion.long_mm,
+        difference, row.score, row.target, lesion.mean_hu, DRAWN[row.origin], row.comment.casefold(),
     )  # fmt: skip
 
 

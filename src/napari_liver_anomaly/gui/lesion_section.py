@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui import lesion_edits
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
@@ -31,6 +32,7 @@ CLICK = "Click into the lesion in the picture."
 NOTHING = "The anomaly score is almost 0 there: nothing can be grown. Draw the lesion with the brush."
 ALREADY = "This place belongs to a lesion already. Click beside the outlines, or correct that lesion with the brush."
 FARTHEST_MM = 60.0  # that a lesion grows from a click
+MERGE, SPLIT = "Merge selected", "Split selected"
 MARK_MS = 30
 SELECT_MORE = "Select the lesions to merge first: click one row, then others with Ctrl held."
 SELECT_ONE = "Select the lesion to split first: click its row."
@@ -56,16 +58,18 @@ class LesionSection(QWidget):
         self.adding = ClickToGrow(viewer, messages)
         self.edit = LinkMenu("Edit lesions", "Add, merge or split lesions; brush and eraser are napari's own, in the tumours layer", (
             ("Add by click", "Grow a lesion on the anomaly score where you click; you see it before it is taken", self.add),
-            ("Merge selected", "Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
-            ("Split selected", "Make two lesions of the selected one, where it is narrowest", self.split),
+            (MERGE, "Make one lesion of the rows that are selected (Ctrl+click selects several)", self.merge),
+            (SPLIT, "Make two lesions of the selected one, where it is narrowest", self.split),
         ))  # fmt: skip
+        if (menu := self.edit.menu()) is not None:
+            menu.aboutToShow.connect(self._offer_edits)
         self.links = QWidget()
         below = QHBoxLayout(self.links)
         below.setContentsMargins(0, 0, 0, 0)
         below.addWidget(self.total, stretch=1)
         below.addWidget(self.edit)
         for words, keys, tip, act in (
-            ("Undo", UNDO, "Take the last correction of lesions back", self.undo), ("Redo", REDO, "Make it again", self.redo)
+            ("Undo", UNDO, "Take the last correction, comment or target back", self.undo), ("Redo", REDO, "Make it again", self.redo)
         ):  # fmt: skip
             below.addWidget(link(words, f"{tip} ({keys})", act))
         self.below = QStackedWidget()
@@ -156,6 +160,12 @@ class LesionSection(QWidget):
             lesion_edits.add_grown(shown, where)
             self.changed.emit()
 
+    def _offer_edits(self) -> None:
+        """Let be merged or split what is selected; what cannot says why."""
+        chosen = sum(row.kept for row in self.table.chosen)
+        allow(self.edit.entries[MERGE], "" if chosen > 1 else SELECT_MORE)
+        allow(self.edit.entries[SPLIT], "" if chosen == 1 else SELECT_ONE)
+
     def merge(self) -> None:
         """Make one lesion of those that are selected."""
         if (shown := self._settled()) is not None:
@@ -178,13 +188,13 @@ class LesionSection(QWidget):
 
     def undo(self) -> None:
         """Take the last correction back."""
-        if (shown := self._controller.shown) is not None and shown.tumours is not None:
-            shown.tumours.undo()
+        if (shown := self._controller.shown) is not None:
+            shown.undo()
 
     def redo(self) -> None:
         """Make it again."""
-        if (shown := self._controller.shown) is not None and shown.tumours is not None:
-            shown.tumours.redo()
+        if (shown := self._controller.shown) is not None:
+            shown.undo(again=True)
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""

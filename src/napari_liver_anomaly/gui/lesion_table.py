@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.lesions import Lesion
 
 SEEN_ROWS, ROW_PX, COMMENT_PX = 8, 20, 140
-SEEN_COLUMNS = NAMES[: NAMES.index("Score")]  # without scrolling, in a panel as narrow as can be
+SEEN_COLUMNS = NAMES[: NAMES.index("Score") + 1]  # without scrolling, in a panel as narrow as can be
 
 
 class LesionTable(QTableView):

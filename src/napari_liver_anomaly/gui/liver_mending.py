@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QWidget
 
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
 from napari_liver_anomaly.gui.found_liver import probability_of
 from napari_liver_anomaly.gui.layers import tag_of
@@ -65,6 +66,10 @@ class LiverMending(QWidget):
         self.growing.ended.connect(lambda: self.rows.setCurrentWidget(links))
         self.growing.accepted.connect(self._take)
         inputs.liver.chosen.connect(lambda: self.growing.follow(inputs.liver.layer))
+
+    def allow(self, *, liver: bool) -> None:
+        """Let the liver be mended where there is one."""
+        allow(self.edit, "" if liver else NO_LIVER)
 
     def begin(self, way: str) -> None:
         """Wait for a click that adds to the liver, or takes away from it."""

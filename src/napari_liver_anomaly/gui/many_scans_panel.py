@@ -11,6 +11,7 @@ from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QPushButton, QSizePolicy
 
+from napari_liver_anomaly.gui.availability import NO_MODEL_YET, allow
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.file_dialog import ask_folder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 WORDS = "Drop a folder of studies here: each file or folder in it is one scan."
+NO_STUDIES, NO_PLACE = "Add a folder of studies first.", "Choose first where the results go: 'Results in…'."
 AGAIN_MS = 1000  # until it is tried again, while the other panel computes
 
 
@@ -61,7 +63,10 @@ class ManyScansPanel(Panel):
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
         )
-        self.runbar, self.messages = RunBar("Segment all"), MessageArea(lines=LINES)
+        self.runbar, self.messages = (
+            RunBar("Segment all", "Search one scan after another, and write a session for each"),
+            MessageArea(lines=LINES),
+        )
         self.segmenting, self.listing = Task(self, alone=True), Task(self)
         self._guard = ClosingGuard(self, self.segmenting)
         self._retry = QTimer(self)
@@ -74,12 +79,14 @@ class ManyScansPanel(Panel):
             foot=[self.messages], tall=self.list, about="Many scans",
         )  # fmt: skip
         self._wire()
+        self._offer()
 
     def _wire(self) -> None:
         self.add_button.clicked.connect(lambda: self.add(ask_folder(self, "Add the studies of a folder")))
         self.place_button.clicked.connect(lambda: self.put_in(ask_folder(self, "Write sessions into this folder")))
         self.clear_button.clicked.connect(self.clear)
         self.list.itemActivated.connect(lambda item: self.open(self.list.row(item)))
+        self.model.chosen.connect(self._offer)
         self.runbar.started.connect(self.start)
         self.runbar.stopped.connect(self._stop)
         self.listing.returned.connect(self._add)
@@ -111,22 +118,30 @@ class ManyScansPanel(Panel):
         if folder is not None:
             self.folder = folder
             self.place.setText(f"Results: a session for each scan in '{folder.name}'.")
+            self._offer()
 
     def clear(self) -> None:
         """Take all off the list."""
         if not self._running:
             self.studies.clear()
             self.list.clear()
+            self._offer()
+
+    @property
+    def _missing(self) -> str:
+        """Say what is missing before a start; nothing when it can begin."""
+        there = {NO_STUDIES: bool(self.studies), NO_PLACE: self.folder is not None, NO_MODEL_YET: self.model.name is not None}
+        return next((why for why, is_there in there.items() if not is_there), "")
+
+    def _offer(self) -> None:
+        """Let begin what can begin; what cannot says why."""
+        self.runbar.allow(self._missing)
+        allow(self.clear_button, "" if self.studies else "The list is empty.")
 
     def start(self) -> None:
         """Segment what waits, and what did not end well before."""
-        if not self.studies or self.folder is None:
-            self.messages.note(
-                "Add a folder of studies first." if not self.studies else "Choose first where the results go: 'Results in…'."
-            )
-            return
-        if self.model.name is None:
-            return self.messages.note("Choose a model first.")
+        if why := self._missing:
+            return self.messages.note(why)
         self.messages.clear()
         for number, study in enumerate(self.studies):
             if study.state is not State.DONE:
@@ -134,7 +149,7 @@ class ManyScansPanel(Panel):
         self._running = True
         self.runbar.run()
         self._guard.watch()
-        self._next()
+        return self._next()
 
     def open(self, number: int) -> None:
         """Open a study with its result in the other panel."""
@@ -152,6 +167,7 @@ class ManyScansPanel(Panel):
                 self.studies.append(Study(path=path))
                 self.list.addItem(QListWidgetItem())
                 self._show(len(self.studies) - 1, self.studies[-1])
+        self._offer()
 
     def _next(self) -> None:
         """Begin with the next study that waits; while the other panel computes, wait."""

@@ -1,4 +1,4 @@
-"""The menu beside the overlays: comparing scan and restored liver, and what of the residual is shown."""
+"""The menu beside the overlays: comparing scan and restored liver, what of the residual is shown, and colour bars."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class OverlayMenu(QPushButton):
         super().__init__("⋯")
         self.setFixedSize(WIDTH_PX, HEIGHT_PX)
         self.setProperty("kind", "choice")
-        self.setToolTip("Compare the scan with the restored scan; what of the residual is shown")
-        self.setAccessibleName("Compare, and residual")
+        self.setToolTip("Compare the scan with the restored scan; what of the residual is shown; colour bars")
+        self.setAccessibleName("Compare, residual, colour bars")
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.compare = {how: _tick(menu, words, tip) for how, (words, _, tip) in COMPARE.items()}
@@ -44,10 +44,15 @@ class OverlayMenu(QPushButton):
             action.setChecked(hu == BLANK_HU)
             action.triggered.connect(lambda _, hu=hu: self.blanked.emit(hu))
         menu.addSeparator()
-        self.bar = _tick(menu, "Colour bar of the residual, in HU", "What the colours mean, in the corner of the view")
+        self.bar = _tick(menu, "Colour bars", "What the colours of score and residual mean, in the corner of the view")
         self.bar.setChecked(True)
         self.bar.triggered.connect(self.barred)
         self.setMenu(menu)
+
+    def offer(self, *, restores: bool) -> None:
+        """Offer what there is: without a restored scan, nothing is compared and there is no residual."""
+        for action in (*self.compare.values(), *self.blank.actions()):
+            action.setVisible(restores)
 
     def mark(self, how: str) -> None:
         """Show what is compared now, and how."""

@@ -69,7 +69,7 @@ class Overlays(QWidget):
         for role in (Role.RESIDUAL, Role.RESTORED):
             for widget in self.rows[role]:
                 widget.setVisible(restores)
-        self.menu.setVisible(restores)
+        self.menu.offer(restores=restores)
         self._events.stop()
         self._layers = dict(layers)
         for layer in self._layers.values():

@@ -97,7 +97,7 @@ class Planes(QObject):
             view.pointed.connect(self._turn_to)
             view.turned.connect(self._viewer.dims.set_point)
             view.wanted.connect(self._swap)
-            view.twins.grown.connect(self._later.start)
+            view.twins.grown.connect(self._follow)
             view.marks.follow(self._scan)
             self.opened.emit(view.viewer)
         self.side.closed.connect(self.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +56,6 @@ def grow(
     return Region(seed, part, np.sort(flat).astype(np.int64))
 
 
-def other_part(region: Region, steps: int) -> Region:
-    """Ask for a lower part, which makes the region larger, or a higher one; it is to be grown again."""
-    return replace(region, part=round(min(max(region.part - steps * STEP, STEP), 1.0), 2))
+def next_part(part: float, steps: int) -> float:
+    """Give a lower part, which makes a region larger, or a higher one."""
+    return round(min(max(part - steps * STEP, STEP), 1.0), 2)

@@ -1,4 +1,4 @@
-"""How the residual is seen: nothing below a difference of so many HU, and a colour bar."""
+"""How the residual is seen: nothing below a difference of so many HU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ResidualLook(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self.blank_hu, self.bar = BLANK_HU, True
+        self.blank_hu = BLANK_HU
         self._layer: Image | None = None
         self._events = EventListener()
 
@@ -36,19 +36,12 @@ class ResidualLook(QObject):
         self._layer = layer
         if layer is not None:
             self._events.hear(layer.events.contrast_limits, self._colour)
-            self.show_bar(self.bar)
         self._colour()
 
     def blank(self, hu: int) -> None:
         """Show no difference below so many HU."""
         self.blank_hu = hu
         self._colour()
-
-    def show_bar(self, shown: bool) -> None:
-        """Show the colours and their HU beside the picture, while the residual is seen."""
-        self.bar = shown
-        if self._layer is not None:
-            self._layer.colorbar.visible = shown
 
     def _colour(self, _event: object = None) -> None:
         if self._layer is not None:

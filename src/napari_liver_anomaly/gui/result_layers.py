@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.gui.colour_bars import read_as_score
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, colours_of, find, free_name, outlined
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of, with_notes
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
 from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, is_plain, result_of
+from napari_liver_anomaly.gui.note_history import notes_of, remember
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, colours
 from napari_liver_anomaly.gui.turning import turn_view
@@ -160,17 +162,33 @@ class ResultLayers:
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""
+        before = self.notes.copy()
         if (where := self.voxels_of(lesion)).size:
             self.notes.write(where, peak_of(where, self.result.score)[0], text)
-            self._mirror()
+            self._noted(before)
 
     def aim(self, lesion: Lesion, *, on: bool) -> None:
         """Make a lesion a target lesion, or no longer."""
+        before = self.notes.copy()
         if (where := self.voxels_of(lesion)).size:
             anchor = peak_of(where, self.result.score)[0]
             seen = [row.anchor for row in self.rows() if row.target and row.kept and row.anchor != anchor]
             self.notes.targets = seen + [anchor] * on  # one that is not there now gives up its place
-            self._mirror()
+            self._noted(before)
+
+    def _noted(self, before: LesionNotes) -> None:
+        """Make what was noted a step that can be undone."""
+        if self.tumours is not None and self.notes != before:
+            self._muted = True
+            remember(self.tumours, before, self.notes)
+            self._muted = False
+        self._mirror()
+
+    def undo(self, *, again: bool = False) -> None:
+        """Take the last correction or note back, or make it again."""
+        if self.tumours is not None:
+            (self.tumours.redo if again else self.tumours.undo)()
+            self._look()  # a layer that is hidden does not tell it
 
     def _mirror(self) -> None:
         """Say in the layer's features what the table says."""
@@ -240,6 +258,8 @@ class ResultLayers:
             tag = Tag(role, self.scan, self.result.volume.geometry)
             kwargs = {"name": free_name(self.viewer, f"{self.name} {role}"), "metadata": {KEY: tag}, "interpolation2d": "nearest"}
             layer = add(self.viewer, (data, kwargs | look | self.place, "image"))
+            if role is Role.SCORE:
+                read_as_score(layer)
         else:
             layer.data = data
         self.layers[role] = layer
@@ -266,7 +286,14 @@ class ResultLayers:
     def _look(self, _event: object = None) -> None:
         """Undo, redo and scripts tell only that the slice was drawn again; so does every turn to another slice."""
         if not self._muted:
+            self._follow_notes()
             self.edited(False)
+
+    def _follow_notes(self) -> None:
+        """Take over what was undone in the notes, or done again."""
+        if self.tumours is not None and (notes := notes_of(self.tumours, self.notes)) is not self.notes:
+            self.notes = notes.copy()
+            self._mirror()
 
 
 def results_in(viewer: Any) -> list[ResultLayers]:

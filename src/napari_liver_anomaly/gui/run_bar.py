@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.style import keep_room, one_line, restyle, say
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ class RunBar(QWidget):
     started = Signal()
     stopped = Signal()
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, tip: str = "") -> None:
         super().__init__()
-        self._words, self._running = words, False
+        self._words, self._running, self._why_not = words, False, ""
         self.button = OnceButton(words)
+        self.button.setToolTip(tip)
         self.button.setProperty("kind", "primary")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -53,9 +55,21 @@ class RunBar(QWidget):
         self.button.clicked.connect(self._press)
         self.rest("")
 
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress."""
+        return self._running
+
+    def allow(self, why_not: str = "") -> None:
+        """Let a run begin, or say why none can; one that is in progress can be cancelled all the same."""
+        self._why_not = why_not
+        if not self._running:
+            allow(self.button, why_not)
+
     def run(self) -> None:
         """Show that the run has begun."""
         self._running = True
+        allow(self.button)
         self.button.setText("Cancel")
         restyle(self.button, running=True)
         self.bar.setRange(0, 0)
@@ -76,7 +90,7 @@ class RunBar(QWidget):
         """Show that the run has ended."""
         self._running = False
         self.button.setText(self._words)
-        self.button.setEnabled(True)
+        allow(self.button, self._why_not)
         restyle(self.button, running=False)
         self.bar.setVisible(False)
         say(self.text, text)

@@ -69,6 +69,7 @@ QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3p
 QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
 QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
 QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
+QToolButton[kind="link"]:disabled {{ color: {faint}; }}
 QAbstractButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; text-align: left; }}
 QPushButton[kind="fold"]:hover {{ background-color: {line}; }}
 QPushButton[kind="fold"]:focus {{ border: 1px solid {blue}; }}

@@ -46,8 +46,9 @@ class SyntheticCheck(QWidget):
         super().__init__()
         self._viewer, self._engine = viewer, engine
         self._ours: list[Layer] = []  # layers of the last search, which those of the next replace
-        self.runbar = RunBar("Would the model see this?")
-        self.runbar.button.setToolTip("Draw these anomalies on the whole scan, search it with the chosen model, and compare")
+        self.runbar = RunBar(
+            "Would the model see this?", "Draw these anomalies on the whole scan, search it with the chosen model, and compare"
+        )
         self.verdict, self.legend, self.table = small(), small(LEGEND), KnownLesionTable()
         self.verdict.setProperty("kind", "number")
         self.searching, self._showing = Task(self, alone=True), Stepwise(self)

@@ -14,10 +14,11 @@ from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
-from napari_liver_anomaly.gui.availability import NO_RESULT, allow
+from napari_liver_anomaly.gui.availability import NO_MODEL_YET, NO_RESULT, NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.before_after import BeforeAfter
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
+from napari_liver_anomaly.gui.colour_bars import ColourBars
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all, write_picture
 from napari_liver_anomaly.gui.fold import Fold
@@ -76,6 +77,7 @@ _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
 STEPS = ("Open a CT scan, or try the sample", "Choose its liver, or let it be found", "Segment liver tumours")
 OPENING = "Open a scan and choose its liver"
+SEARCHES = "Search the chosen scan with the chosen model; its liver is found first where none is chosen"
 NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
 NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
@@ -98,13 +100,13 @@ class TumourPanel(Panel):
         self.questions = Questions(self.question, self.open)
         self.planes, self.views = Planes(self, self.viewer), ViewButtons()
         self.marks, self.space = PatientMarks(self, self.viewer), SpaceView(self, self.viewer)
-        self.residual_look, self.compare = ResidualLook(self), BeforeAfter(self, self.viewer)
+        self.residual_look, self.colour_bars, self.compare = ResidualLook(self), ColourBars(), BeforeAfter(self, self.viewer)
         self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
         )
-        self.runbar = RunBar("Segment liver tumours")
+        self.runbar = RunBar("Segment liver tumours", SEARCHES)
         self.messages = MessageArea(lines=LINES)
         self.mending = LiverMending(self.viewer, self.inputs, self.messages)
         self._doubts = Confirmations(self.messages)
@@ -130,10 +132,10 @@ class TumourPanel(Panel):
         self.settings_button.setToolTip(
             "What a panel begins with: device, window, smallest lesion, what is exported; kept for next time"
         )
-        steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
+        self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
         self.study = Fold(
             "Scan and liver",
-            [steps, self.opening, side_by_side(self.sessions.buttons, self.settings_button), self.inputs, self.mending],
+            [self.steps, self.opening, side_by_side(self.sessions.buttons, self.settings_button), self.inputs, self.mending],
             about=OPENING,
         )
         self.method = Fold("Model", [self.model], about="Segment")
@@ -151,6 +153,7 @@ class TumourPanel(Panel):
         self._wire()
         self._begin_with(preferred(PanelDefaults))
         self._follow()
+        self._offer_runs()
         self._mark_window()
         if self.inputs.scan.layer is not None:
             self._tell_findings(self.inputs.scan.layer)
@@ -169,7 +172,6 @@ class TumourPanel(Panel):
         self.inputs.scan_chosen.connect(self._turn_to_scan)
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
-        self.inputs.scan_missing.connect(lambda: self.messages.note(NO_SCAN_FOR_LIVER))
         self.windows.picked.connect(lambda name: self._window(*limits_hu(name)))
         self.window_numbers.typed.connect(self._window)
         self._window_drag.moved.connect(self._window)
@@ -182,7 +184,7 @@ class TumourPanel(Panel):
         self.space.turned.connect(lambda on: self.compare.stop() if on else None)
         self.overlays.menu.compared.connect(self.compare.start)
         self.overlays.menu.blanked.connect(self.residual_look.blank)
-        self.overlays.menu.barred.connect(self.residual_look.show_bar)
+        self.overlays.menu.barred.connect(self.colour_bars.show)
         self.compare.changed.connect(self.overlays.menu.mark)
         self.space.turned.connect(self.views.space.setChecked)
         self.settings_button.clicked.connect(self.open_settings)
@@ -192,6 +194,14 @@ class TumourPanel(Panel):
         self.model.chosen.connect(self._follow_overlays)
         for chosen in (self.inputs.liver.chosen, self.model.chosen, self.model.device.currentIndexChanged):
             chosen.connect(lambda *_: self._sum_up())
+        for chosen in (
+            self.inputs.scan.chosen,
+            self.inputs.liver.chosen,
+            self.model.chosen,
+            self.space.turned,
+            self.planes.changed,
+        ):
+            chosen.connect(lambda *_: self._offer_runs())
         self.lesions.changed.connect(self._follow_result)
         self.export.wanted.connect(self.write)
         self.export.pictured.connect(self.write_picture)
@@ -340,6 +350,16 @@ class TumourPanel(Panel):
         self.windows.mark(self._window_now())
         self.window_numbers.show_window(self._window_now())
 
+    def _offer_runs(self) -> None:
+        """Let begin what can begin; what cannot says why."""
+        scan, liver = self.inputs.scan.layer is not None, self.inputs.liver.layer is not None
+        no_model = NO_MODEL_YET if self.model.name is None else ""
+        self.steps.hinder(no_model)
+        self.runbar.allow(no_model if scan else NO_SCAN_YET)
+        self.inputs.offer(IN_PROGRESS if self.runbar.running else "")
+        self.views.offer(scan=scan, liver=liver)
+        self.mending.allow(liver=liver)
+
     def find_liver(self) -> None:
         """Start to look for the liver of the chosen scan, or say what is missing."""
         self.messages.clear()
@@ -378,7 +398,7 @@ class TumourPanel(Panel):
             return self.messages.note(IN_PROGRESS)
         self._livers = livers
         self._guard.watch()
-        allow(self.inputs.find_button, IN_PROGRESS)
+        self.inputs.offer(IN_PROGRESS)
         return self.runbar.run()
 
     def _show_what(self, found: RunResult | FoundLiver) -> None:
@@ -465,7 +485,7 @@ class TumourPanel(Panel):
         """End the run, in whichever way."""
         self._livers = self._given = ()
         self.runbar.rest(text)
-        allow(self.inputs.find_button)
+        self.inputs.offer()
         self.finished.emit()
 
     def write(self, folder: Path, *, replace: bool = False) -> None:
@@ -549,6 +569,7 @@ class TumourPanel(Panel):
         shown = self.controller.shown
         layers = shown.layers if shown is not None else {}
         self.residual_look.follow(layers.get(Role.RESIDUAL))
+        self.colour_bars.follow(layers)
         self.compare.follow(layers.get(Role.RESTORED))
         for widget in (self.threshold, self.overlays):
             widget.setVisible(shown is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
+from napari_liver_anomaly.gui.space_view import NO_LIVER
 from napari_liver_anomaly.gui.style import press_by
 
 PLANES_TIP = (
@@ -33,6 +35,11 @@ class ViewButtons(QWidget):
         self.space.clicked.connect(self.space_wanted)
         for button in (self.planes, self.space):
             row.addWidget(button)
+
+    def offer(self, *, scan: bool, liver: bool) -> None:
+        """Let views be switched on that there is something for; what is on can always be switched off."""
+        for button, why_not in ((self.planes, "" if scan else NO_SCAN_YET), (self.space, "" if liver else NO_LIVER)):
+            allow(button, "" if button.isChecked() else why_not)
 
 
 def _switch(words: str, tip: str, keys: str) -> QPushButton:

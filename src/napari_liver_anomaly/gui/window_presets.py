@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
+from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.style import press_by
 
 WINDOWS_HU = {"Liver": (150, 90), "Soft tissue": (400, 40), "Lung": (1500, -600), "Bone": (2500, 480)}  # width, level
@@ -33,8 +34,9 @@ class WindowPresets(QWidget):
             self.buttons[name] = button
 
     def mark(self, limits: tuple[float, float] | None) -> None:
-        """Show which preset a scan is seen in, if any."""
+        """Show which preset a scan is seen in, if any; without a scan there is nothing to choose."""
         for name, button in self.buttons.items():
+            allow(button, "" if limits is not None else NO_SCAN_YET)
             button.setChecked(limits == limits_hu(name))
 
 

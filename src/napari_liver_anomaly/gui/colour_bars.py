@@ -1,0 +1,67 @@
+"""Colour bars beside the picture: the residual's in HU, the anomaly score's from 0 to 1, though its layer holds 0…255."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.components.overlays import ColorBarOverlay
+from napari.utils.colormaps import Colormap  # noqa: TC002 - the type of a field, which is read
+from napari.utils.events import EventedModel
+
+from napari_liver_anomaly.gui.layers import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.layers import Image, Layer
+
+NAME = "score_scale"  # attribute of the layer, under which napari's colour bar finds the scale
+WHOLE = 255.0  # of the layer, for a score of 1
+BARS = (Role.SCORE, Role.RESIDUAL)
+
+
+class ColourBars:
+    """Shows the bars of those layers that are seen, or none."""
+
+    def __init__(self) -> None:
+        self.shown = True
+        self._layers: list[Layer] = []
+
+    def follow(self, layers: Mapping[Role, Layer]) -> None:
+        """Look after these layers from now on; one that is looked after stays as it is."""
+        new = [layers[role] for role in BARS if role in layers]
+        for layer in new:
+            if not any(layer is known for known in self._layers):
+                layer.colorbar.visible = self.shown
+        self._layers = new
+
+    def show(self, shown: bool) -> None:
+        """Show the colours and what they mean beside the picture."""
+        self.shown = shown
+        for layer in self._layers:
+            layer.colorbar.visible = shown
+
+
+class ScoreScale(EventedModel):
+    """Range and colours that a colour bar shows, in step with those of its layer."""
+
+    contrast_limits: tuple[float, float]
+    continuous_colormap: Colormap
+
+
+def read_as_score(layer: Image) -> None:
+    """Let the colour bar of a layer read 0 to 1 for 0 to 255, also when the range or the colours are changed."""
+    scale = ScoreScale(contrast_limits=_limits(layer), continuous_colormap=layer.colormap)
+
+    def follow(_event: Any = None) -> None:
+        scale.contrast_limits, scale.continuous_colormap = _limits(layer), layer.colormap
+
+    setattr(layer, NAME, scale)
+    layer.events.contrast_limits.connect(follow)
+    layer.events.colormap.connect(follow)
+    layer._overlays["colorbar"] = ColorBarOverlay(colormanager_attribute=NAME)
+
+
+def _limits(layer: Image) -> tuple[float, float]:
+    low, high = layer.contrast_limits
+    return low / WHOLE, high / WHOLE
