@@ -80,7 +80,7 @@ def last_step(panel):
     return panel.findChild(NextSteps).lines[-1].text()
 
 
-def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, sample, run):
+def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, sample):
     panel = make_panel(viewer)
     button, find, load = panel.runbar.button, panel.inputs.find_button, panel.inputs.load_button
     needs_scan = (button, find, load, panel.views.planes, *panel.windows.buttons.values())
@@ -91,8 +91,10 @@ def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, s
     assert all(not one.isEnabled() and one.toolTip().startswith("Find the liver first") for one in needs_liver)
     add(viewer, liver_layer(sample.liver, sample.volume))
     assert all(one.isEnabled() for one in needs_liver)
-    run(panel)
+    panel.runbar.run()
     viewer.layers.clear()
+    assert button.isEnabled() and button.text() == "Cancel", "a run can be cancelled whatever is missing by now"
+    panel.runbar.rest("")
     assert all(not one.isEnabled() for one in (*needs_scan, *needs_liver)), "also after a run"
 
 

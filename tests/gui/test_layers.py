@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from napari.utils.colormaps import DirectLabelColormap
 
 from napari_liver_anomaly.errors import Level, Refusal, WrongGrid
 from napari_liver_anomaly.gui import layers
+from napari_liver_anomaly.gui.label_colours import colours_of
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
-from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
+from napari_liver_anomaly.gui.layers import RED, YELLOW, Role, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.window_presets import limits_hu
 
 if TYPE_CHECKING:
@@ -132,3 +134,15 @@ def test_a_copied_layer_knows_its_scan(viewer: ViewerModel, sample):
     layer = add(viewer, scan_layer(sample.volume))
     viewer.add_image(*[layer.data.copy()], metadata=dict(layer.metadata), scale=layer.scale)
     assert tag_of(viewer.layers[-1]).scan == sample.volume.identity
+
+
+@pytest.mark.parametrize("selected", [None, 2, 5])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_colours_of_labels_are_those_that_napari_gives(kind, selected):
+    colours = {None: RED, 0: "transparent", 2: YELLOW}
+    ours, theirs = colours_of(RED, {2: YELLOW}), DirectLabelColormap(color_dict=colours)
+    labels = np.array([0, 1, 2, 3, np.iinfo(kind).max], kind)
+    for one in (ours, theirs):
+        one.use_selection, one.selection = selected is not None, selected or 0
+    assert np.array_equal(ours.map(labels), theirs.map(labels)) and ours.map(labels).dtype == np.float32
+    assert np.array_equal(ours._get_mapping_from_cache(labels.dtype), theirs._get_mapping_from_cache(labels.dtype))

@@ -57,6 +57,21 @@ def test_all_views_show_the_same_point_from_three_sides(panel, planes, qtbot, sa
             assert view.crosshair._down._pos[0, 0] == pytest.approx(point[column])
 
 
+def test_a_jump_draws_each_layer_once(panel, run, qtbot):
+    """Sliders round the point they are told of: another point would be drawn twice."""
+    run(panel)
+    shown, seen = panel.controller.shown, []
+    panel.inputs.scan.layer.events.set_data.connect(lambda _: seen.append(panel.viewer.dims.point))
+    for lesion in shown.lesions * 2:
+        panel.viewer.dims.set_current_step(range(3), (0, 0, 0))
+        seen.clear()
+        shown.turn_to(lesion)
+        qtbot.wait(20)
+        assert len(seen) == 1
+    middle = np.argwhere(shown.tumours.data == lesion.number).mean(axis=0)
+    assert np.abs(shown.tumours.world_to_data(panel.viewer.dims.point) - middle).max() < 3
+
+
 def test_lesions_are_outlined_in_all_views(panel, planes, run, qtbot):
     run(panel)
     tumours = panel.controller.shown.tumours

@@ -33,6 +33,7 @@ def tables_of(found: Found) -> str:
         ("growth", _growth),
         ("training", _training),
         ("start", _start),
+        ("gui", _gui),
     ):
         if part in found:
             parts.append("\n".join(write(found[part], found)))
@@ -114,3 +115,15 @@ def _start(part: Found, found: Found) -> Iterator[str]:
         "command | times Python alone | s, median",
         *(f"{name} | {one['median_s'] / alone:.1f} | {one['median_s']:.2f}" for name, one in part.items()),
     )
+
+
+def _gui(part: Found, found: Found) -> Iterator[str]:
+    yield "**The window**, on a CT of 200 slices of 512², until it is drawn\n"
+    yield from _rows(
+        "action | ms, median (least to most) | ms on the processor | at most",
+        *(f"{name} | {_ms(one)} | {1000 * one['processor_s']:.1f} | {_goal(one)}" for name, one in part.items()),
+    )
+
+
+def _goal(one: Found) -> str:
+    return f"{1000 * one['goal_s']:.0f} ms" if "goal_s" in one else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_liver_anomaly.cli.sample import require_napari
 from napari_liver_anomaly.cli.verb import Verb, say, write_json
 from napari_liver_anomaly.models import DEFAULT
 from napari_liver_anomaly.settings import setting
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 class BenchVerb(Verb):
     """Measure how fast the program is on this machine, piece beside piece, and print tables of ratios."""
 
-    part: Literal["all", "floor", "slices", "scan", "growth", "training", "start"] = setting("all", help="What is measured.")
+    part: Literal["all", "floor", "slices", "scan", "growth", "training", "start", "gui"] = setting(
+        "all",
+        help="What is measured. gui opens windows, so it needs a screen and is not part of all; it leaves a session under Recent.",
+    )
     scan: Path | None = setting(None, help="A CT for the part scan; the phantom of 512 × 512 × 100 voxels when nothing is given.")
     model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
     threads: int = setting(1, low=1, help="Threads of torch.")
@@ -33,8 +37,13 @@ class BenchVerb(Verb):
         """Measure, print the tables, and write what was measured."""
         from napari_liver_anomaly.bench import PARTS, measure, tables_of
 
-        parts = PARTS if self.part == "all" else (self.part,)
+        parts = PARTS if self.part == "all" else (self.part,) if self.part != "gui" else ()
         found = measure(parts, scan=self.scan, model=self.model, threads=self.threads, rounds=self.rounds, job=job)
+        if self.part == "gui":
+            require_napari()
+            from napari_liver_anomaly.gui.window_speed import measure_window
+
+            found["gui"] = measure_window(self.model, job, self.rounds)
         say(tables_of(found))
         if self.json is not None:
             write_json(found, self.json)

@@ -54,14 +54,19 @@ class DemoVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Open napari on the built-in sample."""
-        if not _installed("napari"):
-            raise make_refusal("napari-missing", python=sys.executable)
+        require_napari()
         from napari_liver_anomaly.gui.demo import demo
 
         try:
             demo(self.screenshot)
         except ImportError as error:
             raise make_refusal("napari-incomplete", python=sys.executable) from error
+
+
+def require_napari() -> None:
+    """Refuse what needs napari where there is none."""
+    if not _installed("napari"):
+        raise make_refusal("napari-missing", python=sys.executable)
 
 
 def _installed(name: str) -> bool:

@@ -133,8 +133,6 @@ class ClickToGrow(QWidget):
 
     def _show(self, ground: Ground, region: Region | None, data: NDArray[np.uint8]) -> None:
         """Outline the region that a worker grew."""
-        if ground is not self._ground:
-            return None
         if region is None:
             self._asked = None if self.region is None else (self.region.seed, self.region.part)
             return self._messages.note(ground.nothing)

@@ -22,8 +22,7 @@ SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 def demo(screenshot: str | Path | None = None) -> None:
     """Open napari on the sample and search it."""
-    if sys.platform == "linux" and not any(map(os.environ.get, SCREENS)):  # Qt would end the program
-        raise make_refusal("screen-missing")
+    require_screen()
     import napari
 
     viewer, panel = open_window()
@@ -46,6 +45,12 @@ def demo(screenshot: str | Path | None = None) -> None:
         viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     finally:
         viewer.close()
+
+
+def require_screen() -> None:
+    """Refuse to open a window where there is no screen: Qt would end the program."""
+    if sys.platform == "linux" and not any(map(os.environ.get, SCREENS)):
+        raise make_refusal("screen-missing")
 
 
 def open_window(size_px: tuple[int, int] = SIZE_PX) -> tuple[Any, TumourPanel]:
@@ -75,7 +80,7 @@ def show_largest(panel: TumourPanel) -> None:
         panel.table.picked.emit(max(shown.lesions, key=lambda lesion: lesion.volume_ml))
 
 
-def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: float = LONGEST_S) -> None:
+def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: float = LONGEST_S, pause_s: float = 0.01) -> None:
     """Let the window work until something is done."""
     from qtpy.QtWidgets import QApplication
 
@@ -84,4 +89,4 @@ def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: flo
         if time.monotonic() - began_s > at_most_s:
             raise make_refusal("demo-slow")
         QApplication.processEvents()
-        time.sleep(0.01)
+        time.sleep(pause_s)

@@ -18,10 +18,7 @@ import numpy as np
 from napari_liver_anomaly.gui.panel_defaults import opening_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari.layers import Layer
-    from napari.utils.colormaps import DirectLabelColormap
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
@@ -135,14 +132,9 @@ def liver_layer(
 
 def outlined(name: str, colour: str, tag: Tag) -> dict[str, Any]:
     """Look of a Labels layer of one colour, shown as an outline so that the scan stays visible."""
+    from napari_liver_anomaly.gui.label_colours import colours_of
+
     return {"name": name, "colormap": colours_of(colour), "opacity": 0.8, "metadata": {KEY: tag}}
-
-
-def colours_of(colour: str, others: Mapping[int, str] | None = None) -> DirectLabelColormap:
-    """Give all labels one colour, but for some that have another."""
-    from napari.utils.colormaps import DirectLabelColormap
-
-    return DirectLabelColormap(color_dict={None: colour, 0: "transparent"} | dict(others or {}))
 
 
 def free_name(viewer: Any, name: str) -> str:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QHBoxLayout, QMainWindow, 
 from napari_liver_anomaly.gui.crosshair import Crosshair
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.side_view import ORDERS, SideView, on_click
+from napari_liver_anomaly.gui.turning import turn_to
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -162,7 +163,7 @@ class Planes(QObject):
             view.show_point(tuple(dims.point))
 
     def _turn_to(self, point: tuple[float, ...]) -> None:
-        self._viewer.dims.set_point(range(len(point)), point)
+        turn_to(self._viewer, point)
 
     def _swap(self, axis: int) -> None:
         """Show a plane in the large view, and the large view's plane in its place."""

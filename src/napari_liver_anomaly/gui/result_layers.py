@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.gui.colour_bars import read_as_score
-from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, colours_of, find, free_name, outlined
+from napari_liver_anomaly.gui.label_colours import colours_of
+from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, find, free_name, outlined
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of, with_notes
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
 from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, is_plain, result_of

@@ -17,6 +17,7 @@ from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.registry import build, config_of
 
 GFLOP_A_SLICE = 7.2  # of the packaged default: five networks, each slice also mirrored
+SECONDS = {"median_s": 0.2, "least_s": 0.1, "most_s": 0.4, "processor_s": 0.15}
 TIMES_FEWER = 20  # than the paper's networks
 
 
@@ -48,7 +49,7 @@ def test_a_part_that_is_not_there(tmp_path, capsys):
 
 
 def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
-    seconds = {"median_s": 0.2, "least_s": 0.1, "most_s": 0.4}
+    seconds = SECONDS
     one = seconds | {"gflop": 7.0, "rounds": 5}
     stages = ("read", "find liver", "prepare", "score", "back and post-process", "write")
     found = {
@@ -61,6 +62,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "growth": [{"scan_slices": 50, "slices": 40, "threads": 1, "all": 4.0, "peak_bytes": 1e9}],
         "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.3, "share_of_waiting": 0.02}},
         "start": {"python alone": seconds, "info": seconds | {"median_s": 0.6}},
+        "gui": {"jump": seconds | {"goal_s": 0.1}, "overlay": seconds},
     }  # fmt: skip
     text = tables_of(found)
     for words in (
@@ -76,6 +78,8 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "| 50 | 40 | 1 | 4.0 | 0.100 | 1,000 |",
         "| restorer | 2% | 30% | 2.00 | 16.0 |",
         "| info | 3.0 | 0.60 |",
+        "| jump | 200.0 (100.0 to 400.0) | 150.0 | 100 ms |",
+        "| overlay | 200.0 (100.0 to 400.0) | 150.0 |  |",
     ):
         assert words in text
     monkeypatch.setattr("napari_liver_anomaly.bench.measure", lambda parts, **_: found | {"asked": list(parts)})
@@ -83,6 +87,17 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
     assert text.strip() in capsys.readouterr().out and json.loads((tmp_path / "bench.json").read_text())["asked"] == list(
         parts.PARTS
     )
+
+
+def test_the_window_is_measured_only_when_that_is_asked(monkeypatch, tmp_path):
+    pytest.importorskip("napari")
+    monkeypatch.setattr("napari_liver_anomaly.bench.measure", lambda parts, **_: {"machine": {}, "asked": list(parts)})
+    monkeypatch.setattr(
+        "napari_liver_anomaly.gui.window_speed.measure_window", lambda model, job, rounds: {f"{model} {rounds}": SECONDS}
+    )
+    assert main(["bench", "--part", "gui", "--rounds", "2", "--json", str(tmp_path / "bench.json")]) == 0
+    assert json.loads((tmp_path / "bench.json").read_text()) == {"machine": {}, "asked": [], "gui": {"standard 2": SECONDS}}
+    assert "gui" not in parts.PARTS
 
 
 def test_start_and_training_are_measured_for_real():
