@@ -15,6 +15,7 @@ import numpy as np
 
 from liver_anomaly_study.cases import healthy_slices
 from liver_anomaly_study.lesion_insertion import inserted_auroc
+from liver_anomaly_study.outlines import Outlines
 from liver_anomaly_study.runs import is_done, require_cases, split
 from liver_anomaly_study.scoring import HALF, change_hu, rule_on_slices, score_case, threshold_of
 from napari_liver_anomaly.errors import version
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.models.base import Model
     from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.preprocessing import PreprocessSettings
+
+
+OUTLINES = "outlines"  # second family for a threshold without labels
 
 
 def run_all(
@@ -117,12 +121,13 @@ def run_one(run: Run, folder: RunFolder) -> dict[str, Any]:
     if method_of(run.key).trains:
         model: Any = _trained(run, folder, train)
         training, threshold = model.card.training, threshold_of(model.card.validation)
+        second = threshold_of(model.card.validation, OUTLINES) if OUTLINES in model.card.validation else None
         made |= {"parameters": model.parameters, "steps": model.config.steps, "training": training}
         made["train_s"] = sum(part["seconds"] for part in training.values() if isinstance(part, dict))
     else:
-        model, threshold = rule_on_slices(run.key), HALF
+        model, threshold, second = rule_on_slices(run.key), HALF, None
         made |= {"parameters": 0, "steps": 0, "train_s": 0.0}
-    made |= {"threshold": threshold, **_measured(model, test, threshold)}
+    made |= {"threshold": threshold, OUTLINES: second, **_measured(model, test, threshold, second)}
     made |= {"version": version(), "threads": folder.threads}
     path = folder.result(run)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +136,7 @@ def run_one(run: Run, folder: RunFolder) -> dict[str, Any]:
     return made
 
 
-def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, Any]:
+def _measured(model: Any, cases: Sequence[Case], threshold: float, second: float | None = None) -> dict[str, Any]:
     """Figures of every case, the AUROC of an inserted lesion, and the time a slice takes."""
     rows, spent, slices = [], 0.0, 0
     in_hu = (
@@ -145,6 +150,8 @@ def _measured(model: Any, cases: Sequence[Case], threshold: float) -> dict[str, 
         figures = measure_slices(score, case.truth, case.liver_mask, case.spacing_mm, threshold, window_px=window_for(SIDE_PX))
         at_half = plain(dice(score >= HALF, case.truth, case.liver_mask))
         rows.append({"case": case.name, "tumour_ml": round(ml, 2), "figures": figures, "dice_at_half": at_half})
+        if second is not None:
+            rows[-1]["dice_at_outlines"] = plain(dice(score >= second, case.truth, case.liver_mask))
         if restored is not None and in_hu:
             rows[-1]["change_healthy_hu"] = round(change_hu(restored, case), 2)
     auroc = inserted_auroc(lambda case: score_case(model, case)[0], cases) if in_hu else None
@@ -166,9 +173,11 @@ def _trained(run: Run, folder: RunFolder, cases: Sequence[Case]) -> Model:
     state = path.with_name(f"{path.stem}.unfinished")
     slices = healthy_slices(cases)
     training = train(model, slices, device=choose(folder.device), state=state)
+    validation = validate_on_synthesis(model, slices, config.schedule, seed=run.seed)
+    other = validate_on_synthesis(model, slices, config.schedule, seed=run.seed, recipe=Outlines())
     model.card = card_of(
         model, {"learned_from": marks, "dataset": run.dataset}, training=training, title=method_of(run.key).title,
-        validation=validate_on_synthesis(model, slices, config.schedule, seed=run.seed),
+        validation=validation | {OUTLINES: other["held_out_family"]},
     )  # fmt: skip
     model.save(path, model.card)
     for unfinished in path.parent.glob(f"{state.name}.stage*.safetensors"):

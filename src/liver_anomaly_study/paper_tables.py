@@ -170,7 +170,8 @@ def _every_system(record: Record, dataset: str) -> str:
     """Give all figures of every method on record."""
     sizes = [Column(f"lesions detected, {words}", partial(_detected, size)) for size, words in SIZE_WORDS.items()]
     columns = (
-        POOLED, CASES, Column("case mean at 0.5", over_cases("dice_at_half")), SLICES, BEST, AP, AUROC,
+        POOLED, CASES, Column("case mean at 0.5", over_cases("dice_at_half")),
+        Column("case mean, threshold by outlines", over_cases("dice_at_outlines")), SLICES, BEST, AP, AUROC,
         Column("AUROC of slices, by maximum", over_seeds("of_slices.maximum.auroc")), *sizes,
         Column("false lesions per scan", over_seeds("lesions.false_per_scan.mean", 1)),
         Column("Dice, pooled, post-processed", over_seeds("post_processed.dice.pooled")),

@@ -54,7 +54,7 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "post_processed_dice": case["figures"]["post_processed"]["dice"], "best_dice": alone["best_dice"]["pooled"],
             "average_precision": alone["average_precision"]["pooled"], "auroc": alone["auroc_in_liver"]["pooled"],
             "false": case["figures"]["lesions"]["false"], "dice_at_half": case["dice_at_half"],
-            **{key: case[key] for key in ("change_healthy_hu",) if key in case},
+            **{key: case[key] for key in ("change_healthy_hu", "dice_at_outlines") if key in case},
         })  # fmt: skip
     mean = {key: round(sum(run[key] for run in runs) / len(runs), 3) for key in ("train_s", "ms_per_slice")}
     inserted = [run["inserted_auroc"] for run in runs if run["inserted_auroc"] is not None]
@@ -108,7 +108,7 @@ def dice_by_case(seeds: Sequence[dict[str, Any]], figure: str = "dice") -> dict[
     values: dict[str, list[float]] = {}
     for seed in seeds:
         for case in seed["cases"]:
-            if case[figure] is not None and case["tumour_ml"] > 0:
+            if case.get(figure) is not None and case["tumour_ml"] > 0:
                 values.setdefault(case["case"], []).append(case[figure])
     return {name: sum(many) / len(many) for name, many in values.items()}
 

@@ -52,9 +52,9 @@ def rule_on_slices(key: str) -> Callable[[Case], NDArray[np.float32]]:
     return score
 
 
-def threshold_of(synthetic: dict[str, Any]) -> float:
+def threshold_of(synthetic: dict[str, Any], family: str = "held_out_family") -> float:
     """Choose a trained model's threshold without labels: the best one on synthetic anomalies of a family that it was not trained on."""
-    return max(float(synthetic["held_out_family"]["threshold"]), LEAST)
+    return max(float(synthetic[family]["threshold"]), LEAST)
 
 
 def change_hu(restored: NDArray[np.float32], case: Case) -> float:

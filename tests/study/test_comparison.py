@@ -132,6 +132,24 @@ def test_runs_become_a_record_and_the_record_a_list(folder, tmp_path):
     assert whole["case_mean_dice"] == pytest.approx(np.mean(by_hand), abs=1e-4) and whole["cases"] == 3
 
 
+def test_a_second_family_gives_a_second_threshold_and_its_dice(folder, monkeypatch, tmp_path):
+    """Kept with the weights, so that it is there again when they are; older ones have none, and nothing is told of it."""
+    run = Run("patients", "random-shape", 1, 0, 4)
+    made = run_one(run, folder)
+    model = load(folder.model(run))
+    assert made["outlines"] == max(model.card.validation["outlines"]["threshold"], 1 / 255)
+    for row, one in zip(made["cases"], [case("a"), case("b")], strict=True):
+        predicted = (score_case(model, one)[0] >= made["outlines"]) & one.liver_mask
+        both = 2 * (predicted & one.truth).sum() / (predicted.sum() + one.truth.sum())
+        assert row["dice_at_outlines"] == pytest.approx(float(both), abs=1e-6)
+    folder.result(run).unlink()
+    monkeypatch.setattr(comparison, "healthy_slices", None)  # nothing is trained again
+    assert run_one(run, folder)["outlines"] == made["outlines"]
+    monkeypatch.setattr(comparison, "OUTLINES", "of another version")
+    older = run_one(run, folder)
+    assert older["of another version"] is None and "dice_at_outlines" not in older["cases"][0]
+
+
 def test_every_slice_of_a_training_case_is_there_unlabelled():
     chosen = cases.healthy_slices([case("a"), case("b")])
     assert chosen.unlabelled == [(n,) for n in range(12)] and chosen.stacks == [(0,), (1,), (2,), (6,), (7,), (8,)]
