@@ -12,7 +12,6 @@ from builders import healthy_slices
 from liver_anomaly_study import outlines
 from liver_anomaly_study.outlines import Outlines
 
-
 ALWAYS = Outlines(p_empty=0)
 
 
