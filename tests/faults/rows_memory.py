@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # The highest peak that the estimates of a verb foresaw, and the one there was, above what was taken when it was first asked.
 FORESEEN = """
 import importlib, sys
-for name in ("inference", "liver.finder", "synthesis.apply", "training.training_file", "training.fit", "evaluation.evaluate"):
+for name in ("inference", "liver.finder", "synthesis.apply", "training.training_file", "training.fit", "evaluation.case_measuring"):
     importlib.import_module("napari_liver_anomaly." + name)
 import nibabel, scipy.ndimage, skimage.transform
 from napari_liver_anomaly import memory
@@ -108,7 +108,7 @@ def trainings_and_measurements_look_for_room_before_the_work(kit: Kit) -> None:
     for place in (
         "training.fit.slices_of",
         "liver.train_liver.read",
-        "evaluation.evaluate.read",
+        "evaluation.case_measuring.read",
         "io.read",
     ):  # io last: imports keep it
         kit.patch.setattr(f"napari_liver_anomaly.{place}", lambda *_, **__: begun.append("begun"))

@@ -27,6 +27,7 @@ from napari_liver_anomaly import checkpoint, placing, storage
 from napari_liver_anomaly.cli import ASKED, DONE, REFUSED, STOPPED, main, program
 from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.evaluation import evaluate as measuring
+from napari_liver_anomaly.evaluation.case_measuring import NotRun
 from napari_liver_anomaly.evaluation.cross_validation import require_measured
 from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import results, write_case, write_image, write_labels
@@ -93,7 +94,7 @@ def a_fault_of_the_machine_is_no_answer_of_the_model(kit: Kit) -> None:
     with refused("no case can be run", "cases-none-run"):
         measuring.evaluate(cases, DarkRule(), device="cpu")
     with refused("no case of a fold can be run", "cases-none-run"):
-        require_measured([], [measuring.why_left_out("a", measuring.NotRun("Why."))])
+        require_measured([], [measuring.why_left_out("a", NotRun("Why."))])
 
 
 def sample_of(folder: Path) -> list[str]:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liver_anomaly.device import choose
-from napari_liver_anomaly.evaluation.evaluate import (
-    Measured,
-    measure_case,
-    report,
-    require_measured,
-    seen_in_training,
-    why_left_out,
-)
+from napari_liver_anomaly.evaluation.case_measuring import Measured, measure_case, seen_in_training
+from napari_liver_anomaly.evaluation.evaluate import report, require_measured, why_left_out
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.io.read_options import MaskOptions
-    from napari_liver_anomaly.models.card import ModelCard
     from napari_liver_anomaly.models.config import ModelConfig
     from napari_liver_anomaly.training.training_file import TrainingCase
     from napari_liver_anomaly.volume import Mask, Volume
@@ -114,8 +108,6 @@ def cross_validate(
     if only is None:
         require_livers([case for case in cases.values() if case.tumours], masks, job)
     trained = []
-    tasks: dict[str, Callable[[], Measured | str]] = {}
-    others_cards: dict[str, list[ModelCard]] = {}
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
             continue
@@ -128,42 +120,75 @@ def cross_validate(
                 shared = _file_of(models, number) if extra and config.options.restores else None
                 fit_and_save(training, config, path, seed=own_seed, restorer=shared, device=device, about=about, job=job)
             members.append(TwoStage.load(path))
-            trained.append({
-                "cases": list(names), "model": members[-1].name, "hash": members[-1].hash, "seed": members[-1].seed,
-                "trained_on": len(training), "training": members[-1].card.training,
-            })  # fmt: skip
-        if only is not None:
-            return {"folds": trained}
-        others = {Path(other).name: _trained_of(other, number, seeds) for other in also}
-        methods = _methods(members, others)
-        for name in names:
-            liver = partial(_found_by, find, name) if find is not None else None
-            tasks[name] = partial(
-                measure_case,
-                cases[name],
-                methods,
-                settings,
-                card=members[0].card,
-                masks=masks,
-                device=device,
-                job=job,
-                find=liver,
-            )
-            others_cards[name] = [model.card for own in others.values() for model in own]
+        others = {} if only else {Path(other).name: _trained_of(other, number, seeds) for other in also}
+        trained.append(_Fold(names, len(training), members, others))
+    about_folds = {"folds": [model for fold in trained for model in fold.about()]}
+    if only is not None:
+        return about_folds
     measured: list[Measured] = []
     left_out: list[dict[str, Any]] = []
+    tasks = [(name, fold, methods) for fold in trained for methods in [fold.methods()] for name in fold.names]
+
+    def measure(task: tuple[str, _Fold, dict[str, Any]]) -> Measured | str:
+        name, fold, methods = task
+        liver = partial(_found_by, find, name) if find is not None else None
+        card = fold.members[0].card
+        return measure_case(cases[name], methods, settings, card=card, masks=masks, device=device, job=job, find=liver)
+
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        for name, found in zip(tasks, pool.map(lambda task: task(), tasks.values()), strict=True):
+        for (name, fold, _), found in zip(tasks, pool.map(measure, tasks), strict=True):
             job.at("Measuring", len(measured) + len(left_out), len(cases))
             if not isinstance(found, Measured):
                 left_out.append(why_left_out(name, found))
                 continue
-            if found.seen or any(seen_in_training(name, found.scan, card) for card in others_cards[name]):
+            if fold.has_seen(found):
                 raise make_refusal("fold-leaks", case=name)
             measured.append(found)
     require_measured(measured, left_out)
-    fused = {"fused": [config.to_dict(), *(own[0].config.to_dict() for own in others.values())]} if also else {}
-    return report(measured, left_out) | {"folds": trained, "settings": settings.to_dict(), "config": config.to_dict()} | fused
+    own = [config.to_dict(), *(models[0].config.to_dict() for models in trained[0].others.values())]
+    fused = {"fused": own} if also else {}
+    return report(measured, left_out) | about_folds | {"settings": settings.to_dict(), "config": config.to_dict()} | fused
+
+
+@dataclass(eq=False)
+class _Fold:
+    """The cases of a fold, the models trained without them, and by folder those of other configurations."""
+
+    names: Sequence[str]
+    scans: int  # trained on
+    members: list[TwoStage]
+    others: dict[str, list[TwoStage]]
+
+    def about(self) -> list[dict[str, Any]]:
+        """Say which models were trained for these cases."""
+        return [
+            {
+                "cases": list(self.names), "model": model.name, "hash": model.hash, "seed": model.seed,
+                "trained_on": self.scans, "training": model.card.training,
+            }
+            for model in self.members
+        ]  # fmt: skip
+
+    def has_seen(self, found: Measured) -> bool:
+        """Whether any of the models was trained on a case."""
+        cards = [model.card for models in self.others.values() for model in models]
+        return bool(found.seen or any(seen_in_training(found.case, found.scan, card) for card in cards))
+
+    def methods(self) -> dict[str, Any]:
+        """Name what is measured: the model, or each of several and their ensemble; those of others; sets of one each; and the rule."""
+        if len(self.members) == 1:
+            named: dict[str, Any] = {"two-stage" if self.members[0].has_restorer else "direct": self.members[0]}
+        else:
+            named = {f"seed-{number}": member for number, member in enumerate(self.members, start=1)}
+            named["ensemble"] = Ensemble(self.members, mirror=False)
+        for folder, own in self.others.items():
+            named |= (
+                {folder: own[0]} if len(own) == 1 else {f"seed-{n} of {folder}": model for n, model in enumerate(own, start=1)}
+            )
+        for place, member in enumerate(self.members if self.others else ()):
+            fused = Ensemble([member, *(own[min(place, len(own) - 1)] for own in self.others.values())], mirror=False)
+            named["fused" if len(self.members) == 1 else f"fused-{place + 1}"] = fused
+        return named | {DarkRule.name: DarkRule()}
 
 
 def _file_of(folder: str | Path, fold: int, extra: int = 0) -> Path:
@@ -183,22 +208,6 @@ def _trained_of(folder: str | Path, fold: int, seeds: int) -> list[TwoStage]:
 def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
     """Find the liver of a named case."""
     return find(volume, name)
-
-
-def _methods(members: Sequence[TwoStage], others: dict[str, list[TwoStage]]) -> dict[str, Any]:
-    """Name what is measured: the model, or each of several and their ensemble; those of other configurations; sets of one each; and the rule."""
-    if len(members) == 1:
-        named: dict[str, Any] = {"two-stage" if members[0].has_restorer else "direct": members[0]}
-    else:
-        named = {f"seed-{number}": member for number, member in enumerate(members, start=1)} | {
-            "ensemble": Ensemble(members, mirror=False)
-        }
-    for folder, own in others.items():
-        named |= {folder: own[0]} if len(own) == 1 else {f"seed-{n} of {folder}": model for n, model in enumerate(own, start=1)}
-    for place, member in enumerate(members if others else ()):
-        fused = Ensemble([member, *(own[min(place, len(own) - 1)] for own in others.values())], mirror=False)
-        named["fused" if len(members) == 1 else f"fused-{place + 1}"] = fused
-    return named | {DarkRule.name: DarkRule()}
 
 
 def _is_trained(path: Path, scans: Sequence[TrainingCase], config: ModelConfig, seed: int) -> bool:

@@ -94,7 +94,7 @@ def test_seeds_of_another_configuration_are_put_together_by_seed(folder, preset,
     cross_validate(scans, folder, [["a"]], preset, models=tmp_path / "one", seeds=2, only=1)
     cross_validate(scans, folder, [["a"]], preset, models=tmp_path / "other", seed=7, seeds=2, only=1)
     members = [TwoStage.load(tmp_path / "one" / name) for name in ("fold-1.safetensors", "fold-1-seed-100.safetensors")]
-    named = room._methods(members, {"other": room._trained_of(tmp_path / "other", 1, 2)})
+    named = room._Fold(["a"], 2, members, {"other": room._trained_of(tmp_path / "other", 1, 2)}).methods()
     assert list(named) == [
         "seed-1",
         "seed-2",

@@ -11,8 +11,9 @@ import pytest
 
 from builders import refusal_of
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Question, Refusal
+from napari_liver_anomaly.evaluation.case_measuring import seen_in_training
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row, summarise
-from napari_liver_anomaly.evaluation.evaluate import evaluate, seen_in_training
+from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.job import Job

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.evaluation.case_measuring import Measured
 from napari_liver_anomaly.evaluation.case_results import figures_of, plain, row
 from napari_liver_anomaly.evaluation.curves import curve_of
-from napari_liver_anomaly.evaluation.evaluate import Measured, report
+from napari_liver_anomaly.evaluation.evaluate import report
 from napari_liver_anomaly.evaluation.size_tables import patient_table, size_table
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, seeds_line
 from napari_liver_anomaly.segmentation import SegmentSettings
