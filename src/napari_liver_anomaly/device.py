@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -36,6 +37,16 @@ def has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def launched() -> int:
+    """Say how many processes torchrun started, of which this is one; 1 for a process that was started alone."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def is_first() -> bool:
+    """Whether this process is alone, or the first of those that torchrun started to train together: it alone writes and speaks."""
+    return launched() < 2 or os.environ.get("RANK") == "0"
 
 
 def card_name() -> str:

@@ -15,7 +15,19 @@ STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 
 LEVELS = {
     0: {"__init__", "errors", "messages", "notebook"},
-    1: {"volume", "stored_values", "settings", "job", "storage", "placing", "device", "memory", "sparse_labels", "score_voxels"},
+    1: {
+        "volume",
+        "stored_values",
+        "settings",
+        "job",
+        "storage",
+        "placing",
+        "device",
+        "memory",
+        "processes",
+        "sparse_labels",
+        "score_voxels",
+    },
     2: {"lesions", "thresholds", "liver_findings", "segmentation", "result", "preferences", "follow_up"},
     3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
     4: {"checkpoint"},

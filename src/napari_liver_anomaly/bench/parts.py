@@ -10,18 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PARTS = ("floor", "slices", "scan", "growth", "training", "start")
+PARTS = ("floor", "slices", "scan", "growth", "training", "start")  # of a whole run
+SCANS = 100
 
 
 def measure(
-    parts: Sequence[str] = PARTS, *, scan: Path | None = None, model: str = "standard", threads: int = 1, rounds: int = 5, job: Job | None = None
+    parts: Sequence[str] = PARTS, *, scan: Path | None = None, model: str = "standard", threads: int = 1, rounds: int = 5, scans: int = SCANS,
+    job: Job | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure the program on this machine.
 
     Parameters
     ----------
     parts : sequence of str
-        Some of :data:`PARTS`.
+        Some of :data:`PARTS`, or ``cohort``, which takes long.
     scan : Path, optional
         A CT for the part ``scan``; the phantom of 512 × 512 × 100 voxels when nothing is given.
     model : str
@@ -30,6 +32,8 @@ def measure(
         Threads of torch, 1 or more.
     rounds : int
         How often each piece of work is measured, 1 or more.
+    scans : int
+        Small phantoms for the part ``cohort``, 2 or more.
     job : Job, optional
         Progress and cancel.
 
@@ -61,6 +65,10 @@ def measure(
             found[part] = whole.measure_growth(model, job)
         elif part == "training":
             found[part] = training.measure_training(job)
+        elif part == "cohort":
+            from napari_liver_anomaly.bench.cohort import measure_cohort  # needs Dask
+
+            found[part] = measure_cohort(model, scans, job)
         else:
             found[part] = whole.measure_start(job, rounds)
     if "floor" in found and "slices" in found:

@@ -34,6 +34,7 @@ def tables_of(found: Found) -> str:
         ("training", _training),
         ("start", _start),
         ("gui", _gui),
+        ("cohort", _cohort),
     ):
         if part in found:
             parts.append("\n".join(write(found[part], found)))
@@ -127,3 +128,20 @@ def _gui(part: Found, found: Found) -> Iterator[str]:
 
 def _goal(one: Found) -> str:
     return f"{1000 * one['goal_s']:.0f} ms" if "goal_s" in one else ""
+
+
+def _cohort(part: Found, found: Found) -> Iterator[str]:
+    yield f"**Many scans**, {part['scans']:,} small phantoms by two processes of one thread each, model {part['model']}\n"
+    names = list(part["memory_by_tenth"][0])
+    yield from _rows(
+        f"tenth of the run | {' | '.join(f'{name}, most MB' for name in names)}",
+        *(
+            f"{number} | " + " | ".join(f"{one[name] / 1e6:,.0f}" for name in names)
+            for number, one in enumerate(part["memory_by_tenth"], 1)
+        ),
+    )
+    grown = ", ".join(f"{name} {times:.2f}" for name, times in part["grown"].items())
+    yield (
+        f"\n{part['done']:,} of {part['scans']:,} were segmented. From the middle of the run to its end, memory changed by these factors: {grown}. "
+        f"Two processes were {part['times_faster_by_two']:.2f} times as fast as one ({part['compared']} scans each)."
+    )

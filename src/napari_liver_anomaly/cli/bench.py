@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 class BenchVerb(Verb):
     """Measure how fast the program is on this machine, piece beside piece, and print tables of ratios."""
 
-    part: Literal["all", "floor", "slices", "scan", "growth", "training", "start", "gui"] = setting(
+    part: Literal["all", "floor", "slices", "scan", "growth", "training", "start", "gui", "cohort"] = setting(
         "all",
-        help="What is measured. gui opens windows, so it needs a screen and is not part of all; it leaves a session under Recent.",
+        help="What is measured. all leaves out gui, which opens windows and leaves a session under Recent, and cohort, which takes long.",
     )
     scan: Path | None = setting(None, help="A CT for the part scan; the phantom of 512 × 512 × 100 voxels when nothing is given.")
     model: str = setting(DEFAULT, help="Name of a model, or a .safetensors file.")
     threads: int = setting(1, low=1, help="Threads of torch.")
     rounds: int = setting(5, low=1, help="How often each piece of work is measured.")
+    scans: int = setting(100, low=2, help="Small phantoms for the part cohort.")
     json: Path | None = setting(None, help="JSON file for all that was measured.")
 
     def places(self) -> dict[Path, bool]:
@@ -38,7 +39,9 @@ class BenchVerb(Verb):
         from napari_liver_anomaly.bench import PARTS, measure, tables_of
 
         parts = PARTS if self.part == "all" else (self.part,) if self.part != "gui" else ()
-        found = measure(parts, scan=self.scan, model=self.model, threads=self.threads, rounds=self.rounds, job=job)
+        found = measure(
+            parts, scan=self.scan, model=self.model, threads=self.threads, rounds=self.rounds, scans=self.scans, job=job
+        )
         if self.part == "gui":
             require_napari()
             from napari_liver_anomaly.gui.window_speed import measure_window

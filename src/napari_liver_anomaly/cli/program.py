@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from napari_liver_anomaly.cli.parser import Parser, add_flags, settings_from
 from napari_liver_anomaly.cli.verb import tell, unsaid
+from napari_liver_anomaly.device import is_first
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Cancelled, Question, Refusal, WrongSetting, version
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.memory import ran_out, too_little
@@ -196,7 +197,7 @@ class _Bar:
         self.bar: Any = None
 
     def show(self, progress: Progress) -> None:
-        if sys.stderr is None:
+        if sys.stderr is None or not is_first():
             return
         from tqdm import tqdm
 

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from napari_liver_anomaly.device import is_first
 from napari_liver_anomaly.messages import without_controls
 from napari_liver_anomaly.placing import replacing, require_place
 from napari_liver_anomaly.settings import Settings
@@ -51,8 +52,9 @@ unsaid: list[OSError] = []  # why a line for the user could not be written, sinc
 
 
 def say(words: str) -> None:
-    """Write one line for the user. A closed pipe or a full disk at the other end is no reason to lose a result."""
-    tell(sys.stdout, f"{words}\n")
+    """Write one line for the user, by one of processes that train together. A closed pipe or a full disk is no reason to lose a result."""
+    if is_first():
+        tell(sys.stdout, f"{words}\n")
 
 
 def tell(stream: TextIO | None, words: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from napari_liver_anomaly.device import is_first
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
@@ -21,6 +22,7 @@ from napari_liver_anomaly.models.card import CROSS_VALIDATION, Metrics, ModelCar
 from napari_liver_anomaly.models.stage import Stage
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.placing import require_place
+from napari_liver_anomaly.processes import together, totals
 from napari_liver_anomaly.storage import hash_of
 from napari_liver_anomaly.training.loop import train_stage
 from napari_liver_anomaly.training.training_need import STATE_BYTES
@@ -108,7 +110,8 @@ def train_and_write(
     path = Path(path)
     states = path.with_name(f"{path.stem}.unfinished")
     former = ModelCard.read(start) if start else None
-    finder, figures = train_finder(cases, schedule, seed=seed, job=job, start=start, state=states)
+    with together(torch.device("cpu")):
+        finder, figures = train_finder(cases, schedule, seed=seed, job=job, start=start, state=states)
     data = {
         "scans": [
             {"scan": one.scan} | ({"name": one.name} if keep_names else {})
@@ -125,6 +128,8 @@ def train_and_write(
         started_from=started_from(former, keep_names) if former else {},
         metrics=Metrics(of=CROSS_VALIDATION if same else "", summary=metrics.get("summary", {})) if metrics else None,
     )  # fmt: skip
+    if not is_first():
+        return card.to_dict()
     finder.save(path, card)
     for state in path.parent.glob(f"{escape(states.name)}.stage*.safetensors"):
         state.unlink(missing_ok=True)
@@ -191,5 +196,6 @@ def liver_loss(logits: Tensor, liver: Tensor) -> Tensor:
     """Cross-entropy plus one minus Dice over the whole batch, given logits and how much of each voxel is liver, (B, 1, …)."""
     logits = logits.float()  # sums over a batch need more digits than bfloat16 has
     probability = logits.sigmoid()
-    overlap = (2 * (probability * liver).sum() + 1) / (probability.sum() + liver.sum() + 1)
+    both, found, there = totals((probability * liver).sum(), probability.sum(), liver.sum())
+    overlap = (2 * both + 1) / (found + there + 1)
     return functional.binary_cross_entropy_with_logits(logits, liver) + 1 - overlap

@@ -7,7 +7,7 @@ stopped goes on when it is started again.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def _write(results: Path, path: Path, result: Result) -> None:
 
 
 def segment_cohort(
-    paths: Sequence[str | Path], task: Task, *, workers: int = 1, scheduler: str = "",
+    paths: Sequence[str | Path], task: Task, *, workers: int = 1, scheduler: str = "", threads: int = 0,
     told: Callable[[int, Study], object] = lambda number, study: None, opened: Callable[[Workers], object] = lambda workers: None,
     job: Job | None = None,
 ) -> tuple[Study, ...]:  # fmt: skip
@@ -95,8 +95,10 @@ def segment_cohort(
         Processes of this machine, 1 or more.
     scheduler : str
         Address of a Dask scheduler, as ``tcp://host:8786``, whose workers are used instead.
+    threads : int
+        Threads of each process of this machine; with 0, the processes share its processors.
     told : callable
-        Called with number and study when one has ended.
+        Called with number and study when one has ended, and with its picture, which is not kept: many would fill the memory.
     opened : callable
         Called with the processes when they are there.
     job : Job, optional
@@ -105,7 +107,7 @@ def segment_cohort(
     Returns
     -------
     tuple of Study
-        One for each path, in their order.
+        One for each path, in their order, without pictures.
 
     Raises
     ------
@@ -117,12 +119,12 @@ def segment_cohort(
     job, found = job or Job(), dict[int, Study]()
 
     def end(number: int, study: Study) -> None:
-        found[number] = study
         told(number, study)
+        found[number] = replace(study, picture=None)
         job.at("Segmenting the scans", len(found), len(paths))
 
     job.at("Starting the processes", 0, 1)
-    with open_workers(workers, scheduler) as crew:
+    with open_workers(workers, scheduler, threads) as crew:
         opened(crew)
         job.at("Segmenting the scans", 0, len(paths))
         left = _run(crew, task, enumerate(map(Path, paths)), AHEAD * crew.count, job, end, put_off=True)

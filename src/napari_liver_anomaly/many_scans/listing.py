@@ -8,7 +8,7 @@ from napari_liver_anomaly.many_scans.study import MOST_STUDIES, studies_in
 from napari_liver_anomaly.messages import make_refusal
 
 LIST = ".txt"
-LONGEST_LINE = 4096
+USUAL_LINE = 400  # characters, more than most names of files have
 
 
 def studies_of(source: str | Path) -> tuple[Path, ...]:
@@ -18,7 +18,7 @@ def studies_of(source: str | Path) -> tuple[Path, ...]:
         return studies_in(source)
     try:
         with open(source, encoding="utf-8") as file:
-            text = file.read(MOST_STUDIES * LONGEST_LINE)
+            text = file.read(MOST_STUDIES * USUAL_LINE)
     except (OSError, UnicodeDecodeError) as error:
         raise make_refusal("file-unreadable", reason=getattr(error, "strerror", None) or "it is no text") from None
     lines = [line.strip() for line in text.splitlines()]

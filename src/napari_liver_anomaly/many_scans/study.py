@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.volume import Volume
 
-MOST_STUDIES = 10_000
+MOST_STUDIES = 1_000_000
 
 
 class State(StrEnum):

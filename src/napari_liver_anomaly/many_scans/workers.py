@@ -69,8 +69,11 @@ class Workers:
 
 
 @contextmanager
-def open_workers(workers: int, scheduler: str = "") -> Iterator[Workers]:
-    """Start processes on this machine, or reach those of a scheduler; ended, or left, in the end."""
+def open_workers(workers: int, scheduler: str = "", threads: int = 0) -> Iterator[Workers]:
+    """Start processes on this machine, or reach those of a scheduler; ended, or left, in the end.
+
+    Without a number of threads, processes of this machine share its processors.
+    """
     try:
         import dask
         from distributed import Client, LocalCluster
@@ -78,7 +81,7 @@ def open_workers(workers: int, scheduler: str = "") -> Iterator[Workers]:
         raise make_refusal(
             "dask-missing", command=f"'{sys.executable} -m pip install \"napari-liver-anomaly[cohort]\"'"
         ) from None
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = threads or max(1, (os.cpu_count() or 1) // workers)
     quiet = {
         "distributed.scheduler.allowed-failures": MAY_KILL,
         "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "MALLOC_TRIM_THRESHOLD_": 65536},

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional
 
+from napari_liver_anomaly.processes import totals
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,12 +29,12 @@ def overlap_loss(logits: Tensor, anomalous: Tensor, liver_mask: Tensor) -> Tenso
     """
     margin = logits[:, 1].float() - logits[:, 0].float()
     truth, counts = anomalous.float(), liver_mask.float()
-    entropy = functional.binary_cross_entropy_with_logits(margin, truth, weight=counts, reduction="sum") / counts.sum().clamp(
-        min=1
-    )
+    entropy = functional.binary_cross_entropy_with_logits(margin, truth, weight=counts, reduction="sum")
     probability = margin.sigmoid() * counts
-    dice = 1 - (2 * (probability * truth).sum() + 1) / (probability.sum() + truth.sum() + 1)
-    return entropy + dice
+    entropy, counted, both, found, there = totals(
+        entropy, counts.sum(), (probability * truth).sum(), probability.sum(), truth.sum()
+    )
+    return entropy / counted.clamp(min=1) + (1 - (2 * both + 1) / (found + there + 1))
 
 
 def focal_loss(logits: Tensor, anomalous: Tensor, gamma: float = 2.0) -> Tensor:
@@ -88,4 +90,5 @@ def masked_square(restored: Tensor, healthy: Tensor, liver_mask: Tensor) -> Tens
 
     From Kascenas, Pugeault, O'Neil, "Denoising autoencoders for unsupervised anomaly detection in brain MRI", MIDL 2022.
     """
-    return ((restored.float() - healthy) ** 2 * liver_mask).sum() / liver_mask.sum().clamp(min=1)
+    apart, counted = totals(((restored.float() - healthy) ** 2 * liver_mask).sum(), liver_mask.sum())
+    return apart / counted.clamp(min=1)

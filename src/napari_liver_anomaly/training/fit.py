@@ -6,13 +6,14 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.device import choose, is_first
 from napari_liver_anomaly.memory import require_memory
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.card import Metrics, card_of
 from napari_liver_anomaly.models.registry import build
 from napari_liver_anomaly.models.two_stage import TwoStage
 from napari_liver_anomaly.placing import require_place
+from napari_liver_anomaly.processes import together
 from napari_liver_anomaly.settings import differing
 from napari_liver_anomaly.training.loop import train_stage
 from napari_liver_anomaly.training.training_need import STATE_BYTES, memory_bytes
@@ -100,7 +101,7 @@ def fit_and_save(
     metrics: dict[str, Any] | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
-    """Train a model on healthy scans and write its weights and card.
+    """Train a model on healthy scans and write its weights and card; of processes that torchrun started, the first writes.
 
     Parameters
     ----------
@@ -149,7 +150,10 @@ def fit_and_save(
     taken = _restorer_of(restorer, config, scans) if restorer is not None else None
     if taken and isinstance(model, TwoStage):
         model.take_restorer(taken.restorer)
-    figures = train(model, slices, device=where, state=states, job=job)
+    with together(where):
+        figures = train(model, slices, device=where, state=states, job=job)
+    if not is_first():
+        return figures
     if taken and isinstance(taken.card.training, dict):
         figures |= {"stage_1": taken.card.training["stage_1"], "restorer_seed": taken.seed}
     card = card_of(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_liver_anomaly import checkpoint
-from napari_liver_anomaly.device import has_bf16
+from napari_liver_anomaly import checkpoint, processes
+from napari_liver_anomaly.device import has_bf16, is_first
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.models.stage import Adversary, Stage
@@ -73,16 +73,19 @@ def train_stage(
     optimised.append(_optimised("", stage, learning_rate, device))
     unfinished = _Unfinished(state, _key(stage, data, learning_rate, seed), optimised)
     done, losses = unfinished.resume(), unfinished.losses
+    processes.require_same(done, device)
     half, saved = has_bf16(device), time.monotonic()
-    with BatchesAhead(partial(data.batch, seed, stage.number), range(done, stage.steps)) as batches:
+    with (
+        processes.shared_norms([one.network for one in optimised]),
+        BatchesAhead(partial(data.batch, seed, stage.number), range(done, stage.steps)) as batches,
+    ):
         for step in range(done, stage.steps):
             if job.cancelled:
                 unfinished.keep(step)
             job.at(f"{stage.name} · loss {np.mean(losses[-SHOWN:]):.4f}" if losses else stage.name, step, stage.steps)
-            batch = batches.next().to(device)
-            torch.manual_seed(
-                torch_seed(seed, stage.number, step)
-            )  # of dropout and drawn codes: a resumed training repeats them, too
+            batch = processes.part_of(batches.next()).to(device)
+            # of dropout and drawn codes: a resumed training repeats them, too, and processes that train together draw their own
+            torch.manual_seed(torch_seed(*processes.own_key(seed, stage.number, step)))
             for one in [each for each in optimised for _ in range(each.moves)]:
                 loss = _step(one, batch, _rate(stage, step), stage.largest_gradient, device.type, half)
             losses.append(loss)
@@ -138,8 +141,8 @@ def _optimised(prefix: str, who: Stage | Adversary, learning_rate: float, device
     mean = {
         name: value.detach().clone() for name, value in network.state_dict().items() if averaged and value.is_floating_point()
     }
-    moves = who.moves if isinstance(who, Adversary) else 1
-    return _OptimisedNetwork(prefix, network, who.loss, adam.param_groups[0]["lr"], adam, mean, moves)
+    moves, loss = who.moves if isinstance(who, Adversary) else 1, processes.shared(network, who.loss)
+    return _OptimisedNetwork(prefix, network, loss, adam.param_groups[0]["lr"], adam, mean, moves)
 
 
 def _step(one: _OptimisedNetwork, batch: Any, rate: float, largest_gradient: float | None, device: str, half: bool) -> float:
@@ -153,7 +156,7 @@ def _step(one: _OptimisedNetwork, batch: Any, rate: float, largest_gradient: flo
     if largest_gradient is not None:
         torch.nn.utils.clip_grad_norm_(one.network.parameters(), largest_gradient)
     one.adam.step()
-    return float(loss.detach())
+    return float(processes.total(loss.detach())) / processes.count()
 
 
 def _rate(stage: Stage, step: int) -> float:
@@ -191,7 +194,7 @@ class _Unfinished:
 
     def keep(self, step: int) -> None:
         """Save weights, Adam's moments, and how far it is."""
-        if self.path is None:
+        if self.path is None or not is_first():
             return
         tensors: dict[str, Tensor] = {}
         for one in self.optimised:

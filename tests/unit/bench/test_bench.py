@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from napari_liver_anomaly.bench import parts, tables_of
+from napari_liver_anomaly.bench.cohort import _Watch
 from napari_liver_anomaly.bench.rounds import in_turn
 from napari_liver_anomaly.bench.slices import OURS, PAPER, operations_of
 from napari_liver_anomaly.cli import main
@@ -61,6 +63,8 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         | {"spread": dict.fromkeys(stages, (0.5, 2.0))},
         "growth": [{"scan_slices": 50, "slices": 40, "threads": 1, "all": 4.0, "peak_bytes": 1e9}],
         "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.3, "share_of_waiting": 0.02}},
+        "cohort": {"scans": 1000, "done": 999, "compared": 40, "model": "hu", "times_faster_by_two": 1.9,
+                   "memory_by_tenth": [{"scheduler": 300e6, "worker 1": 500e6}], "grown": {"scheduler": 1.0, "worker 1": 1.02}},
         "start": {"python alone": seconds, "info": seconds | {"median_s": 0.6}},
         "gui": {"jump": seconds | {"goal_s": 0.1}, "overlay": seconds},
     }  # fmt: skip
@@ -76,6 +80,10 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "| read | 12% | 1.00 (0.50 to 2.00) |",
         "take 25%",
         "| 50 | 40 | 1 | 4.0 | 0.100 | 1,000 |",
+        "| 1 | 300 | 500 |",
+        "999 of 1,000",
+        "1.90 times as fast",
+        "worker 1 1.02",
         "| restorer | 2% | 30% | 2.00 | 16.0 |",
         "| info | 3.0 | 0.60 |",
         "| jump | 200.0 (100.0 to 400.0) | 150.0 | 100 ms |",
@@ -98,6 +106,17 @@ def test_the_window_is_measured_only_when_that_is_asked(monkeypatch, tmp_path):
     assert main(["bench", "--part", "gui", "--rounds", "2", "--json", str(tmp_path / "bench.json")]) == 0
     assert json.loads((tmp_path / "bench.json").read_text()) == {"machine": {}, "asked": [], "gui": {"standard 2": SECONDS}}
     assert "gui" not in parts.PARTS
+
+
+def test_what_is_noted_while_many_scans_are_segmented():
+    watch = _Watch()
+    for number in range(20):
+        held = SimpleNamespace(memory_info=lambda number=number: SimpleNamespace(rss=100 + number))
+        watch.processes = {"scheduler": held, "worker 1": held}
+        watch.told(number, None)
+    assert [tenth["worker 1"] for tenth in watch.by_part()] == list(range(101, 121, 2))
+    watch.ends = [0.0, 10.0, 11.0, 11.5, 12.5]
+    assert watch.scans_per_s() == 2 / 1.5, "the first two of each process only warm it up"
 
 
 def test_start_and_training_are_measured_for_real():

@@ -21,13 +21,14 @@ from builders import ct, nifti_file
 from cohort_stand_ins import FAILS, KILLS, WAITS, Model, Segment
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, Refusal
-from napari_liver_anomaly.io import read_session
+from napari_liver_anomaly.io import read_session, write_image
 from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.many_scans import State, cohort, segment_all, segment_cohort, workers, write_summary
 from napari_liver_anomaly.many_scans.cohort import Task
 from napari_liver_anomaly.many_scans.listing import studies_of
 from napari_liver_anomaly.many_scans.memory_need import FIXED_BYTES, bytes_for
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 FAR_MM = np.diag([-10.0, -10.0, 10.0, 1.0])
 
@@ -60,7 +61,9 @@ def test_one_bad_scan_stops_no_other(tmp_path, task, notes, own_processes):
     found = segment_cohort(paths, task, workers=2, told=told.__setitem__)
     assert [str(study.state) for study in found] == ["refused", "done", "refused", "refused", "done", "done"]
     assert [study.finding.code for study in found if study.finding][1:] == ["scan-ended-process", "scan-ended-in-error"]
-    assert "ValueError" in found[3].finding.what and told == dict(enumerate(found))
+    assert "ValueError" in found[3].finding.what
+    assert {number: study.scan for number, study in told.items()} == {number: study.scan for number, study in enumerate(found)}
+    assert told[1].picture is not None and not any(study.picture is not None for study in found), "many would fill the memory"
     ran = sorted(note.name.split(".")[0] for note in notes.iterdir())
     assert len(ran) == 3 + 2 + 2 and len({note.name.split(".")[1] for note in notes.iterdir()}) >= 3, (
         "tried twice, by another process"
@@ -82,6 +85,26 @@ def test_one_bad_scan_stops_no_other(tmp_path, task, notes, own_processes):
     before = {note.name for note in notes.iterdir()}
     assert [study.again for study in segment_cohort([paths[1], paths[5]], task, workers=1)] == [True, True]
     assert {note.name for note in notes.iterdir()} == before, "what is done is not done again"
+
+
+@pytest.mark.slow
+def test_networks_give_the_same_bit_for_bit(tmp_path, own_processes):
+    """The liver finder and a packaged model, on two processes and one scan at a time."""
+    paths = []
+    for seed in range(3):
+        volume = make_phantom(PhantomSettings(seed=seed, size_px=64, slices=24)).volume
+        paths.append(tmp_path / f"{seed}.nii.gz")
+        write_image(volume.voxels, volume.geometry, paths[-1])
+    for name in ("alone", "beside"):
+        (tmp_path / name).mkdir()
+    alone = segment_all(paths, tmp_path / "alone", "hu")
+    beside = segment_cohort(paths, Task(folder=tmp_path / "beside", model="hu"), workers=2)
+    for one, other in zip(alone, beside, strict=True):
+        first, second = read_session(one.session), read_session(other.session)
+        assert first.liver.voxels.any() and first.score.any() and first.rows == second.rows
+        for name in ("score", "labels"):
+            assert np.array_equal(getattr(first, name), getattr(second, name))
+        assert np.array_equal(first.liver.voxels, second.liver.voxels)
 
 
 def test_it_goes_on_after_the_scheduler_was_lost(tmp_path, task, notes, own_processes):
@@ -231,6 +254,8 @@ def test_the_memory_of_a_scan_is_foreseen_from_its_header(tmp_path):
 def test_a_list_of_scans(tmp_path):
     (tmp_path / "list.txt").write_text("# two\na.nii.gz\n\n/other/b\n", encoding="utf-8")
     assert [str(path) for path in studies_of(tmp_path / "list.txt")] == [str(tmp_path / "a.nii.gz"), "/other/b"]
+    (tmp_path / "long.txt").write_text("".join(f"{number}.nii.gz\n" for number in range(100_000)), encoding="utf-8")
+    assert len(studies_of(tmp_path / "long.txt")) == 100_000
     (tmp_path / "empty.txt").write_text("# none\n", encoding="utf-8")
     (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\x00")
     for name, code in (("empty.txt", "no-studies"), ("odd.txt", "file-unreadable")):
