@@ -62,6 +62,12 @@ def test_the_page_of_commands_is_that_of_the_classes() -> None:
     assert page["PAGE"].read_text(encoding="utf-8") == page["made"](), "run python docs/command_page.py"
 
 
+@pytest.mark.parametrize("name", ["performance_page", "scale_page"])
+def test_the_figures_of_a_page_are_those_of_the_record(name: str) -> None:
+    page = runpy.run_path(str(REPOSITORY / "docs" / f"{name}.py"))
+    assert page["PAGE"].read_text(encoding="utf-8") == page["page"](), f"run python docs/{name}.py"
+
+
 def test_every_example_in_python_names_what_there_is() -> None:
     package = importlib.import_module(PACKAGE)
     examples = [block for page in PAGES for block in blocks(page, "python")]

@@ -157,11 +157,18 @@ def _nnunet() -> Iterator[tuple[str, Candidate]]:
     """One patch of nnU-Net's 3d_fullres network with random weights, counted as its part of a liver."""
     if not find_spec("dynamic_network_architectures"):
         return
+    yield (
+        "nnU-Net 3d_fullres, random weights",
+        Candidate(_run(nnunet(), torch.rand(1, 1, *NNUNET_PATCH)), LIVER_MM / 4 / PATCHES_AT_HALF),
+    )
+
+
+def nnunet() -> torch.nn.Module:
+    """Make the network of nnU-Net's 3d_fullres plan for livers, untrained."""
     from dynamic_network_architectures.architectures.unet import PlainConvUNet
 
-    network = PlainConvUNet(
+    network: torch.nn.Module = PlainConvUNet(
         1, len(NNUNET_FEATURES), list(NNUNET_FEATURES), torch.nn.Conv3d, 3, [1, *[2] * (len(NNUNET_FEATURES) - 1)], 2,
         3, 2, conv_bias=True, norm_op=torch.nn.InstanceNorm3d, norm_op_kwargs={"affine": True}, nonlin=torch.nn.LeakyReLU,
-    ).eval()  # fmt: skip
-    patch = torch.rand(1, 1, *NNUNET_PATCH)
-    yield "nnU-Net 3d_fullres, random weights", Candidate(_run(network, patch), LIVER_MM / 4 / PATCHES_AT_HALF)
+    )  # fmt: skip
+    return network.eval()

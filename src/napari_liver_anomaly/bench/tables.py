@@ -85,6 +85,16 @@ def _scan(part: Found, found: Found) -> Iterator[str]:
         f"Peak of memory {part['peak_bytes'] / 1e6:,.0f} MB; the scan in float32 would be {4 * part['voxels'] / 1e6:,.0f} MB."
     )
 
+    if part.get("others"):
+        yield "\n**3D networks of others on the same CT**, the network alone, one patch timed\n"
+        yield from _rows(
+            "network | times our whole run | patches | s a patch | s in all",
+            *(
+                f"{name} | {one['all_s'] / part['all']:.1f} | {one['patches']} | {one['patch_s']:.2f} | {one['all_s']:,.0f}"
+                for name, one in part["others"].items()
+            ),
+        )
+
 
 def _growth(part: Any, found: Found) -> Iterator[str]:
     yield "**Growth**\n"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.bench.sliding import measure_sliding
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FULL_PX, SLICES = 512, 100
 STAGES = ("read", "find liver", "prepare", "score", "back and post-process", "write")
+MM = ("depth_mm", "height_mm", "width_mm")
+KEPT = ("slices", "peak_bytes", "voxels", "load", "written_bytes", "session_bytes", "file_bytes", *MM)
 GROWTH = (50, 100, 200)
 
 # One run in a process of its own, which tells its seconds and its peak of memory: read, segment, write.
@@ -29,10 +32,13 @@ def peak():  # what the system counts for a process holds its parent's peak, too
             return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM"))
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+import numpy as np
 import torch
 torch.set_num_threads({threads})
 from napari_liver_anomaly import read, segment, write
 from functools import partial
+from pathlib import Path
+from napari_liver_anomaly.io.session import Session, write_session
 from napari_liver_anomaly.liver import find_liver
 segment_with = partial(segment, model={model!r}, find=partial(find_liver, unlikely="accept"))
 laps, began = {{}}, time.perf_counter()
@@ -43,7 +49,12 @@ laps |= result.timings_s
 began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
     write(result, folder, replace=True)
-laps["write"] = time.perf_counter() - began
+    laps["write"] = time.perf_counter() - began
+    laps["written_bytes"] = sum(path.stat().st_size for path in Path(folder).rglob("*"))
+    write_session(Session.of(result, Path({scan!r})), Path(folder, "kept"))
+    laps["session_bytes"] = Path(folder, "kept").stat().st_size
+laps |= zip(("depth_mm", "height_mm", "width_mm"), np.multiply(volume.voxels.shape, volume.geometry.spacing_mm).tolist())
+laps["file_bytes"] = Path({scan!r}).stat().st_size
 laps["slices"] = int(result.liver.voxels.any(axis=(1, 2)).sum())
 laps["peak_bytes"] = peak()
 laps["voxels"] = int(volume.voxels.size)
@@ -62,7 +73,7 @@ def run_once(scan: Path, model: str, threads: int) -> dict[str, float]:
         "read": laps["read"], "find liver": laps["liver"], "prepare": laps["prepare"], "score": laps["score"],
         "back and post-process": laps["total"] - sum(laps[name] for name in ("load", "liver", "prepare", "score")), "write": laps["write"],
     }  # fmt: skip
-    kept = {name: laps[name] for name in ("slices", "peak_bytes", "voxels", "load")}
+    kept = {name: laps[name] for name in KEPT}
     return stages | kept | {"all": sum(stages.values())}
 
 
@@ -79,6 +90,7 @@ def measure_whole(scan: Path | None, model: str, threads: int, job: Job, rounds:
     networks = medians["find liver"] + medians["score"]
     return medians | {
         "spread": spread, "rounds": rounds, "threads": threads, "share_of_networks": networks / medians["all"],
+        "others": measure_sliding([medians[name] for name in MM], job, 1),
     }  # fmt: skip
 
 

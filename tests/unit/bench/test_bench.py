@@ -7,18 +7,21 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
+from monai.inferers import SlidingWindowInferer
 
 from napari_liver_anomaly.bench import parts, tables_of
 from napari_liver_anomaly.bench.cohort import _Watch
 from napari_liver_anomaly.bench.rounds import in_turn
 from napari_liver_anomaly.bench.slices import OURS, PAPER, operations_of
+from napari_liver_anomaly.bench.sliding import patches
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.models.registry import build, config_of
 
-GFLOP_A_SLICE = 7.2  # of the packaged default: five networks, each slice also mirrored
+GFLOP_A_SLICE = 7.2  # of the packaged default: three segmenters and their restorer
 SECONDS = {"median_s": 0.2, "least_s": 0.1, "most_s": 0.4, "processor_s": 0.15}
 TIMES_FEWER = 20  # than the paper's networks
 
@@ -60,6 +63,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "slices": {OURS: one | {"times_faster_than_paper": 20.0}, PAPER: one | {"gflop": None, "times_faster_than_paper": 1.0}},
         "scan": dict.fromkeys(stages, 1.0)
         | {"all": 8.0, "voxels": 1e6, "slices": 80, "threads": 1, "peak_bytes": 2e9, "share_of_networks": 0.25}
+        | {"others": {"nnU-Net": {"patches": 50, "patch_s": 3.2, "all_s": 160.0}}}
         | {"spread": dict.fromkeys(stages, (0.5, 2.0))},
         "growth": [{"scan_slices": 50, "slices": 40, "threads": 1, "all": 4.0, "peak_bytes": 1e9}],
         "training": {"restorer": {"steps_per_s": 2.0, "slices_per_s": 16.0, "share_of_batches": 0.3, "share_of_waiting": 0.02}},
@@ -79,6 +83,7 @@ def test_the_tables_say_what_was_measured(tmp_path, monkeypatch, capsys):
         "| copy | 10.0 GB/s |",
         "| read | 12% | 1.00 (0.50 to 2.00) |",
         "take 25%",
+        "| nnU-Net | 20.0 | 50 | 3.20 | 160 |",
         "| 50 | 40 | 1 | 4.0 | 0.100 | 1,000 |",
         "| 1 | 300 | 500 |",
         "999 of 1,000",
@@ -126,6 +131,16 @@ def test_start_and_training_are_measured_for_real():
         < found["import napari_liver_anomaly"]["median_s"]
         < found["liver-anomaly info"]["median_s"]
     )
+
+
+@pytest.mark.parametrize("extent_mm", [(192, 360, 360), (90, 360.4, 361), (96, 97, 144)])
+def test_patches_are_those_of_the_sliding_window(extent_mm):
+    slide, seen = SlidingWindowInferer((96, 96, 96), 1, 0.5), []
+    slide(
+        torch.zeros(1, 1, *(round(mm) for mm in extent_mm)),
+        lambda block: seen.append(1) or block,
+    )
+    assert len(seen) == patches(extent_mm, (96, 96, 96))
 
 
 def test_the_papers_networks_are_the_papers():
