@@ -37,8 +37,8 @@ start (`--part training`, `--part start`) later, on another machine whose two co
   the last digits of every score, so it waits for the next change of the weights.
 - **The rest.** What is not networks takes a third of a whole CT, a little more than the 30 % aimed at; writing and unpacking are most of it.
 - **A cache of unpacked scans** (Zarr) would not pay: reading takes {read:.0%} of a whole CT, and with preparing it {prepared:.0%}: less than the 15 %
-  from which a second copy of every scan would be worth its room. A file is read once, but for the first megabyte of a packed one, which holds its header
-  (`tests/unit/test_counts.py`).
+  from which a second copy of every scan would be worth its room. A file is read once, but for the first megabyte of a packed one, with its
+  header (`tests/unit/test_counts.py`).
 - **Memory.** 400 MB of a run are Python with its libraries.
 - **Training** does not wait for its batches: the next two are made in a second thread while a step is under way, and as they follow from the
   number of their step alone, the weights are the same bit for bit (`tests/unit/training/test_ahead.py`).

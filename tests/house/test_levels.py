@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DRAWN = {
     ("messages", "errors"),
     ("memory", "storage"),
+    ("processes", "device"),
     ("segmentation", "lesions"),
     ("follow_up", "lesions"),
     ("result", "lesions"),
@@ -33,6 +34,7 @@ DRAWN = {
     ("evaluation", "inference"),
     ("many_scans", "inference"),
     ("detection", "inference"),
+    ("bench", "many_scans"),
     ("cli", "gui"),
     ("__main__", "cli"),
 }
