@@ -54,7 +54,7 @@ class Reading:
     def settle(self) -> None:
         """Wait until nothing is in progress."""
         panel = self.panel
-        wait_until(lambda: not (panel.busy or panel.controller.busy or panel.writing.busy), at_least_s=0.3)
+        wait_until(lambda: not (panel.busy or panel.controller.busy or panel.exports.writing.busy), at_least_s=0.3)
 
     def open_study(self) -> None:
         """Drop the folder of a DICOM study."""
@@ -63,9 +63,9 @@ class Reading:
 
     def look(self) -> None:
         """Choose a window, then the liver's again."""
-        self.panel.windows.picked.emit(SOFT_TISSUE)
+        self.panel.look.windows.picked.emit(SOFT_TISSUE)
         require(tuple(self.panel.inputs.scan.layer.contrast_limits) != self.liver_window(), "the window is another")
-        self.panel.windows.picked.emit("Liver")
+        self.panel.look.windows.picked.emit("Liver")
 
     def liver_window(self) -> tuple[float, float]:
         """Limits of the liver's window."""
@@ -75,10 +75,10 @@ class Reading:
 
     def three_planes(self) -> None:
         """Look at three planes side by side, and go back to one."""
-        self.panel.views.planes_wanted.emit(True)
-        wait_until(lambda: [view.axis for view in self.panel.planes.side.views] == [1, 2], at_least_s=0.5)
+        self.panel.look.views.planes_wanted.emit(True)
+        wait_until(lambda: [view.axis for view in self.panel.look.planes.side.views] == [1, 2], at_least_s=0.5)
         self.take("03-three-planes-open")
-        self.panel.views.planes_wanted.emit(False)
+        self.panel.look.views.planes_wanted.emit(False)
 
     def find_liver(self) -> None:
         """Have the liver found."""
@@ -168,9 +168,9 @@ class Reading:
     def export(self) -> None:
         """Export masks, measures, a DICOM segmentation and a report."""
         for name in ("dicom_seg", "report"):
-            self.panel.export.ticks[name].setChecked(True)
-        self.panel.write(self.folder / "results")
-        wait_until(lambda: (self.folder / "results" / "report.json").exists() and not self.panel.writing.busy)
+            self.panel.exports.choice.ticks[name].setChecked(True)
+        self.panel.exports.write(self.folder / "results")
+        wait_until(lambda: (self.folder / "results" / "report.json").exists() and not self.panel.exports.writing.busy)
         there = {path.name for path in (self.folder / "results").iterdir()}
         require(
             {"segmentation.dcm", "report.pdf", "report.html", "lesions.csv", "tumours.nii.gz"} <= there, "all files are there"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parent / "images"
 
 
-PARTS = ("questions", "tumours", "study", "anomalies")
+PARTS = ("questions", "tumours", "look", "study", "anomalies")
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 PIXEL_HU = 1024  # the scanner's zero
 SEEN_SEED = 3  # of anomalies that are partly found
@@ -64,6 +64,9 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
     if "tumours" in parts:
         tumours(viewer, panel, take)
         viewer.layers.clear()
+    if "look" in parts:
+        look(viewer, panel, take, folder)
+        viewer.layers.clear()
     if "study" in parts:
         with tempfile.TemporaryDirectory() as made:
             study(Path(made), panel, take)
@@ -83,19 +86,19 @@ def questions(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> 
     write_series(volume, series, 4, "Blood flow", every=4, second=55, calibrated=False)
     ask(panel, series)
     take("series")
-    panel.question.press("Open")
-    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.loading.busy, at_least_s=0.5)
+    panel.scans.question.press("Open")
+    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.scans.reading.busy, at_least_s=0.5)
     panel.messages.clear()
     ask(panel, write_two_positions(volume, folder / "phantom.nii.gz"))
     take("question")
-    panel.question.press("Leave it")
+    panel.scans.question.press("Leave it")
 
 
 def ask(panel: TumourPanel, path: Path) -> None:
     """Open something, and wait for the question."""
     panel.open([path])
-    wait_until(lambda: bool(panel.question.text or panel.messages.text))
-    if not panel.question.text:
+    wait_until(lambda: bool(panel.scans.question.text or panel.messages.text))
+    if not panel.scans.question.text:
         raise SystemExit(panel.messages.text)
 
 
@@ -139,8 +142,8 @@ def write_series(
 
 def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> None:
     """Search the sample, and look at what was found."""
-    panel.open_sample()
-    wait_until(lambda: ready(panel) and not panel.loading.busy, at_least_s=0.5)
+    panel.scans.open_sample()
+    wait_until(lambda: ready(panel) and not panel.scans.reading.busy, at_least_s=0.5)
     search(panel)
     panel.messages.clear()
     show_largest(panel)
@@ -161,6 +164,27 @@ def tumours(viewer: Any, panel: TumourPanel, take: Callable[[str], None]) -> Non
     take("score")
 
 
+def look(viewer: Any, panel: TumourPanel, take: Callable[[str], None], folder: Path) -> None:
+    """Look at the sample in three planes and in space, and at the page of settings."""
+    panel.scans.open_sample()
+    wait_until(lambda: ready(panel) and not panel.scans.reading.busy, at_least_s=0.5)
+    search(panel)
+    panel.messages.clear()
+    show_largest(panel)
+    panel.look.views.planes.click()
+    scene = [layer for layer in viewer.layers if layer.visible]
+    wait_until(lambda: all(set(scene) <= set(view.twins.twins) for view in panel.look.planes.side.views), at_least_s=1.0)
+    take("planes")
+    panel.look.views.planes.click()
+    panel.look.views.space.click()
+    take("space")
+    panel.look.views.space.click()
+    page = panel.open_settings()
+    wait_until(lambda: page.isVisible(), at_least_s=0.5)
+    page.grab().save(str(folder / "settings.png"))
+    page.close()
+
+
 def search(panel: TumourPanel) -> None:
     """Press the button and wait for the result."""
     panel.segment()
@@ -172,14 +196,14 @@ def search(panel: TumourPanel) -> None:
 
 def switch(panel: TumourPanel, role: Role, *, on: bool) -> None:
     """Switch an overlay on or off."""
-    panel.overlays.rows[role][0].setChecked(on)
+    panel.look.overlays.rows[role][0].setChecked(on)
 
 
 def study(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> None:
     """Open the sample as a DICOM series, and search it; the liver is found first."""
     write_study(make_phantom().volume, folder / "dicom")
     panel.open([folder / "dicom"])
-    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.loading.busy, at_least_s=0.5)
+    wait_until(lambda: panel.inputs.scan.layer is not None and not panel.scans.reading.busy, at_least_s=0.5)
     take("study")
     search(panel)
     show_largest(panel)

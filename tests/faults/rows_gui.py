@@ -512,7 +512,7 @@ def the_window_answers_during_any_run(kit: Kit) -> None:
     for name, begin, ended in (
         ("segment", panel.segment, panel.finished),
         ("find", panel.find_liver, panel.finished),
-        ("export", partial(panel.write, kit.folder), panel.writing.ended),
+        ("export", partial(panel.exports.write, kit.folder), panel.exports.writing.ended),
         ("open", partial(panel.open, [path]), panel.loaded),
         ("draw", drawing.draw_whole, drawing.finished),
     ):
@@ -574,8 +574,8 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
     panels = {
         "segment": (panel, panel.runbar.button.click, panel.finished, panel.runbar.button),
         "find": (panel, panel.inputs.find_button.click, panel.finished, panel.inputs.find_button),
-        "export": (panel, partial(panel.write, kit.folder), panel.writing.ended, panel.export.button),
-        "open": (panel, partial(panel.open, [path]), panel.loading.ended, panel.opening.file),
+        "export": (panel, partial(panel.exports.write, kit.folder), panel.exports.writing.ended, panel.exports.choice.button),
+        "open": (panel, partial(panel.open, [path]), panel.scans.reading.ended, panel.scans.box.file),
         "draw": (drawing, drawing.runbar.button.click, drawing.finished, drawing.runbar.button),
     }
     for name, (shown, begin, ended, button) in panels.items():
@@ -604,14 +604,14 @@ def every_error_of_a_worker_is_one_sentence_and_the_button_lives(kit: Kit) -> No
 def settle(desk: Desk, panel: Any) -> None:
     """Wait until the lesions are those of the labels and the slider."""
     desk.bot.waitUntil(
-        lambda: not (panel.threshold._settle.isActive() or panel.controller.busy or panel.writing.busy), timeout=LONG_MS
+        lambda: not (panel.threshold._settle.isActive() or panel.controller.busy or panel.exports.writing.busy), timeout=LONG_MS
     )
 
 
 def agree(desk: Desk, panel: Any, written: list[Any]) -> None:
     """Table, mask and export of a panel say the same."""
     settle(desk, panel)
-    panel.write(desk.kit.folder)
+    panel.exports.write(desk.kit.folder)
     settle(desk, panel)
     result, shown = written.pop(), panel.controller.shown
     assert np.array_equal(result.labels, shown.now().labels) and result.lesions == shown.lesions
@@ -716,7 +716,7 @@ def a_lesion_that_is_left_out(kit: Kit) -> None:
     for threshold in (0.5, 0.3, 0.2):
         panel.threshold.slider.setValue(threshold)
         settle(desk, panel)
-        panel.write(kit.folder)
+        panel.exports.write(kit.folder)
         settle(desk, panel)
         result = written.pop()
         kept = [row.kept for row in table.lesions]

@@ -9,9 +9,12 @@ from pytestqt.exceptions import TimeoutError as NeverCame
 from qtpy.QtCore import QItemSelectionModel, Qt
 
 from napari_liver_anomaly import lesions
+from napari_liver_anomaly.gui.colour_bars import BARS
+from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, TARGET, cells
 from napari_liver_anomaly.gui.lesion_rows import LesionRow
 from napari_liver_anomaly.gui.lesion_state import how
+from napari_liver_anomaly.gui.window_presets import limits_hu
 from napari_liver_anomaly.segmentation import cut
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class Session:
         """Wait until nothing is in progress."""
         panel = self.panel
         work = {"segmenting": panel.segmenting, "carrying": panel._carrying, "showing": panel._showing, "controller": panel.controller,
-                "writing": panel.writing}  # fmt: skip
+                "writing": panel.exports.writing}  # fmt: skip
 
         def busy() -> list[str]:
             return [name for name, one in work.items() if one.busy] + ["slider"] * panel.threshold._settle.isActive()
@@ -197,14 +200,87 @@ class Session:
         if self.tumours is not None:
             self.tumours.visible = not self.tumours.visible
 
+    def do_planes(self) -> None:
+        """Switch the small views on or off; there are some only in a window."""
+        self.panel.look.views.planes.click()
+
+    def do_swap_planes(self) -> None:
+        """Double-click one of the small views."""
+        if (side := self.panel.look.planes.side) is not None:
+            side.views[int(self.rng.integers(2))].wanted.emit(side.views[int(self.rng.integers(2))].axis)
+
+    def do_point(self) -> None:
+        """Click somewhere in a small view."""
+        if (side := self.panel.look.planes.side) is not None:
+            side.views[int(self.rng.integers(2))].pointed.emit(tuple(float(at) for at in self.rng.uniform(0, 30, 3)))
+
+    def do_drag_window(self) -> None:
+        """Drag width and level with the mouse."""
+        low = float(self.rng.integers(-200, 100))
+        self.panel.look.drag.moved.emit(low, low + float(self.rng.integers(1, 400)))
+
+    def do_preset(self) -> None:
+        list(self.panel.look.windows.buttons.values())[int(self.rng.integers(4))].click()
+
+    def do_blink(self) -> None:
+        self.panel.look.overlays.menu.compare["blink"].trigger()
+
+    def do_wipe(self) -> None:
+        """Wipe, and move the mouse to and fro."""
+        self.panel.look.overlays.menu.compare["wipe"].trigger()
+        if self.panel.look.compare.how == "wipe":
+            self.panel.look.compare._cut(float(self.rng.uniform(0, 50)))
+
+    def do_space(self) -> None:
+        self.panel.look.views.space.click()
+
+    def do_napari_space(self) -> None:
+        """Turn by napari's own button."""
+        self.viewer.dims.ndisplay = 5 - self.viewer.dims.ndisplay
+
+    def do_bars(self) -> None:
+        self.panel.look.overlays.menu.bar.trigger()
+
+    def do_overlay(self) -> None:
+        rows = list(self.panel.look.overlays.rows.values())
+        rows[int(self.rng.integers(len(rows)))][0].click()
+
+    def check_look(self) -> None:
+        """Buttons say what is on, and what went on before is over when something else began."""
+        panel = self.panel
+        assert panel.look.views.space.isChecked() == panel.look.space.on and panel.look.views.planes.isChecked() == (
+            panel.look.planes.side is not None
+        )
+        assert not panel.look.space.on or (self.viewer.dims.ndisplay == 3 and not panel.look.compare.how)
+        marked = [how for how, action in panel.look.overlays.menu.compare.items() if action.isChecked()]
+        assert marked == [panel.look.compare.how] * bool(panel.look.compare.how) and (panel.look.compare._clip is not None) == (
+            panel.look.compare.how == "wipe"
+        )
+        assert panel.look.compare._timer.isActive() == (panel.look.compare.how == "blink")
+        scan = panel.inputs.scan.layer
+        if scan is not None:
+            seen = [name for name, button in panel.look.windows.buttons.items() if button.isChecked()]
+            assert seen == [name for name in panel.look.windows.buttons if limits_hu(name) == tuple(scan.contrast_limits)]
+        if (
+            self.shown is not None
+            and (restored := self.shown.layers.get(Role.RESTORED)) is not None
+            and not panel.look.compare.how
+        ):
+            assert restored in self.viewer.layers
+        for role, layer in (self.shown.layers if self.shown is not None else {}).items():
+            if role in BARS:
+                assert layer.colorbar.visible == panel.look.bars.shown, "bars are as they were chosen"
+                assert layer.colorbar.opacity == (0 if layer is panel.controller.preview.layer else 1), "a preview has no bar"
+
     def check(self, folder: Any, *, export: bool = True) -> None:
         """Table, layer, state and export are of one mind."""
         self.settle()
         panel, shown = self.panel, self.shown
         assert not panel.messages.details, panel.messages.details
+        self.check_look()
         rows = panel.table.model()
         if shown is None:
-            assert rows.rowCount() == 0 and not panel.export.button.isEnabled()
+            assert rows.rowCount() == 0 and not panel.exports.choice.button.isEnabled()
             return
         state, result = shown.state, shown.now()
         if shown.tumours is not None and shown.tumours.visible:
@@ -227,9 +303,9 @@ class Session:
             wanted, _ = cut(shown.result.score, shown.result.liver.probability, shown.result.volume.geometry, how(settings))
             assert np.array_equal(result.labels > 0, wanted > 0), "without corrections it is what the settings give"
         if export:
-            assert panel.export.button.isEnabled()
+            assert panel.exports.choice.button.isEnabled()
             self.written.clear()
-            panel.write(folder)
+            panel.exports.write(folder)
             self.settle()
             (told,) = self.written
             assert told.volume.identity == panel.inputs.scan.layer.metadata["napari-liver-anomaly"].scan, "of the chosen scan"

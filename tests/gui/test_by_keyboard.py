@@ -68,7 +68,7 @@ def test_tool_tips_name_the_keys_and_no_two_are_alike(panel):
     keys = [button.shortcut().toString() for button in buttons]
     assert set(keys) >= {"Alt+1", "Alt+2", "Alt+3", "Alt+4", "Alt+A", "Alt+D"}
     assert all(f"({key})" in button.toolTip() for key, button in zip(keys, buttons, strict=True))
-    keys += [action.shortcut().toString() for action in panel.overlays.menu.compare.values()]
+    keys += [action.shortcut().toString() for action in panel.look.overlays.menu.compare.values()]
     assert len(set(keys)) == len(keys) and all("+" in key for key in keys), "a bare letter would be taken from napari"
 
 
@@ -90,11 +90,11 @@ def test_keys_work_from_the_picture(window, qtbot):
     canvas = window.window().findChild(QtViewer).canvas.native
     canvas.setFocus()
     for key, done in (
-        ("3", lambda: window._window_now() == (-1350, 150)),
+        ("3", lambda: window.look.window_now() == (-1350, 150)),
         ("D", lambda: window.viewer.dims.ndisplay == 3),
         ("D", lambda: window.viewer.dims.ndisplay == 2),
-        ("A", lambda: window.planes.side is not None),
-        ("A", lambda: window.planes.side is None),
+        ("A", lambda: window.look.planes.side is not None),
+        ("A", lambda: window.look.planes.side is None),
     ):
         qtbot.keyClick(canvas, QKeySequence(key)[0].key(), Qt.KeyboardModifier.AltModifier)
         qtbot.waitUntil(done, timeout=30_000)

@@ -30,9 +30,9 @@ def test_what_is_ticked_is_written(make_panel, viewer, sample, run, qtbot, tmp_p
     panel = make_panel(viewer, sample, write=lambda result, folder, inputs, **said: written.append(said) or (folder / "a",))
     run(panel)
     for name in ("report", "patient"):
-        panel.export.ticks[name].setChecked(True)
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
-        panel.export.wanted.emit(tmp_path)
+        panel.exports.choice.ticks[name].setChecked(True)
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
+        panel.exports.choice.wanted.emit(tmp_path)
     assert written == [{"also": ExportOptions(report=True, patient=True)}]
 
 
@@ -46,7 +46,7 @@ def test_the_view_is_saved_as_a_picture(make_panel, viewer, sample, monkeypatch,
         type(panel.viewer), "screenshot", lambda self, **said: seen if said["canvas_only"] else None, raising=False
     )
     monkeypatch.setattr(export, "ask_place", lambda *_: tmp_path / "view.png")
-    panel.export.picture.trigger()
+    panel.exports.choice.picture.trigger()
     picture = Image.open(tmp_path / "view.png")
     assert np.array_equal(np.asarray(picture), seen[..., :3]) and picture.info == {}
     assert "Written: 1 file" in panel.messages.text

@@ -67,10 +67,10 @@ def test_help_leads_to_a_section_that_is_there(about, qtbot, monkeypatch):
 
 
 def test_what_cannot_be_used_says_why(panel, run, qtbot):
-    buttons = [panel.export.button, panel.sessions.save_button, panel.follow_ups.button]
+    buttons = [panel.exports.choice.button, panel.sessions.save_button, panel.follow_ups.button]
     assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
     run(panel)
-    qtbot.waitUntil(lambda: panel.export.button.isEnabled(), timeout=30_000)
+    qtbot.waitUntil(lambda: panel.exports.choice.button.isEnabled(), timeout=30_000)
     assert all(button.isEnabled() and button.toolTip() not in ("", NO_RESULT) for button in buttons)
     panel.viewer.layers.clear()
     assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
@@ -83,8 +83,8 @@ def last_step(panel):
 def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, sample):
     panel = make_panel(viewer)
     button, find, load = panel.runbar.button, panel.inputs.find_button, panel.inputs.load_button
-    needs_scan = (button, find, load, panel.views.planes, *panel.windows.buttons.values())
-    needs_liver = (panel.views.space, panel.mending.edit)
+    needs_scan = (button, find, load, panel.look.views.planes, *panel.look.windows.buttons.values())
+    needs_liver = (panel.look.views.space, panel.mending.edit)
     assert all(not one.isEnabled() and one.toolTip() == NO_SCAN_YET for one in needs_scan)
     add(viewer, scan_layer(sample.volume))
     assert all(one.isEnabled() and one.toolTip() not in ("", NO_SCAN_YET) for one in needs_scan)

@@ -35,7 +35,7 @@ def test_markup_is_shown_letter_by_letter_everywhere(panel, viewer):
     panel.model._say()
     finding = Finding(level=Level.ASK, code="x", what=MARKUP, meaning=MARKUP, action=MARKUP)
     panel.messages.show_findings(finding)
-    panel.question.ask(MARKUP, {MARKUP: lambda: None, MARKUP + "2": lambda: None})
+    panel.scans.question.ask(MARKUP, {MARKUP: lambda: None, MARKUP + "2": lambda: None})
     panel.threshold.tell(MARKUP, MARKUP)
     panel.runbar.tell(MARKUP)
     viewer.layers["case"].name = MARKUP
@@ -118,7 +118,7 @@ def test_asking_for_a_file_leaves_no_trace(qtbot, monkeypatch):
 
 
 def test_no_control_turns_with_the_wheel_unless_it_has_the_focus(panel, viewer, qtbot):
-    panel.question.ask("?", {f"answer {n}": lambda: None for n in range(6)})
+    panel.scans.question.ask("?", {f"answer {n}": lambda: None for n in range(6)})
     other = AnomalyPanel(viewer)
     qtbot.addWidget(other)
     controls = [
@@ -165,9 +165,9 @@ def test_a_folder_that_holds_another_result_is_asked_about(make_panel, viewer, s
 
     panel = make_panel(viewer, sample, write=write)
     run(panel)
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
-        panel.write(tmp_path)
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
+        panel.exports.write(tmp_path)
     assert panel.messages.text.startswith("Used.") and panel.messages.answers[0] == "Replace them"
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
         panel.messages.press("Replace them")
     assert calls == [False, True] and panel.messages.text == f"Written: 1 file in the folder '{tmp_path.name}'."

@@ -98,7 +98,7 @@ def cards():
 
 
 def offered(panel):
-    return [role for role, (tick, _) in panel.overlays.rows.items() if tick.isVisibleTo(panel.overlays)]
+    return [role for role, (tick, _) in panel.look.overlays.rows.items() if tick.isVisibleTo(panel.look.overlays)]
 
 
 def test_a_model_without_a_healthy_image_says_so_and_shows_none(make_panel, viewer, sample, method, run, cards):
@@ -126,7 +126,7 @@ def test_a_model_without_a_healthy_image_says_so_and_shows_none(make_panel, view
     assert panel.controller.shown is not None and not panel.messages.text
     panel.model.model.setCurrentIndex(0)
     run(panel)
-    assert len(offered(panel)) == 4 and panel.overlays.rows[Role.RESIDUAL][0].isEnabled()
+    assert len(offered(panel)) == 4 and panel.look.overlays.rows[Role.RESIDUAL][0].isEnabled()
 
 
 def test_before_a_run_the_chosen_model_says_which_overlays_there_will_be(make_panel, viewer, cards):

@@ -19,6 +19,7 @@ from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 SEED = int(os.environ.get("PANEL_SEED", "11"))
 RECORD = os.environ.get("PANEL_RECORD")  # file that tells how far a long run is
 ACTIONS = int(os.environ.get("PANEL_ACTIONS", "2000"))  # docs/contributing.md has the command for 20,000
+IN_WINDOW = 20  # times fewer actions in a window, where each is drawn
 EVERY = 10  # actions between two exports
 
 
@@ -40,13 +41,15 @@ def begin(make_panel, make_sample, method, qtbot, monkeypatch, tmp_path):
     samples = [make_sample(), make_sample(name="second", seed=8)]
     samples[1].score = np.ascontiguousarray(samples[1].score[:, ::-1])
 
-    def session(seed=0):
+    def session(seed=0, viewer=None):
         written = []
         panel = make_panel(
-            ViewerModel(),
+            viewer or ViewerModel(),
             segment=BySample(type(method), samples),
             write=lambda result, folder, inputs: written.append(result) or (folder / "a",),
         )
+        if viewer is not None:
+            viewer.window.add_dock_widget(panel, name="Liver tumours (Liver Anomaly)", area="right")
         layers = []
         for sample in samples:
             layers.append(add(panel.viewer, scan_layer(sample.volume)))
@@ -99,8 +102,21 @@ def test_sequences_that_once_went_wrong(begin, tmp_path, actions):
 
 
 def test_a_monkey_at_the_panel(begin, tmp_path):
-    session = begin(SEED)
-    chosen = session.rng.choice(names(), ACTIONS)
+    wander(begin(SEED), ACTIONS, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_monkey_at_the_window(begin, tmp_path, make_napari_viewer):
+    """The same where there is a canvas: small views, wipe and space are drawn."""
+    session = begin(SEED, make_napari_viewer(show=True))
+    wander(session, ACTIONS // IN_WINDOW, tmp_path)
+    session.panel.look.compare.stop()
+    session.panel.look.space.leave()
+
+
+def wander(session, actions, tmp_path):
+    """Do things at random."""
+    chosen = session.rng.choice(names(), actions)
     for n, action in enumerate(chosen):
         session.actions[action]()
         if n % 2 or n % EVERY == 0:  # also two actions in a row, the second while the first is still under way
@@ -109,4 +125,4 @@ def test_a_monkey_at_the_panel(begin, tmp_path):
             except AssertionError as error:
                 raise AssertionError(f"after action {n}, {chosen[max(0, n - 5) : n + 1].tolist()}: {error}") from error
         if RECORD and (n + 1) % 100 == 0:
-            Path(RECORD).write_text(json.dumps({"seed": SEED, "actions": n + 1, "of": ACTIONS}) + "\n", encoding="utf-8")
+            Path(RECORD).write_text(json.dumps({"seed": SEED, "actions": n + 1, "of": actions}) + "\n", encoding="utf-8")

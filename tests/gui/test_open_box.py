@@ -53,18 +53,18 @@ def take_liver(panel, path, qtbot):
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open_liver(path)
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
-        panel.question.press("Take it for the liver")
+        panel.scans.question.press("Take it for the liver")
 
 
 def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, files, qtbot, run):
     panel = make_panel(viewer)
     scan, liver = files
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
-        assert drop(panel.opening, [scan]).isAccepted()
-        assert not panel.opening.file.isEnabled()
+        assert drop(panel.scans.box, [scan]).isAccepted()
+        assert not panel.scans.box.file.isEnabled()
     layer = panel.inputs.scan.layer
     assert np.array_equal(layer.data, sample.volume.voxels) and tag_of(layer).role is Role.SCAN
-    assert panel.opening.file.isEnabled()
+    assert panel.scans.box.file.isEnabled()
     take_liver(panel, liver, qtbot)
     assert np.array_equal(panel.inputs.liver.layer.data, sample.liver.voxels)
     assert panel.inputs.liver.layer.name == "scan liver" and panel.inputs.liver.layer.contour > 0
@@ -75,10 +75,10 @@ def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, 
 def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
     panel = make_panel(viewer)
     (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
-    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+    with qtbot.waitSignal(panel.scans.reading.ended, timeout=30_000):
         panel.open([tmp_path / "broken.nii.gz"])
     assert panel.messages.text and not panel.messages.details and not viewer.layers
-    assert panel.opening.file.isEnabled()
+    assert panel.scans.box.file.isEnabled()
 
 
 def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, files, tmp_path, qtbot):
@@ -87,7 +87,7 @@ def test_a_liver_of_another_grid_is_refused(make_panel, viewer, make_sample, fil
     wrong = save(other.liver.voxels.astype(np.uint8), other.volume.geometry, tmp_path / "wrong.nii.gz")
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
         panel.open([files[0]])
-    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+    with qtbot.waitSignal(panel.scans.reading.ended, timeout=30_000):
         panel.open_liver(wrong)
     assert "not on the same grid" in panel.messages.text and len(viewer.layers) == 1
 
@@ -105,8 +105,8 @@ def test_export_does_not_write_over_what_was_read(make_panel, viewer, files, qtb
         panel.open([files[0]])
     take_liver(panel, files[1], qtbot)
     run(panel)
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
-        panel.write(files[0].parent)
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
+        panel.exports.write(files[0].parent)
     assert inputs == [str(path) for path in files]
 
 
@@ -115,7 +115,7 @@ def test_the_sample_opens_from_the_panel(make_panel, viewer, qtbot, monkeypatch)
     monkeypatch.setattr(phantom, "make_phantom", lambda: small)
     panel = make_panel(viewer)
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
-        panel.opening.sample.click()
+        panel.scans.box.sample.click()
     assert [layer.name for layer in viewer.layers] == ["phantom", "phantom liver"]
     assert panel.inputs.scan.layer is viewer.layers[0] and panel.inputs.liver.layer is viewer.layers[1]
 
@@ -134,11 +134,11 @@ def test_napari_settings_are_touched_only_by_the_tick(make_panel, viewer):
     plugins = get_settings().plugins
     plugins.extension2reader = {"*.tif": "napari", "*.nii": "another"}
     panel = make_panel(viewer)
-    assert plugins.extension2reader == {"*.tif": "napari", "*.nii": "another"} and not panel.opening.canvas.isChecked()
-    panel.opening.canvas.click()
+    assert plugins.extension2reader == {"*.tif": "napari", "*.nii": "another"} and not panel.scans.box.canvas.isChecked()
+    panel.scans.box.canvas.click()
     assert canvas_is_ours()
     assert plugins.extension2reader == {"*.tif": "napari"} | dict.fromkeys(PATTERNS, PLUGIN)
-    panel.opening.canvas.click()
+    panel.scans.box.canvas.click()
     assert plugins.extension2reader == {"*.tif": "napari"}
 
 
@@ -162,15 +162,15 @@ def test_the_search_of_a_disc_is_told_and_can_be_stopped(make_panel, viewer, tmp
     monkeypatch.setattr(dicom_folder, "_entries", slow)
     panel.open([tmp_path / "disc"])
     panel.open([tmp_path / "other"])  # waits
-    assert begun.wait(30) and panel.opening.folder.text() == "Cancel"
-    panel.opening.show_progress(Progress("Reading the headers", 12, 340), None)
-    assert panel.opening.words.text() == "Reading the headers: 12 of 340"
-    panel.opening.folder.click()
-    assert panel.opening.words.text() == "Stopping at the next file."
-    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
+    assert begun.wait(30) and panel.scans.box.folder.text() == "Cancel"
+    panel.scans.box.show_progress(Progress("Reading the headers", 12, 340), None)
+    assert panel.scans.box.words.text() == "Reading the headers: 12 of 340"
+    panel.scans.box.folder.click()
+    assert panel.scans.box.words.text() == "Stopping at the next file."
+    with qtbot.waitSignal(panel.scans.reading.ended, timeout=30_000):
         go.set()
-    assert "Nothing was read" in panel.messages.text and not viewer.layers and not panel.loading.busy
-    assert panel.opening.folder.text() == "Load DICOM folder…" and panel.opening.words.text() == WORDS
+    assert "Nothing was read" in panel.messages.text and not viewer.layers and not panel.scans.reading.busy
+    assert panel.scans.box.folder.text() == "Load DICOM folder…" and panel.scans.box.words.text() == WORDS
 
 
 def test_a_loaded_liver_is_judged_once_and_a_drawn_on_one_again(make_panel, viewer, files, method, qtbot, run, monkeypatch):

@@ -37,13 +37,13 @@ def alpha(layer, hu):
 def test_the_residual_stays_blank_in_every_range_and_keeps_its_values(ready, viewer):
     layer = ready.controller.shown.layers[Role.RESIDUAL]
     values = layer.data.copy()
-    assert layer.colorbar.visible and ready.overlays.menu.bar.isChecked()
+    assert layer.colorbar.visible and ready.look.overlays.menu.bar.isChecked()
     assert alpha(layer, -BLANK_HU + 1) == 0 and alpha(layer, -BLANK_HU - 2) > 0.3
     layer.contrast_limits = (-200, 200)
     assert alpha(layer, BLANK_HU - 2) == 0 and alpha(layer, BLANK_HU + 3) > 0.3
-    ready.overlays.menu.blank.actions()[0].trigger()
+    ready.look.overlays.menu.blank.actions()[0].trigger()
     assert alpha(layer, 5) > 0, "every difference"
-    ready.overlays.menu.bar.trigger()
+    ready.look.overlays.menu.bar.trigger()
     assert not layer.colorbar.visible and np.array_equal(layer.data, values)
 
 
@@ -52,44 +52,59 @@ def test_the_bar_of_the_score_is_seen_unless_it_is_switched_off(ready, viewer, r
     assert layer.colorbar.visible
     ready.threshold.slider.setSliderDown(True)
     ready.threshold.slider.setValue(0.2)
-    assert ready.controller.preview.on and not layer.colorbar.visible, "a preview has two colours and nothing to read"
+    assert ready.controller.preview.on and layer.colorbar.opacity == 0, "a preview has two colours and nothing to read"
+    ready.look.overlays.menu.bar.trigger()
+    ready.look.overlays.menu.bar.trigger()
     ready.threshold.slider.setSliderDown(False)
     qtbot.waitUntil(lambda: not ready.controller.preview.on, timeout=30_000)
-    assert layer.colorbar.visible
-    ready.overlays.menu.bar.trigger()
+    assert layer.colorbar.visible and layer.colorbar.opacity == 1
+    ready.look.overlays.menu.bar.trigger()
     run(ready)
     assert not ready.controller.shown.layers[Role.SCORE].colorbar.visible, "also after another run"
 
 
 def test_without_a_restored_scan_the_menu_has_the_colour_bars_only(ready):
-    ready.overlays.follow({}, restores=False)
-    actions = ready.overlays.menu.menu().actions()
+    ready.look.overlays.follow({}, restores=False)
+    actions = ready.look.overlays.menu.menu().actions()
     assert [action.text() for action in actions if action.isVisible() and not action.isSeparator()] == ["Colour bars"]
 
 
 def test_another_run_keeps_what_was_chosen(ready, viewer, run):
-    ready.overlays.menu.blank.actions()[-1].trigger()
+    ready.look.overlays.menu.blank.actions()[-1].trigger()
     run(ready)
     assert alpha(ready.controller.shown.layers[Role.RESIDUAL], CHOICES_HU[-1] - 2) == 0
 
 
 def test_blinking_ends_as_it_began(ready, viewer, qtbot):
     layer, seen = ready.controller.shown.layers[Role.RESTORED], []
-    ready.compare._timer.setInterval(5)
+    ready.look.compare._timer.setInterval(5)
     layer.events.visible.connect(lambda _: seen.append(layer.visible))
-    ready.overlays.menu.compare["blink"].trigger()
+    ready.look.overlays.menu.compare["blink"].trigger()
     qtbot.waitUntil(lambda: len(seen) > 4, timeout=30_000)
-    assert set(seen) == {True, False} and ready.overlays.menu.text() == "✓"
-    ready.overlays.menu.compare["blink"].trigger()
-    assert not layer.visible and not ready.compare.how and not ready.overlays.menu.compare["blink"].isChecked()
-    ready.overlays.menu.compare["blink"].trigger()
+    assert set(seen) == {True, False} and ready.look.overlays.menu.text() == "✓"
+    ready.look.overlays.menu.compare["blink"].trigger()
+    assert not layer.visible and not ready.look.compare.how and not ready.look.overlays.menu.compare["blink"].isChecked()
+    ready.look.overlays.menu.compare["blink"].trigger()
     viewer.layers.remove(layer)
-    assert not ready.compare.how, "nothing blinks without its layer"
+    assert not ready.look.compare.how, "nothing blinks without its layer"
+
+
+def test_space_ends_blinking_and_gives_back_what_was_seen(ready, viewer):
+    layer, blink = ready.controller.shown.layers[Role.RESTORED], ready.look.overlays.menu.compare["blink"]
+    for turn in (lambda on: ready.look.views.space.click(), lambda on: setattr(viewer.dims, "ndisplay", 3 if on else 2)):
+        blink.trigger()
+        assert layer.visible and ready.look.compare.how == "blink"
+        turn(True)
+        assert not ready.look.compare.how and not blink.isChecked()
+        blink.trigger()
+        assert not ready.look.compare.how and not blink.isChecked(), "in space there is nothing to compare"
+        turn(False)
+        assert viewer.dims.ndisplay == 2 and not layer.visible
 
 
 def test_no_wipe_without_a_canvas(ready):
-    ready.overlays.menu.compare["wipe"].trigger()
-    assert not ready.compare.how and not ready.overlays.menu.compare["wipe"].isChecked()
+    ready.look.overlays.menu.compare["wipe"].trigger()
+    assert not ready.look.compare.how and not ready.look.overlays.menu.compare["wipe"].isChecked()
 
 
 def test_a_wipe_shows_the_restored_scan_right_of_the_mouse(make_napari_viewer, make_panel, sample, run, qtbot):
@@ -119,13 +134,13 @@ def test_a_wipe_shows_the_restored_scan_right_of_the_mouse(make_napari_viewer, m
     restored.data, restored.visible = np.full_like(restored.data, 3000), True
     white = picture()
     restored.visible = False
-    panel.overlays.menu.compare["wipe"].trigger()
-    assert panel.compare.how == "wipe"
+    panel.look.overlays.menu.compare["wipe"].trigger()
+    assert panel.look.compare.how == "wipe"
     middle = viewer.scene.camera.center[-1]
-    panel.compare._cut(middle)
+    panel.look.compare._cut(middle)
     half, across = picture(), scan.shape[1] // 2
     rows = slice(scan.shape[0] // 4, -scan.shape[0] // 4)  # without the words at the edges
     assert np.array_equal(half[rows, : across - 3], scan[rows, : across - 3])
     assert np.array_equal(half[rows, across + 3 :], white[rows, across + 3 :]) and not np.array_equal(white, scan)
-    panel.overlays.menu.compare["wipe"].trigger()
+    panel.look.overlays.menu.compare["wipe"].trigger()
     assert np.array_equal(picture()[rows], scan[rows]) and not restored.visible

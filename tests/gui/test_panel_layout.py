@@ -54,7 +54,7 @@ def test_after_a_run_the_result_owns_the_panel(panel, run, qtbot):
     )
     assert list(SEEN_COLUMNS) == ["No.", "Keep", "Slice", "ml", "mm", "Δ HU", "Score"]
     panel.study.button.click()
-    assert panel.study.is_open and panel.opening.isVisible()
+    assert panel.study.is_open and panel.scans.box.isVisible()
     panel.viewer.layers.clear()
     assert panel.study.is_open and panel.method.is_open and not panel.table.isVisible()
 
@@ -76,7 +76,13 @@ def test_large_lesions_and_many_fit_without_scrolling_sideways(panel, run, qtbot
 
 def places(panel) -> list[QPoint]:
     """Where everything is that can be clicked on."""
-    widgets: list[QWidget] = [panel.runbar.button, panel.threshold.slider, panel.table, panel.overlays, panel.export.button]
+    widgets: list[QWidget] = [
+        panel.runbar.button,
+        panel.threshold.slider,
+        panel.table,
+        panel.look.overlays,
+        panel.exports.choice.button,
+    ]
     return [(widget.mapTo(panel, QPoint(0, 0)), widget.size()) for widget in widgets]
 
 
@@ -198,21 +204,24 @@ def test_notes_of_a_scan_reach_the_panel_whoever_opened_it(make_panel, viewer, s
 
 def test_window_buttons_say_what_is_seen(make_panel, viewer, sample):
     panel = make_panel(viewer)
-    assert not panel.windows.buttons["Liver"].isEnabled() and panel.windows.buttons["Liver"].toolTip() == "Open a scan first."
+    assert (
+        not panel.look.windows.buttons["Liver"].isEnabled()
+        and panel.look.windows.buttons["Liver"].toolTip() == "Open a scan first."
+    )
     layer = add(viewer, scan_layer(sample.volume))
-    assert panel.windows.buttons["Liver"].isChecked(), "a scan opens in it"
-    panel.windows.buttons["Lung"].click()
-    assert [name for name, button in panel.windows.buttons.items() if button.isChecked()] == ["Lung"]
+    assert panel.look.windows.buttons["Liver"].isChecked(), "a scan opens in it"
+    panel.look.windows.buttons["Lung"].click()
+    assert [name for name, button in panel.look.windows.buttons.items() if button.isChecked()] == ["Lung"]
     layer.contrast_limits = (0, 1)
-    assert not any(button.isChecked() for button in panel.windows.buttons.values())
+    assert not any(button.isChecked() for button in panel.look.windows.buttons.values())
 
 
 def test_the_sample_looks_busy_while_it_is_made(make_panel, viewer, qtbot):
     panel = make_panel(viewer)
-    panel.open_sample()
-    assert panel.opening.sample.text() == "Making it…" and not panel.opening.sample.isEnabled()
-    qtbot.waitUntil(lambda: not panel.loading.busy, timeout=60_000)
-    assert panel.opening.sample.text() == "Try a sample" and panel.opening.sample.isEnabled()
+    panel.scans.open_sample()
+    assert panel.scans.box.sample.text() == "Making it…" and not panel.scans.box.sample.isEnabled()
+    qtbot.waitUntil(lambda: not panel.scans.reading.busy, timeout=60_000)
+    assert panel.scans.box.sample.text() == "Try a sample" and panel.scans.box.sample.isEnabled()
 
 
 def test_the_preview_goes_when_synthetic_anomalies_is_closed(make_napari_viewer, sample, qtbot):
@@ -240,7 +249,7 @@ def test_a_panel_that_is_opened_again_after_the_tumours_were_deleted(make_panel,
     later = make_panel(viewer)
     qtbot.waitUntil(lambda: not later.controller.busy, timeout=30_000)
     assert later.controller.shown.lesions == before and len(later.table.lesions) == len(before)
-    assert later.export.button.isEnabled()
+    assert later.exports.choice.button.isEnabled()
     later.threshold.slider.setValue(0.3)
     qtbot.waitUntil(lambda: not (later.threshold._settle.isActive() or later.controller.busy), timeout=30_000)
     assert np.array_equal(viewer.layers["case tumours"].data, later.controller.shown.now().labels)

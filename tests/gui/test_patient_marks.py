@@ -30,17 +30,17 @@ def test_an_oblique_view_has_two_letters(qapp, viewer, degrees, right):
 def test_the_panel_marks_the_chosen_scan(make_panel, viewer, sample, run):
     panel = make_panel(viewer, sample)
     viewer.dims.set_point(range(3), (5.0, 16.0, 24.0))
-    said = {name: text.text for name, text in panel.marks.texts.items()}
+    said = {name: text.text for name, text in panel.look.marks.texts.items()}
     assert [said[name] for name in EDGES] == ["R", "L", "A", "P"]
     assert said[CORNER] == "Axial\nF 5.0 mm\nslice 2 / 11\nW 150  L 90"
     viewer.dims.set_point(0, 7.5)
-    panel.window_numbers.width_hu.value = 400
-    assert panel.marks.texts[CORNER].text == "Axial\nF 7.5 mm\nslice 3 / 11\nW 400  L 90"
+    panel.look.numbers.width_hu.value = 400
+    assert panel.look.marks.texts[CORNER].text == "Axial\nF 7.5 mm\nslice 3 / 11\nW 400  L 90"
     viewer.dims.ndisplay = 3
-    assert not any(text.visible for text in panel.marks.texts.values()), "space has no edges"
+    assert not any(text.visible for text in panel.look.marks.texts.values()), "space has no edges"
     viewer.dims.ndisplay = 2
     viewer.layers.remove(panel.inputs.scan.layer)
-    assert not any(text.visible for text in panel.marks.texts.values())
+    assert not any(text.visible for text in panel.look.marks.texts.values())
 
 
 def test_the_slice_is_that_of_the_table(make_panel, viewer, sample, run):
@@ -48,7 +48,7 @@ def test_the_slice_is_that_of_the_table(make_panel, viewer, sample, run):
     run(panel)
     for row in panel.controller.shown.rows():
         panel.table.picked.emit(row.lesion)
-        assert f"slice {row.slice} / " in panel.marks.texts[CORNER].text
+        assert f"slice {row.slice} / " in panel.look.marks.texts[CORNER].text
 
 
 def test_marks_go_with_the_panel(make_panel, viewer, sample):

@@ -26,9 +26,9 @@ def panel(make_napari_viewer, make_panel, sample, qtbot):
 
 @pytest.fixture
 def planes(panel, qtbot):
-    panel.views.planes.click()
-    settle(panel.planes, qtbot)
-    return panel.planes
+    panel.look.views.planes.click()
+    settle(panel.look.planes, qtbot)
+    return panel.look.planes
 
 
 def settle(planes, qtbot):
@@ -44,7 +44,7 @@ def slice_of(view, layer):
 
 def test_all_views_show_the_same_point_from_three_sides(panel, planes, qtbot, sample):
     scan = panel.inputs.scan.layer
-    assert [view.axis for view in planes.side.views] == [1, 2] and panel.views.planes.isChecked()
+    assert [view.axis for view in planes.side.views] == [1, 2] and panel.look.views.planes.isChecked()
     for point in ((5.0, 16.0, 24.0), (12.5, 8.0, 40.0)):
         panel.viewer.dims.set_point(range(3), point)
         settle(planes, qtbot)
@@ -88,14 +88,14 @@ def test_lesions_are_outlined_in_all_views(panel, planes, run, qtbot):
 
 
 def test_each_view_shows_its_plane_before_all_layers_are_there(panel, qtbot):
-    panel.views.planes.click()
+    panel.look.views.planes.click()
     seen = {}
-    for view in panel.planes.side.views:
+    for view in panel.look.planes.side.views:
         view.twins.grown.connect(
             lambda view=view: seen.setdefault(view, (tuple(view.viewer.dims.order), len(view.viewer.layers)))
         )
-    settle(panel.planes, qtbot)
-    assert [seen[view] for view in panel.planes.side.views] == [(ORDERS[1], 1), (ORDERS[2], 1)]
+    settle(panel.look.planes, qtbot)
+    assert [seen[view] for view in panel.look.planes.side.views] == [(ORDERS[1], 1), (ORDERS[2], 1)]
 
 
 def test_a_click_or_the_slider_turns_all_views(panel, planes, qtbot):
@@ -110,7 +110,7 @@ def test_a_click_or_the_slider_turns_all_views(panel, planes, qtbot):
 
 
 def test_the_window_and_the_theme_are_the_same_in_all_views(panel, planes, qtbot):
-    panel._window_drag.moved.emit(-100.0, 300.0)
+    panel.look.drag.moved.emit(-100.0, 300.0)
     panel.viewer.theme = "light"
     settle(planes, qtbot)
     for view in planes.side.views:
@@ -129,15 +129,15 @@ def test_a_double_click_changes_places(panel, planes, qtbot):
 
 def test_closing_by_button_or_dock_leaves_nothing(panel, planes, qtbot):
     window, callbacks = panel.window(), len(panel.viewer.mouse_drag_callbacks)
-    panel.views.planes.click()
+    panel.look.views.planes.click()
     qtbot.wait(50)
     docks = [dock for dock in window.findChildren(QDockWidget) if dock.objectName() == NAME]
     assert not docks and planes.side is None and len(panel.viewer.mouse_drag_callbacks) == callbacks - 1
-    panel.views.planes.click()
+    panel.look.views.planes.click()
     settle(planes, qtbot)
     panel.viewer.window.remove_dock_widget(planes.side)
     qtbot.wait(50)
-    assert planes.side is None and not panel.views.planes.isChecked()
+    assert planes.side is None and not panel.look.views.planes.isChecked()
 
 
 def test_the_window_closes_while_they_are_open(planes):
@@ -146,8 +146,8 @@ def test_the_window_closes_while_they_are_open(planes):
 
 def test_without_a_window_the_button_goes_back(make_panel, viewer, sample):
     panel = make_panel(viewer, sample)
-    panel.views.planes.click()
-    assert not panel.views.planes.isChecked() and panel.planes.side is None
+    panel.look.views.planes.click()
+    assert not panel.look.views.planes.isChecked() and panel.look.planes.side is None
 
 
 @pytest.fixture

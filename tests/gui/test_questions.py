@@ -40,7 +40,7 @@ def two_positions(tmp_path):
 
 def answer(panel, words, qtbot, signal="loaded"):
     with qtbot.waitSignal(getattr(panel, signal), timeout=30_000):
-        panel.question.press(words)
+        panel.scans.question.press(words)
 
 
 def names(viewer):
@@ -50,7 +50,7 @@ def names(viewer):
 @pytest.mark.parametrize(("words", "name"), [(POSITIONS[0], "sform"), (POSITIONS[1], "qform")])
 def test_two_positions_are_asked_and_the_chosen_one_counts(asked_panel, two_positions, viewer, qtbot, words, name):
     panel = asked_panel(two_positions)
-    question = panel.question
+    question = panel.scans.question
     assert question.isVisibleTo(panel) and not names(viewer) and not panel.messages.text
     assert question.text.startswith("Two positions in this file disagree") and question.text.count(".") >= 3
     assert question.answers == tuple(question.buttons) == POSITIONS
@@ -60,7 +60,7 @@ def test_two_positions_are_asked_and_the_chosen_one_counts(asked_panel, two_posi
     expected = reading.read(two_positions, ReadOptions(position=name))
     assert np.array_equal(layer.data, expected.voxels) and tag_of(layer).role is Role.SCAN
     assert f"the {name} is used" in panel.messages.text, "what was chosen is told"
-    assert not question.isVisibleTo(panel) and panel.opening.file.isEnabled()
+    assert not question.isVisibleTo(panel) and panel.scans.box.file.isEnabled()
 
 
 def test_left_alone_nothing_is_opened_and_the_others_are(asked_panel, two_positions, tmp_path, viewer, qtbot):
@@ -68,7 +68,7 @@ def test_left_alone_nothing_is_opened_and_the_others_are(asked_panel, two_positi
     panel = asked_panel(plain[0], two_positions, plain[1])
     assert names(viewer) == ["before"], "what came before the question is there"
     answer(panel, "Leave it", qtbot)
-    assert names(viewer) == ["before", "after"] and not panel.question.isVisibleTo(panel)
+    assert names(viewer) == ["before", "after"] and not panel.scans.question.isVisibleTo(panel)
 
 
 def test_several_questions_about_one_scan_add_up(asked_panel, tmp_path, viewer, qtbot):
@@ -76,8 +76,8 @@ def test_several_questions_about_one_scan_add_up(asked_panel, tmp_path, viewer, 
     path = nifti_file(tmp_path / "three.nii", values, qform=FLIPPED)
     panel = asked_panel(path)
     seen = set()
-    for words in ("Volume 2", POSITIONS[0]) if "Volume 2" in panel.question.answers else (POSITIONS[0], "Volume 2"):
-        seen.add(panel.question.text)
+    for words in ("Volume 2", POSITIONS[0]) if "Volume 2" in panel.scans.question.answers else (POSITIONS[0], "Volume 2"):
+        seen.add(panel.scans.question.text)
         answer(panel, words, qtbot, "loaded" if len(seen) == 2 else "asked")
     expected = reading.read(path, ReadOptions(position="sform", volume=2))
     assert len(seen) == 2 and np.array_equal(viewer.layers[0].data, expected.voxels)
@@ -99,7 +99,7 @@ def test_a_refusal_with_a_way_out_is_asked_as_well(asked_panel, tmp_path, viewer
 
     monkeypatch.setattr(reading, "read", read)
     panel = asked_panel(tmp_path / "plain.nii")
-    assert panel.question.answers == ("Fill the gap", "Leave it")
+    assert panel.scans.question.answers == ("Fill the gap", "Leave it")
     answer(panel, "Fill the gap", qtbot)
     assert [answers.gaps for answers in given] == ["ask", "fill"] and names(viewer) == ["plain"]
 
@@ -109,15 +109,15 @@ def test_an_answer_that_leads_to_a_refusal_ends_in_words(asked_panel, two_positi
     monkeypatch.setattr(
         reading, "read", lambda *_, **__: (_ for _ in ()).throw(refusal_of(Refusal, "x", "No.", "Not so.", "Leave."))
     )
-    with qtbot.waitSignal(panel.loading.ended, timeout=30_000):
-        panel.question.press(POSITIONS[0])
-    assert panel.messages.text == "No. Not so. Leave." and not panel.question.isVisibleTo(panel) and not names(viewer)
+    with qtbot.waitSignal(panel.scans.reading.ended, timeout=30_000):
+        panel.scans.question.press(POSITIONS[0])
+    assert panel.messages.text == "No. Not so. Leave." and not panel.scans.question.isVisibleTo(panel) and not names(viewer)
 
 
 def test_many_answers_stand_in_a_list(asked_panel, tmp_path, viewer, qtbot):
     path = nifti_file(tmp_path / "seven.nii", np.stack([ct() + n for n in range(7)], axis=-1))
     panel = asked_panel(path)
-    assert list(panel.question.buttons) == ["Go on", "Leave it"] and len(panel.question.answers) == 8
+    assert list(panel.scans.question.buttons) == ["Go on", "Leave it"] and len(panel.scans.question.answers) == 8
     answer(panel, "Volume 6", qtbot)
     assert viewer.layers[0].data[5, 8, 8] == reading.read(path, ReadOptions(volume=6)).voxels[5, 8, 8]
 
@@ -126,13 +126,13 @@ def test_a_question_waits_while_other_things_go_on(asked_panel, two_positions, t
     """Opening another scan, running and messages leave it where it is; a second question waits for the first."""
     panel = asked_panel(two_positions)
     second = nifti_file(tmp_path / "unknown.nii", codes=(0, 0))
-    first_text = panel.question.text
+    first_text = panel.scans.question.text
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open([second])
     panel.segment()
-    assert panel.question.text == first_text
-    panel.question.press("Leave it")
-    assert panel.question.text.startswith("Left and right are unknown") and panel.question.isVisibleTo(panel)
+    assert panel.scans.question.text == first_text
+    panel.scans.question.press("Leave it")
+    assert panel.scans.question.text.startswith("Left and right are unknown") and panel.scans.question.isVisibleTo(panel)
     answer(panel, "Go on; mark sides as unverified", qtbot)
     assert names(viewer) == ["unknown"] and "unverified" in panel.messages.text
 
@@ -141,8 +141,8 @@ def test_scans_opened_while_one_is_read_wait_for_it(make_panel, viewer, tmp_path
     panel = make_panel(viewer)
     for name in ("a", "b", "c"):
         panel.open([nifti_file(tmp_path / f"{name}.nii")])
-    qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not panel.loading.busy, timeout=30_000)
-    assert names(viewer) == ["a", "b", "c"] and panel.opening.file.isEnabled()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3 and not panel.scans.reading.busy, timeout=30_000)
+    assert names(viewer) == ["a", "b", "c"] and panel.scans.box.file.isEnabled()
 
 
 def test_long_answers_fit_the_panel(qtbot):
@@ -170,7 +170,7 @@ def test_dropped_on_the_canvas_the_panel_asks(make_napari_viewer, two_positions,
     from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 
     panel = TumourPanel.of(viewer)
-    qtbot.waitUntil(lambda: bool(panel.question.text), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(panel.scans.question.text), timeout=30_000)
     answer(panel, POSITIONS[1], qtbot)
     assert names(viewer) == ["two"]
 
@@ -196,8 +196,8 @@ def test_labels_of_a_liver_mask_are_asked_and_the_mask_is_judged(make_panel, vie
         panel.open([scan])
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open_liver(mask)
-    assert "labels" in panel.question.text and names(viewer) == ["scan"]
-    (both,) = [words for words in panel.question.answers if "1+2" in words or "all" in words.lower()][:1]
+    assert "labels" in panel.scans.question.text and names(viewer) == ["scan"]
+    (both,) = [words for words in panel.scans.question.answers if "1+2" in words or "all" in words.lower()][:1]
     answer(panel, both, qtbot)
     assert np.array_equal(viewer.layers[-1].data > 0, sample.liver.voxels)
     assert tag_of(viewer.layers[-1]).role is Role.LIVER
@@ -206,4 +206,4 @@ def test_labels_of_a_liver_mask_are_asked_and_the_mask_is_judged(make_panel, vie
     write_image(little.astype(np.uint8), sample.volume.geometry, tmp_path / "little.nii.gz")
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open_liver(tmp_path / "little.nii.gz")
-    assert "does not look like a liver" in panel.question.text
+    assert "does not look like a liver" in panel.scans.question.text

@@ -122,20 +122,20 @@ def test_several_series_become_a_chooser(make_panel, viewer, tmp_path, qtbot, mo
     panel = make_panel(viewer, series_in=lambda where: entries)
     with qtbot.waitSignal(panel.asked, timeout=30_000):
         panel.open([path])
-    (made,) = panel.question.findChildren(SeriesChooser)
+    (made,) = panel.scans.question.findChildren(SeriesChooser)
     assert [made.item(n).data(NUMBER) for n in range(3)] == [2, 3, 1]
     assert {name for entry in entries for name in entry.made_in} == {"liver-anomaly"}, "beside the window's thread"
     assert "Two slices are no scan." in made.item(2).toolTip()
-    assert list(panel.question.buttons) == ["Open", "Leave it"] and panel.question.buttons["Open"].isEnabled()
+    assert list(panel.scans.question.buttons) == ["Open", "Leave it"] and panel.scans.question.buttons["Open"].isEnabled()
     if how == "leave":
-        panel.question.press("Leave it")
-        assert not panel.question.isVisibleTo(panel) and not viewer.layers
+        panel.scans.question.press("Leave it")
+        assert not panel.scans.question.isVisibleTo(panel) and not viewer.layers
         return
     with qtbot.waitSignal(panel.loaded, timeout=30_000):
         if how == "button":
             made.setCurrentRow(0)
-            panel.question.press("Open")
+            panel.scans.question.press("Open")
         else:
             made.itemDoubleClicked.emit(made.item(1))
     assert given == [0, 1, 2 if how == "button" else 3] and [layer.name for layer in viewer.layers] == ["scan"]
-    assert not panel.question.isVisibleTo(panel)
+    assert not panel.scans.question.isVisibleTo(panel)

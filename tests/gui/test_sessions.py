@@ -77,7 +77,7 @@ def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path,
     assert written(liver) != checksum(liver.data), "and known as corrected"
     assert other.viewer.dims.point[0] == 7.5 and other.viewer.scene.camera.zoom == 3.25
     assert two.layers["anomaly score"].visible and len(method.calls) == calls, "nothing was computed anew"
-    assert other.export.button.isEnabled() and other.sessions.save_button.isEnabled()
+    assert other.exports.choice.button.isEnabled() and other.sessions.save_button.isEnabled()
 
     # The scan moved: it is asked for, and the same scan elsewhere is taken.
     moved = scan_file.rename(tmp_path / "moved.nii.gz")

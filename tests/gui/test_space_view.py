@@ -27,8 +27,8 @@ def ready(make_panel, viewer, sample, run):
 
 def test_liver_and_tumours_fill_the_view_and_the_way_back_is_exact(ready, viewer):
     numbers, looks = view_of(viewer)
-    ready.views.space.click()
-    assert ready.views.space.isChecked() and viewer.dims.ndisplay == 3
+    ready.look.views.space.click()
+    assert ready.look.views.space.isChecked() and viewer.dims.ndisplay == 3
     assert {layer.name for layer in viewer.layers if layer.visible} == {"case liver", "case tumours"}
     liver, camera = viewer.layers["case liver"], viewer.scene.camera
     inside = np.argwhere(liver.data) * liver.scale
@@ -36,33 +36,34 @@ def test_liver_and_tumours_fill_the_view_and_the_way_back_is_exact(ready, viewer
     tall, _, wide = np.ptp(inside, axis=0) * camera.zoom / np.array((viewer.canvas.size[0], 1, viewer.canvas.size[1]))
     assert max(tall, wide) == pytest.approx(FILL)
     assert np.allclose(camera.view_direction, (0, 1, 0)) and np.allclose(camera.up_direction, (-1, 0, 0)), "from the front"
-    ready.views.space.click()
+    ready.look.views.space.click()
     again, looks_again = view_of(viewer)
-    assert looks_again == looks and np.allclose(again, numbers) and not ready.views.space.isChecked()
+    assert looks_again == looks and np.allclose(again, numbers) and not ready.look.views.space.isChecked()
 
 
 def test_napari_s_own_button_goes_all_the_way_back(ready, viewer):
     _, looks = view_of(viewer)
-    ready.views.space.click()
+    ready.look.views.space.click()
     viewer.dims.ndisplay = 2
-    assert view_of(viewer)[1] == looks and not ready.views.space.isChecked()
+    assert view_of(viewer)[1] == looks and not ready.look.views.space.isChecked()
 
 
 def test_layers_that_go_or_come_meanwhile(ready, viewer):
-    ready.views.space.click()
+    ready.look.views.space.click()
     viewer.layers.remove("case tumours")
     viewer.add_points(np.zeros((1, 3)), name="mine")
-    ready.views.space.click()
+    ready.look.views.space.click()
     assert viewer.layers["case"].visible and viewer.layers["mine"].visible and "case tumours" not in viewer.layers
 
 
 def test_without_a_liver_it_says_what_is_missing(make_panel, viewer, sample):
     panel = make_panel(viewer)
     add(viewer, scan_layer(sample.volume))
-    panel.views.space.click()
-    assert "Find the liver first" in panel.messages.text and not panel.views.space.isChecked() and viewer.dims.ndisplay == 2
+    assert not panel.look.views.space.isEnabled() and panel.look.views.space.toolTip().startswith("Find the liver first")
+    panel.look.views.space.click()
+    assert not panel.look.views.space.isChecked() and viewer.dims.ndisplay == 2
     add(viewer, liver_layer(sample.liver, sample.volume))
-    panel.views.space.click()
+    panel.look.views.space.click()
     assert viewer.dims.ndisplay == 3, "the liver alone before a run"
 
 
@@ -72,13 +73,13 @@ def test_the_side_views_keep_what_they_show(make_napari_viewer, make_panel, samp
     viewer.window.add_dock_widget(panel, name="Liver tumours (Liver Anomaly)", area="right")
     add(viewer, scan_layer(sample.volume))
     add(viewer, liver_layer(sample.liver, sample.volume))
-    panel.views.planes.click()
-    side = panel.planes.side.views[0]
+    panel.look.views.planes.click()
+    side = panel.look.planes.side.views[0]
     qtbot.waitUntil(lambda: len(side.viewer.layers) == 2, timeout=60_000)
-    panel.views.space.click()
+    panel.look.views.space.click()
     qtbot.wait(150)
     assert not viewer.layers["case"].visible
     assert [(twin.visible, twin.opacity) for twin in side.viewer.layers] == [(True, 1.0), (True, 0.8)]
-    panel.views.space.click()
+    panel.look.views.space.click()
     viewer.layers["case liver"].opacity = 0.5
     qtbot.waitUntil(lambda: side.viewer.layers[1].opacity == 0.5, timeout=60_000)

@@ -56,7 +56,7 @@ def test_while_it_moves_the_score_shows_exactly_the_voxels_that_count(done, view
         level = lesions.level_of(step / 100)
         assert level - 1 < low < high < level, "a whole number may not lie inside the edge"
         assert score.visible and score.colormap.name == "threshold"
-        assert not done.overlays.rows[Role.SCORE][0].isChecked(), "the switch says what the user chose"
+        assert not done.look.overlays.rows[Role.SCORE][0].isChecked(), "the switch says what the user chose"
     assert viewer.layers["case tumours"].data is labels, "no array is made while it moves"
 
 
@@ -245,15 +245,15 @@ def test_a_panel_opened_later_knows_the_result_and_its_corrections(done, viewer,
     qtbot.wait(20)
     later = make_panel(viewer)
     settle(qtbot, later)
-    assert later.table.model().rowCount() == 3 and later.export.button.isEnabled()
-    assert later.threshold.remark.text() == CORRECTED and later.overlays.rows[Role.SCORE][0].isEnabled()
+    assert later.table.model().rowCount() == 3 and later.exports.choice.button.isEnabled()
+    assert later.threshold.remark.text() == CORRECTED and later.look.overlays.rows[Role.SCORE][0].isEnabled()
     run(later)
     assert (layer.data[PAINTED] > 0).all() and "case tumours 2" not in viewer.layers
 
 
 def test_a_correction_is_counted(done, viewer, qtbot):
     paint(viewer.layers["case tumours"])
-    assert not done.export.button.isEnabled() and not done.table.isEnabled(), "at once; the word comes when it takes long"
+    assert not done.exports.choice.button.isEnabled() and not done.table.isEnabled(), "at once; the word comes when it takes long"
     qtbot.waitUntil(lambda: done.threshold.remark.text() == UPDATING)
     qtbot.waitUntil(lambda: done.threshold.count.text().startswith("3 lesions"), timeout=30_000)
     assert done.threshold.remark.text() == CORRECTED

@@ -240,7 +240,7 @@ def test_results_follow_the_chosen_scan(panel, viewer, make_sample, run, sample)
 def test_windows_apply_to_scan_and_restored_only(panel, viewer, run):
     run(panel)
     others = {name: list(viewer.layers[name].contrast_limits) for name in ("case residual", "case anomaly score")}
-    panel.windows.buttons["Soft tissue"].click()
+    panel.look.windows.buttons["Soft tissue"].click()
     for name in ("case", "case restored"):
         assert list(viewer.layers[name].contrast_limits) == [-160, 240]
     assert {name: list(viewer.layers[name].contrast_limits) for name in others} == others
@@ -248,7 +248,7 @@ def test_windows_apply_to_scan_and_restored_only(panel, viewer, run):
 
 def test_overlay_switches_and_layers_keep_in_step(panel, viewer, run):
     run(panel)
-    tick, strength = panel.overlays.rows[Role.RESIDUAL]
+    tick, strength = panel.look.overlays.rows[Role.RESIDUAL]
     tick.click()
     strength.setValue(30)
     layer = viewer.layers["case residual"]
@@ -281,13 +281,13 @@ def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
 def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot, tmp_path):
     written = []
     panel = make_panel(viewer, sample, write=lambda result, folder, inputs: written.append((result, folder)) or (folder / "a",))
-    assert not panel.export.button.isEnabled()
+    assert not panel.exports.choice.button.isEnabled()
     run(panel)
     tumours = viewer.layers["case tumours"]
     tumours.selected_label = 9
     tumours.data_setitem((np.array([5]), np.array([20]), np.array([30])), 9)
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
-        panel.export.wanted.emit(tmp_path)
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
+        panel.exports.choice.wanted.emit(tmp_path)
     ((result, folder),) = written
     assert folder == tmp_path and result.labels[5, 20, 30] == 9
     assert 9 in [lesion.number for lesion in result.lesions], "measured again"
@@ -301,9 +301,9 @@ def test_a_folder_that_cannot_be_written_is_said(make_panel, viewer, sample, run
 
     panel = make_panel(viewer, sample, write=refuse)
     run(panel)
-    with qtbot.waitSignal(panel.writing.ended, timeout=30_000):
-        panel.write(tmp_path)
-    assert panel.messages.text == "Not written. Untouched. Choose another folder." and panel.export.button.isEnabled()
+    with qtbot.waitSignal(panel.exports.writing.ended, timeout=30_000):
+        panel.exports.write(tmp_path)
+    assert panel.messages.text == "Not written. Untouched. Choose another folder." and panel.exports.choice.button.isEnabled()
 
 
 def test_a_panel_can_go_while_its_viewer_stays(panel, viewer, run, qtbot):

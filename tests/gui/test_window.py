@@ -50,7 +50,7 @@ def test_the_whole_way_is_seen(panel, run, qtbot, sample):
     primary = [button for button in panel.findChildren(QPushButton) if button.property("kind") == "primary"]
     assert primary == [panel.runbar.button]
     seen = [picture(panel)]
-    for tick, _ in panel.overlays.rows.values():
+    for tick, _ in panel.look.overlays.rows.values():
         tick.click()
         seen.append(picture(panel))
     assert all(not np.array_equal(one, other) for one, other in pairwise(seen)), "each switch changes the picture"

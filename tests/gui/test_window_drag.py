@@ -46,7 +46,7 @@ def panel(make_napari_viewer, make_panel, sample):
 def seen(panel):
     """Width and level as the scan is shown, once the numbers say the same."""
     low, high = panel.inputs.scan.layer.contrast_limits
-    assert (panel.window_numbers.width_hu.value, panel.window_numbers.level_hu.value) == (high - low, (high + low) / 2)
+    assert (panel.look.numbers.width_hu.value, panel.look.numbers.level_hu.value) == (high - low, (high + low) / 2)
     return high - low, (high + low) / 2
 
 
@@ -79,14 +79,14 @@ def test_a_brush_keeps_its_right_button(panel, qtbot):
 def test_numbers_are_typed_and_follow(make_panel, viewer, sample, run):
     panel = make_panel(viewer, sample)
     run(panel)
-    panel.window_numbers.width_hu.native.setValue(300)
-    panel.window_numbers.level_hu.native.setValue(60)
+    panel.look.numbers.width_hu.native.setValue(300)
+    panel.look.numbers.level_hu.native.setValue(60)
     assert seen(panel) == (300, 60)
     restored = find(viewer, Role.RESTORED, panel.controller.shown.scan)
     assert tuple(restored.contrast_limits) == (-90, 210), "the restored twin is seen in the same window"
-    panel.windows.buttons["Lung"].click()
+    panel.look.windows.buttons["Lung"].click()
     assert seen(panel) == (1500, -600)
     panel.inputs.scan.layer.contrast_limits = (0, 40)
     assert seen(panel) == (40, 20)
     viewer.layers.clear()
-    assert not panel.window_numbers.width_hu.native.isEnabled()
+    assert not panel.look.numbers.width_hu.native.isEnabled()

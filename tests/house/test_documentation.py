@@ -106,7 +106,10 @@ def test_every_button_that_is_named_is_there() -> None:
     panels += (PRODUCT / "napari.yaml").read_text(encoding="utf-8")
     settings = importlib.import_module(f"{PACKAGE}.settings"), importlib.import_module(f"{PACKAGE}.segmentation").SegmentSettings
     panels += "\n".join(option.label for option in settings[0].options(settings[1]))  # rows are made from them
-    pages = (REPOSITORY / "docs" / "use" / "radiologists.md").read_text(encoding="utf-8")
+    use = REPOSITORY / "docs" / "use"
+    pages = "\n".join(
+        path.read_text(encoding="utf-8") for path in (use / "radiologists.md", *sorted((use / "panel").glob("*.md")))
+    )
     pages += (REPOSITORY / "README.md").read_text(encoding="utf-8").split("## In napari")[1].split("\n## ")[0]
     named = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", pages)) - NAPARIS_OWN
     assert len(named) > 8

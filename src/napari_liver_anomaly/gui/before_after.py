@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.planes import canvas_of
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class BeforeAfter(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(BLINK_MS)
         self._timer.timeout.connect(self._turn)
+        self._events = EventListener()
+        self._events.hear(viewer.dims.events.ndisplay, self._notice)
 
-    @property
-    def can_wipe(self) -> bool:
-        """Whether there is a canvas to wipe on."""
-        return self._layer is not None and self._viewer.dims.ndisplay == 2 and canvas_of(self._viewer) is not None
+    def can(self, how: str) -> bool:
+        """Whether there is a restored scan in a flat view, and a canvas to wipe on."""
+        flat = self._layer is not None and self._viewer.dims.ndisplay == 2
+        return flat and (how != "wipe" or canvas_of(self._viewer) is not None)
 
     def follow(self, layer: Image | None) -> None:
         """Compare the scan with this restored twin from now on."""
@@ -46,7 +49,7 @@ class BeforeAfter(QObject):
     def start(self, how: str) -> None:
         """Begin to blink or to wipe, or neither; what went on before ends."""
         self.stop()
-        if not how or self._layer is None or (how == "wipe" and not self.can_wipe):
+        if not how or self._layer is None or not self.can(how):
             self.changed.emit("")
             return
         self.how, self._was_visible = how, self._layer.visible
@@ -71,6 +74,11 @@ class BeforeAfter(QObject):
             self._layer.visible = self._was_visible
         self.changed.emit("")
 
+    def _notice(self, _event: object = None) -> None:
+        """End in space, whoever turned to it."""
+        if self._viewer.dims.ndisplay != 2:
+            self.stop()
+
     def _turn(self) -> None:
         if self._layer is not None:
             self._layer.visible = not self._layer.visible
@@ -88,10 +96,7 @@ class BeforeAfter(QObject):
         self._cut(float(self._viewer.scene.camera.center[-1]))
 
     def _wipe(self, viewer: Any, event: Any) -> None:
-        if viewer.dims.ndisplay != 2:
-            self.stop()
-        else:
-            self._cut(float(event.position[viewer.dims.displayed[-1]]))
+        self._cut(float(event.position[viewer.dims.displayed[-1]]))
 
     def _cut(self, edge_mm: float) -> None:
         """Show the restored layer to the right of an edge only."""

@@ -32,7 +32,7 @@ def demo(screenshot: str | Path | None = None) -> None:
             panel.segment()
 
     panel.loaded.connect(start)
-    panel.open_sample()
+    panel.scans.open_sample()
     if screenshot is None:
         napari.run()
         return

@@ -8,10 +8,12 @@ from qtpy.QtWidgets import QToolButton
 
 DOCS = "https://github.com/napari-liver-anomaly/napari-liver-anomaly/blob/main/docs/"
 PAGES = {  # by what they explain: file below docs/, and section
-    "Open a scan and choose its liver": "use/radiologists.md#1-open-a-scan",
-    "Segment": "use/radiologists.md#3-segment",
+    "Open a scan and choose its liver": "use/panel/open.md",
+    "Segment": "use/panel/segment.md",
+    "Look": "use/panel/look.md",
+    "Review and correct lesions": "use/panel/review.md",
     "The panel, step by step": "use/radiologists.md",
-    "Many scans": "use/radiologists.md#9-many-scans",
+    "Many scans": "use/panel/many-scans.md",
     "What training draws": "use/synthetic-anomalies.md#look-at-what-training-draws",
     "Would the model see this?": "use/synthetic-anomalies.md#would-the-model-see-this",
     "Detection limit": "use/synthetic-anomalies.md#detection-limit",

@@ -44,8 +44,8 @@ class SpaceView(QObject):
         """Show the liver as glass, and the tumours in it; everything else is hidden meanwhile."""
         if self.on:
             return
+        self.turned.emit(True)  # what blinks or is wiped ends first, so that its layer is remembered as it was
         self._remember()
-        self.turned.emit(True)
         layers = {liver: GLASS} | ({tumours: SOLID} if tumours is not None else {})
         for layer in self._looks:
             for name, value in layers.get(layer, {"visible": False}).items():

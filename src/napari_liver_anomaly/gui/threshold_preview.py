@@ -27,7 +27,6 @@ class ThresholdPreview:
         self._copy: NDArray[np.uint8] | None = None  # what is shown once pieces are dropped; the score itself is never written
         self._written = np.empty(0, np.int64)
         self._before: dict[str, Any] = {}
-        self._bar = False
 
     @property
     def on(self) -> bool:
@@ -69,15 +68,15 @@ class ThresholdPreview:
                 layer.data = self._score
             for name, value in self._before.items():
                 setattr(layer, name, value)
-            layer.colorbar.visible = self._bar
+            layer.colorbar.opacity = 1.0
 
     def _begin(self, layer: Image) -> None:
         from napari.utils.colormaps import Colormap
 
         names = ("visible", "contrast_limits", "contrast_limits_range", "colormap", "opacity", "rendering", "iso_threshold")
         self._before = {name: getattr(layer, name) for name in names}
-        self.layer, self._bar = layer, layer.colorbar.visible
-        layer.colorbar.visible = False  # two colours, with nothing to read
+        self.layer = layer
+        layer.colorbar.opacity = 0.0  # two colours, with nothing to read; whether it is shown is the user's
         layer.colormap = Colormap(TINT, name="threshold")
         layer.opacity = 1.0
         if self._viewer.dims.ndisplay == 3:

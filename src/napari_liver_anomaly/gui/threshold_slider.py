@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QLineEdi
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.score_histogram import ScoreHistogram
 from napari_liver_anomaly.gui.style import keep_room, one_line, say, wheel_needs_focus
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
@@ -94,7 +95,10 @@ class ThresholdSlider(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         layout.addLayout(row)
-        layout.addWidget(self.count)
+        told = QHBoxLayout()
+        told.addWidget(self.count, stretch=1)
+        told.addWidget(HelpLink("Review and correct lesions"))
+        layout.addLayout(told)
         below = QHBoxLayout()  # a line that is always there, so that nothing moves when it says something
         below.addWidget(self.remark, stretch=1)
         below.addWidget(self.discard)

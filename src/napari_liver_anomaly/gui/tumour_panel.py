@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,53 +9,39 @@ from weakref import WeakSet
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton
 
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.gui import found_liver
-from napari_liver_anomaly.gui.availability import NO_MODEL_YET, NO_RESULT, NO_SCAN_YET, allow
+from napari_liver_anomaly.gui.availability import NO_MODEL_YET, NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.background import Task
-from napari_liver_anomaly.gui.before_after import BeforeAfter
 from napari_liver_anomaly.gui.closing_guard import ClosingGuard
-from napari_liver_anomaly.gui.colour_bars import ColourBars
-from napari_liver_anomaly.gui.event_listener import EventListener
-from napari_liver_anomaly.gui.export import REPLACE, ExportButton, write_all, write_picture
+from napari_liver_anomaly.gui.exports import Exports
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.follow_ups import FollowUps
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
-from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, add, inputs_of, remember, tag_of
+from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, remember, tag_of
 from napari_liver_anomaly.gui.lesion_section import LesionSection
 from napari_liver_anomaly.gui.lesion_state import LesionState, after_edits, carried_over
 from napari_liver_anomaly.gui.liver_mending import LiverMending
-from napari_liver_anomaly.gui.loading import make_sample, read_liver, read_scans
+from napari_liver_anomaly.gui.look import NO_SCAN, Look
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.next_steps import NextSteps
-from napari_liver_anomaly.gui.open_box import OpenBox
-from napari_liver_anomaly.gui.overlays import Overlays
 from napari_liver_anomaly.gui.panel_defaults import PanelDefaults
-from napari_liver_anomaly.gui.patient_marks import PatientMarks
-from napari_liver_anomaly.gui.planes import Planes
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
-from napari_liver_anomaly.gui.questions import Confirmations, Questions
-from napari_liver_anomaly.gui.residual_look import ResidualLook
+from napari_liver_anomaly.gui.questions import Confirmations
 from napari_liver_anomaly.gui.result_layers import ResultLayers, results_in
 from napari_liver_anomaly.gui.run_bar import RunBar
+from napari_liver_anomaly.gui.scan_loading import ScanLoading
 from napari_liver_anomaly.gui.sessions import Sessions
 from napari_liver_anomaly.gui.settings_page import SettingsPage
-from napari_liver_anomaly.gui.shown_scan import ShownScan
-from napari_liver_anomaly.gui.space_view import NO_LIVER, SpaceView
 from napari_liver_anomaly.gui.stepwise import Stepwise
-from napari_liver_anomaly.gui.style import Panel, form, line, side_by_side
+from napari_liver_anomaly.gui.style import Panel, line, side_by_side
 from napari_liver_anomaly.gui.threshold_controller import ThresholdController
 from napari_liver_anomaly.gui.threshold_slider import ThresholdSlider
-from napari_liver_anomaly.gui.view_buttons import ViewButtons
-from napari_liver_anomaly.gui.window_drag import WindowDrag
-from napari_liver_anomaly.gui.window_numbers import WindowNumbers
-from napari_liver_anomaly.gui.window_presets import WindowPresets, limits_hu
 from napari_liver_anomaly.gui.worker import EDITED, Engine, RunResult, find_liver, segment_layers
-from napari_liver_anomaly.io.read_options import ASK_ALL
 from napari_liver_anomaly.io.session import ENDING
 from napari_liver_anomaly.preferences import preferred
 from napari_liver_anomaly.segmentation import SegmentSettings
@@ -67,10 +52,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.gui.found_liver import FoundLiver
-    from napari_liver_anomaly.gui.loading import Loaded
-    from napari_liver_anomaly.io.read_options import ReadOptions
     from napari_liver_anomaly.job import Job
 
 _panels: WeakSet[TumourPanel] = WeakSet()
@@ -79,9 +61,7 @@ STEPS = ("Open a CT scan, or try the sample", "Choose its liver, or let it be fo
 OPENING = "Open a scan and choose its liver"
 SEARCHES = "Search the chosen scan with the chosen model; its liver is found first where none is chosen"
 NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
-NO_SCAN = "Choose a scan first: drop one above, or load it."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
-MEASURING, WRITING = "Wait until the lesions are measured.", "Wait until the last export is written."
 CORRECTIONS_KEPT = "The lesions that you corrected by hand were kept as they are."
 
 
@@ -96,12 +76,6 @@ class TumourPanel(Panel):
         super().__init__(napari_viewer)
         self._engine = engine or Engine()
         self.shown: dict[str, ResultLayers] = {shown.scan: shown for shown in results_in(self.viewer)}
-        self.opening, self.question = OpenBox(), MessageArea()
-        self.questions = Questions(self.question, self.open)
-        self.planes, self.views = Planes(self, self.viewer), ViewButtons()
-        self.marks, self.space = PatientMarks(self, self.viewer), SpaceView(self, self.viewer)
-        self.residual_look, self.colour_bars, self.compare = ResidualLook(self), ColourBars(), BeforeAfter(self, self.viewer)
-        self.windows, self.window_numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.inputs = Inputs(self.viewer)
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
@@ -111,50 +85,24 @@ class TumourPanel(Panel):
         self.mending = LiverMending(self.viewer, self.inputs, self.messages)
         self._doubts = Confirmations(self.messages)
         self.threshold = ThresholdSlider(SegmentSettings().threshold)
-        self.export = ExportButton()
-        self.loading, self.segmenting, self.writing = Task(self), Task(self, alone=True), Task(self)
+        self.segmenting, self._carrying, self._showing = Task(self, alone=True), Task(self), Stepwise(self)
         self.controller = ThresholdController(self.threshold, self.viewer, self._settings)
         self.lesions = LesionSection(self.viewer, self.controller, self.messages)
         self.table = self.lesions.table
-        self.overlays = Overlays(held=lambda: self.controller.preview.on)
-        self._carrying = Task(self)
-        self._showing, self._adding = Stepwise(self), Stepwise(self)
-        self._sights, self._window_events = ShownScan(self.viewer), EventListener()
-        self._window_drag = WindowDrag(self, self._window_now)
-        self._to_load: deque[Callable[[Job], Loaded]] = deque()
+        self.scans = ScanLoading(self, self.viewer, self.inputs, self.messages, self._engine.series_in)
+        self.look = Look(self, self.viewer, self.inputs, self.messages, self._now, held=lambda: self.controller.preview.on)
+        self.exports = Exports(self, self.viewer, self.controller, self.messages, self._engine.write)
         self._given: Sequence[tuple[Layer, Any]] = ()  # layers of the run in progress, and the arrays they had
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
-        self._folder: Path | None = None  # of the export in progress
         self._guard = ClosingGuard(self, self.segmenting)
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
-        self.settings_button = QPushButton("Settings…")
-        self.settings_button.setToolTip(
-            "What a panel begins with: device, window, smallest lesion, what is exported; kept for next time"
-        )
-        self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
-        self.study = Fold(
-            "Scan and liver",
-            [self.steps, self.opening, side_by_side(self.sessions.buttons, self.settings_button), self.inputs, self.mending],
-            about=OPENING,
-        )
-        self.method = Fold("Model", [self.model], about="Segment")
-        view = QWidget()
-        view.setLayout(form({"Window": self.windows, "W / L": self.window_numbers}))
-        for button in (self.sessions.save_button, self.follow_ups.button):
-            button.setProperty("kind", "choice")  # narrow, so that all three fit beside a scroll bar
-        keeping = side_by_side(self.export, self.sessions.save_button, self.follow_ups.button)
-        self._fill(
-            [self.study, self.method, self.runbar, line(), view, self.threshold, self.lesions, self.overlays, keeping],
-            foot=[self.question, self.messages],
-            tall=self.lesions,
-            about="The panel, step by step",
-        )
+        self._lay_out()
         self._wire()
         self._begin_with(preferred(PanelDefaults))
         self._follow()
         self._offer_runs()
-        self._mark_window()
+        self.look.mark_window()
         if self.inputs.scan.layer is not None:
             self._tell_findings(self.inputs.scan.layer)
         _panels.add(self)
@@ -165,28 +113,34 @@ class TumourPanel(Panel):
         wanted = getattr(viewer, "__wrapped__", viewer)
         return next((p for p in _panels if isalive(p) and p.viewer is wanted), None)
 
+    def _lay_out(self) -> None:
+        """Put the sections below each other, by the steps of a reading."""
+        self.settings_button = QPushButton("Settings…")
+        self.settings_button.setToolTip(
+            "What a panel begins with: device, window, smallest lesion, what is exported; kept for next time"
+        )
+        self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
+        buttons = side_by_side(self.sessions.buttons, self.settings_button)
+        opening = [self.steps, self.scans.box, buttons, self.inputs, self.mending]
+        self.study, self.method = Fold("Scan and liver", opening, about=OPENING), Fold("Model", [self.model], about="Segment")
+        for button in (self.sessions.save_button, self.follow_ups.button):
+            button.setProperty("kind", "choice")  # narrow, so that all three fit beside a scroll bar
+        keeping = side_by_side(self.exports.choice, self.sessions.save_button, self.follow_ups.button)
+        look = self.look
+        self._fill(
+            [self.study, self.method, self.runbar, line(), look.rows, self.threshold, self.lesions, look.overlays, keeping],
+            foot=[self.scans.question, self.messages],
+            tall=self.lesions,
+            about="The panel, step by step",
+        )
+
     def _wire(self) -> None:
-        self.opening.opened.connect(self.open)
-        self.opening.sampled.connect(self.open_sample)
-        self.opening.stopped.connect(self._stop_loading)
+        self.scans.box.opened.connect(self.open)
+        self.scans.loaded.connect(self.loaded)
+        self.scans.asked.connect(self.asked)
         self.inputs.scan_chosen.connect(self._turn_to_scan)
         self.inputs.load_liver.connect(self.open_liver)
         self.inputs.find_liver.connect(self.find_liver)
-        self.windows.picked.connect(lambda name: self._window(*limits_hu(name)))
-        self.window_numbers.typed.connect(self._window)
-        self._window_drag.moved.connect(self._window)
-        self._window_drag.listen(self.viewer)
-        self.views.planes_wanted.connect(self.planes.show_or_hide)
-        self.planes.changed.connect(self.views.planes.setChecked)
-        self.planes.opened.connect(self._window_drag.listen)
-        self.views.space_wanted.connect(self._turn_space)
-        self.space.turned.connect(self.planes.hold)
-        self.space.turned.connect(lambda on: self.compare.stop() if on else None)
-        self.overlays.menu.compared.connect(self.compare.start)
-        self.overlays.menu.blanked.connect(self.residual_look.blank)
-        self.overlays.menu.barred.connect(self.colour_bars.show)
-        self.compare.changed.connect(self.overlays.menu.mark)
-        self.space.turned.connect(self.views.space.setChecked)
         self.settings_button.clicked.connect(self.open_settings)
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
@@ -194,35 +148,18 @@ class TumourPanel(Panel):
         self.model.chosen.connect(self._follow_overlays)
         for chosen in (self.inputs.liver.chosen, self.model.chosen, self.model.device.currentIndexChanged):
             chosen.connect(lambda *_: self._sum_up())
-        for chosen in (
-            self.inputs.scan.chosen,
-            self.inputs.liver.chosen,
-            self.model.chosen,
-            self.space.turned,
-            self.planes.changed,
-        ):
+        for chosen in (self.inputs.scan.chosen, self.inputs.liver.chosen, self.model.chosen):
             chosen.connect(lambda *_: self._offer_runs())
         self.lesions.changed.connect(self._follow_result)
-        self.export.wanted.connect(self.write)
-        self.export.pictured.connect(self.write_picture)
         self.controller.changed.connect(self._follow_result)
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
         self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
-        self.loading.returned.connect(lambda made: self._adding.begin(self._add(made)))
-        self.loading.ended.connect(self._load_next)
-        self.loading.progressed.connect(self.opening.show_progress)
-        self.loading.cancelled.connect(lambda: self.messages.note("Stopped. Nothing was read."))
-        self.writing.refused.connect(self._ask_about_folder)
-        self.writing.returned.connect(lambda paths: self.messages.note(_written(paths)))
-        self.writing.ended.connect(self._follow_export)
         self._carrying.returned.connect(lambda made: self._carry(*made))
-        for work in (self.loading, self.segmenting, self._carrying, self.controller):
+        for work in (self.segmenting, self._carrying, self.controller):
             work.refused.connect(self.messages.show_findings)
             work.failed.connect(self.messages.fail)
-        self.writing.failed.connect(self.messages.fail)
-        for steps in (self._showing, self._adding):
-            steps.failed.connect(self.messages.fail)
+        self._showing.failed.connect(self.messages.fail)
         for over in (self.segmenting.refused, self.segmenting.failed, self._carrying.refused, self._carrying.failed):
             over.connect(lambda *_: self._stop("", "The liver that was found is kept."))
         self._showing.failed.connect(lambda *_: self._rest(""))
@@ -230,10 +167,7 @@ class TumourPanel(Panel):
         self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
 
     def _leave(self) -> None:
-        self.compare.stop()
-        self.space.leave()
-        self.planes.close()
-        self.marks.remove()
+        self.look.leave()
         self.lesions.adding.end()
         self.mending.growing.end()
 
@@ -249,24 +183,15 @@ class TumourPanel(Panel):
         self.model.device.setCurrentIndex(self.model.device.findData(defaults.processor))
         self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
         for name in ("report", "dicom_seg"):
-            self.export.ticks[name].setChecked(getattr(defaults, name))
+            self.exports.choice.ticks[name].setChecked(getattr(defaults, name))
 
-    def open(self, paths: Sequence[Path], answers: ReadOptions | None = None, scan: LayerSnapshot | None = None) -> None:
-        """Read scans, or the liver mask of a scan, in a worker and show them; what only the user can decide is asked in the panel."""
-        given = answers or ASK_ALL
+    def open(self, paths: Sequence[Path]) -> None:
+        """Open a session, or read scans in a worker and show them; what only the user can decide is asked in the panel."""
         sessions = [path for path in paths if path.name.endswith(ENDING)]
-        if sessions and scan is None:
+        if sessions:
             self.sessions.open(sessions[0])
-            if not (paths := [path for path in paths if path not in sessions]):
-                return
-        if scan is not None:
-            self._load(partial(read_liver, paths[0], scan, answers=given))
-        else:
-            self._load(partial(read_scans, list(paths), answers=given, series_in=self._engine.series_in))
-
-    def open_sample(self) -> None:
-        """Make the phantom with tumours in a worker and show it."""
-        self._load(make_sample)
+        if scans := [path for path in paths if path not in sessions]:
+            self.scans.open(scans)
 
     def open_liver(self, path: Path) -> None:
         """Read the liver mask of the chosen scan in a worker and show it."""
@@ -274,43 +199,7 @@ class TumourPanel(Panel):
         if scan is None:
             self.messages.note(NO_SCAN_FOR_LIVER)
         elif (snapshot := self._snapshot(scan)) is not None:
-            self.open((path,), scan=snapshot)
-
-    def _load(self, work: Callable[[Job], Loaded]) -> None:
-        """Read this now, or after what is being read."""
-        if self.loading.start(work):
-            self.messages.clear()
-            self.opening.set_busy(True, sample=work is make_sample)
-        else:
-            self._to_load.append(work)
-
-    def _stop_loading(self) -> None:
-        """Stop what is being read, and forget what waits to be read after it."""
-        self._to_load.clear()
-        self.loading.cancel()
-
-    def _load_next(self) -> None:
-        if self._to_load:
-            self.loading.start(self._to_load.popleft())
-        else:
-            self.opening.set_busy(False)
-
-    def _add(self, fetched: Loaded) -> Iterator[None]:
-        """Show what was read, layer by layer; the last of each kind is chosen. Then ask what must be asked before more is read."""
-        for layer_data, findings in fetched.made:
-            layer = add(self.viewer, layer_data)
-            if (tag := tag_of(layer)) is not None and tag.role is Role.SCAN:
-                self.inputs.scan.choose(layer)
-            else:
-                self.inputs.liver.choose(layer)
-            if findings:
-                self.messages.add_findings(*findings)
-            yield
-        if fetched.made:
-            self.loaded.emit()
-        if fetched.asked is not None:
-            self.questions.put(fetched.asked)
-            self.asked.emit()
+            self.scans.open((path,), scan=snapshot)
 
     def _hear_new(self, event: Any) -> None:
         self._tell_findings(event.value)
@@ -321,35 +210,6 @@ class TumourPanel(Panel):
         if tag is not None and tag.role is Role.SCAN and tag.findings:
             self.messages.add_findings(*tag.findings)
 
-    def _turn_space(self, wanted: bool) -> None:
-        """Show liver and tumours in space, or go back."""
-        liver, shown = self.inputs.liver.layer, self._now()
-        if not wanted:
-            self.space.leave()
-        elif liver is None:
-            self.messages.note(NO_LIVER)
-        else:
-            self.space.show(liver, shown.tumours if shown is not None else None)
-        self.views.space.setChecked(self.space.on)
-
-    def _window(self, low_hu: float, high_hu: float) -> None:
-        """Show the scan and its restored twin in a window."""
-        scan, shown = self.inputs.scan.layer, self._now()
-        if scan is None:
-            self.messages.note(NO_SCAN)
-        for layer in (scan, shown.layers.get(Role.RESTORED) if shown is not None else None):
-            if layer is not None:
-                layer.contrast_limits = (low_hu, high_hu)
-        self._mark_window()
-
-    def _window_now(self) -> tuple[float, float] | None:
-        scan = self.inputs.scan.layer
-        return None if scan is None else tuple(scan.contrast_limits)
-
-    def _mark_window(self, _event: object = None) -> None:
-        self.windows.mark(self._window_now())
-        self.window_numbers.show_window(self._window_now())
-
     def _offer_runs(self) -> None:
         """Let begin what can begin; what cannot says why."""
         scan, liver = self.inputs.scan.layer is not None, self.inputs.liver.layer is not None
@@ -357,7 +217,6 @@ class TumourPanel(Panel):
         self.steps.hinder(no_model)
         self.runbar.allow(no_model if scan else NO_SCAN_YET)
         self.inputs.offer(IN_PROGRESS if self.runbar.running else "")
-        self.views.offer(scan=scan, liver=liver)
         self.mending.allow(liver=liver)
 
     def find_liver(self) -> None:
@@ -433,7 +292,7 @@ class TumourPanel(Panel):
     @property
     def busy(self) -> bool:
         """Whether a scan or a session is being shown, or a run is in progress."""
-        return any(work.busy for work in (self.segmenting, self._showing, self._carrying, self._adding, self.loading))
+        return any(work.busy for work in (self.segmenting, self._showing, self._carrying, self.scans))
 
     def show_steps(self, steps: Iterator[None]) -> None:
         """Show something layer by layer."""
@@ -488,37 +347,6 @@ class TumourPanel(Panel):
         self.inputs.offer()
         self.finished.emit()
 
-    def write(self, folder: Path, *, replace: bool = False) -> None:
-        """Export the result on screen, in a worker; a folder that holds another result is asked about."""
-        shown = self._now()
-        if shown is None:
-            return
-        work = partial(
-            write_all, shown, shown.state, shown.data, dict(shown.left_out), shown.notes.copy(),
-            folder, inputs_of(self.viewer), self._engine.write, replace,
-            self.export.ticked,
-        )  # fmt: skip
-        self._folder = folder
-        self.controller.look_again()  # a layer that is hidden does not tell what is undone in it
-        if self.writing.start(work):
-            allow(self.export.button, WRITING)
-            self.messages.note("Writing…")
-
-    def write_picture(self, path: Path) -> None:
-        """Save the view as a picture."""
-        try:
-            self.messages.note(_written(write_picture(self.viewer, path, inputs_of(self.viewer))))
-        except Refusal as refusal:
-            self.messages.show_findings(refusal.finding)
-
-    def _ask_about_folder(self, finding: Finding) -> None:
-        """Offer to replace the results that are in the folder, where that is the question; else say what is wrong."""
-        words = next((answer.words for answer in finding.answers if answer.option == REPLACE), None)
-        if words is None or self._folder is None:
-            self.messages.show_findings(finding)
-        else:
-            self.messages.ask(str(finding), {words: partial(self.write, self._folder, replace=True)})
-
     def _now(self) -> ResultLayers | None:
         """Give the result of the chosen scan."""
         tag = tag_of(self.inputs.scan.layer)
@@ -526,14 +354,7 @@ class TumourPanel(Panel):
 
     def _turn_to_scan(self) -> None:
         """Show the chosen scan with its result, and nothing of another scan; its first run begins with a threshold of its own."""
-        layer = self.inputs.scan.layer
-        self._window_events.stop()
-        self.marks.follow(layer)
-        self.planes.follow(layer)
-        if layer is not None:
-            self._sights.turn_to(layer)
-            self._window_events.hear(layer.events.contrast_limits, self._mark_window)
-        self._mark_window()
+        self.look.turn_to_scan()
         self.runbar.tell("")
         self._follow()
         if self.controller.shown is None:
@@ -559,7 +380,8 @@ class TumourPanel(Panel):
         shown = self.controller.shown
         self.lesions.follow()
         self._follow_overlays()
-        self._follow_export()
+        self.exports.follow()
+        allow(self.sessions.save_button, self.exports.why_not)
         self.viewer.cursor.events.position()  # the status bar tells the label below the mouse, which may be another now
         self.follow_ups.follow(shown)
         self.sessions.follow()
@@ -567,22 +389,8 @@ class TumourPanel(Panel):
     def _follow_overlays(self) -> None:
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
         shown = self.controller.shown
-        layers = shown.layers if shown is not None else {}
-        self.residual_look.follow(layers.get(Role.RESIDUAL))
-        self.colour_bars.follow(layers)
-        self.compare.follow(layers.get(Role.RESTORED))
-        for widget in (self.threshold, self.overlays):
-            widget.setVisible(shown is not None)
-        if shown is None:
-            self.overlays.follow({}, restores=self.model.about.restores)
-        else:
-            self.overlays.follow(shown.layers, restores=shown.result.restored is not None)
-
-    def _follow_export(self) -> None:
-        why_not = NO_RESULT if self.controller.shown is None else MEASURING if self.controller.outdated else ""
-        allow(self.export.button, why_not or (WRITING if self.writing.busy else ""))
-        allow(self.sessions.save_button, why_not)
-        self.export.offer(self.controller.shown.result.volume if self.controller.shown is not None else None)
+        self.threshold.setVisible(shown is not None)
+        self.look.follow(shown, restores=self.model.about.restores)
 
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
@@ -601,12 +409,6 @@ class TumourPanel(Panel):
         except Refusal as refusal:
             self.messages.show_findings(refusal.finding)
             return None
-
-
-def _written(paths: Sequence[Path]) -> str:
-    """Say what was written, and where."""
-    where = f" in the folder '{paths[0].parent.name}'" if paths else ""
-    return f"Written: {len(paths)} file{'s' * (len(paths) != 1)}{where}."
 
 
 def _carried(found: RunResult, earlier: LesionState, data: Any, edits: int, job: Job) -> tuple[RunResult, LesionState, int]:

@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.space_view import NO_LIVER
 from napari_liver_anomaly.gui.style import press_by
 
@@ -35,6 +36,7 @@ class ViewButtons(QWidget):
         self.space.clicked.connect(self.space_wanted)
         for button in (self.planes, self.space):
             row.addWidget(button)
+        row.addWidget(HelpLink("Look"))
 
     def offer(self, *, scan: bool, liver: bool) -> None:
         """Let views be switched on that there is something for; what is on can always be switched off."""

@@ -74,7 +74,7 @@ def _reading(viewer: Any, panel: TumourPanel, job: Job, rounds: int) -> dict[str
     draw()
     thresholds, lesions = cycle(np.arange(20, 80) / 100), cycle(shown.lesions)
     places = cycle(range(0, shown.result.volume.voxels.shape[0], 3))
-    tick, _ = panel.overlays.rows[Role.RESIDUAL]
+    tick, _ = panel.look.overlays.rows[Role.RESIDUAL]
     slider.setSliderDown(True)
     found = in_turn({TICK: lambda: slider.setValue(next(thresholds)), "drawing": draw}, job, 4 * rounds)
     slider.setSliderDown(False)
