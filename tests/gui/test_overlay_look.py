@@ -52,12 +52,13 @@ def test_the_bar_of_the_score_is_seen_unless_it_is_switched_off(ready, viewer, r
     assert layer.colorbar.visible
     ready.threshold.slider.setSliderDown(True)
     ready.threshold.slider.setValue(0.2)
-    assert ready.controller.preview.on and layer.colorbar.opacity == 0, "a preview has two colours and nothing to read"
+    assert ready.controller.preview.on and not layer.colorbar.visible, "a preview has two colours and nothing to read"
     ready.look.overlays.menu.bar.trigger()
     ready.look.overlays.menu.bar.trigger()
+    assert not layer.colorbar.visible, "nor when it is asked for meanwhile"
     ready.threshold.slider.setSliderDown(False)
     qtbot.waitUntil(lambda: not ready.controller.preview.on, timeout=30_000)
-    assert layer.colorbar.visible and layer.colorbar.opacity == 1
+    assert layer.colorbar.visible
     ready.look.overlays.menu.bar.trigger()
     run(ready)
     assert not ready.controller.shown.layers[Role.SCORE].colorbar.visible, "also after another run"

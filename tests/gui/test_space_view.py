@@ -75,11 +75,11 @@ def test_the_side_views_keep_what_they_show(make_napari_viewer, make_panel, samp
     add(viewer, liver_layer(sample.liver, sample.volume))
     panel.look.views.planes.click()
     side = panel.look.planes.side.views[0]
-    qtbot.waitUntil(lambda: len(side.viewer.layers) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(side.viewer.layers) == 2, timeout=300_000)
     panel.look.views.space.click()
     qtbot.wait(150)
     assert not viewer.layers["case"].visible
     assert [(twin.visible, twin.opacity) for twin in side.viewer.layers] == [(True, 1.0), (True, 0.8)]
     panel.look.views.space.click()
     viewer.layers["case liver"].opacity = 0.5
-    qtbot.waitUntil(lambda: side.viewer.layers[1].opacity == 0.5, timeout=60_000)
+    qtbot.waitUntil(lambda: side.viewer.layers[1].opacity == 0.5, timeout=300_000)

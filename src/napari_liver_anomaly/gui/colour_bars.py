@@ -11,7 +11,7 @@ from napari.utils.events import EventedModel
 from napari_liver_anomaly.gui.layers import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from napari.layers import Image, Layer
 
@@ -21,25 +21,22 @@ BARS = (Role.SCORE, Role.RESIDUAL)
 
 
 class ColourBars:
-    """Shows the bars of those layers that are seen, or none."""
+    """Shows the bars of those layers that are seen, or none. While a threshold is tried, the score has two colours and nothing to read."""
 
-    def __init__(self) -> None:
-        self.shown = True
-        self._layers: list[Layer] = []
+    def __init__(self, held: Callable[[], bool]) -> None:
+        self.shown, self._held = True, held
+        self._layers: Mapping[Role, Layer] = {}
 
     def follow(self, layers: Mapping[Role, Layer]) -> None:
-        """Look after these layers from now on; one that is looked after stays as it is."""
-        new = [layers[role] for role in BARS if role in layers]
-        for layer in new:
-            if not any(layer is known for known in self._layers):
-                layer.colorbar.visible = self.shown
-        self._layers = new
+        """Look after these layers from now on."""
+        self._layers = {role: layers[role] for role in BARS if role in layers}
+        for role, layer in self._layers.items():
+            layer.colorbar.visible = self.shown and not (role is Role.SCORE and self._held())
 
     def show(self, shown: bool) -> None:
         """Show the colours and what they mean beside the picture."""
         self.shown = shown
-        for layer in self._layers:
-            layer.colorbar.visible = shown
+        self.follow(self._layers)
 
 
 class ScoreScale(EventedModel):

@@ -68,7 +68,6 @@ class ThresholdPreview:
                 layer.data = self._score
             for name, value in self._before.items():
                 setattr(layer, name, value)
-            layer.colorbar.opacity = 1.0
 
     def _begin(self, layer: Image) -> None:
         from napari.utils.colormaps import Colormap
@@ -76,7 +75,6 @@ class ThresholdPreview:
         names = ("visible", "contrast_limits", "contrast_limits_range", "colormap", "opacity", "rendering", "iso_threshold")
         self._before = {name: getattr(layer, name) for name in names}
         self.layer = layer
-        layer.colorbar.opacity = 0.0  # two colours, with nothing to read; whether it is shown is the user's
         layer.colormap = Colormap(TINT, name="threshold")
         layer.opacity = 1.0
         if self._viewer.dims.ndisplay == 3:
