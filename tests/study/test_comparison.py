@@ -196,6 +196,15 @@ def test_the_inserted_ball_is_sixty_hu_darker_and_lies_in_healthy_liver():
     assert insert_lesion(replace(one, healthy=np.zeros((0, 1), int))) is None
 
 
+def test_tumours_beside_the_inserted_ball_are_not_ranked():
+    """The ball reaches from the last healthy slice into those with tumour: what is tumour there is neither ball nor liver around it."""
+    one = replace(case("a"), healthy=np.array([[2]]))
+    changed, ranked = insert_lesion(one)
+    there = one.truth & changed.truth.any(axis=(1, 2))[:, None, None]
+    assert there.any(), "the ball reaches a slice with tumour"
+    assert ranked[3].any() and not (ranked & one.truth).any()
+
+
 def test_the_inserted_ball_is_ranked_by_what_sees_it_and_by_no_other():
     rng = np.random.default_rng(0)
     livers = [case("a"), case("b")]

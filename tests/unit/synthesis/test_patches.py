@@ -263,3 +263,32 @@ def test_share_left_healthy_is_the_setting(name):
     labels = [RECIPES[name](p_empty=0.3).draw(A, ORGAN, 300, rng).label for _ in range(120)]
     assert 0.18 < 1 - np.mean(labels) < 0.42
     assert all(RECIPES[name](p_empty=0).draw(A, ORGAN, 300, rng).label for _ in range(20))
+
+
+def test_a_small_share_of_poisson_blending_leaves_the_slice_and_a_large_one_takes_the_other():
+    """Gradients are weighed 1 − share and share: near 0 the patch is the slice itself, near 1 it has the other's shape."""
+    rng = np.random.default_rng(0)
+    image, other = (gaussian_filter(rng.standard_normal((24, 24)), 2).astype(np.float32) for _ in range(2))
+    shared, wide = np.ones((24, 24), bool), np.array([-9.0, 9.0], np.float32)
+    nearly, _ = PII().mixed(image, other, shared, 0.02, wide)
+    mostly, _ = PII().mixed(image, other, shared, 0.98, wide)
+    inside = (slice(4, -4), slice(4, -4))
+    alike = [
+        np.corrcoef(patch[inside].ravel(), whole[inside].ravel())[0, 1] for patch, whole in ((nearly, image), (mostly, other))
+    ]
+    assert alike[0] > 0.99
+    assert alike[1] > 0.5 + np.corrcoef(image[inside].ravel(), other[inside].ravel())[0, 1]
+
+
+def test_jitter_changes_brightness_and_contrast_of_a_pasted_piece():
+    """Without jitter every pasted value comes from the slice; with it hardly any does."""
+    rng = np.random.default_rng(0)
+    image, liver_mask = rng.uniform(0.3, 0.7, (64, 64)).astype(np.float32), np.ones((64, 64), bool)
+    kept = {}
+    for jitter in (0.0, 0.3):
+        recipe = CutPaste(kind="patch", jitter=jitter, p_empty=0)
+        samples = [recipe.draw(image, liver_mask, 300, np.random.default_rng(seed)) for seed in range(6)]
+        pasted = np.concatenate([sample.image[sample.mask] for sample in samples])
+        kept[jitter] = np.mean(np.abs(pasted[:, None] - np.unique(image)[None]).min(axis=1) < 1e-7)
+    assert kept[0.0] > 0.95
+    assert kept[0.3] < 0.2
