@@ -39,7 +39,7 @@ REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth
 # Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver (in the end, and while it searches) and of the liver's box, and
 # for each pixel of the network's slices; and what torch takes at its first use. Writing takes less: it goes piece by piece.
 # ``tests/faults/rows_memory.py`` holds them to runs.
-VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 3, 20, 20, 130 * 10**6
+VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 3, 20, 20, 180 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24  # for each voxel of the liver's box
 RESTORED_BYTES = 2  # of these, for the restored scan and the residual
