@@ -26,6 +26,7 @@ from faults.witness import names_in, refused
 from napari_liver_anomaly import checkpoint, placing, storage
 from napari_liver_anomaly.cli import ASKED, DONE, REFUSED, STOPPED, main, program
 from napari_liver_anomaly.errors import Question
+from napari_liver_anomaly.evaluation import case_measuring
 from napari_liver_anomaly.evaluation import evaluate as measuring
 from napari_liver_anomaly.evaluation.case_measuring import NotRun
 from napari_liver_anomaly.evaluation.cross_validation import require_measured
@@ -73,7 +74,7 @@ def a_fault_of_the_machine_is_no_answer_of_the_model(kit: Kit) -> None:
             return segment(volume, *rest, **more)
 
         runs.clear()
-        kit.patch.setattr(measuring, "segment", fails_on_the_second)
+        kit.patch.setattr(case_measuring, "segment", fails_on_the_second)
         assert main([*words, "--device", "cpu"]) == REFUSED, "a script must not take the report for a complete one"
         said = kit.output.readouterr().err
         assert "could not run b; the figures are over 2 of 3 cases" in said and "The report is written" in said
@@ -90,7 +91,7 @@ def a_fault_of_the_machine_is_no_answer_of_the_model(kit: Kit) -> None:
     def never(*_: Any, **__: Any) -> Any:
         raise too_little(0)
 
-    kit.patch.setattr(measuring, "segment", never)
+    kit.patch.setattr(case_measuring, "segment", never)
     with refused("no case can be run", "cases-none-run"):
         measuring.evaluate(cases, DarkRule(), device="cpu")
     with refused("no case of a fold can be run", "cases-none-run"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QToolButton
+from qtpy.QtWidgets import QSizePolicy, QToolButton
 
 DOCS = "https://github.com/napari-liver-anomaly/napari-liver-anomaly/blob/main/docs/"
 PAGES = {  # by what they explain: file below docs/, and section
@@ -29,6 +29,9 @@ class HelpLink(QToolButton):
         self.address = QUrl(DOCS + PAGES[about])
         self.setText(words)
         self.setProperty("kind", "link")
+        # As tall as the line it stands in, and no line gets taller for it.
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored)
+        self.setMinimumHeight(1)
         self.setToolTip(f"Help: {about} (opens your browser)")
         self.setAccessibleName(f"Help: {about}")
         self.clicked.connect(lambda: QDesktopServices.openUrl(self.address))
