@@ -16,7 +16,7 @@ from liver_anomaly_study.comparison import run_all, run_one
 from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
 from liver_anomaly_study.record import STRICT
 from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
-from liver_anomaly_study.scoring import rule_on_slices, score_case
+from liver_anomaly_study.scoring import rule_on_slices, score_case, threshold_of
 from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.io import write_case, write_image
 from napari_liver_anomaly.io.read_options import MaskOptions
@@ -148,6 +148,12 @@ def test_a_second_family_gives_a_second_threshold_and_its_dice(folder, monkeypat
     monkeypatch.setattr(comparison, "OUTLINES", "of another version")
     older = run_one(run, folder)
     assert older["of another version"] is None and "dice_at_outlines" not in older["cases"][0]
+
+
+def test_a_threshold_leaves_something_out():
+    """At 0 every voxel would be predicted positive, those that score nothing, too."""
+    assert threshold_of({"held_out_family": {"threshold": 0.0}}) == 1 / 255
+    assert threshold_of({"held_out_family": {"threshold": 0.0}, "outlines": {"threshold": 0.4}}, "outlines") == 0.4
 
 
 def test_every_slice_of_a_training_case_is_there_unlabelled():

@@ -51,6 +51,7 @@ def test_the_sum_that_is_trained(key):
     image = make_batch(healthy_slices(), model.config.recipe, model.config.schedule, (0, 1), 0).healthy
     with torch.no_grad():
         model.restorer.centres[-1].weight *= 20  # so that clusters are told apart
+        model.restorer.move.bias += 1  # so that the second code costs something
         code, move = model.restorer.encode(image)
         found = model.image_loss(image)
         centres = model.restorer.around(move.mean)
@@ -63,7 +64,7 @@ def test_the_sum_that_is_trained(key):
         )
         even = (log(9) - distributions.Categorical(cluster.movedim(1, -1)).entropy()).sum(dim=(1, 2))
         apart = (model.reconstruct(image) - image).abs().sum(dim=(1, 2, 3))
-    assert float(even.max()) > 0.01
+    assert float(even.max()) > 0.01 and float(second.min()) > 0.5
     wanted = apart + from_centres + second.sum(dim=(1, 2, 3)) + even.clamp(min=1)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-2)
 

@@ -156,6 +156,14 @@ def test_smoothness_holds_a_change_that_is_not_smooth(monkeypatch):
     assert float(model.restore(image, image).abs().mean()) < 0.25 * 8 * 2e-3
 
 
+def test_smoothness_is_that_of_the_change_and_not_of_the_image(monkeypatch):
+    model = small("vae-restoration", restoration_steps=8, restoration_rate=2e-3)
+    model.parts["smoothness"].weight.fill_(0.5)
+    rough = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(model, "image_loss", lambda changed: 0 * changed.flatten(1).sum(dim=1))
+    assert torch.equal(model.restore(rough, rough), rough)
+
+
 def test_the_weight_that_changes_healthy_livers_least_is_taken(monkeypatch):
     model = small("vae-restoration", restoration_steps=1)
     best = WEIGHTS[13]

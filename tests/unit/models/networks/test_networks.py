@@ -118,3 +118,9 @@ def test_a_leak_and_a_prior_change_the_last_block_and_the_first_score_only():
     torch.nn.init.zeros_(other.head.weight)
     score = torch.softmax(other(None, torch.rand(1, 1, 32, 32)), dim=1)[:, 1]
     assert torch.allclose(score, torch.tensor(0.05))
+
+
+def test_rectifiers_of_the_comparative_study_leak_as_there():
+    for network in (Encoder(4), Decoder(4)):
+        slopes = [part.negative_slope for part in network if isinstance(part, torch.nn.LeakyReLU)]
+        assert slopes == [0.2] * 4
