@@ -37,9 +37,10 @@ def test_what_is_saved_holds_at_once_and_next_time(make_panel, viewer, sample, o
     fields["min_lesion_mm3"]._field.value, fields["report"].value = 10.0, True
     page.buttons.button(QDialogButtonBox.StandardButton.Save).click()
     for one in (panel, make_panel(viewer)):
-        assert one.model.device.currentData() == "cpu" and one.export.ticks["report"].isChecked()
+        assert one.model.device.currentData() == "cpu" and one.exports.choice.ticks["report"].isChecked()
         assert (
-            one.model.rows.value().min_lesion_mm3 == pytest.approx(523.6, abs=0.1) and not one.export.ticks["patient"].isChecked()
+            one.model.rows.value().min_lesion_mm3 == pytest.approx(523.6, abs=0.1)
+            and not one.exports.choice.ticks["patient"].isChecked()
         )
     assert tuple(add(viewer, scan_layer(sample.volume)).contrast_limits) == (-160, 240)
     assert preferred(KeepSettings).most == 7, "other settings in the file stay"
