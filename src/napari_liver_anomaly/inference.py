@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, Protocol
 
 import numpy as np
 
+from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import box_of, measure
@@ -39,7 +40,9 @@ REFERENCE_OFF_HU = 5  # a reference that is less wrong makes no difference worth
 # Bytes of a run on the CPU for each voxel of the scan, of the planes that hold liver (in the end, and while it searches) and of the liver's box, and
 # for each pixel of the network's slices; and what torch takes at its first use. Writing takes less: it goes piece by piece.
 # ``tests/faults/rows_memory.py`` holds them to runs.
-VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES, FIXED_BYTES = 3, 5, 3, 20, 20, 180 * 10**6
+VOXEL_BYTES, PLANE_BYTES, SCORED_BYTES, BOX_BYTES, SLICE_BYTES = 3, 5, 3, 20, 20
+# The first use of the networks; processors without bfloat16 take kernels with larger buffers (as measured on one of each).
+FIXED_BYTES, FIXED_BYTES_FLOAT32 = 130 * 10**6, 220 * 10**6
 PIXEL_BYTES = 4096  # of a method that does not say what it needs for each pixel that it sees at once
 RULE_BYTES = 24  # for each voxel of the liver's box
 RESTORED_BYTES = 2  # of these, for the restored scan and the residual
@@ -330,11 +333,14 @@ def needed_bytes(volume: Volume, liver: Mask, model: SliceModel | Any, batch: in
     kept = volume.voxels.size * (VOXEL_BYTES - less) + planes * (PLANE_BYTES - less)  # what the result holds in the end
     if hasattr(model, "score_volume"):
         return kept + depth * height * width * RULE_BYTES
+    import torch
+
     scales = getattr(model, "scales", (model,))
     under_way = planes * SCORED_BYTES + max(_scale_bytes(volume, liver, scale, batch) for scale in scales)
     if len(scales) > 1:
         under_way += depth * height * width * TOTAL_BYTES
-    return max(kept, under_way) + FIXED_BYTES  # the slices are gone when the result is put together
+    first_use = FIXED_BYTES if has_bf16(torch.device("cpu")) else FIXED_BYTES_FLOAT32
+    return max(kept, under_way) + first_use  # the slices are gone when the result is put together
 
 
 def _scale_bytes(volume: Volume, liver: Mask, model: SliceModel, batch: int) -> int:

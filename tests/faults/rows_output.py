@@ -178,13 +178,13 @@ def what_cannot_be_written_is_said_before_the_work(kit: Kit) -> None:
 
 WEIGHTS = Path(napari_liver_anomaly.__file__).parent / "weights"
 INTERRUPTED = """
-import os, sys, time
+import os, sys
 import napari_liver_anomaly
 from napari_liver_anomaly import checkpoint, placing, storage
 replace, exchange, at_once = os.replace, placing._exchange, sys.argv.pop(1) == "at once"
 def slow(source, target, put):
     print("put", flush=True)
-    time.sleep(0.1)
+    sys.stdin.readline()  # until the signal was sent
     return put(source, target)
 placing.os.replace = lambda source, target: slow(source, target, replace)
 placing._exchange = (lambda source, target: slow(source, target, exchange)) if at_once else lambda source, target: False
@@ -217,12 +217,12 @@ def files_of_two_runs_are_never_mixed(kit: Kit) -> None:
         out.parent.mkdir()
         shutil.copytree(kit.folder / "7", out)
         run = subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED, way, *words, "--seed", "8", "--out", str(out)], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=environment,
+            [sys.executable, "-c", INTERRUPTED, way, *words, "--seed", "8", "--out", str(out)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert run.stdout is not None and run.stdout.readline() == "put\n"
         run.send_signal(number)
-        said = run.communicate(timeout=60)[1]
+        said = run.communicate("\n" * 20, timeout=60)[1]
         assert whose(out, seeds) in ({7}, {8}) if way == "at once" else whose(out, seeds) in ({7}, {8}, set()), (number, way)
         assert way != "at once" or len([name for name in names_in(out) if not name.startswith(".")]) == 2, "all of them"
         if number != signal.SIGKILL:
