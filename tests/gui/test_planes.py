@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -70,6 +72,14 @@ def test_a_jump_draws_each_layer_once(panel, run, qtbot):
         assert len(seen) == 1
     middle = np.argwhere(shown.tumours.data == lesion.number).mean(axis=0)
     assert np.abs(shown.tumours.world_to_data(panel.viewer.dims.point) - middle).max() < 3
+
+
+def test_a_jump_to_a_lesion_that_is_gone_leaves_the_view(panel, run):
+    """Its row may still be there for a moment after the threshold took it away."""
+    run(panel)
+    shown, point = panel.controller.shown, panel.viewer.dims.point
+    shown.turn_to(dataclasses.replace(shown.lesions[0], number=99))
+    assert panel.viewer.dims.point == point
 
 
 def test_lesions_are_outlined_in_all_views(panel, planes, run, qtbot):

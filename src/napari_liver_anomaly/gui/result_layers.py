@@ -198,9 +198,9 @@ class ResultLayers:
 
     def turn_to(self, lesion: Lesion) -> None:
         """Turn to the slice on which a lesion was measured, and put it in the middle of the view."""
-        layer = self.tumours or self.layers.get(Role.SCORE)
-        if layer is not None:
-            turn_view(self.viewer, layer, middle_of(self.voxels_of(lesion), self.state.labels.shape))
+        layer, where = self.tumours or self.layers.get(Role.SCORE), self.voxels_of(lesion)
+        if layer is not None and len(where):  # a lesion of the threshold before may be gone while its row is still there
+            turn_view(self.viewer, layer, middle_of(where, self.state.labels.shape))
 
     def mark(self, lesion: Lesion | None) -> None:
         """Outline one lesion in a colour of its own, and let the brush draw with its number."""
