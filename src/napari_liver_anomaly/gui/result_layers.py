@@ -107,6 +107,7 @@ class ResultLayers:
         yield
         self._renew(result.labels if not self.state.corrected else self.state.labels.dense())
         self.take(self.state)
+        yield
         if result.restored is None:  # what an earlier run with another model restored would be taken for this one's
             for layer in filter(None, (find(self.viewer, role, self.scan) for role in (Role.RESTORED, Role.RESIDUAL))):
                 yield

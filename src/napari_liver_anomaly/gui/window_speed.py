@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 SLICES, FULL_PX, TALL = 200, 512, 2  # the scan that is painted first has so many times the slices
+REST_S = 1.0  # after layers were added, until nothing is left to draw
 TICK, TABLE, JUMP, SCROLL = "threshold tick, Python", "lesion table after release", "jump to a lesion", "slice scroll, all layers"
 TOGGLE, PAINT, PREVIEW = "overlay on or off", "first paint of a CT of 400 slices", "synthesis preview"
 ALONE = "slice scroll, napari alone with the scan"
@@ -53,7 +55,9 @@ def measure_window(model: str, job: Job, rounds: int, slices: int = SLICES, size
 
 
 def _run(panel: TumourPanel) -> dict[str, Any]:
-    """Search the scan, and see how the window answers meanwhile."""
+    """Search the scan, and see how the window answers meanwhile; what the layers just added still have to draw does not count."""
+    rest_until_s = time.monotonic() + REST_S
+    wait_until(lambda: time.monotonic() > rest_until_s)
     heart = Heart()
     panel.segment()
     wait_until(lambda: not panel.segmenting.busy)
