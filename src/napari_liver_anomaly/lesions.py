@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.simple_cyst import may_be_cyst
 from napari_liver_anomaly.sparse_labels import SparseLabels
 from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = np.iinfo(np.uint16).max
+MAD_TO_SD = 1.4826
 LOWEST_HU = int(np.iinfo(np.int16).min)
 
 
@@ -51,6 +53,8 @@ class Lesion:
         First and last canonical axial slice, counted from 0 at the head.
     slices : int
         Number of axial slices it appears on.
+    may_be_cyst : bool
+        Whether it is as dark and even as water, with a sharp edge, and may be a simple cyst: a hint, no diagnosis.
     """
 
     number: int
@@ -66,6 +70,7 @@ class Lesion:
     first_slice: int
     last_slice: int
     slices: int
+    may_be_cyst: bool = False
 
     def __repr__(self) -> str:
         return (
@@ -133,6 +138,17 @@ class LiverScan:
         box = box_of(self.liver.voxels)
         return _hu_counts(np.empty(0, np.int16) if box is None else self.volume.voxels[box][self.liver.voxels[box]])
 
+    @cached_property
+    def spread_hu(self) -> float:
+        """How far the liver's values scatter around their median, as a standard deviation that few odd ones do not move."""
+        upto = np.cumsum(self.hu_counts)
+        if not (size := int(upto[-1])):
+            return 0.0
+        far = np.abs(np.arange(self.hu_counts.size) - int(np.searchsorted(upto, (size + 1) // 2)))
+        nearest_first = np.argsort(far, kind="stable")
+        place = int(np.searchsorted(np.cumsum(self.hu_counts[nearest_first]), (size + 1) // 2))
+        return MAD_TO_SD * float(far[nearest_first][place])
+
     def median_outside(self, where: NDArray[np.int64]) -> float:
         """Median of the liver without some voxels, given flat; NaN when nothing is left."""
         lesions = where[self.liver.voxels.reshape(-1)[where]]
@@ -156,7 +172,7 @@ def measure_again(
             lesion = measured[former]
             found.append(replace(lesion, number=number, liver_hu=liver_hu, difference_hu=lesion.mean_hu - liver_hu))
         else:
-            found.append(_one(number, where, scan.volume, liver_hu))
+            found.append(_one(number, where, scan, liver_hu))
     return tuple(found)
 
 
@@ -176,8 +192,9 @@ def box_of(voxels: NDArray[np.bool_]) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def _one(number: int, where: NDArray[np.int64], volume: Volume, liver_hu: float) -> Lesion:
+def _one(number: int, where: NDArray[np.int64], scan: LiverScan, liver_hu: float) -> Lesion:
     """Measure one lesion from its voxels, flat and rising."""
+    volume = scan.volume
     places = np.stack(np.unravel_index(where, volume.geometry.shape))
     start = places.min(axis=1)
     places -= start[:, None]
@@ -202,6 +219,7 @@ def _one(number: int, where: NDArray[np.int64], volume: Volume, liver_hu: float)
         first_slice=int(start[0]),
         last_slice=int(start[0]) + areas.size - 1,
         slices=int(np.count_nonzero(areas)),
+        may_be_cyst=may_be_cyst(where, volume, scan.liver.voxels, mean_hu, liver_hu, scan.spread_hu),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ LEVELS = {
         "sparse_labels",
         "score_voxels",
     },
-    2: {"lesions", "thresholds", "liver_findings", "segmentation", "result", "preferences", "follow_up"},
+    2: {"lesions", "simple_cyst", "thresholds", "liver_findings", "segmentation", "result", "preferences", "follow_up"},
     3: {"io", "preprocessing", "synthesis", "phantom", "metrics"},
     4: {"checkpoint"},
     5: {"adapters", "models", "training", "liver"},

@@ -22,6 +22,7 @@ DRAWN = {
     ("memory", "storage"),
     ("processes", "device"),
     ("segmentation", "lesions"),
+    ("lesions", "simple_cyst"),
     ("follow_up", "lesions"),
     ("result", "lesions"),
     ("result", "segmentation"),

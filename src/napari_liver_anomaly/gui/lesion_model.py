@@ -22,13 +22,14 @@ COLUMNS = {
     "Δ HU": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
     "Score": "Highest anomaly score inside, 0 to 1",
     "Target": "Tick up to two target lesions: their long diameters are added below the table",
-    "HU": "Mean of the scan inside the lesion, in HU",
+    "HU": "Mean of the scan inside the lesion, in HU; with “cyst?” where it is as dark and even as water, with a sharp edge",
     "Drawn": "By the program, corrected by hand, or by hand alone",
     "Comment": "Double-click to write; it is kept with the session and exported",
 }
 NAMES = list(COLUMNS)
 KEEP, TARGET, COMMENT = NAMES.index("Keep"), NAMES.index("Target"), NAMES.index("Comment")
 DRAWN = {"automatic": "program", "corrected": "corrected", "manual": "by hand"}
+MAY_BE_CYST = "As dark and even as water, with a sharp edge: may be a simple cyst. Click to go there"
 SORT_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -82,7 +83,7 @@ def _tip(row: LesionRow, column: int) -> str:
     if column in (KEEP, TARGET):
         return list(COLUMNS.values())[column]
     if row.origin == "automatic":
-        return "Click to go there"
+        return MAY_BE_CYST if row.lesion.may_be_cyst else "Click to go there"
     return (
         "You drew in it: it stays as it is at every threshold"
         if row.fixed
@@ -95,9 +96,10 @@ def cells(row: LesionRow) -> tuple[str, ...]:
     lesion = row.lesion
     difference = "–" if lesion.difference_hu != lesion.difference_hu else _signed(lesion.difference_hu, "+")
     size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
+    mean = _signed(lesion.mean_hu) + (" cyst?" if lesion.may_be_cyst else "")
     number = str(lesion.number) if row.kept else "–"  # by now another lesion may have its number
     return (
-        number, "", str(row.slice), f"{lesion.volume_ml:.1f}", size, difference, f"{row.score:.2f}", "", _signed(lesion.mean_hu),
+        number, "", str(row.slice), f"{lesion.volume_ml:.1f}", size, difference, f"{row.score:.2f}", "", mean,
         DRAWN[row.origin], row.comment,
     )  # fmt: skip
 

@@ -115,6 +115,7 @@ def _measures(row: LesionRow) -> dict[str, Any]:
         "short diameter (mm)": round(lesion.short_mm, 1),
         "mean (HU)": round(lesion.mean_hu, 1),
         "difference to liver (HU)": round(lesion.difference_hu, 1),
+        "may be a cyst": lesion.may_be_cyst,
         "highest score": round(row.score, 2),
         "slice": row.slice,
         "drawn": row.origin,

@@ -59,6 +59,8 @@ def legend_of(content: ReportContent) -> str:
         "mm: longest diameter × largest extent across it, on the slice where the lesion is largest. "
         "HU: mean. To liver: mean minus the median of the other liver."
     )
+    if any("cyst?" in cell for row in content.table for cell in row):
+        legend += " Cyst?: as dark and even as water, with a sharp edge, in this phase: a hint, not a finding."
     return legend + (f" The {len(content.lesions)} largest lesions have a picture." if content.without_picture else "")
 
 
@@ -122,7 +124,8 @@ def _named(numbers: tuple[int, ...]) -> str:
 
 def _row(result: Result, lesion: Lesion, slice_number: int) -> tuple[str, ...]:
     return (
-        str(lesion.number), f"{lesion.volume_ml:.1f}", f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}", f"{lesion.mean_hu:.0f}",
+        str(lesion.number), f"{lesion.volume_ml:.1f}", f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}",
+        f"{lesion.mean_hu:.0f}{' cyst?' if lesion.may_be_cyst else ''}",
         _signed(lesion.difference_hu), str(slice_number), DRAWN[result.origin(lesion)],
     )  # fmt: skip
 
@@ -136,6 +139,7 @@ def _measures(result: Result, lesion: Lesion, slice_number: int) -> Rows:
         ("Volume", f"{lesion.volume_ml:.2f} ml"),
         ("Mean", f"{lesion.mean_hu:.0f} HU"),
         ("To liver", f"{_signed(lesion.difference_hu)} HU"),
+        *((("May be", "a simple cyst: as dark and even as water, with a sharp edge"),) if lesion.may_be_cyst else ()),
         ("Slice", f"{slice_number}, seen on {lesion.first_slice} to {lesion.last_slice}"),
         ("Centre", f"{place} mm from the scanner's zero" if result.volume.geometry.oriented else "not known"),
         ("Drawn", DRAWN[result.origin(lesion)]),

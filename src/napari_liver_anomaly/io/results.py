@@ -191,7 +191,7 @@ def _told(result: Result, lesion: Lesion, score: float) -> dict[str, Any]:
 
 def _plain(lesion: Lesion) -> dict[str, Any]:
     """Give the measures of a lesion as JSON has them: nothing for what has no meaning."""
-    measures = {name: np.round(value, 3).tolist() for name, value in asdict(lesion).items()}
+    measures = {name: value if isinstance(value, bool) else np.round(value, 3).tolist() for name, value in asdict(lesion).items()}
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in measures.items()}
 
 
@@ -240,7 +240,9 @@ def _text(value: object) -> str:
 
 
 def _cell(value: float) -> str:
-    """Give a number as text: whole numbers whole, others to a thousandth, nothing for what has no meaning."""
+    """Give a number as text: whole numbers whole, others to a thousandth, nothing for what has no meaning; yes or no."""
+    if isinstance(value, bool):
+        return _text(value)
     if isinstance(value, int):
         return str(value)
     return "" if math.isnan(value) else f"{value:.3f}"

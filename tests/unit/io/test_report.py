@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import gzip
 import io
 import json
@@ -20,7 +21,7 @@ from builders import STUDY, dicom_series, nifti_file, searched
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.io import read, report_content, write
 from napari_liver_anomaly.io.export_options import ExportOptions
-from napari_liver_anomaly.io.report_content import content_of
+from napari_liver_anomaly.io.report_content import content_of, legend_of
 from napari_liver_anomaly.io.report_html import report_html
 from napari_liver_anomaly.io.report_pictures import lesion_picture
 from napari_liver_anomaly.messages import make_finding
@@ -89,6 +90,20 @@ def test_every_page_says_that_it_is_no_medical_device(tmp_path, volume):
 def test_nothing_found_is_said(tmp_path, volume):
     page = Page(report_html(content_of(searched(volume, lesions=0), (), sides_known=True)))
     assert "nothing found" in page.words and page.tags.count("img") == 1 and "Long diameters" not in page.words
+
+
+def test_a_lesion_that_may_be_a_cyst_is_told_to_people_and_programs(tmp_path, volume):
+    plain = searched(volume)
+    result = replace(plain, lesions=(replace(plain.lesions[0], may_be_cyst=True), plain.lesions[1]))
+    content = content_of(result, (), sides_known=True)
+    assert [row[3].endswith(" cyst?") for row in content.table] == [True, False]
+    assert "May be" in dict(content.lesions[0].rows) and "May be" not in dict(content.lesions[1].rows)
+    assert "a hint, not a finding" in legend_of(content) and "Cyst" not in legend_of(content_of(plain, (), sides_known=True))
+    write(result, tmp_path / "out")
+    with open(tmp_path / "out" / "lesions.csv", newline="", encoding="utf-8") as file:
+        assert [row["may_be_cyst"] for row in csv.DictReader(file)] == ["yes", "no"]
+    told = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert [lesion["may_be_cyst"] for lesion in told["lesions"]] == [True, False]
 
 
 def test_the_patient_is_named_only_where_that_was_wanted(tmp_path, volume):
