@@ -122,6 +122,7 @@ def test_the_view_opens_on_the_largest_lesion_only_if_none_is_seen(make_panel, v
     largest = max(panel.controller.shown.lesions, key=lambda lesion: lesion.volume_ml)
     z = round(viewer.layers["case"].world_to_data(viewer.dims.point)[0])
     assert z == (viewer.layers["case tumours"].data == largest.number).sum(axis=(1, 2)).argmax()
+    assert [row.lesion for row in panel.table.chosen] == [largest], "its row is the chosen one"
     viewer.dims.set_point(0, 2.5 * (largest.first_slice))
     before = viewer.dims.point
     run(panel)

@@ -59,10 +59,13 @@ def reading(make_panel, sample, scan_file, run, qtbot):
 
 def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path, wait, qtbot, method):
     path = tmp_path / "a.liver-session"
+    reading.model.rows.fields["min_lesion_mm3"].value = 30.0
+    qtbot.waitUntil(lambda: not reading.controller.busy, timeout=LONG_MS)
     wait(reading.sessions.saved, lambda: reading.sessions.save(path))
     other = make_panel(ViewerModel())
     calls = len(method.calls)
     wait(other.sessions.reopened, lambda: other.open([path]))
+    assert other.model.rows.value() == reading.model.rows.value(), "the next cut is made as the ones before"
     qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
     one, two = reading.controller.shown, other.controller.shown
     assert two.lesions == one.lesions and two.state.labels.same_as(one.state.labels)
@@ -95,6 +98,29 @@ def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path,
     fourth = make_panel(ViewerModel())
     wait(fourth.sessions.opening.ended, lambda: fourth.sessions.open(path))
     assert "not the one" in fourth.messages.text and not fourth.viewer.layers
+
+
+def test_what_was_noted_before_a_session_was_opened_cannot_be_undone_into_it(reading, tmp_path, wait, qtbot):
+    path = tmp_path / "a.liver-session"
+    wait(reading.sessions.saved, lambda: reading.sessions.save(path))
+    reading.lesions.comment(reading.table.lesions[0].lesion, "of the reading before")
+    wait(reading.sessions.reopened, lambda: reading.open([path]))
+    qtbot.waitUntil(lambda: not reading.controller.busy, timeout=LONG_MS)
+    for again in (reading.lesions.undo, reading.lesions.redo):
+        again()
+        qtbot.waitUntil(lambda: not reading.controller.busy, timeout=LONG_MS)
+        assert [row.comment for row in reading.table.lesions] == ["cyst?", "", "vessel"]
+
+
+def test_a_session_saved_in_space_opens_flat_at_the_same_point(reading, make_panel, tmp_path, wait):
+    reading.look.views.space.click()
+    path = tmp_path / "a.liver-session"
+    wait(reading.sessions.saved, lambda: reading.sessions.save(path))
+    other = make_panel(ViewerModel())
+    wait(other.sessions.reopened, lambda: other.open([path]))
+    assert other.viewer.dims.ndisplay == 2 and not other.look.views.space.isChecked()
+    assert other.viewer.dims.point == reading.viewer.dims.point
+    assert other.viewer.scene.camera.angles != reading.viewer.scene.camera.angles
 
 
 def test_a_session_is_kept_after_a_run_unless_the_user_wants_none(make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot):

@@ -41,6 +41,18 @@ def test_liver_and_tumours_fill_the_view_and_the_way_back_is_exact(ready, viewer
     assert looks_again == looks and np.allclose(again, numbers) and not ready.look.views.space.isChecked()
 
 
+def test_a_mouse_that_rests_over_lesions_is_told_what_is_below_it_without_an_error(ready, viewer):
+    chosen = viewer.layers.selection.active
+    assert chosen is viewer.layers["case tumours"] and chosen.features.shape[0] > 1
+    ready.look.views.space.click()
+    viewer.mouse_over_canvas = True
+    viewer.cursor.position = tuple(viewer.layers["case liver"].data_to_world(np.argwhere(viewer.layers["case liver"].data)[0]))
+    assert viewer.cursor._view_direction is None, "the mouse has not moved since"
+    assert viewer._calc_status_from_cursor() is not None
+    ready.look.views.space.click()
+    assert viewer.layers.selection.active is chosen
+
+
 def test_napari_s_own_button_goes_all_the_way_back(ready, viewer):
     _, looks = view_of(viewer)
     ready.look.views.space.click()

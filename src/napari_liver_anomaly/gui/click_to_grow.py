@@ -132,7 +132,9 @@ class ClickToGrow(QWidget):
         self._tell()
 
     def _show(self, ground: Ground, region: Region | None, data: NDArray[np.uint8]) -> None:
-        """Outline the region that a worker grew."""
+        """Outline the region that a worker grew, unless it is waited for no longer."""
+        if ground is not self._ground:
+            return None
         if region is None:
             self._asked = None if self.region is None else (self.region.seed, self.region.part)
             return self._messages.note(ground.nothing)

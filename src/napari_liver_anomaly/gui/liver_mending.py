@@ -53,6 +53,7 @@ class LiverMending(QWidget):
             (ADD, "Grow the liver where you click, by the program's probability; you see it before it is taken", partial(self.begin, ADD)),
             (TAKE, "Take away what is connected with the point you click on and is as unlikely to be liver", partial(self.begin, TAKE)),
             ("Brush in 3D", "Draw in the liver with a ball, on several slices at once", self.brush),
+            ("Undo", "Take the last change of the liver back", self.undo),
         ))  # fmt: skip
         row.addStretch(1)
         row.addWidget(self.edit)
@@ -90,6 +91,11 @@ class LiverMending(QWidget):
         if (liver := self._liver()) is not None:
             self._viewer.layers.selection.active = liver
             liver.n_edit_dimensions, liver.brush_size, liver.selected_label, liver.mode = 3, BRUSH_PX, 1, "paint"
+
+    def undo(self) -> None:
+        """Take the last change of the liver back: the keys belong to the layer that is chosen, and that is seldom the liver."""
+        if (liver := self._liver()) is not None:
+            liver.undo()
 
     def _liver(self) -> Labels | None:
         liver: Any = self._inputs.liver.layer

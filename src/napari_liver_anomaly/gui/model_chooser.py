@@ -143,6 +143,11 @@ class ModelChooser(QWidget):
         """Name of the model or path of its file; None when there is no model."""
         return self.model.currentData()
 
+    def show_settings(self, settings: SegmentSettings) -> None:
+        """Show with which settings the lesions on screen were cut."""
+        self.rows.show_settings(settings)
+        self.points.follow(self._score.value)
+
     def list_again(self) -> None:
         """Bring the list up to date with what is installed by now; the choice stays while its model does."""
         names = tuple(self._names())

@@ -47,3 +47,8 @@ def notes_of(layer: Labels, notes: LesionNotes) -> LesionNotes:
 
 def _steps(history: Iterable[Sequence[Any]]) -> Iterator[NoteStep]:
     return (item[0] for item in history if isinstance(item[0], NoteStep))
+
+
+def forget_steps(layer: Labels) -> None:
+    """Empty the history of a layer that shows another reading now: its steps would write that of before into it."""
+    layer._reset_history()

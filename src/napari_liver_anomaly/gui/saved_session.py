@@ -191,7 +191,7 @@ def view_of(shown: ResultLayers, scan: Layer | None) -> dict[str, Any]:
 
 
 def show_view(view: Mapping[str, Any], shown: ResultLayers, scan: Layer) -> None:
-    """Turn to a view; what does not fit this viewer is left as it is."""
+    """Turn to a view; what does not fit this viewer is left as it is. One that was saved in space opens flat, at the same point."""
     dims, camera = shown.viewer.dims, shown.viewer.scene.camera
     if len(window := _numbers(view.get("window"), 2)) == 2 and window[0] < window[1]:
         scan.contrast_limits = window
@@ -202,10 +202,10 @@ def show_view(view: Mapping[str, Any], shown: ResultLayers, scan: Layer) -> None
     order = view.get("order")
     if isinstance(order, list) and len(order) == dims.ndim and sorted(order) == list(range(dims.ndim)):
         dims.order = tuple(order)
-    if view.get("ndisplay") in (2, 3):
-        dims.ndisplay = view["ndisplay"]
     if len(point := _numbers(view.get("point"), dims.ndim)) == dims.ndim:
         dims.set_point(range(dims.ndim), point)
+    if view.get("ndisplay") != 2:
+        return
     for name, count in (("center", 3), ("angles", 3)):
         if len(values := _numbers(view.get(name), count)) == count:
             setattr(camera, name, tuple(values))

@@ -14,6 +14,7 @@ from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder
 from napari_liver_anomaly.gui.found_liver import FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
 from napari_liver_anomaly.gui.layers import Role, add, checksum, liver_layer, tag_of
+from napari_liver_anomaly.gui.note_history import forget_steps
 from napari_liver_anomaly.gui.open_box import FILES
 from napari_liver_anomaly.gui.saved_session import Reopened, reopen, seen_now, session_of, show_view
 from napari_liver_anomaly.gui.session_buttons import SaveButton, SessionButtons
@@ -161,6 +162,8 @@ class Sessions(QObject):
         shown = panel.shown[opened.volume.identity]
         shown.left_out, shown.notes = opened.rejected, opened.notes
         shown.other = dict(session.other)
+        if shown.tumours is not None:
+            forget_steps(shown.tumours)
         show_view(session.view, shown, layer)
         self._follow(shown)
         panel.messages.note(f"Opened the session saved {session.saved[:16].replace('T', ' ')} (UTC).", *map(str, notes))

@@ -76,6 +76,13 @@ class SettingsForm(QWidget, Generic[S]):
     def _rows(self, names: Iterable[str], said: Mapping[str, str]) -> QFormLayout:
         return form({said[name]: self.fields[name].native for name in names})
 
+    def show_settings(self, settings: S) -> None:
+        """Show these settings, which somebody else set: nobody is told."""
+        was = self.blockSignals(True)
+        for name, field in self.fields.items():
+            field.value = getattr(settings, name)
+        self.blockSignals(was)
+
     def value(self, **others: Any) -> S:
         """Make the settings from what the rows show, and from values of the fields that were left out."""
         return self._made_from(**{name: field.value for name, field in self.fields.items()}, **others)

@@ -32,6 +32,7 @@ class SpaceView(QObject):
         self._viewer = viewer
         self._before: dict[str, Any] = {}
         self._looks: dict[Layer, dict[str, Any]] = {}
+        self._active: Layer | None = None  # which was chosen before
         self._events = EventListener()
         self._events.hear(viewer.dims.events.ndisplay, self._notice)
 
@@ -46,6 +47,8 @@ class SpaceView(QObject):
             return
         self.turned.emit(True)  # what blinks or is wiped ends first, so that its layer is remembered as it was
         self._remember()
+        # Over a layer whose labels have features napari cannot tell in space what lies below a mouse that rests.
+        self._viewer.layers.selection.active = liver
         layers = {liver: GLASS} | ({tumours: SOLID} if tumours is not None else {})
         for layer in self._looks:
             for name, value in layers.get(layer, {"visible": False}).items():
@@ -71,12 +74,16 @@ class SpaceView(QObject):
             for name, value in look.items() if layer in self._viewer.layers else ():
                 setattr(layer, name, value)
         self._looks.clear()
+        if self._active in self._viewer.layers:
+            self._viewer.layers.selection.active = self._active
+        self._active = None
         self.turned.emit(False)
 
     def _remember(self) -> None:
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         self._before = {"order": tuple(dims.order), "point": tuple(dims.point)}
         self._before |= {name: getattr(camera, name) for name in ("angles", "zoom", "center")}
+        self._active = self._viewer.layers.selection.active
         self._looks = {layer: {name: getattr(layer, name) for name in GLASS} for layer in self._viewer.layers}
 
     def _fit(self, layers: Sequence[Labels]) -> None:

@@ -324,7 +324,7 @@ class TumourPanel(Panel):
             shown.left_out, shown.notes = earlier.left_out, earlier.notes
         self._follow(shown)
         if (largest := shown.largest()) is not None:
-            shown.turn_to(largest)
+            self.lesions.turn_to(largest)
         self._rest(result.ran_on)
 
     def _stop(self, text: str, kept: str) -> None:
@@ -363,6 +363,8 @@ class TumourPanel(Panel):
     def _follow(self, shown: ResultLayers | None = None) -> None:
         """Turn to the chosen scan's result, to which the panel then belongs: what leads to a result folds into one line each."""
         before, now = self.controller.shown, shown or self._now()
+        if now is not None and now is not before:
+            self.model.show_settings(now.settings)  # or the next move of the slider would cut with those of another result
         self.controller.follow(now)
         self._sum_up()
         if (before is None) is not (now is None):
