@@ -41,7 +41,9 @@ def has_bf16(device: torch.device) -> bool:
 
 def launched() -> int:
     """Say how many processes torchrun started, of which this is one; 1 for a process that was started alone."""
-    return int(os.environ.get("WORLD_SIZE") or 1)
+    return (
+        int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    )  # schedulers set the size for other ends, too
 
 
 def is_first() -> bool:

@@ -1,7 +1,8 @@
 """Several processes that train one network together, as torchrun starts them: each works on its part of every batch.
 
 Gradients are averaged by PyTorch's ``DistributedDataParallel``. What is summed over a batch (Dice) or normalised over it (batch norm) is summed over
-all parts, so that the losses are those of one process with the whole batch, but for rounding.
+all parts, so that the losses are those of one process with the whole batch, but for rounding. Three comparison methods weigh their losses by what
+their own part holds (layer decomposition, ASC-Net, cycle translation): with them the losses differ.
 
 References
 ----------

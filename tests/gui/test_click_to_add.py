@@ -13,6 +13,7 @@ from napari_liver_anomaly.gui.click_to_grow import GROWING, OUTSIDE
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_section import ALREADY, CLICK, NOTHING
 from napari_liver_anomaly.gui.region_growing import grow, next_part
+from napari_liver_anomaly.job import Job
 
 
 @pytest.fixture
@@ -43,6 +44,15 @@ def wait(done, qtbot):
 
 def previews(viewer):
     return [layer for layer in viewer.layers if layer.metadata.get("napari-liver-anomaly").role is Role.PREVIEW]
+
+
+def test_a_region_that_comes_after_its_end_is_not_shown(done, viewer, small, qtbot):
+    adding = done.lesions.adding
+    done.lesions.add()
+    ground = adding._ground
+    adding.end()
+    adding._growing.returned.emit(click_to_grow._grown(ground, small, 0.5, Job()))
+    assert not previews(viewer) and adding.region is None
 
 
 def test_a_click_grows_a_lesion_that_is_seen_before_it_is_taken(done, viewer, small, qtbot):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.many_scans import State, segment_cohort
 from napari_liver_anomaly.many_scans.cohort import Task
@@ -52,9 +54,8 @@ class _Watch:
 
     def by_part(self) -> list[dict[str, int]]:
         """Give the most memory of each process in each tenth of the run."""
-        size = max(1, len(self.memory) // PARTS)
-        tenths = [self.memory[place : place + size] for place in range(0, size * PARTS, size)]
-        return [{name: max(one[name] for one in tenth) for name in self.processes} for tenth in tenths if tenth]
+        tenths = np.array_split(np.arange(len(self.memory)), min(PARTS, len(self.memory)))
+        return [{name: max(self.memory[n][name] for n in tenth) for name in self.processes} for tenth in tenths]
 
 
 def measure_cohort(model: str, scans: int, job: Job) -> dict[str, Any]:

@@ -40,6 +40,9 @@ from functools import partial
 from pathlib import Path
 from napari_liver_anomaly.io.session import Session, write_session
 from napari_liver_anomaly.liver import find_liver
+def bytes_of(place):
+    return sum(path.stat().st_size for path in (place.rglob("*") if place.is_dir() else [place]) if path.is_file())
+
 segment_with = partial(segment, model={model!r}, find=partial(find_liver, unlikely="accept"))
 laps, began = {{}}, time.perf_counter()
 volume = read({scan!r})
@@ -50,11 +53,11 @@ began = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
     write(result, folder, replace=True)
     laps["write"] = time.perf_counter() - began
-    laps["written_bytes"] = sum(path.stat().st_size for path in Path(folder).rglob("*"))
+    laps["written_bytes"] = bytes_of(Path(folder))
     write_session(Session.of(result, Path({scan!r})), Path(folder, "kept"))
     laps["session_bytes"] = Path(folder, "kept").stat().st_size
 laps |= zip(("depth_mm", "height_mm", "width_mm"), np.multiply(volume.voxels.shape, volume.geometry.spacing_mm).tolist())
-laps["file_bytes"] = Path({scan!r}).stat().st_size
+laps["file_bytes"] = bytes_of(Path({scan!r}))
 laps["slices"] = int(result.liver.voxels.any(axis=(1, 2)).sum())
 laps["peak_bytes"] = peak()
 laps["voxels"] = int(volume.voxels.size)

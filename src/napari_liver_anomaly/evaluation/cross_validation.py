@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_liver_anomaly.device import choose
+from napari_liver_anomaly.device import choose, launched
 from napari_liver_anomaly.evaluation.case_measuring import Measured, measure_case, seen_in_training
 from napari_liver_anomaly.evaluation.evaluate import report, require_measured, why_left_out
 from napari_liver_anomaly.io import read
@@ -105,8 +105,11 @@ def cross_validate(
     job, settings = job or Job(), AUTO_SETTINGS
     cases = _cases_of(folder, folds)
     choose(device)  # before anything is trained
+    if launched() > 1:
+        raise make_refusal("folds-together")
     if only is None:
         require_livers([case for case in cases.values() if case.tumours], masks, job)
+    _require_other_models(also, len(folds) if only is None else 0)
     trained = []
     for number, names in enumerate(folds, start=1):
         if only not in (None, number):
@@ -148,6 +151,9 @@ def cross_validate(
     own = [config.to_dict(), *(models[0].config.to_dict() for models in trained[0].others.values())]
     fused = {"fused": own} if also else {}
     return report(measured, left_out) | about_folds | {"settings": settings.to_dict(), "config": config.to_dict()} | fused
+
+
+OWN_NAMES = {"two-stage", "direct", "ensemble", "fused", DarkRule.name}  # of methods in the report
 
 
 @dataclass(eq=False)
@@ -208,6 +214,17 @@ def _trained_of(folder: str | Path, fold: int, seeds: int) -> list[TwoStage]:
 def _found_by(find: Callable[[Volume, str], Mask], name: str, volume: Volume) -> Mask:
     """Find the liver of a named case."""
     return find(volume, name)
+
+
+def _require_other_models(also: Sequence[str | Path], folds: int) -> None:
+    """Refuse folders of other models that are called as a method of the report is, or as each other, or that lack a fold."""
+    names = [Path(other).name for other in also]
+    odd = [name for name in names if names.count(name) > 1 or name in OWN_NAMES or name.startswith(("seed-", "fused-"))]
+    if odd:
+        raise make_refusal("fold-other-names", folders=", ".join(sorted(set(odd))))
+    missing = [str(path) for other in also for number in range(1, folds + 1) if not (path := _file_of(other, number)).exists()]
+    if missing:
+        raise make_refusal("fold-other-missing", files=", ".join(missing))
 
 
 def _is_trained(path: Path, scans: Sequence[TrainingCase], config: ModelConfig, seed: int) -> bool:

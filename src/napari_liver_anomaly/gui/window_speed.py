@@ -71,7 +71,7 @@ def _run(panel: TumourPanel) -> dict[str, Any]:
 def _reading(viewer: Any, panel: TumourPanel, job: Job, rounds: int) -> dict[str, Any]:
     """Move the threshold, let go, go to lesions, scroll, switch an overlay."""
     shown, slider = panel.controller.shown, panel.threshold.slider
-    if shown is None:
+    if shown is None or not shown.lesions:
         raise make_refusal("demo-failed", reason=panel.messages.text)
     for role in (Role.SCORE, Role.RESIDUAL):
         shown.layers[role].visible = True

@@ -18,7 +18,8 @@ from napari_liver_anomaly.models.config import SIDE_PX, ModelConfig, schedule_fo
 from napari_liver_anomaly.models.losses import code_divergence, slice_difference
 from napari_liver_anomaly.models.networks.critic import HALVINGS, ImageCritic
 from napari_liver_anomaly.models.networks.dense_autoencoder import DenseAutoencoder
-from napari_liver_anomaly.models.residual import HEALTHY_ALONE
+from napari_liver_anomaly.models.residual import HEALTHY_ALONE, Scale
+from napari_liver_anomaly.models.restoration import Smoothness
 from napari_liver_anomaly.models.stage import Adversary, Stage
 from napari_liver_anomaly.models.variational import Variational, VariationalOptions, drawn_code
 from napari_liver_anomaly.models.wasserstein import BETAS, critic_loss
@@ -49,7 +50,8 @@ class AnoVaeGan(Variational):
         """Make the networks, untrained."""
         options = self.config.options
         restorer = DenseAutoencoder(options.width, SIDE_PX, options.code, 2, options.dropout, HALVINGS, "layer")
-        return super().build() | {"restorer": restorer, "critic": ImageCritic(options.width, SIDE_PX)}
+        critic = ImageCritic(options.width, SIDE_PX)
+        return {"restorer": restorer, "smoothness": Smoothness(), "scale": Scale(), "critic": critic}
 
     def stages(self, data: TrainingData) -> Iterator[Stage]:
         """Train both against each other, then set the scale on healthy slices."""

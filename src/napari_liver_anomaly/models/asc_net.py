@@ -73,6 +73,7 @@ class AscNet(Model):
     key = "asc-net"
     options_class = AscNetOptions
     side_px = SIDE_PX
+    learns_unlabelled = True
 
     def build(self) -> dict[str, nn.Module]:
         """Make the networks, untrained."""

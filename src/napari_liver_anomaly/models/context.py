@@ -4,8 +4,7 @@ References
 ----------
 Pathak, Krähenbühl, Donahue, Darrell, Efros, "Context encoders: feature learning by inpainting", CVPR 2016; Baur, Denner, Wiestler, Navab,
 Albarqouni, "Autoencoders for unsupervised anomaly segmentation in brain MR images: a comparative study", Medical Image Analysis 69 (2021), Context
-AE: one to three squares of 20 of 128 pixels in the organ's box. Its code compares with the masked image itself; here, as in the method, with the
-clean one.
+AE: one to three squares of 20 of 128 pixels in the organ's box, compared with the clean image.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ References
 ----------
 Zimmerer, Kohl, Petersen, Isensee, Maier-Hein, "Context-encoding variational autoencoder for unsupervised anomaly detection", MIDL 2019; Baur,
 Denner, Wiestler, Navab, Albarqouni, Medical Image Analysis 69 (2021), Context VAE (original) and (gradient). The masked branch has no draw and no
-divergence, and the clean image as its target.
+divergence, and the clean image as its target; the public code compares it with the masked image itself.
 """
 
 from __future__ import annotations

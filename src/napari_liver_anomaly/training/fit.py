@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ def train(
 
     Raises
     ------
+    Refusal
+        When unlabelled slices are to be shown to a method that learns from synthetic anomalies.
     InvalidNumbers
         When a loss is no longer a number.
     Cancelled
@@ -76,9 +79,12 @@ def train(
     import torch
 
     recipe, schedule = model.config.recipe, model.config.schedule
+    if schedule.unlabelled and not getattr(model, "learns_unlabelled", False):
+        raise make_refusal("unlabelled", method=model.key)
     figures: dict[str, Any] = {"slices": len(slices)}
     model.to(device or torch.device("cpu"))
     data = slice_set(slices, recipe, schedule)
+    data = replace(data, settings={**data.settings, "method": model.key, "options": model.config.options.to_dict()})
     for stage in model.stages(data):
         kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
         figures[f"stage_{stage.number}"] = train_stage(

@@ -133,14 +133,15 @@ def test_start_and_training_are_measured_for_real():
     )
 
 
+@pytest.mark.parametrize("step", [0.5, 0.25])
 @pytest.mark.parametrize("extent_mm", [(192, 360, 360), (90, 360.4, 361), (96, 97, 144)])
-def test_patches_are_those_of_the_sliding_window(extent_mm):
-    slide, seen = SlidingWindowInferer((96, 96, 96), 1, 0.5), []
+def test_patches_are_those_of_the_sliding_window(extent_mm, step):
+    slide, seen = SlidingWindowInferer((96, 96, 96), 1, 1 - step), []
     slide(
         torch.zeros(1, 1, *(round(mm) for mm in extent_mm)),
         lambda block: seen.append(1) or block,
     )
-    assert len(seen) == patches(extent_mm, (96, 96, 96))
+    assert len(seen) == patches(extent_mm, (96, 96, 96), step)
 
 
 def test_the_papers_networks_are_the_papers():

@@ -141,3 +141,30 @@ def test_names_that_cannot_be_are_refused_before_training(folder, preset, tmp_pa
     with pytest.raises(Refusal) as refused:
         cross_validate([], folder, folds, preset, models=tmp_path)
     assert refused.value.finding.code == "fold-names" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("names", [("one/direct",), ("one/new", "two/new"), ("seed-1",), ("fused",)])
+def test_other_models_whose_rows_could_not_be_told_apart_are_refused(folder, preset, tmp_path, names):
+    with pytest.raises(Refusal) as refused:
+        cross_validate(
+            pack_training_set(folder), folder, [["a"], ["b"]], preset, models=tmp_path, also=[tmp_path / name for name in names]
+        )
+    assert refused.value.finding.code == "fold-other-names" and not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_other_models_that_lack_a_fold_are_refused_before_training(folder, preset, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "fold-1.safetensors").touch()
+    with pytest.raises(Refusal, match=r"fold-2\.safetensors") as refused:
+        cross_validate(
+            pack_training_set(folder), folder, [["a"], ["b"]], preset, models=tmp_path / "own", also=[tmp_path / "new"]
+        )
+    assert refused.value.finding.code == "fold-other-missing" and not (tmp_path / "own").exists()
+
+
+def test_processes_that_train_together_do_not_cross_validate(folder, preset, tmp_path, monkeypatch):
+    for name, value in (("TORCHELASTIC_RUN_ID", "1"), ("WORLD_SIZE", "2"), ("RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Refusal) as refused:
+        cross_validate(pack_training_set(folder), folder, [["a"], ["b"]], preset, models=tmp_path)
+    assert refused.value.finding.code == "folds-together"

@@ -80,7 +80,12 @@ def test_a_figure_says_what_was_measured():
 def test_a_set_of_several_configurations_shows_what_its_first_seed_reached():
     one, two = config_of("direct"), config_of("direct-varied")
     summary = {"seed-1": {}, "fused-1": SUMMARY["direct"], "fused-2": {}}
-    report = {"summary": summary, "folds": [{}, {}], "config": one.to_dict(), "fused": [one.to_dict(), two.to_dict()]}
+    report = {
+        "summary": summary,
+        "folds": [{"cases": ["a"]}, {"cases": ["a"]}, {"cases": ["b", "c"]}],
+        "config": one.to_dict(),
+        "fused": [one.to_dict(), two.to_dict()],
+    }
     assert ModelCard(metrics=Metrics.of_report(report, [two, one])).figure().startswith("Dice 0.55 ± 0.34 on 12 patients")
     for others in ([two, two], [one, two, two]):
         assert ModelCard(metrics=Metrics.of_report(report, others)).figure() == "", "not what was measured"

@@ -15,6 +15,7 @@ import torch
 import training_stand_in
 from napari_liver_anomaly import checkpoint, processes
 from napari_liver_anomaly.cli import main
+from napari_liver_anomaly.device import is_first, launched
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -47,6 +48,14 @@ def test_the_losses_are_those_of_one_process_also_after_one_was_killed(tmp_path)
     assert whole["losses"] == pytest.approx(alone["losses"], rel=CLOSE)
     assert killed["losses"] == whole["losses"] and all(torch.equal(value, same[name]) for name, value in weights.items())
     assert np.ptp(whole["losses"]) > 100 * CLOSE * max(whole["losses"]), "they are no constant"
+
+
+def test_a_number_of_processes_that_a_scheduler_names_is_not_one_of_torchrun(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert launched() == 1 and is_first()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
+    assert launched() == 2 and not is_first()
 
 
 @pytest.mark.slow

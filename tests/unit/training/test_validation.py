@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_liver_anomaly.errors import Cancelled, Refusal
+from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.models.config import Schedule
 from napari_liver_anomaly.models.methods import METHODS
-from napari_liver_anomaly.models.registry import config_of
+from napari_liver_anomaly.models.registry import build, config_of
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.preprocessing import HealthySlices
 from napari_liver_anomaly.synthesis import Blobs
 from napari_liver_anomaly.training import fit, validation
@@ -50,6 +53,38 @@ def test_thresholds_and_restoration(data):
     assert restoration["anomaly_hu"] == pytest.approx(restoration["healthy_hu"], rel=0.1)
     assert restoration["before_hu"] > 60
     assert made == validation.validate_on_synthesis(Darkness(), data, SCHEDULE, recipe=RECIPE)
+
+
+def test_thresholds_are_of_synthetic_anomalies_whatever_is_shown_in_training(data):
+    made = validation.validate_on_synthesis(Darkness(), data, SCHEDULE, recipe=RECIPE)
+    assert made == validation.validate_on_synthesis(Darkness(), data, replace(SCHEDULE, unlabelled=True), recipe=RECIPE)
+
+
+def test_only_what_learns_from_unlabelled_slices_is_shown_them(data):
+    config = config_of("compact")
+    with pytest.raises(Refusal, match="learns from synthetic anomalies"):
+        fit.train(build(replace(config, schedule=replace(config.schedule, unlabelled=True)), 0), data)
+
+
+def test_a_stopped_training_is_not_continued_by_another_method(tmp_path):
+    sample = make_phantom(PhantomSettings(tumours=False, size_px=64, slices=12)).volume
+    liver = make_phantom(PhantomSettings(tumours=False, size_px=64, slices=12)).liver
+    scans = [pack_case(sample.voxels, liver.voxels, None, sample.geometry.spacing_mm, scan=sample.identity)]
+
+    def stop_at(step):
+        job = Job(report=lambda progress: job.cancel() if progress.done >= step else None)
+        return job
+
+    def short(key):
+        config = config_of(key)
+        return replace(config, schedule=replace(config.schedule, restorer_steps=4, segmenter_steps=4, batch=1))
+
+    with pytest.raises(Cancelled):
+        fit.fit_and_save(scans, short("context-ae"), tmp_path / "m.safetensors", job=stop_at(2))
+    assert list(tmp_path.glob("m.unfinished.*"))
+    with pytest.raises(Refusal) as refused:
+        fit.fit_and_save(scans, short("ae-dense"), tmp_path / "m.safetensors")
+    assert refused.value.finding.code == "state-other" and "method" in str(refused.value)
 
 
 def test_a_model_that_does_not_restore(data):

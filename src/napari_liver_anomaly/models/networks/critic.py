@@ -18,7 +18,7 @@ from napari_liver_anomaly.models.networks.baur import SLOPE, Encoder, filters
 if TYPE_CHECKING:
     from torch import Tensor
 
-HALVINGS = 3  # of the adversarial models: half as many pixels in the middle again as the others have
+HALVINGS = 3  # of the adversarial models: the middle has twice the side that it has in the others
 HIDDEN = 256
 
 
