@@ -17,7 +17,7 @@ import pydicom
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
-from napari_liver_anomaly.gui.demo import open_window, ready, show_largest, wait_until
+from napari_liver_anomaly.gui.demo import open_window, ready, require_no_error, show_largest, wait_until
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.io.dicom_study import write_study
@@ -55,6 +55,7 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
 
     def take(name: str) -> None:
         wait_until(lambda: not panel.controller.busy, at_least_s=0.8)
+        require_no_error()
         viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
 
     if "questions" in parts:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.patient_marks import CORNER
 from napari_liver_anomaly.gui.planes import canvas_of
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, CHOICES_HU, colours
 
@@ -48,8 +49,12 @@ def test_the_residual_stays_blank_in_every_range_and_keeps_its_values(ready, vie
 
 
 def test_the_bar_of_the_score_is_seen_unless_it_is_switched_off(ready, viewer, run, qtbot):
-    layer = ready.controller.shown.layers[Role.SCORE]
+    layer, corner = ready.controller.shown.layers[Role.SCORE], ready.look.marks.texts[CORNER]
     assert layer.colorbar.visible
+    layer.visible = False
+    assert "Colours" not in corner.text
+    layer.visible = True
+    assert "Colours: score 0 to 1" in corner.text
     ready.threshold.slider.setSliderDown(True)
     ready.threshold.slider.setValue(0.2)
     assert ready.controller.preview.on and not layer.colorbar.visible, "a preview has two colours and nothing to read"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from napari.components.overlays import ColorBarOverlay
 from napari.utils.colormaps import Colormap  # noqa: TC002 - the type of a field, which is read
 from napari.utils.events import EventedModel
+from qtpy.QtCore import QObject
 
+from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.layers import Role
 
 if TYPE_CHECKING:
@@ -17,21 +19,36 @@ if TYPE_CHECKING:
 
 NAME = "score_scale"  # attribute of the layer, under which napari's colour bar finds the scale
 WHOLE = 255.0  # of the layer, for a score of 1
-BARS = (Role.SCORE, Role.RESIDUAL)
+BARS = {Role.SCORE: "score 0 to 1", Role.RESIDUAL: "residual in HU"}  # what each reads
 
 
-class ColourBars:
+class ColourBars(QObject):
     """Shows the bars of those layers that are seen, or none. While a threshold is tried, the score has two colours and nothing to read."""
 
-    def __init__(self, held: Callable[[], bool]) -> None:
-        self.shown, self._held = True, held
+    def __init__(self, parent: QObject, held: Callable[[], bool], tell: Callable[[str], object]) -> None:
+        super().__init__(parent)
+        self.shown, self._held, self._tell = True, held, tell
         self._layers: Mapping[Role, Layer] = {}
+        self._events = EventListener()
 
     def follow(self, layers: Mapping[Role, Layer]) -> None:
         """Look after these layers from now on."""
         self._layers = {role: layers[role] for role in BARS if role in layers}
+        self._events.stop()
         for role, layer in self._layers.items():
             layer.colorbar.visible = self.shown and not (role is Role.SCORE and self._held())
+        self._say()
+        for layer in self._layers.values():
+            self._events.hear(layer.events.visible, self._say)
+
+    def _say(self, _event: object = None) -> None:
+        """Tell what the bars that are seen read, as napari gives them no title."""
+        seen = [
+            words
+            for role, words in BARS.items()
+            if (layer := self._layers.get(role)) and layer.visible and layer.colorbar.visible
+        ]
+        self._tell(f"Colours: {', '.join(seen)}" if seen else "")
 
     def show(self, shown: bool) -> None:
         """Show the colours and what they mean beside the picture."""

@@ -80,8 +80,18 @@ def show_largest(panel: TumourPanel) -> None:
         panel.table.picked.emit(max(shown.lesions, key=lambda lesion: lesion.volume_ml))
 
 
+def require_no_error() -> None:
+    """Refuse to go on when napari told of an error, which would be seen in a picture."""
+    from napari.utils.notifications import NotificationSeverity, notification_manager
+
+    told = [str(one.message) for one in notification_manager.records if one.severity >= NotificationSeverity.ERROR]
+    if told:
+        raise make_refusal("demo-failed", reason=told[0])
+
+
 def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: float = LONGEST_S, pause_s: float = 0.01) -> None:
     """Let the window work until something is done."""
+    from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     began_s = time.monotonic()
@@ -89,4 +99,5 @@ def wait_until(done: Callable[[], bool], at_least_s: float = 0.0, at_most_s: flo
         if time.monotonic() - began_s > at_most_s:
             raise make_refusal("demo-slow")
         QApplication.processEvents()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # or what is gone would still be seen
         time.sleep(pause_s)

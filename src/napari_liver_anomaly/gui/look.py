@@ -44,7 +44,11 @@ class Look(QObject):
         self._viewer, self._inputs, self._messages, self._shown = viewer, inputs, messages, shown
         self.planes, self.views = Planes(self, viewer), ViewButtons()
         self.marks, self.space = PatientMarks(self, viewer), SpaceView(self, viewer)
-        self.residual, self.bars, self.compare = ResidualLook(self), ColourBars(held), BeforeAfter(self, viewer)
+        self.residual, self.bars, self.compare = (
+            ResidualLook(self),
+            ColourBars(self, held, self.marks.tell_colours),
+            BeforeAfter(self, viewer),
+        )
         self.windows, self.numbers = WindowPresets(), WindowNumbers(beside=[self.views])
         self.overlays = Overlays(held=held)
         self.drag = WindowDrag(self, self.window_now)

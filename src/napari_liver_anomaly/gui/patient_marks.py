@@ -29,7 +29,7 @@ class PatientMarks(QObject):
         super().__init__(parent)
         from napari.components.overlays import TextOverlay
 
-        self._viewer, self._tells_window = viewer, window
+        self._viewer, self._tells_window, self._colours = viewer, window, ""
         self._scan: Image | None = None
         self._events, self._scan_events = EventListener(), EventListener()
         self.texts = {name: _overlay(TextOverlay, position, LETTER_PT) for name, position in EDGES.items()}
@@ -47,6 +47,11 @@ class PatientMarks(QObject):
         if scan is not None:
             for name in ("contrast_limits", "scale", "translate", "rotate", "shear", "affine"):
                 self._scan_events.hear(getattr(scan.events, name), self.write)
+        self.write()
+
+    def tell_colours(self, words: str) -> None:
+        """Say below the window what the colours over the scan mean."""
+        self._colours = words
         self.write()
 
     def remove(self) -> None:
@@ -74,14 +79,14 @@ class PatientMarks(QObject):
         window = f"W {high - low:.0f}  L {(low + high) / 2:.0f}" if self._tells_window else ""
         sides = _sides_of(scan)
         if sides is None:
-            return {CORNER: f"{UNKNOWN}\n{window}".strip()}
+            return {CORNER: "\n".join(filter(None, (UNKNOWN, window, self._colours)))}
         along, down, right = dims.order
         vertical, horizontal = self._viewer.scene.camera.orientation2d
         below, beside = 1 if vertical == "down" else -1, 1 if horizontal == "right" else -1
         return {
             "top": sides.letters(down, -below), "bottom": sides.letters(down, below),
             "left": sides.letters(right, -beside), "right": sides.letters(right, beside),
-            CORNER: "\n".join(filter(None, (sides.place(along, dims.point), window))),
+            CORNER: "\n".join(filter(None, (sides.place(along, dims.point), window, self._colours))),
         }  # fmt: skip
 
 

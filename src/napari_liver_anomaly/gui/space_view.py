@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 FILL = 0.85  # of the view that liver and tumours take
 FROM_THE_FRONT = {"view_direction": (0, 1, 0), "up_direction": (-1, 0, 0)}  # to the back, with the head up
-GLASS = {"visible": True, "opacity": 0.4, "blending": "translucent_no_depth"}  # so that tumours are seen inside
-SOLID = {"visible": True, "opacity": 1.0, "blending": "translucent_no_depth"}
+# So that tumours are seen inside, and surfaces without the pattern of the voxels.
+GLASS = {"visible": True, "opacity": 0.4, "blending": "translucent_no_depth", "iso_gradient_mode": "smooth"}
+SOLID = GLASS | {"opacity": 1.0}
 NO_LIVER = "Find the liver first, or load its mask: 3D shows liver and tumours."
 
 
@@ -84,7 +85,9 @@ class SpaceView(QObject):
         self._before = {"order": tuple(dims.order), "point": tuple(dims.point)}
         self._before |= {name: getattr(camera, name) for name in ("angles", "zoom", "center")}
         self._active = self._viewer.layers.selection.active
-        self._looks = {layer: {name: getattr(layer, name) for name in GLASS} for layer in self._viewer.layers}
+        self._looks = {
+            layer: {name: getattr(layer, name) for name in GLASS if hasattr(layer, name)} for layer in self._viewer.layers
+        }
 
     def _fit(self, layers: Sequence[Labels]) -> None:
         """Look from the front, so that the layers fill the view."""
