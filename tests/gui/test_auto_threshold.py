@@ -67,6 +67,23 @@ def test_without_auto_a_run_takes_the_slider(panel, run, best):
     assert shows(panel, 0.5) and not panel.threshold.auto.isChecked()
 
 
+def test_reset_gives_what_a_first_run_gives(panel, viewer, sample, run, qtbot, best, monkeypatch):
+    monkeypatch.setattr(threshold_slider, "AUTO", True)
+    panel.threshold.show_threshold(0.5, auto=True)
+    assert not panel.threshold.back.isVisibleTo(panel), "before a run there is nothing to set back"
+    run(panel)
+    assert not panel.threshold.back.isVisibleTo(panel)
+    panel.threshold.slider.setValue(0.6)
+    assert panel.threshold.back.isVisibleTo(panel)
+    settle(qtbot, panel)
+    panel.threshold.back.click()
+    settle(qtbot, panel)
+    assert shows(panel, best) and panel.threshold.auto.isChecked() and not panel.threshold.back.isVisibleTo(panel)
+    assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, best))
+    panel.threshold.auto.click()
+    assert panel.threshold.back.isVisibleTo(panel), "nor is a threshold without Auto that of a first run"
+
+
 def test_moving_by_hand_switches_auto_off_and_a_click_on_again(panel, viewer, sample, run, qtbot, best):
     panel.threshold.show_threshold(0.5, auto=True)
     run(panel)

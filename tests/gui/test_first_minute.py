@@ -12,9 +12,10 @@ from napari_liver_anomaly.gui import help_link
 from napari_liver_anomaly.gui.anomaly_panel import NO_INPUTS, AnomalyPanel
 from napari_liver_anomaly.gui.availability import NO_MODEL_YET, NO_RESULT, NO_SCAN_YET
 from napari_liver_anomaly.gui.help_link import DOCS, PAGES, HelpLink
-from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
-from napari_liver_anomaly.gui.lesion_section import MERGE, SELECT_MORE, SELECT_ONE, SPLIT
+from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer
+from napari_liver_anomaly.gui.lesion_section import MERGE, NOTHING_DONE, NOTHING_UNDONE, SELECT_MORE, SELECT_ONE, SPLIT
 from napari_liver_anomaly.gui.next_steps import NextSteps
+from napari_liver_anomaly.gui.overlays import DELETED
 from napari_liver_anomaly.gui.worker import Engine
 
 SELECT = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
@@ -27,13 +28,24 @@ def marks(panel):
 
 def test_an_empty_panel_says_what_to_do_and_what_comes_next(make_panel, viewer, sample):
     panel = make_panel(viewer)
-    assert marks(panel) == ["→", "2", "3"] and len(panel.findChild(NextSteps).lines) == 3
+    assert marks(panel) == ["→", "2", "3", "4"] and len(panel.findChild(NextSteps).lines) == 4
     scan = add(viewer, scan_layer(sample.volume))
     assert marks(panel) == ["→"] and panel.findChild(NextSteps).lines[1].text().startswith("→")
     add(viewer, liver_layer(sample.liver, sample.volume))
     assert marks(panel) == ["→"] and panel.findChild(NextSteps).lines[2].text().startswith("→")
     viewer.layers.remove(scan)
-    assert marks(panel) == ["→", "2", "3"]
+    assert marks(panel) == ["→", "2", "3", "4"]
+
+
+def test_after_a_run_it_is_ticked_and_what_comes_next_is_said(panel, run):
+    steps = panel.findChild(NextSteps)
+    assert steps.lines[2].text() == "→ Segment liver tumours" and steps.lines[3].text().startswith("4.")
+    run(panel)
+    assert marks(panel) == ["✓", "→"] and steps.lines[2].text() == "✓ Segment liver tumours"
+    assert steps.lines[3].text() == "→ Review the lesions, then export"
+    for layer in [layer for layer in panel.viewer.layers if layer not in (panel.inputs.scan.layer, panel.inputs.liver.layer)]:
+        panel.viewer.layers.remove(layer)
+    assert marks(panel) == ["→"] and steps.lines[2].text() == "→ Segment liver tumours"
 
 
 def test_the_healthy_sample_is_one_click_away(viewer, qtbot):
@@ -76,8 +88,34 @@ def test_what_cannot_be_used_says_why(panel, run, qtbot):
     assert all(not button.isEnabled() and button.toolTip() == NO_RESULT for button in buttons)
 
 
+def test_undo_and_redo_say_when_there_is_nothing_to_take_back(panel, run, qtbot):
+    def settle():
+        qtbot.waitUntil(lambda: not panel.controller.busy, timeout=30_000)
+
+    def offered():
+        return panel.lesions._undo.isEnabled(), panel.lesions._redo.isEnabled()
+
+    run(panel)
+    settle()
+    assert offered() == (False, False)
+    assert (panel.lesions._undo.toolTip(), panel.lesions._redo.toolTip()) == (NOTHING_DONE, NOTHING_UNDONE)
+    panel.lesions.comment(panel.controller.shown.lesions[0], "cyst?")
+    assert offered() == (True, False) and "Ctrl+Z" in panel.lesions._undo.toolTip()
+    panel.lesions._undo.click()
+    settle()
+    assert offered() == (False, True)
+    panel.lesions._redo.click()
+    settle()
+    assert offered() == (True, False)
+    panel.viewer.layers.remove(panel.controller.shown.tumours)
+    settle()
+    tick, strength = panel.look.overlays.rows[Role.TUMOURS]
+    assert offered() == (False, False) and tick.toolTip() == strength.toolTip() == DELETED
+    assert panel.look.overlays.rows[Role.SCORE][0].toolTip().startswith("Heat map")
+
+
 def last_step(panel):
-    return panel.findChild(NextSteps).lines[-1].text()
+    return panel.findChild(NextSteps).lines[2].text()
 
 
 def test_runs_wait_for_what_they_need_and_say_what_that_is(make_panel, viewer, sample):

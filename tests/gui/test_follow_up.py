@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 
 from napari_liver_anomaly.gui.follow_up_section import cells
 from napari_liver_anomaly.gui.layers import Role, find
@@ -15,6 +16,7 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
     assert not panel.follow_ups.button.isEnabled()
     run(panel)
     panel.follow_ups.button.click()
+    compare = panel.follow_ups.section.compare
     assert panel.follow_ups.section.compare.isVisible() and not panel.follow_ups.section.table.isVisible()
     with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
         panel.sessions.save(path)
@@ -24,14 +26,34 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
     with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
         panel.follow_ups.section.wanted.emit(path)
+        assert not compare.isEnabled() and "in progress" in compare.toolTip()
+    qtbot.waitUntil(lambda: compare.isEnabled() and "earlier scan" in compare.toolTip(), timeout=LONG_MS)
     rows = panel.follow_ups.section.found.rows
     assert [row.state for row in rows] == ["followed", "vanished"]
     assert cells(rows[0])[4] == "+0 %" and cells(rows[1])[1:3] == ("–", f"{gone.volume_ml:.1f} → –")
     earlier = find(panel.viewer, Role.EARLIER, shown.scan)
     assert (earlier.data > 0).sum() > (shown.tumours.data > 0).sum()
+    _goes_by_the_arrow_keys(panel, gone, earlier, qtbot)
     with qtbot.waitSignal(panel.follow_ups.writing.returned, timeout=LONG_MS):
         panel.follow_ups.section.exported.emit(tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text().count("\n") == 3
     with qtbot.waitSignal(panel.follow_ups.comparing.ended, timeout=LONG_MS):
         panel.follow_ups.section.wanted.emit(tmp_path / "table.csv")
     assert "session file" in panel.messages.text and panel.follow_ups.section.found.rows == rows, "the former comparison stays"
+
+
+def _goes_by_the_arrow_keys(panel, gone, earlier, qtbot):
+    """Each row leads to its lesion, which is marked; one that is gone to where it was."""
+    table, viewer, (kept,) = panel.follow_ups.section.table, panel.viewer, panel.controller.shown.lesions
+    assert table.accessibleName() == "Follow-up"
+    viewer.dims.set_current_step(0, 0)
+    table.selectRow(0)
+    assert kept.first_slice <= viewer.dims.current_step[0] <= kept.last_slice
+    assert [row.lesion for row in panel.table.chosen] == [kept]
+    qtbot.waitUntil(lambda: panel.controller.shown.marked == kept.number, timeout=LONG_MS)
+    viewer.dims.set_current_step(0, 0)
+    qtbot.keyClick(table, Qt.Key.Key_Down)
+    at = tuple(viewer.dims.current_step)
+    assert gone.first_slice <= at[0] <= gone.last_slice and earlier.data[at[0]].any()
+    y, x = (round(place / size) for place, size in zip(viewer.scene.camera.center[-2:], earlier.scale[-2:], strict=True))
+    assert earlier.data[at[0], y, x] == panel.follow_ups.section.found.rows[1].then[0], "in the middle of the view"

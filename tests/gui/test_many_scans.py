@@ -7,6 +7,9 @@ import time
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
 from napari_liver_anomaly.gui.worker import Engine
@@ -43,6 +46,32 @@ def _cut(geometry):
     affine = geometry.affine.copy()
     order = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])  # (x, y, z) of the file from (z, y, x)
     return Geometry((16, 16, z), affine @ order)
+
+
+def test_what_asks_or_was_refused_is_opened_where_it_is_answered(studies, qtbot, make_panel, viewer):
+    reading = make_panel(viewer)
+    panel = ManyScansPanel(viewer, Engine(names=("compact",)))
+    qtbot.addWidget(panel)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(studies))])
+    how = Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter, event = QDragEnterEvent(QPoint(5, 5), *how), QDropEvent(QPointF(5, 5), *how)
+    QApplication.sendEvent(panel, enter)  # without which Qt gives nobody the drop
+    assert enter.isAccepted()
+    with qtbot.waitSignal(panel.listing.ended, timeout=LONG_MS):
+        QApplication.sendEvent(panel, event)
+    assert event.isAccepted() and len(panel.studies) == 5, "a folder can be dropped on the panel"
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.list.setCurrentRow(3)
+    with qtbot.waitSignal(reading.scans.reading.refused, timeout=LONG_MS) as refused:
+        qtbot.keyClick(panel.list, Qt.Key.Key_Return)
+    assert refused.args[0].what in reading.messages.text, "the damaged file is refused in the panel of one scan"
+    at = panel.list.visualItemRect(panel.list.item(2)).center()
+    with qtbot.waitSignal(reading.asked, timeout=LONG_MS):
+        qtbot.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        qtbot.mouseDClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert "Hounsfield" in reading.scans.question.text and reading.scans.question.answers
 
 
 class Found:

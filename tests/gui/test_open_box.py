@@ -8,8 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 from napari.settings import get_settings
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_liver_anomaly import inference, phantom
 from napari_liver_anomaly.gui.layers import Role, tag_of
@@ -70,6 +71,27 @@ def test_a_dropped_scan_and_its_liver_become_layers(make_panel, viewer, sample, 
     assert panel.inputs.liver.layer.name == "scan liver" and panel.inputs.liver.layer.contour > 0
     run(panel)
     assert "scan tumours" in viewer.layers
+
+
+def test_a_drop_anywhere_on_the_panel_opens_after_a_run(panel, files, qtbot, run):
+    run(panel)
+    assert not panel.study.is_open, "the box itself is folded away by then"
+    target = panel.table.viewport()
+    while target is not None and not target.acceptDrops():  # as Qt looks for who takes a drop
+        target = target.parentWidget()
+    assert target is panel
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(files[0]))])
+    enter = QDragEnterEvent(
+        QPoint(5, 5), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(panel, enter)
+    assert enter.isAccepted() and panel.scans.box.property("over")
+    before = panel.inputs.scan.layer
+    with qtbot.waitSignal(panel.loaded, timeout=30_000):
+        assert drop(panel, [files[0]]).isAccepted()
+    assert panel.inputs.scan.layer is not before and panel.inputs.scan.layer.name.startswith("scan")
+    assert not panel.scans.box.property("over")
 
 
 def test_a_broken_file_is_said_in_words(make_panel, viewer, tmp_path, qtbot):
@@ -164,7 +186,7 @@ def test_the_search_of_a_disc_is_told_and_can_be_stopped(make_panel, viewer, tmp
     panel.open([tmp_path / "other"])  # waits
     assert begun.wait(30) and panel.scans.box.folder.text() == "Cancel"
     panel.scans.box.show_progress(Progress("Reading the headers", 12, 340), None)
-    assert panel.scans.box.words.text() == "Reading the headers: 12 of 340"
+    assert panel.scans.box.words.text() == "Reading the headers: 3 %"
     panel.scans.box.folder.click()
     assert panel.scans.box.words.text() == "Stopping at the next file."
     with qtbot.waitSignal(panel.scans.reading.ended, timeout=30_000):

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QPlainTextEdit, QWidget
+from qtpy.QtGui import QKeySequence
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLabel, QPlainTextEdit, QWidget
 
 from napari_liver_anomaly.errors import Finding, Level
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
@@ -113,6 +115,29 @@ def test_nothing_moves_when_messages_come_and_go(panel, run, qtbot):
     panel.threshold.tell("3 lesions, 47.8 ml in all", "A remark that is much longer than the panel is wide, and then some more.")
     panel.threshold.allow(on=True, discard=True)
     check("corrections")
+
+
+def test_what_is_said_can_be_selected_and_the_key_tab_passes_over_it(panel, run, qtbot):
+    run(panel)
+    panel.messages.note("One word more.")
+    qtbot.wait(50)
+    for label in (panel.threshold.count, panel.messages._lines[0]._text):
+        at = QPoint(label.fontMetrics().horizontalAdvance("O"), label.height() // 2)
+        qtbot.mouseDClick(label, Qt.MouseButton.LeftButton, pos=at)
+        assert label.hasSelectedText() and label.selectedText().strip() == label.text().split()[0]
+    QTest.keySequence(label, QKeySequence.StandardKey.Copy)
+    assert QApplication.clipboard().text().strip() == "One"
+    said = [label for label in panel.findChildren(QLabel) if label.property("kind") in ("small", "number")]
+    unselectable = [label.text() for label in said if not label.hasSelectedText() and not _is_selectable(label)]
+    assert len(said) > 10 and not unselectable
+    assert not [label.text() for label in said if label.focusPolicy() & Qt.FocusPolicy.TabFocus]
+
+
+def _is_selectable(label):
+    """Whether the mouse may select its text; in the line of a section that folds it presses a button."""
+    return label.textInteractionFlags() & Qt.TextInteractionFlag.TextSelectableByMouse or label.testAttribute(
+        Qt.WidgetAttribute.WA_TransparentForMouseEvents
+    )
 
 
 def test_the_view_opens_on_the_largest_lesion_only_if_none_is_seen(make_panel, viewer, sample, run):

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QHeaderView, QPushButton, QTableView, QV
 
 from napari_liver_anomaly.follow_up import Reading, follow_up
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_state import after_edits
 from napari_liver_anomaly.gui.session_buttons import SESSIONS
 from napari_liver_anomaly.gui.style import one_line, say
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ROWS, ROW_PX = 5, 20
 COLUMNS = {
     "Then": "Number of the lesion last time",
-    "Now": "Number of the lesion in the table above",
+    "Now": "Number of the lesion in the table of lesions",
     "ml": "Volume then → now, in ml",
     "mm": "Longest diameter then → now, in mm",
     "Δ ml": "Change of volume in percent",
@@ -72,7 +73,7 @@ class FollowUpSection(QWidget):
     """Two buttons above a small table."""
 
     wanted = Signal(object)  # Path of last time's session
-    picked = Signal(int)  # number of a lesion of now
+    picked = Signal(object)  # FollowedLesion
     exported = Signal(object)  # Path of a file
 
     def __init__(self) -> None:
@@ -98,10 +99,16 @@ class FollowUpSection(QWidget):
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.table.setFixedHeight(ROW_PX * (ROWS + 1) + 6)
+        self.table.setTabKeyNavigation(False)  # the key leads on to the next control
+        self.table.setAccessibleName("Follow-up")
+        self.table.setToolTip("Click a row, or use the arrow keys, to go to its lesion; to where it was, when it is gone")
         self.table.clicked.connect(self._pick)
+        if (selection := self.table.selectionModel()) is not None:
+            selection.currentRowChanged.connect(self._pick)  # by the arrow keys, too
         buttons = QHBoxLayout()
         buttons.addWidget(self.compare, stretch=1)
         buttons.addWidget(self.export)
+        buttons.addWidget(HelpLink("Compare with last time"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
@@ -117,9 +124,9 @@ class FollowUpSection(QWidget):
         self.export.setVisible(found is not None)
         say(self.text, found.summary if found is not None else "")
 
-    def _pick(self, index: QModelIndex) -> None:
-        if 0 <= index.row() < len(self._model.rows) and (now := self._model.rows[index.row()].now):
-            self.picked.emit(now[0])
+    def _pick(self, index: QModelIndex, _before: object = None) -> None:
+        if 0 <= index.row() < len(self._model.rows):
+            self.picked.emit(self._model.rows[index.row()])
 
     def _choose(self) -> None:
         if (path := ask_file(self, "Choose the session of last time", SESSIONS)) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
 
@@ -12,6 +13,8 @@ from napari_liver_anomaly.gui.availability import NO_RESULT, allow
 from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.follow_up_section import FollowUpSection, compare, write_table
 from napari_liver_anomaly.gui.layers import AMBER, Role, Tag, add, find, outlined
+from napari_liver_anomaly.gui.lesion_listing import middle_of
+from napari_liver_anomaly.gui.turning import turn_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +22,14 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_liver_anomaly.follow_up import FollowUp
+    from napari_liver_anomaly.follow_up import FollowedLesion, FollowUp
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.gui.saved_session import Seen
+    from napari_liver_anomaly.lesions import Lesion
+
+
+COMPARING = "Wait until the comparison in progress is made."
 
 
 class FollowUps(QObject):
@@ -30,9 +37,11 @@ class FollowUps(QObject):
 
     compared = Signal()
 
-    def __init__(self, parent: QWidget, messages: MessageArea, seen: Callable[[], Seen | None]) -> None:
+    def __init__(
+        self, parent: QWidget, messages: MessageArea, seen: Callable[[], Seen | None], turn_to: Callable[[Lesion], object]
+    ) -> None:
         super().__init__(parent)
-        self._parent = parent
+        self._parent, self._turn_to_lesion = parent, turn_to
         self._messages, self._seen = messages, seen
         self.section, self.button = FollowUpSection(), QPushButton("Follow-up…")
         self.button.setToolTip("Compare with the lesions of an earlier scan of this patient")
@@ -51,7 +60,7 @@ class FollowUps(QObject):
         for work in (self.comparing, self.writing):
             work.refused.connect(messages.show_findings)
             work.failed.connect(messages.fail)
-        self.comparing.ended.connect(lambda: self.section.compare.setEnabled(True))
+        self.comparing.ended.connect(lambda: allow(self.section.compare))
 
     def open(self) -> None:
         """Show the table beside the window: in the panel it would take the room of the lesions."""
@@ -76,7 +85,7 @@ class FollowUps(QObject):
         seen = self._seen()
         if seen is not None and self.comparing.start(partial(compare, seen, path)):
             self._of = seen.shown
-            self.section.compare.setEnabled(False)
+            allow(self.section.compare, COMPARING)
             self._messages.note("Comparing…")
 
     def write(self, path: Path) -> None:
@@ -100,8 +109,16 @@ class FollowUps(QObject):
         self._messages.add_note(found.summary)
         self.compared.emit()
 
-    def _turn_to(self, number: int) -> None:
-        if self._shown is not None:
-            for lesion in self._shown.lesions:
-                if lesion.number == number:
-                    self._shown.turn_to(lesion)
+    def _turn_to(self, row: FollowedLesion) -> None:
+        """Go to a lesion, and mark it; to one that is gone, where it was."""
+        shown, found = self._shown, self.section.found
+        if shown is None or found is None:
+            return
+        lesion = next((lesion for lesion in shown.lesions if lesion.number in row.now), None)
+        if lesion is not None:
+            self._turn_to_lesion(lesion)
+            return
+        earlier = found.propagated
+        where, layer = earlier.where[np.isin(earlier.values, row.then)], find(shown.viewer, Role.EARLIER, shown.scan)
+        if where.size and layer is not None:
+            turn_view(shown.viewer, layer, middle_of(where, earlier.shape))

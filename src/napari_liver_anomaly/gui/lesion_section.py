@@ -12,8 +12,10 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QVBoxLayout
 from napari_liver_anomaly.gui import lesion_edits
 from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.click_to_grow import ClickToGrow, Ground
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_rows import MOST_TARGETS, target_words
 from napari_liver_anomaly.gui.lesion_table import LesionTable
+from napari_liver_anomaly.gui.note_history import steps_of
 from napari_liver_anomaly.gui.style import LinkMenu, keep_room, link, one_line, say
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ NOTHING = "The anomaly score is almost 0 there: nothing can be grown. Draw the l
 ALREADY = "This place belongs to a lesion already. Click beside the outlines, or correct that lesion with the brush."
 FARTHEST_MM = 60.0  # that a lesion grows from a click
 MERGE, SPLIT = "Merge selected", "Split selected"
+NOTHING_DONE, NOTHING_UNDONE = "Nothing was corrected or noted that could be taken back.", "Nothing was undone."
 MARK_MS = 30
 SELECT_MORE = "Select the lesions to merge first: click one row, then others with Ctrl held."
 SELECT_ONE = "Select the lesion to split first: click its row."
@@ -68,10 +71,10 @@ class LesionSection(QWidget):
         below.setContentsMargins(0, 0, 0, 0)
         below.addWidget(self.total, stretch=1)
         below.addWidget(self.edit)
-        for words, keys, tip, act in (
-            ("Undo", UNDO, "Take the last correction, comment or target back", self.undo), ("Redo", REDO, "Make it again", self.redo)
-        ):  # fmt: skip
-            below.addWidget(link(words, f"{tip} ({keys})", act))
+        self._undo = link("Undo", f"Take the last correction, comment or target back ({UNDO})", self.undo)
+        self._redo = link("Redo", f"Make it again ({REDO})", self.redo)
+        for widget in (self._undo, self._redo, HelpLink("Correct")):
+            below.addWidget(widget)
         self.below = QStackedWidget()
         self.below.addWidget(self.links)
         self.below.addWidget(self.adding)
@@ -112,6 +115,9 @@ class LesionSection(QWidget):
         rows = shown.rows() if shown is not None else None
         self.table.show_lesions(rows)
         self.table.setEnabled(not self._controller.outdated)
+        back, again = steps_of(shown.tumours) if shown is not None else (0, 0)
+        allow(self._undo, "" if back else NOTHING_DONE)
+        allow(self._redo, "" if again else NOTHING_UNDONE)
         say(self.total, target_words(rows) if rows else "")
         self.setVisible(shown is not None)
         if shown is not None and shown.marked:  # its number may be another by now

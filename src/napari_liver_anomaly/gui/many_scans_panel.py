@@ -56,7 +56,9 @@ class ManyScansPanel(Panel):
         self.list.setWordWrap(True)
         self.list.setMinimumHeight(4 * PICTURE_PX)
         self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
-        self.list.setToolTip("Double-click, or press Enter, to open a scan with its result in the panel 'Liver tumours'")
+        self.list.setToolTip(
+            "Double-click, or press Enter, to open a scan in the panel 'Liver tumours': with its result, or with what it asks"
+        )
         self.list.setAccessibleName("Studies")
         self.clear_button = QPushButton("Clear list")
         self.clear_button.setToolTip("Take all studies off the list; nothing is deleted on the disk")
@@ -152,13 +154,11 @@ class ManyScansPanel(Panel):
         return self._next()
 
     def open(self, number: int) -> None:
-        """Open a study with its result in the other panel."""
-        study = self.studies[number]
-        if study.session is None:
-            return self.messages.note(study.summary)
+        """Open a study with its result in the other panel; without one its scan, of which that panel says what is wrong, or asks."""
         from napari_liver_anomaly.gui.hooks import panel_of
 
-        panel_of(self.viewer).sessions.open(study.session)
+        study = self.studies[number]
+        panel_of(self.viewer).open([study.session or study.path])
 
     def _add(self, paths: list[Path]) -> None:
         known = {study.path for study in self.studies}

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_liver_anomaly.errors import Finding, Level
-from napari_liver_anomaly.gui.style import ElidedButton, one_line, restyle, say, wheel_needs_focus
+from napari_liver_anomaly.gui.style import ElidedButton, one_line, restyle, say, selectable, wheel_needs_focus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,10 +108,9 @@ class MessageArea(QFrame):
         self.setProperty("kind", "message")
         self._notes: tuple[Note, ...] = ()
         self._lines = [NoteLine(lambda n=n: self._open(n)) for n in range(LINES)]  # type: ignore[misc]
-        self._text = QLabel()
+        self._text = selectable(QLabel())
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._list: QComboBox | None = None
         self._body: QWidget | None = None
         self._acts: dict[str, Callable[[], None]] = {}

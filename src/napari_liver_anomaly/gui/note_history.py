@@ -45,6 +45,11 @@ def notes_of(layer: Labels, notes: LesionNotes) -> LesionNotes:
     return notes
 
 
+def steps_of(layer: Labels | None) -> tuple[int, int]:
+    """Count the steps that can be taken back, and those that can be made again; none of a layer that was deleted."""
+    return (0, 0) if layer is None else (len(layer._undo_history), len(layer._redo_history))
+
+
 def _steps(history: Iterable[Sequence[Any]]) -> Iterator[NoteStep]:
     return (item[0] for item in history if isinstance(item[0], NoteStep))
 

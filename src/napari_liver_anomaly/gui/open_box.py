@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder
 from napari_liver_anomaly.gui.style import restyle, small
 
@@ -25,6 +26,8 @@ WHOLE = tuple(pattern[1:] for pattern in PATTERNS if pattern != "*.dcm")
 WORDS = "Drop a CT scan here, or load one"
 FOLDER, FOLDER_HELP = "Load DICOM folder…", "Open the DICOM series in a folder, or of a CD with folders in it"
 STOP, STOP_HELP = "Cancel", "Stop reading; nothing of it is kept"
+READING, MAKING = "Wait until the scan is read, or press Cancel.", "Wait until the sample is made."
+STOPPING = "Stopping at the next file."
 
 
 class OpenBox(QFrame):
@@ -50,7 +53,7 @@ class OpenBox(QFrame):
         self.sample.setProperty("kind", "link")
         self.sample.setToolTip("Open a made-up abdomen with tumours, free of any patient")
         self.sample.clicked.connect(self.sampled)
-        self.canvas = QCheckBox("Also for scans dropped on the canvas")
+        self.canvas = QCheckBox("Also for scans dropped in the picture")
         self.canvas.setToolTip(
             "Let napari open " + ", ".join(PATTERNS) + " with this plugin, without asking.\n"
             "It is a setting of napari (Preferences, Plugins, file extensions); untick to take it back."
@@ -75,11 +78,13 @@ class OpenBox(QFrame):
     def set_busy(self, busy: bool, *, sample: bool = False) -> None:
         """Show whether a scan is being read, which can be stopped, or the sample made."""
         self._reading = busy and not sample
-        self.file.setEnabled(not busy)
-        self.folder.setEnabled(not busy or self._reading)
+        why_not = "" if not busy else READING if self._reading else MAKING
+        for button in (self.file, self.sample):
+            allow(button, why_not)
+        allow(self.folder, "" if self._reading else why_not)
         self.folder.setText(STOP if self._reading else FOLDER)
-        self.folder.setToolTip(STOP_HELP if self._reading else FOLDER_HELP)
-        self.sample.setEnabled(not busy)
+        if self._reading:
+            self.folder.setToolTip(STOP_HELP)
         self.words.setText(WORDS)
         self.file.setText("Loading…" if busy and not sample else "Load scan…")
         self.sample.setText("Making it…" if busy and sample else "Try a sample")
@@ -87,7 +92,7 @@ class OpenBox(QFrame):
     def show_progress(self, progress: Progress, _left_s: float | None) -> None:
         """Show how far the search of a folder, or the reading of its files, is."""
         if self._reading and self.folder.isEnabled():
-            counted = f": {progress.done:,} of {progress.total:,}" if progress.total > 1 else ""
+            counted = f": {100 * progress.done // progress.total} %" if progress.total > 1 else "…"
             self.words.setText(f"{progress.phase}{counted}")
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
@@ -114,8 +119,8 @@ class OpenBox(QFrame):
     def _choose_or_stop(self) -> None:
         """Ask for a folder; while a scan is being read, stop that."""
         if self._reading:
-            self.folder.setEnabled(False)
-            self.words.setText("Stopping at the next file.")
+            allow(self.folder, STOPPING)
+            self.words.setText(STOPPING)
             self.stopped.emit()
         elif (path := ask_folder(self, "Load a DICOM series")) is not None:
             self.opened.emit([path])

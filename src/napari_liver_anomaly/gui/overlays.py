@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
 
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.overlay_menu import OverlayMenu
@@ -28,6 +29,7 @@ SWITCHES = {
 }
 
 
+DELETED = "This layer was deleted. Segment again to have it back."
 PER_LINE = 2  # so that the table has the height
 
 
@@ -83,7 +85,7 @@ class Overlays(QWidget):
         for role, (tick, strength) in self.rows.items():
             layer = self._layers.get(role)
             for widget in (tick, strength):
-                widget.setEnabled(layer is not None)
+                allow(widget, "" if layer is not None else DELETED)
                 widget.blockSignals(True)
             tick.setChecked(layer is not None and layer.visible)
             strength.setValue(round(layer.opacity * 100) if layer is not None else 0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Progress
 
 BAR_PX = 70
+STOPPING = "Stopping at the next step."
 
 
 class OnceButton(QPushButton):
@@ -104,9 +105,9 @@ class RunBar(QWidget):
         if not self._running:
             self.started.emit()
             return
-        self.button.setEnabled(False)
+        allow(self.button, STOPPING)
         self.button.setText("Stopping…")
-        say(self.text, "Stopping at the next step.")
+        say(self.text, STOPPING)
         self.stopped.emit()
 
 

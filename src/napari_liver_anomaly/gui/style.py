@@ -68,6 +68,8 @@ QTableView {{ border: 1px solid {line}; border-radius: 3px; font-size: {small}; 
 QProgressBar {{ max-height: 6px; min-height: 6px; border: 0px; border-radius: 3px; background-color: {line}; }}
 QProgressBar::chunk {{ background-color: {blue}; border-radius: 3px; }}
 QToolButton[kind="link"] {{ border: 0px; background: transparent; color: {link}; font-size: {small}; }}
+QToolButton[kind="link"][popupMode="2"] {{ padding-right: 11px; }}
+QToolButton[kind="link"]::menu-indicator {{ subcontrol-position: right center; }}
 QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QToolButton[kind="link"]:disabled {{ color: {faint}; }}
 QAbstractButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; text-align: left; }}
@@ -210,6 +212,15 @@ def one_line() -> QElidingLabel:
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setProperty("kind", "small")
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return selectable(label)
+
+
+L = TypeVar("L", bound=QLabel)
+
+
+def selectable(label: L) -> L:
+    """Let the mouse select the text of a label, to copy it; the key Tab passes over it as before."""
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
 
 
@@ -371,4 +382,4 @@ def _label(text: str, kind: str) -> QLabel:
     label.setProperty("kind", kind)
     label.setIndent(0)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return label
+    return selectable(label)

@@ -12,7 +12,7 @@ from superqt.utils import signals_blocked
 
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.score_histogram import ScoreHistogram
-from napari_liver_anomaly.gui.style import keep_room, one_line, say, wheel_needs_focus
+from napari_liver_anomaly.gui.style import keep_room, one_line, say, selectable, wheel_needs_focus
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
 if TYPE_CHECKING:
@@ -64,13 +64,19 @@ class ThresholdSlider(QWidget):
         self.count.setProperty("kind", "number")
         self.count.setWordWrap(True)
         self.count.setToolTip("Lesions and their volume; in brackets their share of the liver")
-        keep_room(self.count)
+        keep_room(selectable(self.count))
         self.remark = keep_room(one_line())
         self.discard = QToolButton()
         self.discard.setText("Discard corrections")
         self.discard.setProperty("kind", "link")
         self.discard.setToolTip("Show again what model and threshold give; what was corrected by hand is lost")
         self.discard.clicked.connect(self.discarded)
+        self.back = QToolButton()
+        self.back.setText("Reset")
+        self.back.setProperty("kind", "link")
+        self.back.setAccessibleName("Reset threshold")
+        self.back.setToolTip("Set the threshold to what it is after a first run; corrections by hand stay")
+        self.back.clicked.connect(self._set_back)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -79,6 +85,7 @@ class ThresholdSlider(QWidget):
         self.slider.valueChanged.connect(self._tick)
         self.slider.sliderReleased.connect(self._tell_settled)  # at once: a hand that lets go has decided
         self.auto.toggled.connect(self.switched)
+        self.auto.toggled.connect(self._offer_back)
         self._settle.timeout.connect(self._tell_settled)
         self.tell("", "")
         self.allow(on=True)
@@ -101,6 +108,7 @@ class ThresholdSlider(QWidget):
         layout.addLayout(told)
         below = QHBoxLayout()  # a line that is always there, so that nothing moves when it says something
         below.addWidget(self.remark, stretch=1)
+        below.addWidget(self.back)
         below.addWidget(self.discard)
         self.remark.setMinimumHeight(self.discard.sizeHint().height())
         layout.addLayout(below)
@@ -117,14 +125,26 @@ class ThresholdSlider(QWidget):
             self.auto.setChecked(auto)
         self.histogram.follow(value)
         self._settle.stop()
+        self._offer_back()
 
     def reset(self) -> None:
         """Begin anew, for another scan."""
         self.show_threshold(self._first, auto=AUTO)
 
+    def _set_back(self) -> None:
+        """Cut again as a first run does."""
+        self.reset()
+        self.switched.emit(AUTO)
+
+    def _offer_back(self, _on: bool = False) -> None:
+        """Offer to set the threshold back, where it is not what a first run gives."""
+        first = self.auto.isChecked() if AUTO else not self.auto.isChecked() and self.value == self._first
+        self.back.setVisible(self.slider.isEnabled() and not first)
+
     def allow(self, on: bool, *, discard: bool = False) -> None:
         """Let the threshold be moved or not, and corrections be discarded. Auto can be chosen before there is anything to move."""
         self.slider.setEnabled(on)
+        self._offer_back()
         self.discard.setVisible(discard)
 
     def show_scores(self, counts: NDArray[np.int64] | None, auto: float | None) -> None:
@@ -149,4 +169,5 @@ class ThresholdSlider(QWidget):
         self.histogram.follow(self.value)
         with signals_blocked(self.auto):
             self.auto.setChecked(False)
+        self._offer_back()
         self.moved.emit()

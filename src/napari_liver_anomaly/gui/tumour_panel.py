@@ -19,6 +19,7 @@ from napari_liver_anomaly.gui.closing_guard import ClosingGuard
 from napari_liver_anomaly.gui.exports import Exports
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.follow_ups import FollowUps
+from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.inputs import Inputs
 from napari_liver_anomaly.gui.layer_snapshot import LayerSnapshot, snapshot_of
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, Role, Tag, remember, tag_of
@@ -51,13 +52,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Layer
+    from qtpy.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
     from napari_liver_anomaly.gui.found_liver import FoundLiver
     from napari_liver_anomaly.job import Job
 
 _panels: WeakSet[TumourPanel] = WeakSet()
 NO_SCAN_FOR_LIVER = "Load the scan first, then its liver mask."
-STEPS = ("Open a CT scan, or try the sample", "Choose its liver, or let it be found", "Segment liver tumours")
+STEPS = (
+    "Open a CT scan, or try the sample",
+    "Choose its liver, or let it be found",
+    "Segment liver tumours",
+    "Review the lesions, then export",
+)
 OPENING = "Open a scan and choose its liver"
 SEARCHES = "Search the chosen scan with the chosen model; its liver is found first where none is chosen"
 NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
@@ -74,6 +81,7 @@ class TumourPanel(Panel):
 
     def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__(napari_viewer)
+        self.setAcceptDrops(True)  # anywhere on it: the box for drops folds away once there is a result
         self._engine = engine or Engine()
         self.shown: dict[str, ResultLayers] = {shown.scan: shown for shown in results_in(self.viewer)}
         self.inputs = Inputs(self.viewer)
@@ -96,7 +104,7 @@ class TumourPanel(Panel):
         self._livers: Sequence[FoundLiver] = ()  # livers that the run in progress found before its end
         self._guard = ClosingGuard(self, self.segmenting)
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
-        self.follow_ups = FollowUps(self, self.messages, self.sessions.seen)
+        self.follow_ups = FollowUps(self, self.messages, self.sessions.seen, self.lesions.turn_to)
         self._lay_out()
         self._wire()
         self._begin_with(preferred(PanelDefaults))
@@ -120,12 +128,12 @@ class TumourPanel(Panel):
             "What a panel begins with: device, window, smallest lesion, what is exported; kept for next time"
         )
         self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
-        buttons = side_by_side(self.sessions.buttons, self.settings_button)
+        buttons = side_by_side(self.sessions.buttons, self.settings_button, HelpLink("Sessions"))
         opening = [self.steps, self.scans.box, buttons, self.inputs, self.mending]
         self.study, self.method = Fold("Scan and liver", opening, about=OPENING), Fold("Model", [self.model], about="Segment")
         for button in (self.sessions.save_button, self.follow_ups.button):
             button.setProperty("kind", "choice")  # narrow, so that all three fit beside a scroll bar
-        keeping = side_by_side(self.exports.choice, self.sessions.save_button, self.follow_ups.button)
+        keeping = side_by_side(self.exports.choice, self.sessions.save_button, self.follow_ups.button, HelpLink("Export"))
         look = self.look
         self._fill(
             [self.study, self.method, self.runbar, line(), look.rows, self.threshold, self.lesions, look.overlays, keeping],
@@ -165,6 +173,18 @@ class TumourPanel(Panel):
         self._showing.failed.connect(lambda *_: self._rest(""))
         self._events.hear(self.viewer.layers.events.removed, self._forget)
         self._events.hear(self.viewer.layers.events.inserted, self._hear_new)
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Welcome files, as the box for drops does."""
+        self.scans.box.dragEnterEvent(event)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent | None) -> None:
+        """Show the plain border of the box again."""
+        self.scans.box.dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Take the files, as the box for drops does."""
+        self.scans.box.dropEvent(event)
 
     def _leave(self) -> None:
         self.look.leave()
@@ -381,6 +401,7 @@ class TumourPanel(Panel):
         """List the lesions that there are now, and offer what there is to see and to export."""
         shown = self.controller.shown
         self.lesions.follow()
+        self.steps.tick_run(shown is not None)
         self._follow_overlays()
         self.exports.follow()
         allow(self.sessions.save_button, self.exports.why_not)
