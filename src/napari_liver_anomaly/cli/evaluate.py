@@ -68,6 +68,7 @@ class TablesVerb(Verb):
 
     def run(self, job: Job) -> None:
         """Make tables and curves from stored measurements."""
+        from napari_liver_anomaly.evaluation.restoration import restoration_table
         from napari_liver_anomaly.evaluation.size_tables import patient_table, size_table
         from napari_liver_anomaly.evaluation.tables import case_table, draw_curves, method_table, read_report, seeds_line
 
@@ -83,6 +84,7 @@ class TablesVerb(Verb):
             seeds_line(report),
             size_table(report, tuple(report["summary"])),
             patient_table(report, chosen),
+            restoration_table(report, tuple(report["summary"])),
         ]
         parts.append(case_table(report, chosen))
         with replacing(self.out) as beside:

@@ -11,6 +11,7 @@ import numpy as np
 from napari_liver_anomaly.errors import OutOfMemory, Refusal, WrongGrid, is_answer
 from napari_liver_anomaly.evaluation.case_results import Figures, figures_of, row
 from napari_liver_anomaly.evaluation.curves import curve_of
+from napari_liver_anomaly.evaluation.restoration import restoration_of
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.lesions import box_of
@@ -179,6 +180,8 @@ def _measure(
         more: dict[str, Any] = {"seconds": result.timings_s["total"], "ran_on": result.ran_on}
         if in_full:
             more["curve"] = curve_of(result.score, tumours, counted, result.settings)
+            if result.restored is not None:
+                more["restoration"] = restoration_of(result, tumours)
         note(name, result.labels, result.score, threshold=result.settings.threshold, **more)
         if in_full:
             threshold = DEFAULT if own.auto_threshold else auto_threshold(result.score, liver.voxels)

@@ -14,6 +14,7 @@ from napari_liver_anomaly.errors import (
 )
 from napari_liver_anomaly.evaluation.case_measuring import Measured, NotRun, measure_case
 from napari_liver_anomaly.evaluation.case_results import summarise
+from napari_liver_anomaly.evaluation.restoration import summarise_restoration
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver.case_livers import ASK, require_livers
@@ -48,6 +49,7 @@ REDUCTIONS = {
     "of_slices": "how well the score of a slice tells those with tumour from the others, by each way to read it from the map",
     "half_covered_by_size": "lesions of which at least half is predicted; for those found, one voxel is enough",
     "sensitivity_at": "part of the lesions found at so many false ones per scan, where the lowest peak score of a lesion is what varies",
+    "restoration": "mean over scans; contrast is that of lesions of 10 mm and more to the healthy liver, healthy is 5 mm and more from a tumour",
     "surface": "distances over scans with tumour where anything was called, in mm; surface Dice counts 0 where nothing was",
 }
 
@@ -190,6 +192,8 @@ def report(measured: Sequence[Measured], left_out: Sequence[dict[str, Any]], *, 
                 curve = froc(curves)
                 named[name]["lesions"]["sensitivity_at"] = plain(sensitivity_at(curve, FALSE_PER_SCAN))
                 named[name]["lesions"]["operating_points"] = plain(operating_points(curve, OPERATING_POINTS))
+            if restored := [m.rows[method]["restoration"] for m in subset if "restoration" in m.rows[method]]:
+                named[name]["restoration"] = summarise_restoration(restored)
     return {
         "notice": NOT_A_MEDICAL_DEVICE,
         "version": version(),
