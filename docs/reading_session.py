@@ -21,6 +21,7 @@ from napari_liver_anomaly.gui.demo import open_window, wait_until
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_model import COMMENT, KEEP, TARGET
 from napari_liver_anomaly.io.dicom_study import write_study
+from napari_liver_anomaly.io.earlier_reading import Place
 from napari_liver_anomaly.io.session import ENDING, Session, write_session
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
@@ -161,7 +162,7 @@ class Reading:
     def compare(self) -> None:
         """Compare with last year's session."""
         self.panel.follow_ups.open()
-        self.panel.follow_ups.compare(self.folder / f"last-year{ENDING}")
+        self.panel.follow_ups.compare(Place(self.folder / f"last-year{ENDING}"))
         wait_until(lambda: self.panel.follow_ups.section.found is not None)
         require(any(row.then and row.now for row in self.panel.follow_ups.section.found.rows), "one is followed")
 

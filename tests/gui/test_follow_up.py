@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
+from napari_liver_anomaly.gui import follow_up_section
 from napari_liver_anomaly.gui.follow_up_section import cells
 from napari_liver_anomaly.gui.layers import Role, find
+from napari_liver_anomaly.io import earlier_reading, read, write_image, write_labels
+from napari_liver_anomaly.io.earlier_reading import Place
+from napari_liver_anomaly.io.read_options import ReadOptions
 
 LONG_MS = 120_000
 
@@ -25,7 +30,7 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
     panel.lesions.keep(gone, False)
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
     with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
-        panel.follow_ups.section.wanted.emit(path)
+        panel.follow_ups.section.wanted.emit(Place(path))
         assert not compare.isEnabled() and "in progress" in compare.toolTip()
     qtbot.waitUntil(lambda: compare.isEnabled() and "earlier scan" in compare.toolTip(), timeout=LONG_MS)
     rows = panel.follow_ups.section.found.rows
@@ -38,8 +43,27 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
         panel.follow_ups.section.exported.emit(tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text().count("\n") == 3
     with qtbot.waitSignal(panel.follow_ups.comparing.ended, timeout=LONG_MS):
-        panel.follow_ups.section.wanted.emit(tmp_path / "table.csv")
-    assert "session file" in panel.messages.text and panel.follow_ups.section.found.rows == rows, "the former comparison stays"
+        panel.follow_ups.section.wanted.emit(Place(tmp_path / "table.csv"))
+    assert "without its scan and liver" in panel.messages.text and panel.follow_ups.section.found.rows == rows, (
+        "the former comparison stays"
+    )
+
+
+def test_lesions_of_another_program_are_compared_with_their_scan_and_liver(make_panel, sample, run, tmp_path, qtbot, monkeypatch):
+    panel = make_panel(ViewerModel(), sample)
+    run(panel)
+    now, geometry = panel.controller.shown, sample.volume.geometry
+    write_image(sample.volume.voxels, geometry, tmp_path / "ct.nii.gz")
+    write_labels(sample.liver.voxels.astype(np.uint8), geometry, tmp_path / "liver.nii.gz")
+    write_labels((now.tumours.data == now.lesions[0].number).astype(np.uint8), geometry, tmp_path / "lesions.nii.gz")
+    chosen = iter([None, *(tmp_path / f"{name}.nii.gz" for name in ("lesions", "ct", "liver"))])
+    monkeypatch.setattr(follow_up_section, "ask_file", lambda *_: next(chosen))
+    small = ReadOptions(voxel_size="accept")  # no body is as small as this scan, which is asked about
+    monkeypatch.setattr(earlier_reading, "read", lambda path: read(path, small))
+    panel.follow_ups.section.compare.click()
+    with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
+        panel.follow_ups.section.compare.click()
+    assert sorted(row.state for row in panel.follow_ups.section.found.rows) == ["followed", "new"]
 
 
 def _goes_by_the_arrow_keys(panel, gone, earlier, qtbot):

@@ -12,7 +12,6 @@ from napari_liver_anomaly.follow_up import FollowUpSettings
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
-    from napari_liver_anomaly.follow_up import Reading
     from napari_liver_anomaly.job import Job
 
 
@@ -34,38 +33,18 @@ class FollowUpVerb(Verb):
     def run(self, job: Job) -> None:
         """Read both, compare, write the table."""
         from napari_liver_anomaly.follow_up import follow_up
+        from napari_liver_anomaly.io.earlier_reading import Place, read_reading
         from napari_liver_anomaly.io.follow_up_table import write_follow_up
         from napari_liver_anomaly.placing import require_not_an_input
 
         inputs = [self.then, self.now, self.then_scan, self.then_liver, self.now_scan, self.now_liver]
         require_not_an_input(self.out, [path for path in inputs if path is not None])
         job.at("Reading", 0, 2)
-        then = _read(self.then, self.then_scan, self.then_liver)
+        then = read_reading(Place(self.then, self.then_scan, self.then_liver))
         job.at("Reading", 1, 2)
-        now = _read(self.now, self.now_scan, self.now_liver)
+        now = read_reading(Place(self.now, self.now_scan, self.now_liver))
         found = follow_up(then, now, FollowUpSettings(**self.settings), job=job)
         write_follow_up(found, self.out)
         show(found.findings)
         say(found.summary)
         say(NOT_A_MEDICAL_DEVICE)
-
-
-def _read(path: Path, scan: Path | None, liver: Path | None) -> Reading:
-    """Read liver and lesions of one time: of a session, or of masks on their scan."""
-    from napari_liver_anomaly.follow_up import Reading
-    from napari_liver_anomaly.io.session import ENDING, read_session
-
-    if path.name.endswith(ENDING):
-        session = read_session(path)
-        return Reading(liver=session.liver, lesions=session.lesions)
-    if scan is None or liver is None:
-        from napari_liver_anomaly.messages import make_refusal
-
-        raise make_refusal("follow-up-mask-alone")
-    from napari_liver_anomaly.follow_up.matching import lesions_in
-    from napari_liver_anomaly.io import read, read_mask
-
-    volume = read(scan)
-    return Reading(
-        liver=read_mask(liver, volume, labels="all"), lesions=lesions_in(read_mask(path, volume, may_be_empty=True, labels="all"))
-    )

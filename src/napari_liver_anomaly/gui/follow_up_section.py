@@ -12,10 +12,11 @@ from napari_liver_anomaly.follow_up import Reading, follow_up
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_state import after_edits
-from napari_liver_anomaly.gui.session_buttons import SESSIONS
+from napari_liver_anomaly.gui.open_box import FILES, PATTERNS
 from napari_liver_anomaly.gui.style import one_line, say
+from napari_liver_anomaly.io.earlier_reading import Place, read_reading
 from napari_liver_anomaly.io.follow_up_table import write_follow_up
-from napari_liver_anomaly.io.session import read_session
+from napari_liver_anomaly.io.session import ENDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 ROWS, ROW_PX = 5, 20
+EARLIER = f"Sessions and lesion masks (*{ENDING} {' '.join(PATTERNS)})"
 COLUMNS = {
     "Then": "Number of the lesion last time",
     "Now": "Number of the lesion in the table of lesions",
@@ -72,7 +74,7 @@ class FollowUpModel(QAbstractTableModel):
 class FollowUpSection(QWidget):
     """Two buttons above a small table."""
 
-    wanted = Signal(object)  # Path of last time's session
+    wanted = Signal(object)  # Place of last time's reading
     picked = Signal(object)  # FollowedLesion
     exported = Signal(object)  # Path of a file
 
@@ -80,7 +82,9 @@ class FollowUpSection(QWidget):
         super().__init__()
         self.found: FollowUp | None = None
         self.compare = QPushButton("Compare with last time…")
-        self.compare.setToolTip("Choose the session of an earlier scan of this patient; its lesions are outlined on this scan")
+        self.compare.setToolTip(
+            "Choose the session of an earlier scan of this patient, or lesions with their scan and liver; the lesions are outlined on this scan"
+        )
         self.compare.clicked.connect(self._choose)
         self.export = QPushButton("Save table…")
         self.export.setToolTip("Write the comparison as a table (.csv), or with the alignment (.json)")
@@ -129,22 +133,24 @@ class FollowUpSection(QWidget):
             self.picked.emit(self._model.rows[index.row()])
 
     def _choose(self) -> None:
-        if (path := ask_file(self, "Choose the session of last time", SESSIONS)) is not None:
-            self.wanted.emit(path)
+        """Ask for a session; for lesions alone also for the scan and the liver that they lie in."""
+        path = ask_file(self, "Choose the session of last time, or its lesion mask", EARLIER)
+        if path is None or path.name.endswith(ENDING):
+            return self.wanted.emit(Place(path)) if path is not None else None
+        scan = ask_file(self, "Choose the CT scan of last time", FILES)
+        liver = ask_file(self, "Choose the liver mask of last time", FILES) if scan is not None else None
+        return self.wanted.emit(Place(path, scan, liver)) if liver is not None else None
 
     def _choose_place(self) -> None:
         if (path := ask_place(self, "Save the comparison", "follow-up.csv", "Table (*.csv);;JSON (*.json)")) is not None:
             self.exported.emit(path)
 
 
-def compare(seen: Seen, path: Path, job: Job) -> FollowUp:
-    """Compare what is on screen with an earlier session; in a worker."""
+def compare(seen: Seen, place: Place, job: Job) -> FollowUp:
+    """Compare what is on screen with an earlier reading; in a worker."""
     state = after_edits(seen.shown.prepared, seen.state, seen.data)
-    job.at("Opening the session", 0, 1)
-    then = read_session(path)
-    return follow_up(
-        Reading(liver=then.liver, lesions=then.lesions), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job
-    )
+    job.at("Reading last time", 0, 1)
+    return follow_up(read_reading(place), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job)
 
 
 def write_table(found: FollowUp, path: Path, job: Job) -> tuple[Path, ...]:

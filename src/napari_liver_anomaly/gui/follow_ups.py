@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.gui.saved_session import Seen
+    from napari_liver_anomaly.io.earlier_reading import Place
     from napari_liver_anomaly.lesions import Lesion
 
 
@@ -33,7 +34,7 @@ COMPARING = "Wait until the comparison in progress is made."
 
 
 class FollowUps(QObject):
-    """Compares the result on screen with an earlier session; each scan keeps its comparison."""
+    """Compares the result on screen with an earlier reading; each scan keeps its comparison."""
 
     compared = Signal()
 
@@ -80,10 +81,10 @@ class FollowUps(QObject):
         if found is not self.section.found:
             self.section.show_found(found)
 
-    def compare(self, path: Path) -> None:
-        """Compare with an earlier session, in a worker."""
+    def compare(self, place: Place) -> None:
+        """Compare with an earlier reading, in a worker."""
         seen = self._seen()
-        if seen is not None and self.comparing.start(partial(compare, seen, path)):
+        if seen is not None and self.comparing.start(partial(compare, seen, place)):
             self._of = seen.shown
             allow(self.section.compare, COMPARING)
             self._messages.note("Comparing…")
