@@ -12,7 +12,7 @@ import numpy as np
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.simple_cyst import may_be_cyst
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
+from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind, wrong_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,7 +121,7 @@ def measure(labels: NDArray[np.integer] | Mask, volume: Volume, liver: Mask) -> 
         require_kind(labels, Mask, "measure", "give the labels of a result, or a Mask")
         labels = labels.of(volume, "tumour mask").voxels.astype(np.uint8)
     if labels.shape != volume.geometry.shape:
-        raise make_refusal("shape-differs", what="An image of lesions", shape=labels.shape, wanted=volume.geometry.shape)
+        raise wrong_shape("An image of lesions", labels.shape, volume.geometry.shape)
     return measure_again(SparseLabels.of(labels), LiverScan(volume, liver))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DARKEST_HU, BRIGHTEST_HU = -100, 200
 WIDTH_PX = 320  # on screen
-LIVER, TUMOUR = (80, 220, 120), (255, 70, 60)
+LIVER, TUMOUR = (42, 212, 200), (255, 70, 60)  # turquoise and red: told apart also by who cannot tell red from green
 
 
 def slice_html(hu: NDArray[np.int16], mm: tuple[float, float], words: str, contours: Mapping[tuple[int, int, int], Bools]) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Literal
 
 from napari_liver_anomaly.errors import version
-from napari_liver_anomaly.messages import make_refusal
+from napari_liver_anomaly.volume import wrong_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +108,7 @@ class Result:
         for name in ("restored", "residual", "score", "labels"):
             array = getattr(self, name)
             if array is not None and array.shape != self.volume.voxels.shape:
-                raise make_refusal("shape-differs", what=f"A {name} image", shape=array.shape, wanted=self.volume.voxels.shape)
+                raise wrong_shape(f"A {name} image", array.shape, self.volume.voxels.shape)
 
     def __repr__(self) -> str:
         return f"Result({reprlib.repr(self.model)}, {count(self.lesions)}, {self.liver.ml:,.0f} ml of liver {self.liver_from})"

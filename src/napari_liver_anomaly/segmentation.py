@@ -27,21 +27,31 @@ class SegmentSettings(Settings):
     """How tumours are cut from the anomaly score."""
 
     threshold: float = setting(
-        0.5, low=0, high=1, help="Smallest anomaly score that counts as tumour; giving it switches Auto off."
+        0.5, low=0, high=1, title="Threshold", help="Smallest anomaly score that counts as tumour; giving it switches Auto off."
     )
-    auto_threshold: bool = setting(False, help="Choose the threshold from the scan's own scores instead.")
+    auto_threshold: bool = setting(
+        False, title="Automatic threshold", help="Choose the threshold from the scan's own scores instead."
+    )
     min_peak_score: float = setting(
-        0.8, low=0, high=1, was="peak", help="A lesion is dropped when its score is nowhere as high as this."
+        0.8,
+        low=0,
+        high=1,
+        title="Score to reach",
+        was="peak",
+        help="A lesion is dropped when its score is nowhere as high as this.",
     )
-    min_lesion_mm3: float = setting(50.0, unit="mm3", low=0, high=100000, help="Smaller lesions are dropped.")
+    min_lesion_mm3: float = setting(
+        50.0, unit="mm3", low=0, high=100000, title="Smallest lesion", help="Smaller lesions are dropped."
+    )
     min_liver_probability: float = setting(
         0.5,
         low=0,
         high=1,
+        title="Probability of liver",
         was="sure",
         help="In a found liver, a lesion is dropped when the mean of its score times the probability of liver is lower.",
     )
-    batch: int = setting(8, unit="slices", low=1, high=256, help="Slices that the networks see at once.")
+    batch: int = setting(8, unit="slices", low=1, high=256, title="Slices at once", help="Slices that the networks see at once.")
 
 
 # What the panel and the command line begin with: the scan chooses its threshold until the user sets one.

@@ -41,6 +41,7 @@ def setting(
     positional: bool = False,
     either: str = "",
     added: bool = False,
+    title: str = "",
 ) -> T:
     """Declare a field of a settings class.
 
@@ -66,6 +67,8 @@ def setting(
         Fields with the same word here exclude each other on the command line, and one of them must be given.
     added : bool
         Whether settings that were stored by earlier versions lack the field, which then has its default.
+    title : str
+        What a reader calls it, in panel and report; made from the name of the field when nothing is said.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def setting(
         A dataclass field, typed as its default.
     """
     said = {"unit": unit, "low": low, "high": high, "help": help, "was": was, "choices": choices}
-    said |= {"word": word, "positional": positional, "either": either, "added": added}
+    said |= {"word": word, "positional": positional, "either": either, "added": added, "title": title}
     field: T = dataclasses.field(default=default, metadata=said)
     return field
 
@@ -104,7 +107,7 @@ class Option:
         0 for one value, 1 for a tuple of values, 2 for a tuple of tuples.
     optional : bool
         Whether None is allowed: nothing was said.
-    word, positional, either, added
+    word, positional, either, added, title
         As in :func:`setting`.
     """
 
@@ -123,6 +126,7 @@ class Option:
     positional: bool = False
     either: str = ""
     added: bool = False
+    title: str = ""
 
     @property
     def flag(self) -> str:
@@ -130,11 +134,16 @@ class Option:
         return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
-    def label(self) -> str:
-        """Name in the panel, for example ``Sigma (px)``; the unit is said once, and a probability ``p_dark`` reads ``Share dark``."""
+    def words(self) -> str:
+        """What a reader calls it, without its unit; a probability ``p_dark`` reads ``Share dark``."""
         name = "share_" + self.name[2:] if self.name.startswith("p_") else self.name
         words = name.removesuffix("_" + self.unit.replace("³", "3").lower()).replace("_", " ")
-        return words[:1].upper() + words[1:] + (f" ({self.unit})" if self.unit else "")
+        return self.title or words[:1].upper() + words[1:]
+
+    @property
+    def label(self) -> str:
+        """Name in the panel, for example ``Sigma (px)``; the unit is said once."""
+        return self.words + (f" ({self.unit})" if self.unit and self.unit not in self.words.lower() else "")
 
     @property
     def range(self) -> str:

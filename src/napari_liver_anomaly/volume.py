@@ -19,11 +19,12 @@ from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.stored_values import to_hounsfield, whole_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.errors import Finding, Refusal
 
     Array = NDArray[np.generic]
 
@@ -239,7 +240,13 @@ class Geometry:
     @staticmethod
     def _require(found: tuple[int, ...], wanted: tuple[int, int, int]) -> None:
         if tuple(found) != wanted:
-            raise make_refusal("shape-differs", what="An array", shape=tuple(found), wanted=wanted)
+            raise wrong_shape("An array", found, wanted)
+
+
+def wrong_shape(what: str, found: Sequence[int], wanted: Sequence[int]) -> Refusal:
+    """Refuse what is not on the grid of its scan."""
+    size, of_scan = (" × ".join(map(str, shape)) for shape in (found, wanted))
+    return make_refusal("shape-differs", what=what, size=size, wanted=of_scan)
 
 
 class SourceImage(NamedTuple):

@@ -12,8 +12,9 @@ from napari_liver_anomaly.errors import Level, Refusal, WrongGrid
 from napari_liver_anomaly.gui import layers
 from napari_liver_anomaly.gui.label_colours import colours_of
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, snapshot_of, volume_of
-from napari_liver_anomaly.gui.layers import RED, YELLOW, Role, add, liver_layer, scan_layer, tag_of
+from napari_liver_anomaly.gui.layers import AMBER, BLUE, RED, TURQUOISE, YELLOW, Role, add, liver_layer, scan_layer, tag_of
 from napari_liver_anomaly.gui.window_presets import limits_hu
+from napari_liver_anomaly.notebook import LIVER
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -146,3 +147,28 @@ def test_colours_of_labels_are_those_that_napari_gives(kind, selected):
         one.use_selection, one.selection = selected is not None, selected or 0
     assert np.array_equal(ours.map(labels), theirs.map(labels)) and ours.map(labels).dtype == np.float32
     assert np.array_equal(ours._get_mapping_from_cache(labels.dtype), theirs._get_mapping_from_cache(labels.dtype))
+
+
+# Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency", IEEE TVCG 2009, severity 1; linear RGB
+SEES = {
+    "all colours": np.eye(3),
+    "no green (deuteranopia)": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no red (protanopia)": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+}
+TO_XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+FAR = 35  # in Lab; about 2 can just be told apart side by side
+
+
+def in_lab(colour, sees):
+    """Colour as somebody sees it, in CIE Lab under D65."""
+    rgb = np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) / 255
+    linear = np.asarray(sees) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    x, y, z = np.cbrt(np.array(TO_XYZ) @ np.clip(linear, 1e-3, 1) / (0.95047, 1, 1.08883))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sees", SEES)
+def test_outlines_are_told_apart_also_by_who_sees_fewer_colours(sees):
+    for other in (RED, AMBER, BLUE, YELLOW):
+        assert np.linalg.norm(in_lab(TURQUOISE, SEES[sees]) - in_lab(other, SEES[sees])) > FAR, (other, sees)
+    assert np.array_equal([int(TURQUOISE[n : n + 2], 16) for n in (1, 3, 5)], LIVER), "as in reports and notebooks"

@@ -13,6 +13,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_liver_anomaly import inference, phantom
+from napari_liver_anomaly.gui import inputs
 from napari_liver_anomaly.gui.layers import Role, tag_of
 from napari_liver_anomaly.gui.open_box import PATTERNS, PLUGIN, WORDS, canvas_is_ours, claim_canvas, once_each
 from napari_liver_anomaly.io import dicom_folder
@@ -118,6 +119,14 @@ def test_a_liver_before_its_scan(make_panel, viewer, files):
     panel = make_panel(viewer)
     panel.open_liver(files[1])
     assert panel.messages.text == "Load the scan first, then its liver mask."
+
+
+def test_a_liver_is_chosen_among_masks(panel, monkeypatch):
+    asked = []
+    monkeypatch.setattr(inputs, "ask_file", lambda parent, title, kinds: asked.append((title, kinds)))
+    panel.inputs.load_button.click()
+    ((title, kinds),) = asked
+    assert title == "Load a liver mask" and kinds.startswith("Masks (*.nii") and "CT" not in kinds
 
 
 def test_export_does_not_write_over_what_was_read(make_panel, viewer, files, qtbot, run):

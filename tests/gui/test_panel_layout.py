@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.utils.theme import get_theme
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtGui import QKeySequence
+from qtpy.QtGui import QColor, QKeySequence
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel, QPlainTextEdit, QWidget
 
@@ -19,6 +21,7 @@ from napari_liver_anomaly.gui.lesion_table import ROW_PX, SEEN_COLUMNS, SEEN_ROW
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea, WholeMessage
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.settings_form import SettingsForm
+from napari_liver_anomaly.gui.style import sheet
 from napari_liver_anomaly.job import Progress
 from napari_liver_anomaly.segmentation import SegmentSettings
 
@@ -131,6 +134,39 @@ def test_what_is_said_can_be_selected_and_the_key_tab_passes_over_it(panel, run,
     unselectable = [label.text() for label in said if not label.hasSelectedText() and not _is_selectable(label)]
     assert len(said) > 10 and not unselectable
     assert not [label.text() for label in said if label.focusPolicy() & Qt.FocusPolicy.TabFocus]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_words_are_told_from_what_is_behind_them(qapp, theme):
+    """WCAG 2.1, 1.4.3: a ratio of 4.5 at least; what is disabled is exempt there."""
+    behind = get_theme(theme).background.as_hex()
+    rules = {}
+    for selectors, body in re.findall(r"^(.+?) \{ (.+) \}$", sheet(theme), re.MULTILINE):
+        rules[selectors] = dict(part.split(": ", 1) for part in body.rstrip("; ").split("; "))
+    told = {}
+    for selector in rules:
+        own = {}
+        for outer, given in rules.items():
+            if selector.startswith(outer):
+                own |= given
+        if "color" in own and ":disabled" not in selector:
+            ground = own.get("background-color", behind)
+            told[selector] = _ratio(own["color"], behind if ground == "transparent" else ground)
+    told["a folded line below the mouse"] = _ratio(
+        rules['QLabel[kind="small"]']["color"], rules['QPushButton[kind="fold"]:hover']["background-color"]
+    )
+    assert len(told) > 10 and not {selector: ratio for selector, ratio in told.items() if ratio < 4.5}
+
+
+def _ratio(one, other):
+    """Contrast of two colours by WCAG 2.1."""
+
+    def light(colour):
+        parts = np.array(QColor(colour).getRgbF()[:3])
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def _is_selectable(label):

@@ -17,7 +17,7 @@ from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 FLIPPED = PLAIN_AFFINE @ np.diag([-1.0, 1, 1, 1])
-POSITIONS = ("Use the first position (sform)", "Use the second position (qform)", "Leave it")
+POSITIONS = ("Left is at the last column (sform)", "Left is at the first column (qform)", "Leave it")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ class Entry:
     columns: int = 512
     spacing_mm: tuple[float, float, float] = (1.5, 0.7, 0.7)
     thickness_mm: float | None = 1.5
+    archive_number: int | None = None
     made_in: list[str] = field(default_factory=list)
 
     def thumbnail(self):
@@ -59,6 +60,7 @@ def test_every_fact_is_said_in_a_line():
     assert lines_of(ENTRIES[1]) == (
         "Series 3, +38 s", "Axial, kernel B30f", "120 slices, 0.70 × 0.70 × 1.5 mm", "Abdomen 1.5 B30f",
     )  # fmt: skip
+    assert lines_of(replace(ENTRIES[1], archive_number=502))[0] == "Series 3 (archive: 502), +38 s"
     plain = Entry(7, description="", spacing_mm=(5, 0.9, 0.8))
     assert lines_of(plain) == ("Series 7", "Axial, kernel B30f", "40 slices, 0.80 × 0.90 × 5.0 mm")
     assert lines_of(ENTRIES[2]) == ("Series 1: cannot be read", "Localiser: only an overview, 2 slices", "Topogram")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from napari_liver_anomaly.errors import Refusal, WrongSetting
+from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.settings import REQUIRED, Settings, options, setting
 
 
@@ -120,6 +121,13 @@ def test_what_an_interface_is_told() -> None:
     assert (count.label, count.kind, count.low, count.high) == ("Count", int, 0, 9)
     assert (noise.choices, noise.kind) == (("gaussian", "uniform"), str)
     assert again.kind is bool
+
+
+def test_a_title_is_what_a_reader_sees_in_panel_and_report() -> None:
+    said = {option.name: (option.words, option.label) for option in options(SegmentSettings)}
+    assert said["min_liver_probability"] == ("Probability of liver", "Probability of liver")
+    assert said["min_lesion_mm3"] == ("Smallest lesion", "Smallest lesion (mm3)")
+    assert said["batch"] == ("Slices at once", "Slices at once"), "the unit is said once"
 
 
 def test_an_instance_gives_its_own_values_as_defaults() -> None:

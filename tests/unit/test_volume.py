@@ -126,9 +126,9 @@ def test_a_meaningless_matrix_is_refused(affine: np.ndarray) -> None:
 
 def test_an_array_of_another_shape_is_refused() -> None:
     geometry = Geometry(SHAPE, affine_of("RAS"))
-    with pytest.raises(WrongGrid, match="shape"):
+    with pytest.raises(WrongGrid, match="3 × 4 × 5 and 5 × 4 × 3 voxels"):
         geometry.to_canonical(numbered((3, 4, 5)))
-    with pytest.raises(WrongGrid, match="shape"):
+    with pytest.raises(WrongGrid, match="5 × 4 × 3 and 3 × 4 × 5 voxels"):
         geometry.to_source(numbered(SHAPE))
     with pytest.raises(WrongGrid):
         Volume(numbered(SHAPE), geometry)

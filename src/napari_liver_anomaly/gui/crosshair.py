@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from napari.qt import QtViewer
 
-COLOUR = (0.34, 0.71, 0.91, 0.8)  # sky blue of Okabe and Ito: told from green and red outlines by everybody
+COLOUR = (0.34, 0.71, 0.91, 0.8)  # sky blue of Okabe and Ito: told from turquoise and red outlines by everybody
 IN_FRONT = 1_000
 
 

@@ -11,7 +11,7 @@ from napari_liver_anomaly.gui.availability import NO_SCAN_YET, allow
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.file_dialog import ask_file
 from napari_liver_anomaly.gui.layers import Role, find, tag_of
-from napari_liver_anomaly.gui.open_box import FILES
+from napari_liver_anomaly.gui.open_box import MASKS
 from napari_liver_anomaly.gui.style import form
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Inputs(QWidget):
         allow(self.load_button, missing)
 
     def _ask_file(self) -> None:
-        if (path := ask_file(self, "Load a liver mask", FILES)) is not None:
+        if (path := ask_file(self, "Load a liver mask", MASKS)) is not None:
             self.load_liver.emit(path)
 
     def _follow(self) -> None:

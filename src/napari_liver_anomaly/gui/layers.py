@@ -31,7 +31,7 @@ UNITS = ("mm", "mm", "mm")
 HU_RANGE = (-1024, 3071)
 OUTLINE_PX = 2
 LIVER_WINDOW = (15, 165)  # width 150, level 90
-GREEN, RED, AMBER, BLUE, YELLOW = "#3ddc84", "#ff4d4d", "#ffb000", "#4da3ff", "#ffff66"
+TURQUOISE, RED, AMBER, BLUE, YELLOW = "#2ad4c8", "#ff4d4d", "#ffb000", "#4da3ff", "#ffff66"
 
 
 class Role(StrEnum):
@@ -126,7 +126,7 @@ def liver_layer(
         Role.LIVER, volume.identity, volume.geometry, mask.findings, str(path), probability,
         judged_as=checksum(labels) if mask.judged else None,
     )  # fmt: skip
-    look = outlined(name or f"{volume.name} liver", GREEN, tag)
+    look = outlined(name or f"{volume.name} liver", TURQUOISE, tag)
     return labels, look | (place or placed(volume.geometry)), "labels"
 
 

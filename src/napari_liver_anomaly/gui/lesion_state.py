@@ -20,6 +20,7 @@ from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.sparse_labels import SparseLabels
+from napari_liver_anomaly.volume import wrong_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,7 +178,7 @@ def _whole_numbers(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint16]:
     """Copy the layer's numbers; numbers that are too large for labels become the next free ones."""
     now = np.array(data)
     if now.shape != shape:
-        raise make_refusal("shape-differs", what="The tumours layer", shape=now.shape, wanted=shape)
+        raise wrong_shape("The tumours layer", now.shape, shape)
     if now.dtype == np.uint16:
         return now
     now[now < 0] = 0

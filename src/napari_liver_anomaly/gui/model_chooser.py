@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.segmentation import SegmentSettings
 
 DEVICES = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
-WORDS = {  # a reader's words for the fields of SegmentSettings
-    "min_peak_score": "Score to reach",
-    "min_lesion_mm3": "Smallest lesion (mm)",
-    "min_liver_probability": "Certainty of liver",
-    "batch": "Slices at once",
-}
 FROM_FILE = "From file…"
 READABLE = {"Segmenters and restorers, 15 patients": "Several networks, from 15 patients"}  # titles as a reader would say them
 LONGEST = 200  # signs of what a card says in one line
@@ -114,7 +108,7 @@ class ModelChooser(QWidget):
             line.setContentsMargins(LABEL_PX + COLUMN_GAP_PX, 0, 0, 0)
         for line in (self.caption, self.note):
             line.setEllipsesWidth(LABEL_PX + COLUMN_GAP_PX)
-        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"), words=WORDS, diameters=("min_lesion_mm3",))
+        self.rows = SettingsForm(settings, leave_out=("threshold", "auto_threshold"), diameters=("min_lesion_mm3",))
         self.points, self._form = OperatingPoints(), form({"Model": self.model})
         self._form.addRow("Search", self.points)
         self.list_again()

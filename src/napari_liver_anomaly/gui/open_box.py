@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-liver-anomaly"
 PATTERNS = ("*.nii", "*.nii.gz", "*.nrrd", "*.nhdr", "*.mha", "*.mhd", "*.dcm")
+MASKS = f"Masks ({' '.join(PATTERNS)});;All files (*)"
 FILES = f"CT scans ({' '.join(PATTERNS)});;All files (*)"
 WHOLE = tuple(pattern[1:] for pattern in PATTERNS if pattern != "*.dcm")
 WORDS = "Drop a CT scan here, or load one"

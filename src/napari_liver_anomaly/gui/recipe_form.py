@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 
 MOST = 2**31 - 1
 PICTURES, PICTURE, MOST_SEEN = Path(__file__).parent / "recipe_pictures", QSize(110, 80), 6  # made by docs/recipe_pictures.py
-NONE = {"p_empty": "Share without any"}
+NONE = {"p_empty": "Left healthy (share)"}
 STRETCH = {"sigma_px": "Size (px)", "shift_high": "Largest contrast (grey)"} | NONE
 STROKES = {"width_high": "Largest width (px)", "least_change": "Least contrast", "strokes_high": "Most strokes"}
-MIXED = {"half_high": "Largest half width", "alpha_high": "Largest opacity"} | NONE
+MIXED = {"half_high": "Largest radius (share)", "alpha_high": "Largest opacity"} | NONE
 FIRST = {  # of each recipe what decides size, contrast and number; the other numbers are folded away
-    "nodules": {"radius_high_mm": "Largest radius (mm)", "dark_high_hu": "Largest contrast (HU)", "p_many": "Share with many"},
-    "varied-nodules": {"p_small": "Share of small", "p_large": "Share of large", "p_many": "Share with many"},
+    "nodules": {
+        "radius_high_mm": "Largest radius (mm)",
+        "dark_high_hu": "Largest contrast (HU)",
+        "p_many": "With many lesions (share)",
+    },
+    "varied-nodules": {
+        "p_small": "Small lesions (share)",
+        "p_large": "Large lesions (share)",
+        "p_many": "With many lesions (share)",
+    },
     "blobs": {"scale": "Size (times)", "dark_high_hu": "Largest contrast (HU)"} | NONE,
     "noise-stretch": STRETCH,
     "noise-stretch-paper": STRETCH,
@@ -42,7 +50,7 @@ FIRST = {  # of each recipe what decides size, contrast and number; the other nu
     "fpi": MIXED,
     "pii": MIXED,
     "cutpaste": {"area_high": "Largest area (share)", "jitter": "Contrast"} | NONE,
-    "nsa": {"half_high": "Largest half width", "patches": "Most pieces"} | NONE,
+    "nsa": {"half_high": "Largest radius (share)", "patches": "Most pieces"} | NONE,
 }
 
 
@@ -69,7 +77,7 @@ class RecipeForm(QWidget):
         self.seed = QSpinBox()
         self.seed.setKeyboardTracking(False)
         self.seed.setRange(0, MOST)
-        self.seed.setToolTip("The same seed gives the same anomalies in the same scan, here and on the command line (no unit)")
+        self.seed.setToolTip("The same seed gives the same anomalies in the same scan, here and on the command line")
         self.new = QPushButton("New one")
         self.new.setToolTip("Draw another seed")
         self.rows: dict[str, SettingsForm] = {}

@@ -109,7 +109,8 @@ class SeriesRow(QStyledItemDelegate):
 
 def lines_of(series: Any, reason: str = "") -> tuple[str, ...]:
     """Say what a series is."""
-    title = f"Series {series.number}" + (f", {series.phase}" if series.phase else "")
+    known = "" if series.archive_number is None else f" (archive: {series.archive_number})"
+    title = f"Series {series.number}{known}" + (f", {series.phase}" if series.phase else "")
     kind = series.kind[:1].upper() + series.kind[1:]
     z, y, x = series.spacing_mm
     count = "1 slice" if series.slices == 1 else f"{series.slices} slices"

@@ -181,7 +181,9 @@ class Sessions(QObject):
     def _tell_kept(self, path: Path | None) -> None:
         if path is not None and not self._told:
             self._told = True
-            self._panel.messages.add_note(f"This reading is kept under Recent, where you can also switch that off: {path.parent}")
+            self._panel.messages.add_note(
+                f"This reading is kept under Recent. That can be switched off there; the folder is {path.parent}"
+            )
         self.saved.emit(path)
 
     def _switch(self, on: bool) -> None:

@@ -53,7 +53,8 @@ class SettingsForm(QWidget, Generic[S]):
             field.changed.connect(lambda _: self.changed.emit())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        said = {option.name: (words or {}).get(option.name, _sign(option.label)) for option in rows}
+        own = {name: f"{option.words} (mm)" for option in rows if (name := option.name) in across} | dict(words or {})
+        said = {option.name: own.get(option.name, _sign(option.label)) for option in rows}
         self._words = {option.label: said[option.name] for option in rows}
         above = [name for name in first if name in said] or list(said)
         layout.addLayout(self._rows(above, said))

@@ -43,7 +43,7 @@ WIDTH_PX = 330
 LABEL_PX, COLUMN_GAP_PX = 52, 8
 BAR_EDGE_PX = 4  # that a scroll bar has beside it
 BUTTON_MARGIN_PX = 20  # of a button's width that its words cannot have
-BLUE, BLUE_OVER, AMBER = "#2f6fde", "#3f80f0", "#b5651d"
+BLUE, BLUE_OVER, AMBER = "#2f6fde", "#2a64cc", "#a85d1a"  # under white words, which they let be read
 
 SHEET = """
 QLabel {{ padding: 0px; }}
@@ -73,7 +73,7 @@ QToolButton[kind="link"]::menu-indicator {{ subcontrol-position: right center; }
 QToolButton[kind="link"]:hover {{ text-decoration: underline; }}
 QToolButton[kind="link"]:disabled {{ color: {faint}; }}
 QAbstractButton[kind="fold"] {{ border: 0px; padding: 2px; background: transparent; color: {faint}; font-size: {small}; text-align: left; }}
-QPushButton[kind="fold"]:hover {{ background-color: {line}; }}
+QPushButton[kind="fold"]:hover {{ background-color: {over}; }}
 QPushButton[kind="fold"]:focus {{ border: 1px solid {blue}; }}
 """
 
@@ -86,9 +86,9 @@ def sheet(theme: str) -> str:
     dark = colours.type == "dark"
     size = int("".join(c for c in str(colours.font_size) if c.isdigit()) or 9)
     return SHEET.format(
-        text=colours.text.as_hex(), faint="#a3abb8" if dark else "#5a5d63", line=colours.primary.as_hex(),
+        text=colours.text.as_hex(), faint="#a3abb8" if dark else "#5a5d63", line=colours.primary.as_hex(), over=colours.foreground.as_hex(),
         error=colours.error.as_hex(), warning=colours.warning.as_hex(), small=f"{size}pt",
-        blue=BLUE, link="#7aa7ff" if dark else BLUE, blue_over=BLUE_OVER, amber=AMBER,
+        blue=BLUE, link="#7aa7ff" if dark else "#1d59c0", blue_over=BLUE_OVER, amber=AMBER,
     )  # fmt: skip
 
 

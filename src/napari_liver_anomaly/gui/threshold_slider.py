@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEP = 0.01
 SETTLE_MS = 250
 AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose its threshold
-TIP = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1, no unit)"
+TIP = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1)"
 BARS_TIP = (
     "Behind it: how many voxels of the liver have each score (logarithmic); those that count are orange. "
     "Dashed line: {default:.2f}, the default. Triangle: {auto:.2f}, what Auto chooses."

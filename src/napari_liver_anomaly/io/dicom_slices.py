@@ -43,7 +43,7 @@ DAMAGE = (
     MemoryError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription", "SeriesNumber",
     "Modality", "ImageType", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "AcquisitionTime",
     "AcquisitionDateTime", "ContentTime", "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusAgentSequence", "Rows",
     "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "RescaleSlope",
@@ -66,6 +66,7 @@ GROUPS = {
 AS_TEXT = {
     "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept",
     "NumberOfFrames", "InstanceNumber", "ImagesInAcquisition", "AcquisitionNumber", "TemporalPositionIndex", "FrameAcquisitionNumber",
+    "SeriesNumber",
 }  # fmt: skip
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -112,6 +113,8 @@ class Slice:
         Centre of the first voxel, LPS.
     slope, intercept, thickness_mm : float or None
         Rescale to HU; nominal thickness of the slice.
+    series_number : int or None
+        Number of the series in the archive.
     """
 
     path: Path
@@ -152,6 +155,7 @@ class Slice:
     intercept: float | None
     rescale_type: str
     thickness_mm: float | None
+    series_number: int | None = None
 
     @property
     def is_ct(self) -> bool:
@@ -310,6 +314,7 @@ def _slice(path: Path, frame: int, syntax: tuple[str, bool], fields: Any, *, fra
         intercept=_number(fields, "RescaleIntercept"),
         rescale_type=_text(fields, "RescaleType"),
         thickness_mm=_length(fields, "SliceThickness"),
+        series_number=_count(fields, "SeriesNumber"),
     )
 
 

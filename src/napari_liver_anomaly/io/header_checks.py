@@ -6,6 +6,7 @@ Tolerances are in millimetres, not in angles.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,13 +123,32 @@ def two_positions(first: Affine, second: Affine, shape: tuple[int, int, int]) ->
         return None
     one, other = _axes_of(first), _axes_of(second)
     if one != other:
-        return make_finding("orientation-disagrees", *POSITIONS, how=f"its axes run {one}, or {other}")
+        return make_finding("orientation-disagrees", *_sides(first, second), how=f"its axes run {one}, or {other}")
     sizes = [np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) for affine in (first, second)]
     if (np.abs(sizes[0] - sizes[1]) > SIZES_DIFFER * sizes[0]).any():
         return sizes_disagree(sizes[0], sizes[1])
     if (turned := _turned(first / [*sizes[0], 1], second / [*sizes[1], 1])) > TURNED_DEG:
         return make_finding("orientation-disagrees", *POSITIONS, how=f"they are turned by {turned:.2g}°")
     return make_finding("positions-differ", apart=apart)
+
+
+def _sides(first: Affine, second: Affine) -> tuple[Answer, ...]:
+    """Offer two positions by where each puts the patient's left; by their names alone where that is the same place."""
+    lefts = [_left_of(affine) for affine in (first, second)]
+    if lefts[0] == lefts[1]:
+        return POSITIONS
+    return tuple(
+        replace(answer, words=f"Left is at the {left} ({answer.value})") for answer, left in zip(POSITIONS, lefts, strict=True)
+    )
+
+
+def _left_of(affine: Affine) -> str:
+    """Say at which end of the file's voxels the patient's left is."""
+    from nibabel.orientations import aff2axcodes
+
+    codes = aff2axcodes(affine)
+    axis = next(n for n, code in enumerate(codes) if code in "LR")
+    return f"{'last' if codes[axis] == 'L' else 'first'} {('column', 'row', 'slice')[axis]}"
 
 
 def sizes_disagree(

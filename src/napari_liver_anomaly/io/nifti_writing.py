@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import replacing_all, require_not_an_input
+from napari_liver_anomaly.volume import wrong_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -123,7 +124,7 @@ def image_writer(
     if kind not in KINDS:
         raise TypeError(f"Images are written as {', '.join(KINDS)}, not as {array.dtype}.")
     if array.shape != geometry.shape:
-        raise make_refusal("shape-differs", what="An image", shape=array.shape, wanted=geometry.shape)
+        raise wrong_shape("An image", array.shape, geometry.shape)
 
     def write(path: Path) -> None:
         source = geometry.in_source_order(array)

@@ -150,9 +150,18 @@ def _measures(result: Result, lesion: Lesion, slice_number: int) -> Rows:
 def _settings(result: Result) -> Rows:
     given = {field.name: getattr(result.settings, field.name) for field in fields(result.settings)}
     said = {True: "yes", False: "no"}
-    rows = [(option.label, said[value] if isinstance(value := given[option.name], bool) else f"{value:.6g} {option.unit}".strip())
-            for option in options(result.settings)]  # fmt: skip
+    rows = [
+        (
+            option.words,
+            said[value] if isinstance(value := given[option.name], bool) else f"{value:.6g} {_sign(option.unit)}".strip(),
+        )
+        for option in options(result.settings)
+    ]
     return (*rows, ("Computed", result.ran_on))
+
+
+def _sign(unit: str) -> str:
+    return unit.replace("mm3", "mm³")
 
 
 def _model(result: Result) -> Rows:

@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 def lesion_picture(result: Result, lesion: Lesion, number: int) -> Picture:
     """Show the axial slice on which a lesion is measured."""
     labels = result.labels[number]
-    words = f"Slice {number}: lesion {lesion.number} in red, other lesions in orange, liver in green."
+    words = f"Slice {number}: lesion {lesion.number} in red, other lesions in orange, liver in turquoise."
     contours = {
         LIVER: result.liver.voxels[number],
         OTHER: (labels > 0) & (labels != lesion.number),
@@ -49,7 +49,7 @@ def overview_picture(result: Result) -> Picture:
     tumours = result.labels > 0
     number = largest_slice(np.swapaxes(tumours if tumours.any() else result.liver.voxels, 0, 1))
     z_mm, _, x_mm = result.volume.geometry.spacing_mm
-    words = f"Coronal slice {number}: lesions in red, liver in green."
+    words = f"Coronal slice {number}: lesions in red, liver in turquoise."
     contours = {LIVER: result.liver.voxels[:, number], TUMOUR: tumours[:, number]}
     return _picture(result.volume.voxels[:, number], (z_mm, x_mm), contours, words)
 

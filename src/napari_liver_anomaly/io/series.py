@@ -45,6 +45,8 @@ class Series:
         As in the file, names and dates perhaps included: for the screen only, never for findings, logs or files.
     readable : bool
         Whether it can be read, perhaps after a question.
+    archive_number : int or None
+        Its number in the archive (DICOM SeriesNumber); None where the file has none.
     """
 
     number: int
@@ -57,6 +59,7 @@ class Series:
     phase: str
     description: str = field(repr=False)
     readable: bool
+    archive_number: int | None = None
     _images: tuple[Slice, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -93,6 +96,7 @@ def series_of(number: int, part: Part, ordered: tuple[Slice, ...], apart_mm: flo
         phase=phase_of(part),
         description=one.description,
         readable=readable,
+        archive_number=one.series_number,
         _images=ordered,
     )
 

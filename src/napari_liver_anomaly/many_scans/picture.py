@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.notebook import LIVER, TUMOUR
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 PICTURE_PX = 72
 DARKEST_HU, BRIGHTEST_HU = -60, 240
-RED, GREEN = (255, 77, 77), (61, 220, 132)
 
 
 def picture_of(volume: Volume, session: Session) -> NDArray[np.uint8]:
@@ -33,7 +34,7 @@ def picture_of(volume: Volume, session: Session) -> NDArray[np.uint8]:
     tumours = np.zeros(plane, bool)
     on_slice = lesions.where[lesions.where // plane == number] - number * plane
     tumours[on_slice] = True
-    for mask, colour in ((_rim(liver[number]), GREEN), (tumours.reshape(volume.voxels.shape[1:]), RED)):
+    for mask, colour in ((_rim(liver[number]), LIVER), (tumours.reshape(volume.voxels.shape[1:]), TUMOUR)):
         picture[mask[::step, ::step]] = colour
     return picture
 

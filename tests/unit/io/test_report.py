@@ -72,7 +72,7 @@ def test_it_is_written_with_the_other_results_and_loads_nothing(tmp_path, volume
     first = result.lesions[0]
     wanted = [
         result.summary, f"{first.long_mm:.1f} × {first.short_mm:.1f} mm", "by the program, corrected", "Dice 0.55", "ab" * 32,
-        "The lesions were corrected by hand.", "Min lesion", volume.identity, NOT_A_MEDICAL_DEVICE,
+        "The lesions were corrected by hand.", "Score to reach", "Smallest lesion", "50 mm³", volume.identity, NOT_A_MEDICAL_DEVICE,
     ]  # fmt: skip
     assert not [words for words in wanted if words not in page.words]
     printed = "\n".join(pages_of(tmp_path / "out" / "report.pdf"))

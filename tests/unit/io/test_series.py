@@ -25,8 +25,14 @@ def uids(letter, count=11):
 
 
 def test_one_series(tmp_path):
-    tags = {"ConvolutionKernel": "B30f", "ContrastBolusAgent": "Omnipaque", "SeriesDescription": "Zyxwv arterial"}
+    tags = {
+        "ConvolutionKernel": "B30f",
+        "ContrastBolusAgent": "Omnipaque",
+        "SeriesDescription": "Zyxwv arterial",
+        "SeriesNumber": 502,
+    }
     (one,) = series_in(dicom_series(tmp_path / "case", tags=tags))
+    assert one.archive_number == 502, "as in the archive, beside the number of our own"
     assert (one.number, one.slices, one.rows, one.columns) == (1, 11, 16, 16)
     assert one.spacing_mm == pytest.approx((2.0, 0.8, 0.7))
     assert one.thickness_mm == 2.0
