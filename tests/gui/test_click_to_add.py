@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from napari_liver_anomaly.gui.click_to_grow import GROWING, OUTSIDE
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_section import ALREADY, CLICK, NOTHING
 from napari_liver_anomaly.gui.region_growing import grow, next_part
+from napari_liver_anomaly.gui.side_view import on_click
 from napari_liver_anomaly.job import Job
 
 
@@ -163,3 +165,15 @@ def test_it_ends_with_the_layer_it_would_grow_on(done, viewer, qtbot):
     viewer.layers.remove(done.controller.shown.tumours)
     settle(qtbot, done)
     assert not done.lesions.adding.on
+
+
+def test_a_click_that_grows_turns_no_plane(viewer):
+    acted = []
+    turn, grow = on_click(lambda _: acted.append("turn")), on_click(lambda _: acted.append("grow"), alone=True)
+    event = SimpleNamespace(button=1, modifiers=(), pos=(5, 5), position=(1, 2, 3), type="mouse_release")
+    for listening, acts in (([turn, grow], ["grow"]), ([grow, turn], ["grow"]), ([turn], ["turn"])):
+        viewer.mouse_drag_callbacks[:] = listening
+        acted.clear()
+        for callback in listening:
+            list(callback(viewer, event))
+        assert acted == acts

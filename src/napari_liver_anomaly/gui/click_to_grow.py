@@ -82,7 +82,7 @@ class ClickToGrow(QWidget):
         for button in self.buttons.values():
             row.addWidget(button)
         me = self  # the viewer may outlive the panel
-        self._click = on_click(lambda point: me.grow_at(point) if isalive(me) else None)
+        self._click = on_click(lambda point: me.grow_at(point) if isalive(me) else None, alone=True)
 
     @property
     def on(self) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PLANES = ("Axial", "Coronal", "Sagittal")  # by the axis that is looked along
 ORDERS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # of the axes, the first is looked along
 LEFT_BUTTON, STILL_PX = 1, 3
+ALONE = "liver anomaly: the only one to act on a click"
 LEAST_PX = 120
 
 
@@ -116,12 +117,14 @@ class SideView(QWidget):
             self.turned.emit(self.axis, dims.point[self.axis])
 
 
-def on_click(act: Callable[[tuple[float, ...]], object]) -> Callable[[Any, Any], Iterator[None]]:
-    """Act on clicks of the left button that are no drags, with the point in mm."""
+def on_click(act: Callable[[tuple[float, ...]], object], *, alone: bool = False) -> Callable[[Any, Any], Iterator[None]]:
+    """Act on clicks of the left button that are no drags, with the point in mm; ``alone``: while it listens, no other acts."""
 
     def click(viewer: Any, event: Any) -> Iterator[None]:
         active = viewer.layers.selection.active
         brush = active is not None and str(active.mode) != "pan_zoom"
+        if not alone and any(getattr(other, ALONE, False) for other in viewer.mouse_drag_callbacks):
+            return
         if event.button != LEFT_BUTTON or event.modifiers or viewer.dims.ndisplay != 2 or brush:
             return
         began = tuple(event.pos)
@@ -132,4 +135,5 @@ def on_click(act: Callable[[tuple[float, ...]], object]) -> Callable[[Any, Any],
             yield
         act(tuple(event.position))
 
+    setattr(click, ALONE, alone)
     return click
