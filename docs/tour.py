@@ -65,7 +65,7 @@ def tumours(film: Film, panel: TumourPanel) -> None:
     film.take("Open a CT scan or a DICOM folder, or try the sample", 5)
     panel.scans.open_sample()
     wait_until(lambda: ready(panel) and not panel.scans.reading.busy, at_least_s=0.5)
-    film.take("The scan opens in a liver window. Green: its liver, given or found", 5)
+    film.take("The scan opens in a liver window. Turquoise: its liver, given or found", 5)
     panel.segment()
     wait_until(lambda: "%" in panel.runbar.text.text() or not panel.segmenting.busy)
     film.take("Segment liver tumours: in the background, with progress, and Cancel", 4, settle_s=0.2)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLANES = ("Axial", "Coronal", "Sagittal")  # by the axis that is looked along
 ORDERS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # of the axes, the first is looked along
 LEFT_BUTTON, STILL_PX = 1, 3
-ALONE = "liver anomaly: the only one to act on a click"
+ALONE = "acts_alone"
 LEAST_PX = 120
 
 
