@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_TARGETS = 2  # in one organ, RECIST 1.1 (Eisenhauer et al. 2009, section 3.2)
 MEASURABLE_MM = 10.0  # section 3.1.1, on slices of 5 mm at most
 MOST_LETTERS = 500  # of a comment
-PICK_TARGETS = "No target lesion ticked"
+PICK_TARGETS = "No target ticked"
 
 
 @dataclass(frozen=True)
