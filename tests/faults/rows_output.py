@@ -178,7 +178,8 @@ def what_cannot_be_written_is_said_before_the_work(kit: Kit) -> None:
 
 WEIGHTS = Path(napari_liver_anomaly.__file__).parent / "weights"
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background run would ignore it
 import napari_liver_anomaly
 from napari_liver_anomaly import checkpoint, placing, storage
 replace, exchange, at_once = os.replace, placing._exchange, sys.argv.pop(1) == "at once"

@@ -60,7 +60,7 @@ class OperatingPoint:
 def _folds_of(report: dict[str, Any]) -> str:
     """Say that an evaluation was a cross-validation, if it was one; a fold has a model for each seed."""
     folds = report.get("folds")
-    return f"{CROSS_VALIDATION}, {len({tuple(one['cases']) for one in folds})} folds" if folds else ""
+    return f"{CROSS_VALIDATION}, {len({tuple(one.get('cases', ())) or n for n, one in enumerate(folds)})} folds" if folds else ""
 
 
 @dataclass(frozen=True, kw_only=True)
