@@ -50,7 +50,7 @@ def may_be_cyst(
         Whether its inside, 3 mm from the outline on each axial slice and not on its first or last, is as dark and as even as water, and the liver
         from 3 mm around it on as bright as the other liver. False for what is too small to say.
     """
-    from scipy.ndimage import binary_dilation, binary_erosion
+    from scipy.ndimage import binary_dilation, binary_erosion, generate_binary_structure
 
     if not (liver_hu - mean_hu >= DARKER_HU and mean_hu < (WATER_HU[1] + liver_hu) / 2):
         return False
@@ -63,7 +63,7 @@ def may_be_cyst(
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     lesion = np.zeros(high - low, bool)
     lesion[tuple(places - low[:, None])] = True
-    flat = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    flat = generate_binary_structure(2, 1)[None]
     inside = binary_erosion(lesion, flat, px)
     if len(inside) > 2:
         inside[[0, -1]] = False

@@ -50,6 +50,8 @@ def restoration_of(result: Result, tumours: Mask) -> dict[str, Any]:
         residual in tumour; mean over the lesions of 10 mm and more of their contrast to the healthy liver, in the scan and restored; AUROC of the
         residual's darkness for tumour among the voxels of the liver. Without tumour, the figures of tumour have no value.
     """
+    from scipy.ndimage import mean
+
     if result.restored is None or result.residual is None:
         raise ValueError("there is no restored scan")
     inside = result.liver.voxels
@@ -59,10 +61,8 @@ def restoration_of(result: Result, tumours: Mask) -> dict[str, Any]:
     healthy = liver & ~_around(truth, result.liver.geometry.spacing_mm)
     changes = residual[healthy].astype(np.float64)
     levels = [float(np.median(image[healthy])) if healthy.any() else math.nan for image in (hu, restored)]
-    large = _large(truth, result.liver.geometry.voxel_ml)
-    before, after = (
-        [float(image[lesion].mean()) - level for lesion in large] for image, level in zip((hu, restored), levels, strict=True)
-    )
+    labels, large = _large(truth, result.liver.geometry.voxel_ml)
+    before, after = ((mean(image, labels, large) - level).tolist() for image, level in zip((hu, restored), levels, strict=True))
     found: dict[str, Any] = plain({
         "healthy_change_hu": float(np.abs(changes).mean()) if changes.size else math.nan,
         "healthy_far": float((np.abs(changes) > FAR_HU).mean()) if changes.size else math.nan,
@@ -98,18 +98,18 @@ def restoration_table(report: dict[str, Any], methods: Sequence[str]) -> str:
 
 def _around(truth: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
     """Give the tumours with what lies near them on the same slice."""
-    from scipy.ndimage import binary_dilation
+    from scipy.ndimage import binary_dilation, generate_binary_structure
 
     if not truth.any():
         return truth
-    flat = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    flat = generate_binary_structure(2, 1)[None]
     return np.asarray(binary_dilation(truth, flat, max(1, round(AWAY_MM / min(spacing_mm[1:])))))
 
 
-def _large(truth: NDArray[np.bool_], voxel_ml: float) -> list[NDArray[np.bool_]]:
-    """List the lesions that are large enough, each as a mask."""
+def _large(truth: NDArray[np.bool_], voxel_ml: float) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """Label the lesions, and say which of them are large enough."""
     from scipy.ndimage import label
 
     labels, count = label(truth, np.ones((3, 3, 3), bool))
     across_mm = np.cbrt(6 * np.bincount(labels.reshape(-1), minlength=count + 1) * voxel_ml * 1000 / np.pi)
-    return [labels == number for number in range(1, count + 1) if across_mm[number] >= LARGE_MM]
+    return labels, 1 + np.flatnonzero(across_mm[1:] >= LARGE_MM)
