@@ -144,11 +144,12 @@ def segment(
     lesions = measure(labels, volume, liver)
     job.at("Measuring lesions", 1, 1)
     restored = None if scored.residual is None else volume.voxels - scored.residual
+    card = getattr(model, "card", None)
     return Result(
         volume=volume, liver=liver, restored=restored, residual=scored.residual, score=scored.score, labels=labels, lesions=lesions,
         settings=settings, model=model.name, model_hash=getattr(model, "hash", ""),
-        about_model=card.told() if (card := getattr(model, "card", None)) is not None else {}, device=scored.device, ran_on=scored.ran_on,
-        timings_s=watch.seconds(), liver_from="found" if liver.found else "given", left_out=left_out,
+        about_model=card.told() if card is not None else {}, healthy_scores=card.healthy_scores() if card is not None else {},
+        device=scored.device, ran_on=scored.ran_on, timings_s=watch.seconds(), liver_from="found" if liver.found else "given", left_out=left_out,
         findings=_once(*volume.findings, *liver.findings, *about_the_edge(liver), *about_pieces(left_out)),
     )  # fmt: skip
 

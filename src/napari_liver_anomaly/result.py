@@ -70,6 +70,8 @@ class Result:
         Version of this package, torch, numpy and nibabel.
     about_model : mapping of str to str
         What the card of these very weights says of the model, by heading; empty for a rule without weights.
+    healthy_scores : mapping of float to float
+        Scores that only small shares of healthy liver reach, by the share, as the card of these very weights says; empty where nobody measured.
     origins : mapping of int to str
         Of each lesion that a person touched, by its number: ``"corrected"``, or ``"manual"`` where nothing of it came from the program.
     rejected : tuple of Lesion
@@ -98,6 +100,7 @@ class Result:
     left_out: int = 0
     versions: dict[str, str] = field(default_factory=_versions)
     about_model: Mapping[str, str] = field(default_factory=dict)
+    healthy_scores: Mapping[float, float] = field(default_factory=dict)
     origins: Mapping[int, Origin] = field(default_factory=dict)
     rejected: tuple[Lesion, ...] = ()
     comments: Mapping[Lesion, str] = field(default_factory=dict)

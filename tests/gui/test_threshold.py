@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,25 @@ def test_bars_lie_where_the_slider_has_their_score_and_show_what_counts(done, vi
             for x in range(place - 2, place + 3)
         ]
         assert any(colour.red() > colour.blue() + 60 for colour in seen) is orange, score
+
+
+def test_rings_stand_where_little_of_healthy_livers_scores_as_high(done, qtbot):
+    done.resize(360, 900)
+    done.show()
+    bars, shown = done.threshold.histogram, done.controller.shown
+    assert "healthy" not in done.threshold.slider.toolTip(), "these weights were not measured"
+    settle(qtbot, done)
+    without = bars.grab().toImage()
+    shown.prepared.result = replace(shown.prepared.result, healthy_scores={0.01: 0.35, 0.001: 0.8})
+    done.controller._tell()
+    assert "1 % at 0.35, 0.1 % at 0.80" in done.threshold.slider.toolTip()
+    rings = bars.grab().toImage()
+    (left, room), ratio = bars._groove(), rings.width() / bars.width()
+    drawn = {x for x in range(rings.width()) for y in range(rings.height()) if rings.pixelColor(x, y) != without.pixelColor(x, y)}
+    middles = [round((left + room * score) * ratio) for score in (0.35, 0.8)]
+    near = [{x for x in drawn if abs(x - middle) <= 4 * ratio} for middle in middles]
+    assert all(near) and drawn == near[0] | near[1], "rings there and nowhere else"
+    assert all(abs((min(ring) + max(ring)) / 2 - middle) <= ratio for ring, middle in zip(near, middles, strict=True))
 
 
 def test_the_newest_threshold_wins_and_one_cut_is_made_at_a_time(done, viewer, sample, qtbot, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,17 +150,24 @@ class CombineVerb(Verb):
     restore_with: tuple[Path, ...] = setting((), word="FILE", help="Models that only restore, for the eye; they do not score.")
     mirror: bool = setting(False, help="Score every slice mirrored, too: a little better, twice as slow.")
     metrics: Path | None = setting(None, help="JSON of an evaluation, whose summary is kept in the model's card.")
+    healthy: tuple[Path, ...] = setting(
+        (),
+        help="What they were trained on: files made by 'prepare', or folders of cases. Measured for the marks beside the threshold.",
+    )
+    masks: MaskOptions = ASK
     out: Path = setting(REQUIRED, help="File to write, ends in .safetensors.")
 
     def run(self, job: Job) -> None:
         """Put several trained models into one file."""
         from napari_liver_anomaly.evaluation.tables import read_report
         from napari_liver_anomaly.models import combine
+        from napari_liver_anomaly.training.training_set import slices_of
 
-        require_not_an_input(self.out, [path for path in (*self.models, *self.restore_with, self.metrics) if path])
+        require_not_an_input(self.out, [path for path in (*self.models, *self.restore_with, *self.healthy, self.metrics) if path])
+        scans = healthy_scans(self.healthy, job, self.masks)
         job.at("Putting models together", 0, 1)
         combine(
             self.models, self.out, shown=self.restore_with, title=self.title, about=self.about_data, mirror=self.mirror,
-            metrics=read_report(self.metrics) if self.metrics else None,
+            metrics=read_report(self.metrics) if self.metrics else None, healthy=partial(slices_of, scans) if scans else None,
         )  # fmt: skip
         say(f"Wrote {self.out.name} with {len(self.models) + len(self.restore_with)} models.")

@@ -1,6 +1,7 @@
-"""How many voxels of the liver have each score, drawn behind the slider of the threshold, with marks for Auto and for the default.
+"""How many voxels of the liver have each score, drawn behind the slider of the threshold, with marks for Auto, the default and healthy livers.
 
-What counts is told by place and shape as well as by colour: orange bars lie right of the line, Auto is a triangle, the default a dashed line.
+What counts is told by place and shape as well as by colour: orange bars lie right of the line, Auto is a triangle, the default a dashed line; rings
+stand where only a hundredth, a thousandth and a ten-thousandth of healthy liver score as high.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QAbstractSlider, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
     from qtpy.QtGui import QPaintEvent
 
@@ -32,16 +35,17 @@ class ScoreHistogram(QWidget):
         self._slider, self._default = slider, default
         self.bars: NDArray[np.float64] = np.empty(0)  # heights, 0 to 1
         self.auto: float | None = None
+        self.healthy: Collection[float] = ()
         self._counts: NDArray[np.int64] | None = None
         self._threshold = default
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFixedHeight(HEIGHT_PX)  # with or without bars, so that nothing moves
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def show_counts(self, counts: NDArray[np.int64] | None, auto: float | None) -> None:
-        """Show how many voxels have each of the 256 scores, and what Auto would choose."""
-        if counts is not self._counts or auto != self.auto:
-            self._counts, self.auto = counts, auto
+    def show_counts(self, counts: NDArray[np.int64] | None, auto: float | None, healthy: Collection[float]) -> None:
+        """Show how many voxels have each of the 256 scores, what Auto would choose, and which scores healthy livers hardly reach."""
+        if counts is not self._counts or (auto, tuple(healthy)) != (self.auto, self.healthy):
+            self._counts, self.auto, self.healthy = counts, auto, tuple(healthy)
             heights = np.log1p(np.empty(0) if counts is None else counts[1:].reshape(-1, LEVELS).sum(axis=1))
             self.bars = heights / max(1e-9, heights.max(initial=0))
             self.update()
@@ -69,9 +73,13 @@ class ScoreHistogram(QWidget):
         at = left + room * self._default
         painter.setPen(QPen(text, 1, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(at, top), QPointF(at, bottom))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(text, 1))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for score in self.healthy:
+            painter.drawEllipse(QPointF(left + room * score, MARK_PX), MARK_PX - 1, MARK_PX - 1)
         if self.auto is not None:
             at = left + room * self.auto
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(text)
             corners = (QPointF(at - MARK_PX, 0), QPointF(at + MARK_PX, 0), QPointF(at, top - 1))

@@ -222,11 +222,11 @@ class ThresholdController(QObject):
         self._slider.allow(shown is not None, discard=shown is not None and shown.state.corrected)
         if shown is None:
             self._late.stop()
-            self._slider.show_scores(None, None)
+            self._slider.show_scores(None, None, {})
             self._slider.tell("", "Segment a scan to move the threshold.")
             return self.changed.emit()
         if shown.prepared.ready:
-            self._slider.show_scores(shown.prepared.counts, shown.prepared.auto)
+            self._slider.show_scores(shown.prepared.counts, shown.prepared.auto, shown.prepared.result.healthy_scores)
         if not self.outdated:
             self._late.stop()
             self._slider.tell(summary(shown), remark(shown))

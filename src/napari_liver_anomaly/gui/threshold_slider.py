@@ -16,6 +16,8 @@ from napari_liver_anomaly.gui.style import keep_room, one_line, say, selectable,
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,6 +29,7 @@ BARS_TIP = (
     "Behind it: how many voxels of the liver have each score (logarithmic); those that count are orange. "
     "Dashed line: {default:.2f}, the default. Triangle: {auto:.2f}, what Auto chooses."
 )
+HEALTHY_TIP = "Rings: scores that little of the healthy livers reached that the model was trained on: {shares}."
 AUTO_TIP = (
     "Chooses for each scan the threshold at which the overlap (Dice) expected from its own scores is largest; no label is used"
 )
@@ -147,11 +150,18 @@ class ThresholdSlider(QWidget):
         self._offer_back()
         self.discard.setVisible(discard)
 
-    def show_scores(self, counts: NDArray[np.int64] | None, auto: float | None) -> None:
-        """Show how many voxels of the liver have each score, and what Auto chooses; nothing before that is known."""
-        self.histogram.show_counts(counts, auto)
-        told = "" if auto is None else "\n" + BARS_TIP.format(default=self._first, auto=auto)
-        self.slider.setToolTip(TIP + told)
+    def show_scores(self, counts: NDArray[np.int64] | None, auto: float | None, healthy: Mapping[float, float]) -> None:
+        """Show how many voxels of the liver have each score, what Auto chooses, and which scores small shares of healthy liver reach.
+
+        Nothing is shown before that is known.
+        """
+        self.histogram.show_counts(counts, auto, healthy.values())
+        told = [] if auto is None else [BARS_TIP.format(default=self._first, auto=auto)]
+        if told and healthy:
+            told.append(
+                HEALTHY_TIP.format(shares=", ".join(f"{100 * share:g} % at {score:.2f}" for share, score in healthy.items()))
+            )
+        self.slider.setToolTip("\n".join([TIP, *told]))
 
     def tell(self, count: str | None = None, remark: str | None = None) -> None:
         """Say what the threshold leaves; what is not given is said as before."""

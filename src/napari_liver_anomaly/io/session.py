@@ -126,6 +126,7 @@ class Session:
         about: dict[str, Any] = {name: getattr(result, name) for name in ABOUT_RUN}
         about |= {
             "about_model": dict(result.about_model),
+            "healthy_scores": [list(pair) for pair in result.healthy_scores.items()],
             "settings": result.settings.to_dict(),
             "findings": [_plain(finding) for finding in result.findings],
         }
@@ -189,13 +190,22 @@ class Session:
             restored=None if self.residual is None else volume.voxels - self.residual,
             lesions=measure_again(SparseLabels.of(self.labels), LiverScan(volume, liver)),
             settings=known_settings(SegmentSettings, run["settings"]), findings=_findings(run["findings"]),
-            about_model=_texts(run.get("about_model")), **{name: run[name] for name in ABOUT_RUN},
+            about_model=_texts(run.get("about_model")), healthy_scores=_scores(run.get("healthy_scores")), **{name: run[name] for name in ABOUT_RUN},
         )  # fmt: skip
 
 
 def _texts(said: object) -> dict[str, str]:
     """Take what is text by a heading; earlier sessions say nothing of their model."""
     return {name: text for name, text in said.items() if isinstance(text, str)} if isinstance(said, dict) else {}
+
+
+def _scores(pairs: object) -> dict[float, float]:
+    """Take pairs of numbers, 0 to 1; earlier sessions have none."""
+    found = pairs if isinstance(pairs, list) else []
+    numbers = [
+        pair for pair in found if isinstance(pair, list) and len(pair) == 2 and all(type(one) in (int, float) for one in pair)
+    ]
+    return {share: score for share, score in numbers if 0 < share < 1 and 0 <= score <= 1}
 
 
 def row_of(lesion: Lesion, *, kept: bool = True) -> dict[str, Any]:

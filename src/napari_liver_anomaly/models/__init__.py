@@ -9,11 +9,11 @@ from napari_liver_anomaly.models.methods import CONFIG_NAMES
 from napari_liver_anomaly.models.model_file import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_liver_anomaly.models.card import ModelCard
-
+    from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 
 __all__ = ["CONFIG_NAMES", "DEFAULT", "combine", "load", "names", "packaged", "path_of"]
 
@@ -27,6 +27,7 @@ def combine(
     about: str = "",
     mirror: bool = False,
     metrics: dict[str, Any] | None = None,
+    healthy: Callable[[PreprocessSettings], HealthySlices] | None = None,
 ) -> None:
     """Put several trained two-stage models into one file, as an ensemble.
 
@@ -46,6 +47,9 @@ def combine(
         Score every slice mirrored, too: a little better, and twice as slow.
     metrics : dict, optional
         An evaluation, whose summary is kept in the card.
+    healthy : callable, optional
+        From the members' preprocessing to the healthy slices that they were trained on: the card then says which scores these reach, for the marks
+        beside the threshold.
 
     Raises
     ------
@@ -54,6 +58,7 @@ def combine(
     """
     from napari_liver_anomaly.models.card import Metrics, card_of
     from napari_liver_anomaly.models.ensemble import Ensemble
+    from napari_liver_anomaly.models.healthy_scores import healthy_scores
     from napari_liver_anomaly.models.two_stage import TwoStage
 
     members = [TwoStage.load(path) for path in (*paths, *shown)]
@@ -64,6 +69,7 @@ def combine(
         ensemble, _data_of(cards, about), title=title or (titles.pop() if len(titles) == 1 else ""),
         training=[card.training for card in cards], validation=[card.validation for card in cards], command=[card.command for card in cards],
         metrics=Metrics.of_report(metrics, [member.config for member in ensemble.scorers]),
+        healthy=healthy_scores(ensemble, healthy(ensemble.preprocess)) if healthy else [],
     ))  # fmt: skip
 
 

@@ -162,6 +162,8 @@ class ModelCard:
         For each stage: steps, first and last loss, seconds. A list for the members of an ensemble, as in ``validation`` and ``command``.
     validation : dict, or list of dict
         What ``training.validation`` measured on held-out synthesis: the thresholds that no label was needed for, and how well it restores.
+    healthy : list of dict
+        Of an ensemble: what ``models.healthy_scores`` measured on the healthy slices that its members were trained on.
     command : str, or list of str
         How it can be trained again.
     parameters : int
@@ -196,6 +198,7 @@ class ModelCard:
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] | list[Any] = field(default_factory=dict)
     validation: dict[str, Any] | list[Any] = field(default_factory=dict)
+    healthy: list[Any] = field(default_factory=list)
     command: str | list[Any] = ""
     parameters: int = 0
     versions: dict[str, str] = field(default_factory=dict)
@@ -235,6 +238,18 @@ class ModelCard:
     def figure(self) -> str:
         """Say in one line how good the model is."""
         return self.metrics.figure() if self.metrics else ""
+
+    def healthy_scores(self) -> dict[float, float]:
+        """Give the scores that only small shares of healthy liver reach, by the share; empty where these weights were not measured.
+
+        Both are 0 to 1; the liver is that of the slices that the model was trained on.
+        """
+        of_one = self.validation.get("healthy") if isinstance(self.validation, dict) else None
+        try:
+            found = {float(one["false_positive_rate"]): float(one["threshold"]) for one in self.healthy or [of_one]}
+        except (LookupError, TypeError, ValueError):  # none of this kind
+            return {}
+        return {share: score for share, score in found.items() if 0 < share < 1 and 0 <= score <= 1}
 
     def known_method(self) -> Method | None:
         """Find the method of the list that the model is."""
@@ -288,7 +303,7 @@ def card_of(
 _DICT, _TEXT, _LIST = (dict,), (str,), (list,)
 _KINDS: dict[str, tuple[type, ...]] = {
     "key": _TEXT, "method": _TEXT, "title": _TEXT, "use": _TEXT, "licence": _TEXT, "data": _DICT, "training": (dict, list),
-    "validation": (dict, list), "command": (str, list), "parameters": (int,), "versions": _DICT, "device": _TEXT, "settings": _DICT,
+    "validation": (dict, list), "healthy": _LIST, "command": (str, list), "parameters": (int,), "versions": _DICT, "device": _TEXT, "settings": _DICT,
     "seed": (int,), "members": _LIST, "mirror": (bool,), "shown": (int,), "networks": _DICT, "schedule": _DICT, "started_from": _DICT,
 }  # fmt: skip
 

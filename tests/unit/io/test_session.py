@@ -44,6 +44,7 @@ def _result() -> Result:
     return replace(
         found, residual=residual, restored=found.volume.voxels - residual, findings=(make_finding("liver-at-edge"),), model_hash="ab",
         liver=replace(found.liver, probability=probability, found=True, findings=(make_finding("liver-automatic"),)), left_out=2,
+        healthy_scores={0.01: 0.5, 0.001: 1},
     )  # fmt: skip
 
 
@@ -65,6 +66,13 @@ def test_a_result_comes_back_bit_for_bit(result: Result, tmp_path: Path) -> None
     session = read_session(path)
     assert session.path == tmp_path / "scan.nii.gz" and session.answers.series == 3 and session.voxels is None
     same(session.result(session.volume(result.volume)), result)
+
+
+@pytest.mark.parametrize("said", [None, "much", [[0.01]], [["a", 0.5]], [[0.01, 7]], [[0, 0.5]], [[True, 0.5]], [0.5]])
+def test_scores_of_healthy_livers_are_numbers_or_not_there(result: Result, said: object) -> None:
+    session = Session.of(result)
+    odd = replace(session, run={**session.run, "healthy_scores": said})
+    assert odd.result(result.volume).healthy_scores == {}
 
 
 @pytest.mark.parametrize("where_from", get_args(LiverFrom))

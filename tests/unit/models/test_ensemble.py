@@ -17,7 +17,7 @@ from napari_liver_anomaly.models.networks.restorer import RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import SegmenterSettings
 from napari_liver_anomaly.models.two_stage import TwoStage, TwoStageOptions
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.preprocessing import PreprocessSettings
+from napari_liver_anomaly.preprocessing import HealthySlices, PreprocessSettings
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.synthesis import Blobs
 
@@ -120,6 +120,15 @@ def test_combining_files(batch, tmp_path):
     assert made.mirror is False
     assert made.card.training == [{"slices": 0}, {"slices": 1}]
     assert made.card.metrics == Metrics(of=f"{CROSS_VALIDATION}, 2 folds", method="x", summary={"x": 1})
+    assert made.card.healthy_scores() == {}, "nobody measured it"
+    images, liver = np.random.default_rng(0).random((3, 40, 33)).astype(np.float32), np.ones((3, 40, 33), bool)
+    slices = HealthySlices(list(images), list(liver), 205.0, stacks=[(0, 1, 2)])
+    asked = []
+    models.combine(paths, tmp_path / "all.safetensors", healthy=lambda preprocess: asked.append(preprocess) or slices)
+    score = np.rint(made.predict(images[None], liver[:1]).score * 255)
+    top = models.load(tmp_path / "all.safetensors").card.healthy_scores()
+    assert asked == [TINY.preprocess] and list(top) == [0.01, 0.001, 0.0001]
+    assert top[0.0001] == round((score.max() + 1) / 255, 3), "one of 1,320 pixels is too many"
     models.combine(paths, tmp_path / "all.safetensors", metrics=report | {"config": DIRECT.to_dict()})
     assert models.load(tmp_path / "all.safetensors").card.metrics.of == "", "a cross-validation of another configuration"
 
