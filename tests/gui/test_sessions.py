@@ -12,6 +12,8 @@ from napari_liver_anomaly.gui.layers import add, checksum, scan_layer
 from napari_liver_anomaly.io import read, write_image
 from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions
 from napari_liver_anomaly.io.read_options import ReadOptions
+from napari_liver_anomaly.io.recent_scans import forget_scans, recent_scans, remember_scan
+from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 LONG_MS = 120_000
 SMALL = ReadOptions(voxel_size="accept")  # no body is as small as this scan, which is asked about
@@ -144,6 +146,44 @@ def test_a_session_is_kept_after_a_run_unless_the_user_wants_none(make_panel, sa
     assert keep_settings() == KeepSettings(keep_sessions=False, folder=str(tmp_path / "elsewhere"))
     run(panel)
     assert not panel.sessions.keeping.busy and not (tmp_path / "elsewhere").exists()
+
+
+def test_scans_that_were_opened_are_listed_until_they_are_forgotten(make_panel, wait, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    paths = [tmp_path / f"{name}.nii.gz" for name in ("a&b", "<b>second")]
+    scan = make_phantom(PhantomSettings(size_px=64, slices=24)).volume
+    for path in paths:
+        write_image(scan.voxels, scan.geometry, path)
+    panel = make_panel(ViewerModel())
+
+    def listed():
+        panel.sessions.buttons.list_again()
+        return {action.text(): action for action in panel.sessions.buttons.menu.actions() if action.text().startswith("Scan ")}
+
+    assert not listed()
+    for path in (*paths, paths[0]):
+        wait(panel.scans.loaded, lambda path=path: panel.open([path]))
+    assert list(listed()) == ["Scan a&&b.nii.gz", "Scan <b>second.nii.gz"], "the latest first, each once, letter by letter"
+    assert "&lt;b&gt;" in listed()["Scan <b>second.nii.gz"].toolTip()
+    panel.viewer.layers.clear()
+    wait(panel.scans.loaded, lambda: listed()["Scan <b>second.nii.gz"].trigger())
+    assert [layer.name for layer in panel.viewer.layers] == ["<b>second"]
+    assert hooks.read_layers(str(paths[0])) and next(iter(listed())) == "Scan a&&b.nii.gz", "a drop on the canvas counts, too"
+    panel.sessions.buttons.switched.emit(False)
+    panel.sessions.buttons.forgotten.emit()
+    assert not listed() and recent_scans() == () and "which scans were opened" in panel.messages.text
+    monkeypatch.delenv("LIVER_ANOMALY_SESSIONS")
+    wait(panel.scans.loaded, lambda: panel.open([paths[1]]))
+    assert not listed(), "nothing is kept by one who wants nothing kept"
+
+
+def test_the_list_of_scans_is_short_and_a_name_of_two_lines_is_left_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path))
+    for n in range(10):
+        remember_scan(tmp_path / f"{n}")
+    remember_scan(tmp_path / "two\nlines")
+    assert [path.name for path in recent_scans()] == list("98765432")
+    forget_scans()
 
 
 def test_it_is_kept_again_after_corrections(make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot):

@@ -58,6 +58,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 
     from napari_liver_anomaly.gui.layers import scan_layer
     from napari_liver_anomaly.io import read
+    from napari_liver_anomaly.io.recent_scans import remember_scan
 
     scan = Path(path if isinstance(path, str) else Path(path[0]).parent)
     try:
@@ -68,6 +69,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
         if _ask_in_panel(scan):
             return NO_LAYERS
         raise type(refusal)(_as_text(replace(refusal.finding, action=ASKED_THERE))) from None
+    remember_scan(scan)
     _finish_new_layers()
     if not _is_panel_open():  # which tells it
         _tell([str(finding) for finding in volume.findings if finding.level is Level.ASK])

@@ -60,6 +60,7 @@ def read_scans(
 ) -> Loaded:
     """Read scans, up to the first that leaves a question open."""
     from napari_liver_anomaly.io import read
+    from napari_liver_anomaly.io.recent_scans import remember_scan
 
     made: list[Made] = []
     for n, path in enumerate(paths):
@@ -73,6 +74,7 @@ def read_scans(
             series = _listed(path, job, series_in) if refusal.finding.code == SEVERAL_SERIES else ()
             return Loaded(made, OpenQuestion(refusal.finding, path, given, tuple(paths[n + 1 :]), series))
         made.append((scan_layer(volume, volume.findings, path, given), volume.findings))
+        remember_scan(path)
     return Loaded(made)
 
 

@@ -25,19 +25,24 @@ SESSIONS = f"Sessions (*{ENDING})"
 class SessionButtons(QWidget):
     """Open a session, or one of the recent ones."""
 
-    opened = Signal(object)  # Path
+    opened = Signal(object)  # Path of a session
+    scan_opened = Signal(object)  # Path of a scan
     switched = Signal(bool)  # whether sessions are to be kept
     moved = Signal(object)  # Path of the folder to keep them in from now on
     forgotten = Signal()
 
-    def __init__(self, kept: Callable[[], tuple[KeepSettings, Path, Sequence[KeptSession]]]) -> None:
+    def __init__(
+        self, kept: Callable[[], tuple[KeepSettings, Path, Sequence[KeptSession]]], scans: Callable[[], Sequence[Path]]
+    ) -> None:
         super().__init__()
-        self._kept = kept
+        self._kept, self._scans = kept, scans
         self.open_button = QPushButton("Open session…")
         self.open_button.setToolTip("Open a reading that was saved: scan, liver, lesions, corrections and view")
         self.open_button.clicked.connect(self._choose)
         self.recent = QPushButton("Recent")
-        self.recent.setToolTip("Readings that were kept after a run; and whether, where, and how to forget them")
+        self.recent.setToolTip(
+            "Readings that were kept after a run, and scans that were opened; whether, where, and how to forget them"
+        )
         self.menu = QMenu(self.recent)
         self.menu.setToolTipsVisible(True)
         self.menu.aboutToShow.connect(self.list_again)
@@ -49,26 +54,34 @@ class SessionButtons(QWidget):
 
     def list_again(self) -> None:
         """List what is kept now."""
-        settings, folder, sessions = self._kept()
+        (settings, folder, sessions), scans = self._kept(), self._scans()
         self.menu.clear()
         for session in sessions:
             self._act(_words(session), partial(self.opened.emit, session.path))
         if not sessions:
-            self._act("None kept yet", None)
+            self._act("No reading kept yet", None)
         self.menu.addSeparator()
+        for scan in scans:
+            self._act(f"Scan {scan.name}", partial(self.scan_opened.emit, scan)).setToolTip(plain(str(scan)))
+        if scans:
+            self.menu.addSeparator()
         keeping = self._act("Keep a session after each run", None)
         keeping.setEnabled(True)
         keeping.setCheckable(True)
         keeping.setChecked(settings.keep_sessions)
-        keeping.setToolTip("A session names the file of its scan, which may name a patient. Untick to keep none.")
+        keeping.setToolTip(
+            "A session names the file of its scan, which may name a patient. Untick to keep none, and to list no more scans."
+        )
         keeping.toggled.connect(self.switched)
         self._act(f"Kept in {folder}", None)
         self._act("Keep them in another folder…", self._choose_folder)
-        self._act(f"Forget all {len(sessions)}" if sessions else "Forget all", self.forgotten.emit if sessions else None)
+        known = len(sessions) + len(scans)
+        self._act(f"Forget all {known}" if known else "Forget all", self.forgotten.emit if known else None)
 
     def _act(self, words: str, act: Callable[[], object] | None) -> QAction:
         """Add an entry; without an act it is there to be read."""
         action = QAction(words.replace("&", "&&"), self.menu)
+        action.setToolTip(plain(words))
         action.setEnabled(act is not None)
         if act is not None:
             action.triggered.connect(lambda *_: act())
@@ -101,8 +114,8 @@ class SaveButton(QPushButton):
 
 
 def _words(session: KeptSession) -> str:
-    """Say of a session which scan it is, when it was saved, and what was found; text of a file is plain text."""
+    """Say of a session which scan it is, when it was saved, and what was found."""
     rows = session.about.get("lesions", ())
     count = sum(1 for row in rows if isinstance(row, dict) and row.get("kept", True))
     when = str(session.about.get("saved", ""))[:16].replace("T", " ")
-    return plain(f"{session.title}, {when}: {count} lesion{'s' * (count != 1)}").replace("\n", " ")
+    return f"{session.title}, {when}: {count} lesion{'s' * (count != 1)}".replace("\n", " ")

@@ -20,6 +20,7 @@ from napari_liver_anomaly.gui.saved_session import Reopened, reopen, seen_now, s
 from napari_liver_anomaly.gui.session_buttons import SaveButton, SessionButtons
 from napari_liver_anomaly.gui.worker import RunResult
 from napari_liver_anomaly.io.kept_sessions import KeepSettings, folder_of, forget_all, keep, keep_settings, kept_sessions
+from napari_liver_anomaly.io.recent_scans import forget_scans, recent_scans
 from napari_liver_anomaly.io.session import write_session
 from napari_liver_anomaly.preferences import prefer
 
@@ -55,7 +56,7 @@ class Sessions(QObject):
     ) -> None:
         super().__init__(panel)
         self._panel, self._show_result, self._follow = panel, show, follow
-        self.buttons, self.save_button = SessionButtons(_kept), SaveButton()
+        self.buttons, self.save_button = SessionButtons(_kept, recent_scans), SaveButton()
         self.opening, self.saving, self.keeping = Task(self), Task(self), Task(self)
         self._path: Path | None = None  # of the session that is being opened
         self._soon = QTimer(self)
@@ -64,6 +65,7 @@ class Sessions(QObject):
         self._soon.timeout.connect(self._keep_again)
         self._told = False  # whether it was said where sessions are kept
         self.buttons.opened.connect(self.open)
+        self.buttons.scan_opened.connect(lambda path: panel.open([path]))
         self.buttons.switched.connect(self._switch)
         self.buttons.moved.connect(self._move)
         self.buttons.forgotten.connect(self._forget)
@@ -196,7 +198,10 @@ class Sessions(QObject):
 
     def _forget(self) -> None:
         count = forget_all(keep_settings())
-        self._panel.messages.note(f"Forgotten: {count} session{'s' * (count != 1)}. Sessions that you saved yourself stay.")
+        forget_scans()
+        self._panel.messages.note(
+            f"Forgotten: {count} session{'s' * (count != 1)}, and which scans were opened. Sessions that you saved yourself stay."
+        )
 
 
 def _kept() -> tuple[KeepSettings, Path, Sequence[KeptSession]]:
