@@ -1,13 +1,15 @@
-"""Measure changes of what is done with trained networks, one row each: ``python docs/evidence/trials.py DATA FOLD``.
+"""Measure changes of what is done with trained networks, one row each: ``python docs/evidence/trials.py DATA FOLD [ROW …]``.
 
 The networks are the members of the packaged ``standard``, taken apart: a scan is scored by the segmenter and the restorer of its fold, which have not
-seen its patient. See the fourth round in protocol.md, and the table in tumours.md.
+seen its patient. With words, only the rows are measured whose names begin with one of them. See the fourth round in protocol.md, and the table in
+tumours.md; trained.py measures networks of other trainings by the same code.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from scipy import ndimage
 
 from napari_liver_anomaly.inference import MEDIAN_PX
 from napari_liver_anomaly.io import read, read_mask
-from napari_liver_anomaly.metrics import Counts, find_lesions
+from napari_liver_anomaly.metrics import Counts, Ranking, find_lesions
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.preprocessing import liver_median, prepare
 from napari_liver_anomaly.thresholds import auto_threshold
@@ -26,6 +28,7 @@ FOLDS = (
 )
 EIGHT = np.ones((3, 3, 3))
 SMALLEST_ML, PEAK = 0.05, 0.8
+ACROSS, ALONG = (-1,), (-2,)  # axes of a slice that are turned round: left to right, front to back
 
 
 @dataclass
@@ -37,36 +40,71 @@ class Scan:
     tumour: np.ndarray
     grid: object
     segmenter: object
-    restorer: object
+    restorer: object = None
 
     def __post_init__(self):
         self.median = liver_median(self.hu, self.liver)
-        self.score, self.residual = self.predict(self.median, restored=True)
 
-    def predict(self, median, preprocess=None, *, restored=False):
-        """Score and residual around a reference."""
-        slices = prepare(self.hu, self.liver, self.grid.spacing_mm, preprocess or self.segmenter.preprocess, median_hu=median)
-        scores, healthy = np.zeros_like(slices.images), slices.images.copy()
-        wanted = np.flatnonzero(slices.liver_mask.any(axis=(1, 2)))
-        for part in np.array_split(wanted, -(-len(wanted) // 8)):
-            seen, inside = slices.stack(part), slices.liver_mask[part]
-            smooth = ndimage.median_filter(self.segmenter.predict(seen, inside).score, size=(1, MEDIAN_PX, MEDIAN_PX))
-            scores[part] = smooth * inside
-            if restored:
-                healthy[part] = self.restorer.predict(seen, inside).restored
-        score = np.where(self.liver, np.rint(slices.frame.to_scan(scores) * 255), 0).astype(np.uint8)
+    def slices(self, median, preprocess=None):
+        """Slices around a reference."""
+        return prepare(self.hu, self.liver, self.grid.spacing_mm, preprocess or self.segmenter.preprocess, median_hu=median)
+
+    def slice_scores(self, slices, flipped=()):
+        """Score of every slice, predicted with some axes turned round."""
+        scores = np.zeros_like(slices.images)
+        for part in parts(slices):
+            seen, inside = (np.flip(one, flipped) for one in (slices.stack(part), slices.liver_mask[part]))
+            scores[part] = np.flip(self.segmenter.predict(seen, inside).score, flipped)
+        return scores
+
+    def on_scan(self, slices, scores):
+        """Scores of slices on the scan's grid."""
+        smooth = ndimage.median_filter(scores, size=(1, MEDIAN_PX, MEDIAN_PX)) * slices.liver_mask
+        return np.where(self.liver, np.rint(slices.frame.to_scan(smooth) * 255), 0).astype(np.uint8)
+
+    def predict(self, median, preprocess=None):
+        """Score around a reference."""
+        slices = self.slices(median, preprocess)
+        return self.on_scan(slices, self.slice_scores(slices))
+
+    @cached_property
+    def score(self):
+        """Score around the median of the mask."""
+        return self.predict(self.median)
+
+    @cached_property
+    def flipped(self):
+        """Mean of the score with that of turned slices, by what is turned."""
+        slices = self.slices(self.median)
+        one = {axes: self.slice_scores(slices, axes) for axes in ((), ACROSS, ALONG, ALONG + ACROSS)}
+        means = {"across": [(), ACROSS], "along": [(), ALONG], "both": list(one)}
+        return {name: self.on_scan(slices, np.mean([one[axes] for axes in these], axis=0)) for name, these in means.items()}
+
+    @cached_property
+    def residual(self):
+        """Scan minus restoration on the scan's grid."""
+        slices = self.slices(self.median)
+        healthy = slices.images.copy()
+        for part in parts(slices):
+            healthy[part] = self.restorer.predict(slices.stack(part), slices.liver_mask[part]).restored
         change = np.where(slices.liver_mask, slices.to_hu(slices.images) - slices.to_hu(np.clip(healthy, 0, 1)), 0)
-        return score, slices.frame.to_scan(change.astype(np.float32)) * self.liver
+        return slices.frame.to_scan(change.astype(np.float32)) * self.liver
 
     def around(self, median):
         """Score around another reference."""
-        return self.score if median == self.median else self.predict(median)[0]
+        return self.score if median == self.median else self.predict(median)
 
     def smoothed_residual(self):
         """Residual smoothed by 2 mm inside the liver."""
         sigma = [2 / mm for mm in self.grid.spacing_mm]
         weight = np.maximum(ndimage.gaussian_filter(self.liver.astype(np.float32), sigma), 1e-3)
         return ndimage.gaussian_filter(self.residual, sigma) / weight * self.liver
+
+
+def parts(slices):
+    """Slices with liver, a few at a time."""
+    wanted = np.flatnonzero(slices.liver_mask.any(axis=(1, 2)))
+    return np.array_split(wanted, -(-len(wanted) // 8))
 
 
 def unsuspected(scan):
@@ -104,7 +142,7 @@ def window(scan):
     """Score with a window that reaches 140 HU below and 60 above the reference."""
     fixed = scan.segmenter.preprocess
     low, high = min(fixed.window_low_hu, scan.median - 140), max(fixed.window_high_hu, scan.median + 60)
-    return scan.predict(scan.median, replace(fixed, window_low_hu=low, window_high_hu=high))[0]
+    return scan.predict(scan.median, replace(fixed, window_low_hu=low, window_high_hu=high))
 
 
 def second_opinion(scan):
@@ -135,19 +173,24 @@ def cut(scan, score, peak_of=lambda ml, peak, contrast: peak >= PEAK):
     return kept[pieces]
 
 
-ROWS = {
-    "as before": lambda scan: cut(scan, scan.score),
-    "reference: not suspected by a first pass": lambda scan: cut(scan, unsuspected(scan)),
-    "reference: mode": lambda scan: cut(scan, mode(scan)),
-    "reference: brighter Gaussian": lambda scan: cut(scan, mixture(scan)),
-    "reference: without the labelled tumour (bound)": lambda scan: cut(scan, labelled(scan)),
-    "window follows the reference": lambda scan: cut(scan, window(scan)),
-    "residual as second opinion": lambda scan: cut(scan, second_opinion(scan)),
-    "peak 0.6 under 1 ml": lambda scan: cut(scan, scan.score, lambda ml, peak, _: peak >= np.where(ml < 1, 0.6, PEAK)),
-    "peak 0.5 with contrast to noise of 3": lambda scan: cut(
-        scan, scan.score, lambda _, peak, contrast: (peak >= PEAK) | ((peak >= 0.5) & (contrast >= 3))
+ROWS = {  # how a scan is scored, and where it is not the usual one, which components are kept
+    "as before": (lambda scan: scan.score,),
+    "reference: not suspected by a first pass": (unsuspected,),
+    "reference: mode": (mode,),
+    "reference: brighter Gaussian": (mixture,),
+    "reference: without the labelled tumour (bound)": (labelled,),
+    "window follows the reference": (window,),
+    "residual as second opinion": (second_opinion,),
+    "peak 0.6 under 1 ml": (lambda scan: scan.score, lambda ml, peak, _: peak >= np.where(ml < 1, 0.6, PEAK)),
+    "peak 0.5 with contrast to noise of 3": (
+        lambda scan: scan.score,
+        lambda _, peak, contrast: (peak >= PEAK) | ((peak >= 0.5) & (contrast >= 3)),
     ),
+    "flips: mean with left to right": (lambda scan: scan.flipped["across"],),
+    "flips: mean with front to back": (lambda scan: scan.flipped["along"],),
+    "flips: mean of all four": (lambda scan: scan.flipped["both"],),
 }
+HEAD = ["pooled", "case mean", "AUROC", "≥ 10 mm", "covered to half", "< 10 mm", "false per scan", "Dice of each scan"]
 
 
 def scans_of(folder, fold):
@@ -160,26 +203,37 @@ def scans_of(folder, fold):
         yield Scan(volume.voxels, liver, tumour, volume.geometry, members[fold - 1], members[fold + 2])
 
 
-def main(folder, fold):
-    """Print a table."""
-    found = {row: [] for row in ROWS}
-    for scan in scans_of(folder, fold):
-        for row, made in ROWS.items():
-            mask = made(scan)
-            counts = Counts.of(mask & scan.liver, scan.tumour & scan.liver)
-            found[row].append((counts, find_lesions(mask, scan.tumour, scan.grid)))
-    lines = ["| change | pooled | case mean | ≥ 10 mm | covered to half | < 10 mm | false per scan |", "| --- " * 7 + "|"]
-    for row, pairs in found.items():
-        dice = [2 * c.hits / (2 * c.hits + c.false + c.missed) for c, _ in pairs if c.hits + c.missed]
-        hits, wrong = sum(c.hits for c, _ in pairs), sum(c.false + c.missed for c, _ in pairs)
-        sizes = [(f.by_size(), f.by_size(0.5)) for _, f in pairs]
+def measure(scan, score, *rule):
+    """Give counts, lesions and AUROC of a score."""
+    mask = cut(scan, score, *rule)
+    auroc = Ranking.of(score, scan.tumour, scan.liver).auroc() if (scan.tumour & scan.liver).any() else np.nan
+    return Counts.of(mask & scan.liver, scan.tumour & scan.liver), find_lesions(mask, scan.tumour, scan.grid), auroc
+
+
+def table(rows):
+    """Make a table of what was measured of the scans of every row."""
+    lines = [f"| {' | '.join(['change', *HEAD])} |", "| --- " * (1 + len(HEAD)) + "|"]
+    for name, scans in rows.items():
+        dice = [c.dice() for c, _, _ in scans if c.hits + c.missed]
+        sizes = [(lesions.by_size(), lesions.by_size(0.5)) for _, lesions, _ in scans]
         large = [sum(one[half][size][0] for one in sizes for size in ("10_to_20_mm", "over_20_mm")) for half in (0, 1)]
         small = sum(one[0]["under_10_mm"][0] for one in sizes)
-        false = np.mean([f.false for _, f in pairs])
-        cells = [row, f"{2 * hits / (2 * hits + wrong):.3f}", f"{np.mean(dice):.3f}", *map(str, (*large, small)), f"{false:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+        pooled = sum((c for c, _, _ in scans[1:]), start=scans[0][0]).dice()
+        auroc, false = np.nanmean([a for _, _, a in scans]), np.mean([lesions.false for _, lesions, _ in scans])
+        cells = [f"{pooled:.3f}", f"{np.mean(dice):.3f}", f"{auroc:.3f}", *map(str, (*large, small)), f"{false:.2f}"]
+        lines.append(f"| {' | '.join([name, *cells, ' '.join(f'{value:.2f}' for value in dice)])} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(folder, fold, words):
+    """Print a table."""
+    chosen = {name: row for name, row in ROWS.items() if name.startswith(tuple(words) or "")}
+    found = {name: [] for name in chosen}
+    for scan in scans_of(folder, fold):
+        for name, (score_of, *rule) in chosen.items():
+            found[name].append(measure(scan, score_of(scan), *rule))
+    sys.stdout.write(table(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

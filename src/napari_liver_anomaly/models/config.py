@@ -35,8 +35,16 @@ class Schedule(Settings):
     learning_rate: float = setting(1e-4, low=1e-7, high=1, help="Step size of Adam.")
     cosine_decay: bool = setting(False, help="Let the restorer's step size decay to nothing along a cosine.", was="fall")
     segmenter_cosine_decay: bool = setting(False, help="The same for the segmenter.", was="segmenter_fall")
-    segmenter_loss: Literal["focal", "overlap"] = setting(
-        "focal", help="Loss of the segmenter: focal as in the paper, or cross-entropy with soft Dice."
+    segmenter_loss: Literal["focal", "overlap", "lesion"] = setting(
+        "focal",
+        help="Loss of the segmenter: focal as in the paper, cross-entropy with soft Dice, or these two with the soft Dice of each lesion.",
+    )
+    segmenter_averaging: float = setting(
+        0.0,
+        low=0,
+        high=0.9999,
+        added=True,
+        help="Above 0, the segmenter ends with a running mean of its weights, of which each step keeps this part.",
     )
     anomaly_weight: float = setting(0.0, low=0, high=100, help="Extra weight of anomalous pixels while the restorer is trained.")
     crop_px: int = setting(0, unit="px", low=0, high=1024, help="Side of a random crop around the liver; 0 takes whole slices.")

@@ -16,7 +16,7 @@ import torch
 
 from napari_liver_anomaly.models.base import LAYERS, Model, Prediction
 from napari_liver_anomaly.models.config import FRAME, ModelConfig, Schedule, pseudo_anomalies, schedule_for
-from napari_liver_anomaly.models.losses import focal_loss, overlap_loss, restoration_loss
+from napari_liver_anomaly.models.losses import focal_loss, lesion_loss, overlap_loss, restoration_loss
 from napari_liver_anomaly.models.networks.restorer import Restorer, RestorerSettings
 from napari_liver_anomaly.models.networks.segmenter import Segmenter, SegmenterSettings
 from napari_liver_anomaly.models.stage import Batch, Stage
@@ -252,6 +252,7 @@ class TwoStage(Model):
         yield Stage(
             name="Training the segmenter", number=2, network=self.segmenter, loss=self._segmentation_loss,
             steps=schedule.segmenter_length(len(data)), cosine_decay=schedule.segmenter_cosine_decay,
+            averaging=schedule.segmenter_averaging,
         )  # fmt: skip
 
     def _restoration_loss(self, batch: Batch) -> torch.Tensor:
@@ -261,9 +262,10 @@ class TwoStage(Model):
         with torch.no_grad():
             restored = self.restorer(batch.anomalous) if self.has_restorer else None
         logits = self.segmenter(restored, batch.anomalous, batch.liver_mask.unsqueeze(1).float())
-        if self.config.schedule.segmenter_loss == "overlap":
-            return overlap_loss(logits, batch.mask, batch.liver_mask)
-        return focal_loss(logits, batch.mask)
+        if self.config.schedule.segmenter_loss == "focal":
+            return focal_loss(logits, batch.mask)
+        in_liver = lesion_loss if self.config.schedule.segmenter_loss == "lesion" else overlap_loss
+        return in_liver(logits, batch.mask, batch.liver_mask)
 
     def predict_batch(self, image: torch.Tensor, liver_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Score a batch on the device."""

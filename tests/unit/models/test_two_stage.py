@@ -197,6 +197,17 @@ def test_same_seed_same_weights():
         assert torch.equal(value, made[1].segmenter.state_dict()[name]), name
 
 
+def test_the_schedule_decides_loss_and_averaging_of_the_segmenter_alone():
+    schedule = Schedule(restorer_steps=1, segmenter_steps=1, segmenter_loss="lesion", segmenter_averaging=0.6)
+    data, losses = tiny_slices(), {}
+    for loss in ("focal", "overlap", "lesion"):
+        model = TwoStage(dataclasses.replace(TINY, schedule=dataclasses.replace(schedule, segmenter_loss=loss)), seed=5)
+        restorer, segmenter = model.stages(data)
+        assert (restorer.averaging, segmenter.averaging) == (0, 0.6)
+        losses[loss] = float(segmenter.loss(make_batch(data, TINY.recipe, TINY.schedule, HELD_OUT, 0)).detach())
+    assert losses["overlap"] < losses["lesion"] <= losses["overlap"] + 1 and len(set(losses.values())) == 3
+
+
 @pytest.mark.parametrize("change", ["drop", "rename", "reshape", "key", "preprocess", "width"])
 def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, change):
     model, _, _, _ = trained

@@ -100,9 +100,10 @@ def test_training_lowers_the_loss(data):
     assert after < 0.5 * before
 
 
+@pytest.mark.parametrize("averaging", [0, 0.6])
 @pytest.mark.parametrize("stop_at", [1, 7])
-def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
-    whole = stage(cosine_decay=True)
+def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at, averaging):
+    whole = stage(cosine_decay=True, averaging=averaging)
     train_stage(whole, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU)
     state, job = tmp_path / "state.safetensors", Job()
 
@@ -111,13 +112,31 @@ def test_a_stopped_training_ends_in_the_same_weights(data, tmp_path, stop_at):
             job.cancel()
 
     job.report = stop
-    first = stage(cosine_decay=True)
+    first = stage(cosine_decay=True, averaging=averaging)
     with pytest.raises(Cancelled):
         train_stage(first, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU, state=state, job=job)
-    second = stage(seed=99, cosine_decay=True)
+    second = stage(seed=99, cosine_decay=True, averaging=averaging)
     train_stage(second, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU, state=state)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(second)[name]), name
+
+
+def test_averaged_weights_are_the_running_mean_of_a_training_that_is_the_same_without(data):
+    """After step k (from 0) the mean keeps min(0.6, k / (k + 10)) of itself: little at first, so that the untrained weights are gone."""
+    steps = []
+    plain = stage(9, cosine_decay=True)
+    plain.on_step = lambda _: steps.append(weights(plain))
+    averaged = stage(9, cosine_decay=True, averaging=0.6)
+    for one in (plain, averaged):
+        train_stage(one, slice_set(data, RECIPE, SCHEDULE), SCHEDULE.learning_rate, seed=3, device=CPU)
+    for name, value in weights(averaged).items():
+        if value.is_floating_point():
+            expected = steps[0][name].clone()
+            for k, now in enumerate(steps):
+                kept = min(0.6, k / (k + 10))
+                expected = kept * expected + (1 - kept) * now[name]
+            torch.testing.assert_close(value, expected)
+            assert not torch.equal(value, steps[-1][name]) or not value.any()
 
 
 def other_seed(data):
