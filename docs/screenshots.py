@@ -15,12 +15,20 @@ import nibabel
 import numpy as np
 import pydicom
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from qtpy.QtGui import QImage
+from qtpy.QtPdf import QPdfDocument
 
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, require_no_error, show_largest, wait_until
 from napari_liver_anomaly.gui.fold import Fold
+from napari_liver_anomaly.gui.follow_up_section import Place
 from napari_liver_anomaly.gui.layers import Role
+from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
+from napari_liver_anomaly.inference import segment
+from napari_liver_anomaly.io import Session, write_image, write_session
 from napari_liver_anomaly.io.dicom_study import write_study
+from napari_liver_anomaly.io.session import ENDING
+from napari_liver_anomaly.many_scans import State
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 if TYPE_CHECKING:
@@ -32,10 +40,12 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parent / "images"
 
 
-PARTS = ("questions", "tumours", "look", "study", "anomalies")
+PARTS = ("questions", "tumours", "look", "study", "later", "many", "anomalies")
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 PIXEL_HU = 1024  # the scanner's zero
 SEEN_SEED = 3  # of anomalies that are partly found
+EARLIER_COUNT = 3  # tumours of the sample a year ago
+PAGE_PX_PER_POINT = 1.3
 
 
 def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = PARTS) -> None:
@@ -72,7 +82,14 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
         with tempfile.TemporaryDirectory() as made:
             study(Path(made), panel, take)
         viewer.layers.clear()
+    if "later" in parts:
+        with tempfile.TemporaryDirectory() as made:
+            later(Path(made), panel, folder)
+        viewer.layers.clear()
     viewer.window.remove_dock_widget(panel)
+    if "many" in parts:
+        with tempfile.TemporaryDirectory() as made:
+            many(Path(made), viewer, take)
     if "anomalies" in parts:
         anomalies(viewer, take)
     viewer.close()
@@ -209,6 +226,51 @@ def study(folder: Path, panel: TumourPanel, take: Callable[[str], None]) -> None
     search(panel)
     show_largest(panel)
     take("study-found")
+
+
+def later(made: Path, panel: TumourPanel, folder: Path) -> None:
+    """Export the reading of the sample with a report, and compare it with that of a year before, when there were fewer tumours."""
+    earlier = make_phantom(PhantomSettings(tumour_count=EARLIER_COUNT))
+    write_session(Session.of(segment(earlier.volume, earlier.liver, unlikely="accept")), made / f"last-year{ENDING}")
+    panel.scans.open_sample()
+    wait_until(lambda: ready(panel) and not panel.scans.reading.busy, at_least_s=0.5)
+    search(panel)
+    panel.exports.choice.ticks["report"].setChecked(True)
+    panel.exports.write(made / "results")
+    wait_until(lambda: not panel.exports.writing.busy and (made / "results" / "report.pdf").exists())
+    paper = QPdfDocument(panel)
+    paper.load(str(made / "results" / "report.pdf"))
+    size = paper.pagePointSize(0) * PAGE_PX_PER_POINT
+    paper.render(0, size.toSize()).convertToFormat(QImage.Format.Format_RGB888).save(str(folder / "report.png"))
+    panel.follow_ups.open()
+    panel.follow_ups.compare(Place(made / f"last-year{ENDING}"))
+    wait_until(lambda: panel.follow_ups.section.found is not None, at_least_s=0.5)
+    dialog = panel.follow_ups.section.window()
+    dialog.grab().save(str(folder / "follow-up.png"))
+    dialog.close()
+
+
+def many(made: Path, viewer: Any, take: Callable[[str], None]) -> None:
+    """Search a folder of studies, one of which leaves something open."""
+    studies = made / "studies"
+    studies.mkdir()
+    for number in range(1, 4):
+        volume = make_phantom(PhantomSettings(tumours=number < 3, seed=number)).volume
+        write_image(volume.voxels, volume.geometry, studies / f"phantom-{number}.nii.gz")
+    write_two_positions(volume, studies / "phantom-4.nii.gz")
+    panel = ManyScansPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Many scans (Liver Anomaly)", area="right")
+    panel.put_in(made / "results")
+    panel.add(studies)
+    wait_until(lambda: len(panel.studies) == 4)
+    panel.start()
+    wait_until(lambda: all(study.state not in (State.WAITING, State.RUNNING) for study in panel.studies), at_least_s=0.5)
+    panel.open(0)
+    wait_until(lambda: bool(viewer.layers), at_least_s=2.0)
+    panel.bring_forward()
+    take("many-scans")
+    viewer.window.remove_dock_widget(panel)
+    viewer.layers.clear()
 
 
 def zoom(viewer: Any) -> None:

@@ -274,8 +274,24 @@ def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
         there = viewer.layers["case"].world_to_data(viewer.dims.point)
         areas = (viewer.layers["case tumours"].data == lesion.number).sum(axis=(1, 2))
         assert round(there[0]) == areas.argmax(), "the slice on which it is measured"
-        assert tuple(viewer.scene.camera.center[1:]) == pytest.approx(viewer.dims.point[1:]), "in the middle of the view"
         assert viewer.layers["case tumours"].data[tuple(there.round().astype(int))] == lesion.number
+
+
+def test_a_jump_moves_the_view_only_where_the_lesion_would_be_out_of_sight(panel, viewer, run):
+    run(panel)
+    camera, shown = viewer.scene.camera, panel.controller.shown
+    for lesion in shown.lesions:
+        before = camera.center
+        shown.turn_to(lesion)
+        assert camera.center == before, "the whole scan is in sight: nothing moves under the eye"
+    camera.zoom *= 40
+    for lesion in shown.lesions:
+        shown.turn_to(lesion)
+        assert tuple(camera.center[1:]) == pytest.approx(viewer.dims.point[1:], abs=1), "zoomed in, it comes to the middle"
+    edge = 0.9 * viewer.canvas.size[0] / camera.zoom / 2
+    camera.center = (camera.center[0], camera.center[1] + edge, camera.center[2])
+    shown.turn_to(shown.lesions[-1])
+    assert camera.center[1] == pytest.approx(viewer.dims.point[1], abs=1), "nor does it stay at the edge"
 
 
 def test_export_writes_what_is_on_screen(make_panel, viewer, sample, run, qtbot, tmp_path):

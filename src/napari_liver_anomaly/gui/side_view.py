@@ -11,6 +11,7 @@ from superqt.utils import signals_blocked
 from napari_liver_anomaly.gui.crosshair import Crosshair
 from napari_liver_anomaly.gui.event_listener import EventListener
 from napari_liver_anomaly.gui.patient_marks import PatientMarks
+from napari_liver_anomaly.gui.turning import keep_in_sight
 from napari_liver_anomaly.gui.twin_layers import TwinLayers
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class SideView(QWidget):
         with signals_blocked(self.slider):
             self.slider.setRange(0, dims.nsteps[self.axis] - 1)
             self.slider.setValue(dims.current_step[self.axis])
-        self._keep_in_sight(point)
+        keep_in_sight(self.viewer, point)
         self.crosshair.show_point(point)
 
     def end(self) -> None:
@@ -101,14 +102,6 @@ class SideView(QWidget):
 
     def _follow_theme(self, _event: object = None) -> None:
         self.viewer.theme = self._source.theme
-
-    def _keep_in_sight(self, point: tuple[float, ...]) -> None:
-        """Move the camera where the point would be outside of what is zoomed in."""
-        camera = self.viewer.scene.camera
-        wanted = [point[axis] for axis in self.viewer.dims.displayed]
-        reach = [size / camera.zoom / 2 for size in self.viewer.canvas.size]
-        if any(abs(at - now) > most for at, now, most in zip(wanted, camera.center[-2:], reach, strict=True)):
-            camera.center = (0.0, *wanted)
 
     def _tell(self, _event: object = None) -> None:
         """Tell that the user turned to another slice in this view."""
