@@ -15,7 +15,8 @@ import nibabel
 import numpy as np
 import pydicom
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
-from qtpy.QtGui import QImage
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPainter
 from qtpy.QtPdf import QPdfDocument
 
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
@@ -240,8 +241,13 @@ def later(made: Path, panel: TumourPanel, folder: Path) -> None:
     wait_until(lambda: not panel.exports.writing.busy and (made / "results" / "report.pdf").exists())
     paper = QPdfDocument(panel)
     paper.load(str(made / "results" / "report.pdf"))
-    size = paper.pagePointSize(0) * PAGE_PX_PER_POINT
-    paper.render(0, size.toSize()).convertToFormat(QImage.Format.Format_RGB888).save(str(folder / "report.png"))
+    printed = paper.render(0, (paper.pagePointSize(0) * PAGE_PX_PER_POINT).toSize())
+    page = QImage(printed.size(), QImage.Format.Format_RGB888)
+    page.fill(Qt.GlobalColor.white)
+    painter = QPainter(page)
+    painter.drawImage(0, 0, printed)
+    painter.end()
+    page.save(str(folder / "report.png"))
     panel.follow_ups.open()
     panel.follow_ups.compare(Place(made / f"last-year{ENDING}"))
     wait_until(lambda: panel.follow_ups.section.found is not None, at_least_s=0.5)

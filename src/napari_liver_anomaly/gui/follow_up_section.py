@@ -13,7 +13,7 @@ from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_state import after_edits
 from napari_liver_anomaly.gui.open_box import FILES, PATTERNS
-from napari_liver_anomaly.gui.style import one_line, say
+from napari_liver_anomaly.gui.style import say, small
 from napari_liver_anomaly.io.earlier_reading import Place, read_reading
 from napari_liver_anomaly.io.follow_up_table import write_follow_up
 from napari_liver_anomaly.io.session import ENDING
@@ -89,7 +89,7 @@ class FollowUpSection(QWidget):
         self.export = QPushButton("Save table…")
         self.export.setToolTip("Write the comparison as a table (.csv), or with the alignment (.json)")
         self.export.clicked.connect(self._choose_place)
-        self.text = one_line()
+        self.text = small()
         self.table, self._model = QTableView(), FollowUpModel(self)
         self.table.setModel(self._model)
         numbers, names = QHeaderView(Qt.Orientation.Vertical, self.table), QHeaderView(Qt.Orientation.Horizontal, self.table)
@@ -102,7 +102,7 @@ class FollowUpSection(QWidget):
         names.setStretchLastSection(True)
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
-        self.table.setFixedHeight(ROW_PX * (ROWS + 1) + 6)
+        self.table.setMinimumHeight(ROW_PX * (ROWS + 1) + 6)
         self.table.setTabKeyNavigation(False)  # the key leads on to the next control
         self.table.setAccessibleName("Follow-up")
         self.table.setToolTip("Click a row, or use the arrow keys, to go to its lesion; to where it was, when it is gone")

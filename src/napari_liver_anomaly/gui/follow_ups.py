@@ -69,7 +69,7 @@ class FollowUps(QObject):
             self._dialog = QDialog(self._parent)
             self._dialog.setWindowTitle("Follow-up")
             QVBoxLayout(self._dialog).addWidget(self.section)
-            self._dialog.resize(460, 240)
+            self._dialog.resize(540, 280)
         self._dialog.show()
         self._dialog.raise_()
 
