@@ -23,6 +23,7 @@ from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, require_no_error, show_largest, wait_until
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.follow_up_section import Place
+from napari_liver_anomaly.gui.hooks import panel_of
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
 from napari_liver_anomaly.inference import segment
@@ -272,10 +273,13 @@ def many(made: Path, viewer: Any, take: Callable[[str], None]) -> None:
     panel.start()
     wait_until(lambda: all(study.state not in (State.WAITING, State.RUNNING) for study in panel.studies), at_least_s=0.5)
     panel.open(0)
-    wait_until(lambda: bool(viewer.layers), at_least_s=2.0)
+    reading = panel_of(viewer)
+    wait_until(lambda: reading.controller.shown is not None and not reading.busy)
+    show_largest(reading)
     panel.bring_forward()
     take("many-scans")
-    viewer.window.remove_dock_widget(panel)
+    for one in (panel, reading):
+        viewer.window.remove_dock_widget(one)
     viewer.layers.clear()
 
 

@@ -38,7 +38,9 @@ def main(name: str, healthy: Path, report: Path, out: Path) -> None:
     for share, score in card.healthy_scores().items():
         print(f"{100 * share:g} % of healthy liver scores {score:.3f} or more")
     for point in metrics.operating_points():
-        print(f"{point.name}: peak score {point.min_peak_score:g}, {point.sensitivity:.3f} of lesions, {point.false_per_scan:.2f} false per scan")
+        print(
+            f"{point.name}: peak score {point.min_peak_score:g}, {point.sensitivity:.3f} of lesions, {point.false_per_scan:.2f} false per scan"
+        )
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, 
     states = [study.state for study in panel.studies]
     assert states == [State.DONE, State.DONE, State.ASKS, State.REFUSED, State.REFUSED], [s.summary for s in panel.studies]
     assert found.calls == 2 and len(list((tmp_path / "out").iterdir())) == 2
+    assert panel.runbar.text.text() == "2 segmented, 1 with a question, 2 refused."
     lesions = panel.studies[0].lesions
     assert lesions > 0 and panel.list.item(0).text().startswith(f"a.nii.gz\n{lesions} lesion")
     assert not panel.list.item(0).icon().isNull() and "Hounsfield" in panel.list.item(2).text()

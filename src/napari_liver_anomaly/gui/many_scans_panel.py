@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 WORDS = "Drop a folder of studies here: each file or folder in it is one scan."
 NO_STUDIES, NO_PLACE = "Add a folder of studies first.", "Choose first where the results go: 'Results in…'."
+COUNTED = {State.DONE: "segmented", State.ASKS: "with a question", State.REFUSED: "refused", State.WAITING: "waiting"}
+WORDS_PX, ASKING_PX = 40, 60  # of a study without a picture: two lines, and more where it asks
 AGAIN_MS = 1000  # until it is tried again, while the other panel computes
 
 
@@ -208,10 +210,9 @@ class ManyScansPanel(Panel):
         for number, study in enumerate(self.studies):
             if study.state is State.RUNNING:
                 self._show(number, Study(path=study.path))
-        count = {state: sum(study.state is state for study in self.studies) for state in State}
-        self.runbar.rest(
-            f"{count[State.DONE]} done, {count[State.ASKS] + count[State.REFUSED]} not, {count[State.WAITING]} waiting."
-        )
+        count = {words: sum(study.state is state for study in self.studies) for state, words in COUNTED.items()}
+        said = [f"{number} {words}" for words, number in count.items() if number or words == COUNTED[State.DONE]]
+        self.runbar.rest(f"{', '.join(said)}.")
         self.finished.emit()
 
     def _progress(self, progress: Any, left_s: float | None) -> None:
@@ -233,7 +234,9 @@ class ManyScansPanel(Panel):
             item.setIcon(QIcon(QPixmap.fromImage(image).scaled(
                 PICTURE_PX, PICTURE_PX, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             )))  # fmt: skip
-        item.setSizeHint(QSize(0, PICTURE_PX + 6 if study.picture is not None else 40))
+        item.setSizeHint(
+            QSize(0, PICTURE_PX + 6 if study.picture is not None else ASKING_PX if study.finding is not None else WORDS_PX)
+        )
 
 
 def _list(folders: list[Path], job: Job) -> list[Path]:
