@@ -42,6 +42,8 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
     with qtbot.waitSignal(panel.follow_ups.writing.returned, timeout=LONG_MS):
         panel.follow_ups.section.exported.emit(tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text().count("\n") == 3
+    _goes_stale_and_is_renewed(panel, qtbot)
+    rows = panel.follow_ups.section.found.rows
     with qtbot.waitSignal(panel.follow_ups.comparing.ended, timeout=LONG_MS):
         panel.follow_ups.section.wanted.emit(Place(tmp_path / "table.csv"))
     assert "without its scan and liver" in panel.messages.text and panel.follow_ups.section.found.rows == rows, (
@@ -64,6 +66,28 @@ def test_lesions_of_another_program_are_compared_with_their_scan_and_liver(make_
     with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
         panel.follow_ups.section.compare.click()
     assert sorted(row.state for row in panel.follow_ups.section.found.rows) == ["followed", "new"]
+
+
+def _goes_stale_and_is_renewed(panel, qtbot):
+    """Once lesions are others than those that were compared, the table says so, is not saved, and leads to places, not to numbers."""
+    section, viewer = panel.follow_ups.section, panel.viewer
+    (kept,), (rejected,) = panel.controller.shown.lesions, panel.controller.shown.left_out
+    before = section.text.text()
+    assert "1 lesion followed" in before and section.renew.isHidden() and section.export.isEnabled()
+    for lesion, keeps in ((kept, False), (rejected, True)):
+        panel.lesions.keep(lesion, keeps)
+        qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+    (other,) = panel.controller.shown.lesions
+    assert other.number == kept.number and other.centroid_index != kept.centroid_index, "another lesion has the number by now"
+    assert "have changed since" in section.text.text() and section.renew.isVisibleTo(section) and not section.export.isEnabled()
+    viewer.dims.set_current_step(0, 0)
+    section.table.clearSelection()
+    section.picked.emit(section.found.rows[0])
+    assert kept.first_slice <= viewer.dims.current_step[0] <= kept.last_slice, "where the lesion of the row was"
+    with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
+        section.renew.click()
+    assert sorted(row.state for row in section.found.rows) == ["followed", "vanished"] and section.renew.isHidden()
+    assert section.text.text() == section.found.summary and section.export.isEnabled()
 
 
 def _goes_by_the_arrow_keys(panel, gone, earlier, qtbot):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QHeaderView, QPushButton, QTableView, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.follow_up import Reading, follow_up
+from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_state import after_edits
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.follow_up import FollowedLesion, FollowUp
     from napari_liver_anomaly.gui.saved_session import Seen
     from napari_liver_anomaly.job import Job
+    from napari_liver_anomaly.sparse_labels import SparseLabels
 
+OUTDATED = "The lesions of this scan have changed since they were compared."
 ROWS, ROW_PX = 5, 20
 EARLIER = f"Sessions and lesion masks (*{ENDING} {' '.join(PATTERNS)})"
 COLUMNS = {
@@ -76,6 +80,7 @@ class FollowUpSection(QWidget):
 
     wanted = Signal(object)  # Place of last time's reading
     picked = Signal(object)  # FollowedLesion
+    again = Signal()  # what was compared is to be compared as it is now
     exported = Signal(object)  # Path of a file
 
     def __init__(self) -> None:
@@ -89,6 +94,8 @@ class FollowUpSection(QWidget):
         self.export = QPushButton("Save table…")
         self.export.setToolTip("Write the comparison as a table (.csv), or with the alignment (.json)")
         self.export.clicked.connect(self._choose_place)
+        self.renew = QPushButton("Compare again")
+        self.renew.clicked.connect(self.again)
         self.text = small()
         self.table, self._model = QTableView(), FollowUpModel(self)
         self.table.setModel(self._model)
@@ -111,6 +118,7 @@ class FollowUpSection(QWidget):
             selection.currentRowChanged.connect(self._pick)  # by the arrow keys, too
         buttons = QHBoxLayout()
         buttons.addWidget(self.compare, stretch=1)
+        buttons.addWidget(self.renew)
         buttons.addWidget(self.export)
         buttons.addWidget(HelpLink("Compare with last time"))
         layout = QVBoxLayout(self)
@@ -120,13 +128,15 @@ class FollowUpSection(QWidget):
         layout.addWidget(self.table)
         self.show_found(None)
 
-    def show_found(self, found: FollowUp | None) -> None:
-        """Show a comparison, or none."""
+    def show_found(self, found: FollowUp | None, *, outdated: bool = False) -> None:
+        """Show a comparison, or none; one that is outdated is of lesions that have changed since."""
         self.found = found
         self._model.show(found.rows if found is not None else ())
         self.table.setVisible(found is not None)
         self.export.setVisible(found is not None)
-        say(self.text, found.summary if found is not None else "")
+        self.renew.setVisible(outdated)
+        allow(self.export, OUTDATED if outdated else "")
+        say(self.text, OUTDATED if outdated else found.summary if found is not None else "")
 
     def _pick(self, index: QModelIndex, _before: object = None) -> None:
         if 0 <= index.row() < len(self._model.rows):
@@ -146,11 +156,21 @@ class FollowUpSection(QWidget):
             self.exported.emit(path)
 
 
-def compare(seen: Seen, place: Place, job: Job) -> FollowUp:
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A comparison, with what was compared."""
+
+    found: FollowUp
+    place: Place
+    lesions: SparseLabels  # of now, by the numbers that the comparison gives
+
+
+def compare(seen: Seen, place: Place, job: Job) -> Compared:
     """Compare what is on screen with an earlier reading; in a worker."""
     state = after_edits(seen.shown.prepared, seen.state, seen.data)
     job.at("Reading last time", 0, 1)
-    return follow_up(read_reading(place), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job)
+    found = follow_up(read_reading(place), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job)
+    return Compared(found, place, state.labels)
 
 
 def write_table(found: FollowUp, path: Path, job: Job) -> tuple[Path, ...]:

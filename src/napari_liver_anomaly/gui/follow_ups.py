@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
 
 from napari_liver_anomaly.gui.availability import NO_RESULT, allow
 from napari_liver_anomaly.gui.background import Task
-from napari_liver_anomaly.gui.follow_up_section import FollowUpSection, compare, write_table
+from napari_liver_anomaly.gui.follow_up_section import Compared, FollowUpSection, compare, write_table
 from napari_liver_anomaly.gui.layers import AMBER, Role, Tag, add, find, outlined
 from napari_liver_anomaly.gui.lesion_listing import middle_of
 from napari_liver_anomaly.gui.turning import turn_view
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_liver_anomaly.follow_up import FollowedLesion, FollowUp
+    from napari_liver_anomaly.follow_up import FollowedLesion
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.gui.saved_session import Seen
@@ -52,8 +52,9 @@ class FollowUps(QObject):
         self.comparing, self.writing = Task(self), Task(self)
         self._of: ResultLayers | None = None  # the result that is being compared
         self._shown: ResultLayers | None = None
-        self._found: dict[str, FollowUp] = {}
+        self._found: dict[str, Compared] = {}
         self.section.wanted.connect(self.compare)
+        self.section.again.connect(self._compare_again)
         self.section.picked.connect(self._turn_to)
         self.section.exported.connect(self.write)
         self.comparing.returned.connect(self._show)
@@ -77,9 +78,10 @@ class FollowUps(QObject):
         """Show the comparison of this result, if there is one."""
         self._shown = shown
         allow(self.button, "" if shown is not None else NO_RESULT)
-        found = self._found.get(shown.scan) if shown is not None else None
-        if found is not self.section.found:
-            self.section.show_found(found)
+        compared = self._found.get(shown.scan) if shown is not None else None
+        if compared is None or shown is None:
+            return self.section.show_found(None)
+        return self.section.show_found(compared.found, outdated=not shown.state.labels.same_as(compared.lesions))
 
     def compare(self, place: Place) -> None:
         """Compare with an earlier reading, in a worker."""
@@ -89,16 +91,21 @@ class FollowUps(QObject):
             allow(self.section.compare, COMPARING)
             self._messages.note("Comparing…")
 
+    def _compare_again(self) -> None:
+        """Compare the lesions that there are now with the same reading."""
+        if self._shown is not None and self._shown.scan in self._found:
+            self.compare(self._found[self._shown.scan].place)
+
     def write(self, path: Path) -> None:
         """Write the comparison on screen, in a worker."""
         if self.section.found is not None:
             self.writing.start(partial(write_table, self.section.found, path))
 
-    def _show(self, found: FollowUp) -> None:
+    def _show(self, compared: Compared) -> None:
         shown, self._of = self._of, None
         if shown is None:
             return
-        self._found[shown.scan] = found
+        self._found[shown.scan], found = compared, compared.found
         self.follow(self._shown)
         labels, layer = found.propagated.dense(), find(shown.viewer, Role.EARLIER, shown.scan)
         if layer is None:
@@ -111,15 +118,15 @@ class FollowUps(QObject):
         self.compared.emit()
 
     def _turn_to(self, row: FollowedLesion) -> None:
-        """Go to a lesion, and mark it; to one that is gone, where it was."""
-        shown, found = self._shown, self.section.found
-        if shown is None or found is None:
+        """Go to a lesion, and mark it; to one that is gone or has changed, where it was."""
+        shown = self._shown
+        if shown is None or shown.scan not in self._found:
             return
-        lesion = next((lesion for lesion in shown.lesions if lesion.number in row.now), None)
-        if lesion is not None:
-            self._turn_to_lesion(lesion)
+        compared = self._found[shown.scan]
+        if row.now and shown.state.labels.same_as(compared.lesions):
+            self._turn_to_lesion(next(lesion for lesion in shown.lesions if lesion.number in row.now))
             return
-        earlier = found.propagated
-        where, layer = earlier.where[np.isin(earlier.values, row.then)], find(shown.viewer, Role.EARLIER, shown.scan)
+        labels, numbers = (compared.lesions, row.now) if row.now else (compared.found.propagated, row.then)
+        where, layer = labels.where[np.isin(labels.values, numbers)], find(shown.viewer, Role.EARLIER, shown.scan)
         if where.size and layer is not None:
-            turn_view(shown.viewer, layer, middle_of(where, earlier.shape))
+            turn_view(shown.viewer, layer, middle_of(where, labels.shape))
