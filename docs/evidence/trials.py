@@ -214,11 +214,11 @@ def table(rows):
     """Make a table of what was measured of the scans of every row."""
     lines = [f"| {' | '.join(['change', *HEAD])} |", "| --- " * (1 + len(HEAD)) + "|"]
     for name, scans in rows.items():
-        dice = [c.dice() for c, _, _ in scans if c.hits + c.missed]
+        dice = [c.dice for c, _, _ in scans if c.hits + c.missed]
         sizes = [(lesions.by_size(), lesions.by_size(0.5)) for _, lesions, _ in scans]
         large = [sum(one[half][size][0] for one in sizes for size in ("10_to_20_mm", "over_20_mm")) for half in (0, 1)]
         small = sum(one[0]["under_10_mm"][0] for one in sizes)
-        pooled = sum((c for c, _, _ in scans[1:]), start=scans[0][0]).dice()
+        pooled = sum((c for c, _, _ in scans[1:]), start=scans[0][0]).dice
         auroc, false = np.nanmean([a for _, _, a in scans]), np.mean([lesions.false for _, lesions, _ in scans])
         cells = [f"{pooled:.3f}", f"{np.mean(dice):.3f}", f"{auroc:.3f}", *map(str, (*large, small)), f"{false:.2f}"]
         lines.append(f"| {' | '.join([name, *cells, ' '.join(f'{value:.2f}' for value in dice)])} |")
