@@ -137,6 +137,7 @@ def test_rejecting_is_undone_and_redone(done, viewer, qtbot, at, moved):
     done.lesions.keep(done.table.lesions[0].lesion, False)
     settle(qtbot, done)
     assert len(ml(done)) == 1 and [row.kept for row in done.table.lesions] == [True, False]
+    assert done.threshold.remark.text() == "1 rejected.", "nothing was erased"
     if moved:
         at(0.3)
         at(0.5)

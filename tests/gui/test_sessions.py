@@ -64,10 +64,11 @@ def test_it_comes_back_as_it_was_saved(reading, make_panel, scan_file, tmp_path,
     reading.model.rows.fields["min_lesion_mm3"].value = 30.0
     qtbot.waitUntil(lambda: not reading.controller.busy, timeout=LONG_MS)
     wait(reading.sessions.saved, lambda: reading.sessions.save(path))
-    other = make_panel(ViewerModel())
+    other = make_panel(ViewerModel(), names=("compact", "fake"))
     calls = len(method.calls)
     wait(other.sessions.reopened, lambda: other.open([path]))
     assert other.model.rows.value() == reading.model.rows.value(), "the next cut is made as the ones before"
+    assert other.model.name == "fake", "and the next run by the model of this one"
     qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
     one, two = reading.controller.shown, other.controller.shown
     assert two.lesions == one.lesions and two.state.labels.same_as(one.state.labels)

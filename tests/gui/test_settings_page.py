@@ -46,6 +46,28 @@ def test_what_is_saved_holds_at_once_and_next_time(make_panel, viewer, sample, o
     assert preferred(KeepSettings).most == 7, "other settings in the file stay"
 
 
+def test_of_a_reading_on_screen_only_what_was_changed_is_set(make_panel, viewer, sample, run, qtbot):
+    panel = make_panel(viewer, sample)
+    panel.model.rows.fields["min_lesion_mm3"].value = 900.0
+    panel.exports.choice.ticks["dicom_seg"].setChecked(True)
+    panel.look.window(-50.0, 350.0)
+    run(panel)
+    qtbot.waitUntil(lambda: not panel.controller.busy, timeout=60_000)
+    page = panel.open_settings()
+    page.rows.fields["report"].value = True
+    page.buttons.button(QDialogButtonBox.StandardButton.Save).click()
+    ticks = panel.exports.choice.ticks
+    assert ticks["report"].isChecked() and ticks["dicom_seg"].isChecked()
+    assert panel.model.rows.value().min_lesion_mm3 == pytest.approx(900, abs=1) and not panel.controller.busy, (
+        "nothing is cut anew"
+    )
+    assert panel.look.window_now() == (-50, 350)
+    page = panel.open_settings()
+    page.rows.fields["width_hu"].value, page.rows.fields["level_hu"].value = 400, 40
+    page.buttons.button(QDialogButtonBox.StandardButton.Save).click()
+    assert panel.look.window_now() == (-160, 240), "the window that was wanted is seen at once"
+
+
 def test_cancel_keeps_nothing_and_restoring_shows_the_delivered_ones(make_panel, viewer, own_file):
     prefer(PanelDefaults(level_hu=40))
     panel = make_panel(viewer)

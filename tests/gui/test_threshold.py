@@ -230,6 +230,11 @@ def test_corrections_can_be_discarded(done, viewer, sample, qtbot):
     settle(qtbot, done)
     assert done.threshold.discard.isVisibleTo(done)
     done.threshold.discard.click()
+    assert "cannot be taken back" in done.messages.text and done.controller.shown.state.corrected, "nothing is lost by one click"
+    done.messages.press("Leave it")
+    assert done.controller.shown.state.corrected and not done.controller.busy
+    done.threshold.discard.click()
+    done.messages.press("Discard")
     settle(qtbot, done)
     assert np.array_equal(layer.data, expected(sample, 0.3)) and not done.threshold.discard.isVisibleTo(done)
     assert not done.threshold.remark.text()

@@ -15,6 +15,7 @@ from napari_liver_anomaly.gui.layers import Role, Tag, add, liver_layer, scan_la
 from napari_liver_anomaly.gui.lesion_model import cells
 from napari_liver_anomaly.gui.lesion_rows import LesionRow
 from napari_liver_anomaly.gui.tumour_panel import IN_PROGRESS
+from napari_liver_anomaly.messages import make_finding
 
 RESULTS = ["case restored", "case residual", "case anomaly score", "case tumours"]
 
@@ -275,6 +276,28 @@ def test_the_table_lists_the_lesions_and_a_click_goes_there(panel, viewer, run):
         areas = (viewer.layers["case tumours"].data == lesion.number).sum(axis=(1, 2))
         assert round(there[0]) == areas.argmax(), "the slice on which it is measured"
         assert viewer.layers["case tumours"].data[tuple(there.round().astype(int))] == lesion.number
+
+
+def test_messages_are_those_of_the_chosen_scan(panel, viewer, make_sample, run):
+    own, other = make_finding("liver-at-edge"), make_sample(name="other", seed=3)
+    second = add(viewer, scan_layer(other.volume, (own,)))
+    assert str(own) in panel.messages.text
+    first = viewer.layers["case"]
+    panel.inputs.scan.choose(second)
+    panel.inputs.scan.choose(first)
+    assert not panel.messages.text, "nothing of another patient"
+    panel.messages.note("Something about the first.")
+    panel.inputs.scan.choose(second)
+    assert panel.messages.text == str(own), "its own again"
+    panel.messages.ask("Which?", {"This": lambda: None})
+    panel.inputs.scan.choose(first)
+    assert panel.messages.answers, "a question stays until it is answered"
+
+
+def test_the_folded_line_names_the_model_of_the_result(panel, run):
+    assert "gave this result" not in panel.method._summary
+    run(panel)
+    assert panel.method._summary == "fake gave this result; next: compact, Automatic"
 
 
 def test_a_jump_moves_the_view_only_where_the_lesion_would_be_out_of_sight(panel, viewer, run):

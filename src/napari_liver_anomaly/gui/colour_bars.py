@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "score_scale"  # attribute of the layer, under which napari's colour bar finds the scale
 WHOLE = 255.0  # of the layer, for a score of 1
-BARS = {Role.SCORE: "score 0 to 1", Role.RESIDUAL: "residual in HU"}  # what each reads
+BARS = {Role.SCORE: "score 0 to 1", Role.RESIDUAL: "residual in HU (blue darker, orange brighter)"}  # what each reads
 
 
 class ColourBars(QObject):

@@ -160,6 +160,12 @@ class ModelChooser(QWidget):
         if self.name != chosen:
             self._say()
 
+    def choose(self, name: str) -> None:
+        """Choose a model of the list; what is not there leaves the choice as it is."""
+        if (at := self.model.findData(name)) >= 0:
+            self.model.setCurrentIndex(at)
+            self._before = at
+
     def add_file(self, path: Path) -> None:
         """List a file of weights and choose it."""
         at = self.model.findData(str(path))

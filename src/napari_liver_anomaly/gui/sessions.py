@@ -159,6 +159,7 @@ class Sessions(QObject):
             mask = replace(mask, voxels=drawn)
         made = liver_layer(mask, opened.volume, scan.place, f"{scan.name} liver")
         automatic = checksum(made[0]) if session.liver.found and drawn is None else -1  # no array has this checksum
+        panel.model.choose(opened.result.model)
         found = RunResult(opened.result, scan, notes, FoundLiver(scan, mask, made, automatic, ()))
         yield from self._show_result(found, opened.state)
         shown = panel.shown[opened.volume.identity]

@@ -16,6 +16,7 @@ from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.decisions import Decisions
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.lesion_cut import cut
+from napari_liver_anomaly.gui.lesion_listing import rejected_in
 from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, how, recut, seen_in
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
 from napari_liver_anomaly.liver_findings import about_pieces
@@ -93,7 +94,6 @@ class ThresholdController(QObject):
         slider.moved.connect(self._move)
         slider.settled.connect(self.cut)
         slider.switched.connect(self._switch)
-        slider.discarded.connect(self.discard)
 
     @property
     def busy(self) -> bool:
@@ -287,8 +287,10 @@ def _found(number: int, ml: float, liver_ml: float) -> str:
 
 def remark(shown: ResultLayers) -> str:
     """Say what the count of lesions does not show."""
-    decided = shown.state.decided
-    words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(decided.erased.size)
+    decided, rejected = shown.state.decided, rejected_in(shown.state, shown.left_out)
+    erased = np.setdiff1d(decided.erased, np.concatenate([np.empty(0, np.int64), *rejected.values()]), assume_unique=True)
+    words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(erased.size)
+    words += [f"{len(rejected)} rejected."] * bool(rejected)
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.state.left_out))])
 
 

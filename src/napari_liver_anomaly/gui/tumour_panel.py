@@ -66,6 +66,10 @@ STEPS = (
     "Review the lesions, then export",
 )
 OPENING = "Open a scan and choose its liver"
+DISCARD = "Discard"
+DISCARDS = (
+    "Discard all that was corrected by hand? What you drew, erased, merged, split or rejected is lost, and cannot be taken back."
+)
 SEARCHES = "Search the chosen scan with the chosen model; its liver is found first where none is chosen"
 NO_MODEL = "Choose a model first: pick 'From file…' and open a .safetensors file."
 IN_PROGRESS = "A run is in progress. Wait until it ends, or cancel it."
@@ -105,6 +109,8 @@ class TumourPanel(Panel):
         self._guard = ClosingGuard(self, self.segmenting)
         self.sessions = Sessions(self, show=self._show, follow=self._follow)
         self.follow_ups = FollowUps(self, self.messages, self.sessions.seen, self.lesions.turn_to)
+        self._defaults: PanelDefaults | None = None  # that were set last
+        self._told: Layer | None = None  # the scan that the messages are about
         self._lay_out()
         self._wire()
         self._begin_with(preferred(PanelDefaults))
@@ -160,6 +166,7 @@ class TumourPanel(Panel):
             chosen.connect(lambda *_: self._offer_runs())
         self.lesions.changed.connect(self._follow_result)
         self.controller.changed.connect(self._follow_result)
+        self.threshold.discarded.connect(lambda: self.messages.ask(DISCARDS, {DISCARD: self.controller.discard}))
         self.segmenting.progressed.connect(self.runbar.show_progress)
         self.segmenting.returned.connect(self._show_what)
         self.segmenting.cancelled.connect(lambda: self._stop("Stopped. Nothing was kept.", "Stopped. Only the liver was kept."))
@@ -199,11 +206,17 @@ class TumourPanel(Panel):
         return page
 
     def _begin_with(self, defaults: PanelDefaults) -> None:
-        """Set what the user wants to begin with."""
-        self.model.device.setCurrentIndex(self.model.device.findData(defaults.processor))
-        self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
-        for name in ("report", "dicom_seg"):
+        """Set what the user wants to begin with; of a reading on screen only what they have just changed."""
+        before, self._defaults = self._defaults, defaults
+        changed = {name for name, value in defaults.to_dict().items() if before is None or value != before.to_dict()[name]}
+        if "processor" in changed:
+            self.model.device.setCurrentIndex(self.model.device.findData(defaults.processor))
+        if "min_lesion_mm3" in changed:
+            self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
+        for name in changed & {"report", "dicom_seg"}:
             self.exports.choice.ticks[name].setChecked(getattr(defaults, name))
+        if before is not None and changed & {"width_hu", "level_hu"} and self.inputs.scan.layer is not None:
+            self.look.window(*defaults.window_hu)
 
     def open(self, paths: Sequence[Path]) -> None:
         """Open a session, or read scans in a worker and show them; what only the user can decide is asked in the panel."""
@@ -374,11 +387,20 @@ class TumourPanel(Panel):
 
     def _turn_to_scan(self) -> None:
         """Show the chosen scan with its result, and nothing of another scan; its first run begins with a threshold of its own."""
+        self._change_messages()
         self.look.turn_to_scan()
         self.runbar.tell("")
         self._follow()
         if self.controller.shown is None:
             self.threshold.reset()
+
+    def _change_messages(self) -> None:
+        """Say what there is to say of the chosen scan, and nothing of the one before; a question stays."""
+        before, self._told = self._told, self.inputs.scan.layer
+        if self._told is not before and not self.messages.answers:
+            self.messages.clear()
+            if self._told is not None:
+                self._tell_findings(self._told)
 
     def _follow(self, shown: ResultLayers | None = None) -> None:
         """Turn to the chosen scan's result, to which the panel then belongs: what leads to a result folds into one line each."""
@@ -392,10 +414,13 @@ class TumourPanel(Panel):
                 fold.open(now is None)
 
     def _sum_up(self) -> None:
-        """Say in one line each what was chosen, for the time when it is folded."""
+        """Say in one line each what was chosen, for the time when it is folded, and which model gave the result."""
         chosen = [chooser.currentText() for chooser in (self.inputs.scan, self.inputs.liver)]
         self.study.sum_up(", ".join(filter(None, chosen)))
-        self.method.sum_up(f"{self.model.model.currentText()}, {self.model.device.currentText()}")
+        shown, wanted = self.controller.shown, f"{self.model.model.currentText()}, {self.model.device.currentText()}"
+        if shown is not None and shown.result.model != self.model.model.currentText():
+            wanted = f"{shown.result.model} gave this result; next: {wanted}"
+        self.method.sum_up(wanted)
 
     def _follow_result(self) -> None:
         """List the lesions that there are now, and offer what there is to see and to export."""
