@@ -15,7 +15,7 @@ from former_cut import label_components
 from napari_liver_anomaly import lesions, segmentation
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers
-from napari_liver_anomaly.gui.threshold_controller import CORRECTED, UPDATING
+from napari_liver_anomaly.gui.threshold_controller import CORRECTED, NOTHING, UPDATING
 from napari_liver_anomaly.gui.tumour_panel import CORRECTIONS_KEPT
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
@@ -186,6 +186,15 @@ def test_the_smallest_lesion_counts_too(done, viewer, sample, qtbot):
     qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
     assert np.array_equal(viewer.layers["case tumours"].data, expected(sample, 0.5, 300.0))
     assert done.threshold.count.text().startswith("1 lesion,")
+    beside = done.threshold.smallest
+    assert beside.native.isVisibleTo(done) and beside.value == 300 and beside.native.text() == "≥ 8.3 mm"
+    beside.native.setValue(20.0)  # as a hand does
+    qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
+    assert done.model.rows.value().min_lesion_mm3 == pytest.approx(np.pi * 20**3 / 6)
+    assert done.threshold.count.text().endswith("nothing found") and done.threshold.remark.text() == NOTHING
+    beside.native.setValue(1.0)
+    qtbot.waitUntil(lambda: not done.controller.busy, timeout=30_000)
+    assert done.threshold.count.text().startswith("2 lesions,") and not done.threshold.remark.text()
 
 
 def paint(layer, value=7):

@@ -35,7 +35,7 @@ def test_a_run_shows_four_layers_over_the_scan(panel, viewer, sample, run):
     residual = viewer.layers["case residual"]
     assert tuple(residual.contrast_limits) == (-60, 60) and not residual.visible
     assert panel.threshold.count.text().startswith("2 lesions, 0.5 ml (")
-    assert panel.runbar.text.text() == "Ran on CPU."
+    assert panel.runbar.text.text() == "Ran on CPU. → Review the lesions, then export."
     assert list(viewer.layers["case tumours"].features["index"]) == [0, 1, 2]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.lesion_rows import LesionRow
 
 COLUMNS = {
-    "No.": "Number of the lesion, as in the tumours layer; 1 was the largest",
+    "No.": "Number of the lesion, as in the tumours layer; 1 was the largest. With “?” where it may be a simple cyst",
     "Keep": "Untick a lesion to leave it out of mask, table and export; tick it to have it back",
     "Slice": "Slice on which it is largest, as the viewer counts them; a click goes there",
     "ml": "Volume in ml",
@@ -98,6 +98,7 @@ def cells(row: LesionRow) -> tuple[str, ...]:
     size = f"{lesion.long_mm:.0f} × {lesion.short_mm:.0f}"
     mean = _signed(lesion.mean_hu) + (" cyst?" if lesion.may_be_cyst else "")
     number = str(lesion.number) if row.kept else "–"  # by now another lesion may have its number
+    number += " ?" if lesion.may_be_cyst else ""
     return (
         number, "", str(row.slice), f"{lesion.volume_ml:.1f}", size, difference, f"{row.score:.2f}", "", mean,
         DRAWN[row.origin], row.comment,

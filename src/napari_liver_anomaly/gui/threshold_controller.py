@@ -38,6 +38,7 @@ LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
 CORRECTED = "What you drew stays."
 ERASED = "What you erased stays away."
+NOTHING = "A lower threshold shows more."
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,6 +292,7 @@ def remark(shown: ResultLayers) -> str:
     erased = np.setdiff1d(decided.erased, np.concatenate([np.empty(0, np.int64), *rejected.values()]), assume_unique=True)
     words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(erased.size)
     words += [f"{len(rejected)} rejected."] * bool(rejected)
+    words += [NOTHING] * (not words and not shown.lesions)
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.state.left_out))])
 
 

@@ -12,8 +12,10 @@ from superqt.utils import signals_blocked
 
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.score_histogram import ScoreHistogram
+from napari_liver_anomaly.gui.settings_form import Diameter
 from napari_liver_anomaly.gui.style import keep_room, one_line, say, selectable, wheel_needs_focus
-from napari_liver_anomaly.segmentation import AUTO_SETTINGS
+from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
+from napari_liver_anomaly.settings import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +70,12 @@ class ThresholdSlider(QWidget):
         self.count.setWordWrap(True)
         self.count.setToolTip("Lesions and their volume; in brackets their share of the liver")
         keep_room(selectable(self.count))
+        self.smallest = Diameter(next(one for one in options(SegmentSettings) if one.name == "min_lesion_mm3"))
+        self.smallest.native.setPrefix("≥ ")
+        self.smallest.native.setSuffix(" mm")
+        self.smallest.native.setAccessibleName("Smallest lesion")
+        self.smallest.native.setToolTip(self.smallest.tooltip)
+        wheel_needs_focus(self.smallest.native)
         self.remark = keep_room(one_line())
         self.discard = QToolButton()
         self.discard.setText("Discard corrections")
@@ -110,10 +118,12 @@ class ThresholdSlider(QWidget):
         told.addWidget(HelpLink("Review and correct lesions"))
         layout.addLayout(told)
         below = QHBoxLayout()  # a line that is always there, so that nothing moves when it says something
+        below.addWidget(self.smallest.native)
         below.addWidget(self.remark, stretch=1)
         below.addWidget(self.back)
         below.addWidget(self.discard)
         self.remark.setMinimumHeight(self.discard.sizeHint().height())
+        self.smallest.native.setFixedHeight(self.discard.sizeHint().height())  # the line is as high as ever
         layout.addLayout(below)
 
     @property
@@ -147,6 +157,7 @@ class ThresholdSlider(QWidget):
     def allow(self, on: bool, *, discard: bool = False) -> None:
         """Let the threshold be moved or not, and corrections be discarded. Auto can be chosen before there is anything to move."""
         self.slider.setEnabled(on)
+        self.smallest.native.setEnabled(on)
         self._offer_back()
         self.discard.setVisible(discard)
 

@@ -29,7 +29,7 @@ from napari_liver_anomaly.gui.liver_mending import LiverMending
 from napari_liver_anomaly.gui.look import NO_SCAN, Look
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
-from napari_liver_anomaly.gui.next_steps import NextSteps
+from napari_liver_anomaly.gui.next_steps import NEXT, NextSteps
 from napari_liver_anomaly.gui.panel_defaults import PanelDefaults
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.questions import Confirmations
@@ -159,6 +159,7 @@ class TumourPanel(Panel):
         self.runbar.started.connect(self.segment)
         self.runbar.stopped.connect(self.segmenting.cancel)
         self.model.rows.changed.connect(self.controller.cut)
+        self.threshold.smallest.changed.connect(lambda *_: self._take_smallest())
         self.model.chosen.connect(self._follow_overlays)
         for chosen in (self.inputs.liver.chosen, self.model.chosen, self.model.device.currentIndexChanged):
             chosen.connect(lambda *_: self._sum_up())
@@ -212,7 +213,7 @@ class TumourPanel(Panel):
         if "processor" in changed:
             self.model.device.setCurrentIndex(self.model.device.findData(defaults.processor))
         if "min_lesion_mm3" in changed:
-            self.model.rows.fields["min_lesion_mm3"].value = defaults.min_lesion_mm3
+            self._smallest.value = defaults.min_lesion_mm3
         for name in changed & {"report", "dicom_seg"}:
             self.exports.choice.ticks[name].setChecked(getattr(defaults, name))
         if before is not None and changed & {"width_hu", "level_hu"} and self.inputs.scan.layer is not None:
@@ -358,7 +359,7 @@ class TumourPanel(Panel):
         self._follow(shown)
         if (largest := shown.largest()) is not None:
             self.lesions.turn_to(largest)
-        self._rest(result.ran_on)
+        self._rest(f"{result.ran_on} {NEXT} {STEPS[-1]}.")
 
     def _stop(self, text: str, kept: str) -> None:
         """End a run that has no result; a liver that it found before is shown all the same, if its scan is still there."""
@@ -438,7 +439,18 @@ class TumourPanel(Panel):
         """Offer the overlays that there are; before a run, those that the chosen model will give."""
         shown = self.controller.shown
         self.threshold.setVisible(shown is not None)
+        self.threshold.smallest.value = self._smallest.value
         self.look.follow(shown, restores=self.model.about.restores)
+
+    def _take_smallest(self) -> None:
+        """Cut with the smallest lesion that was set beside the threshold."""
+        if (wanted := self.threshold.smallest.value) != self._smallest.value:
+            self._smallest.value = wanted
+
+    @property
+    def _smallest(self) -> Any:
+        """The row of the smallest lesion among the further settings."""
+        return self.model.rows.fields["min_lesion_mm3"]
 
     def _settings(self) -> SegmentSettings:
         return self.model.rows.value(threshold=self.threshold.value, auto_threshold=self.threshold.auto.isChecked())
