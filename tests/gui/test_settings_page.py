@@ -6,9 +6,10 @@ import pytest
 from qtpy.QtWidgets import QDialogButtonBox, QLabel
 
 from napari_liver_anomaly import preferences
+from napari_liver_anomaly.gui import settings_page
 from napari_liver_anomaly.gui.layers import LIVER_WINDOW, add, scan_layer
 from napari_liver_anomaly.gui.panel_defaults import PanelDefaults, opening_window
-from napari_liver_anomaly.io.kept_sessions import KeepSettings
+from napari_liver_anomaly.io.kept_sessions import KeepSettings, folder_of, keep_settings
 from napari_liver_anomaly.models.locations import folder
 from napari_liver_anomaly.preferences import prefer, preferred
 from napari_liver_anomaly.segmentation import SegmentSettings
@@ -102,3 +103,19 @@ def test_the_page_says_where_files_lie_and_its_text_can_be_selected(make_panel, 
     words = [label.text() for label in page.findChildren(QLabel)]
     assert {str(folder()), str(own_file)} <= set(words)
     page.close()
+
+
+def test_the_folder_of_sessions_is_changed_where_no_variable_says_it(make_panel, viewer, tmp_path, monkeypatch):
+    panel = make_panel(viewer)
+    page = panel.open_settings()
+    assert not page.change.isEnabled() and "LIVER_ANOMALY_SESSIONS" in page.change.toolTip()
+    page.close()
+    monkeypatch.delenv("LIVER_ANOMALY_SESSIONS")
+    page = panel.open_settings()
+    monkeypatch.setattr(settings_page, "ask_folder", lambda *_: None)
+    page.change.click()
+    assert keep_settings().folder == ""
+    monkeypatch.setattr(settings_page, "ask_folder", lambda *_: tmp_path / "elsewhere")
+    page.change.click()
+    assert folder_of(keep_settings()) == tmp_path / "elsewhere" and page.sessions.text() == str(tmp_path / "elsewhere")
+    assert "from now on" in page.said.text() and preferred(PanelDefaults) == PanelDefaults()

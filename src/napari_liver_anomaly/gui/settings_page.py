@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liver_anomaly import preferences
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.gui.availability import allow
+from napari_liver_anomaly.gui.file_dialog import ask_folder
 from napari_liver_anomaly.gui.model_chooser import DEVICES
 from napari_liver_anomaly.gui.panel_defaults import PanelDefaults
 from napari_liver_anomaly.gui.settings_form import SettingsForm
-from napari_liver_anomaly.gui.style import form, heading, say, sheet, small
+from napari_liver_anomaly.gui.style import form, heading, say, sheet, side_by_side, small
+from napari_liver_anomaly.io.kept_sessions import VARIABLE as SESSIONS_VARIABLE
 from napari_liver_anomaly.io.kept_sessions import folder_of, keep_settings
 from napari_liver_anomaly.models.locations import VARIABLE, folder
 
@@ -28,7 +33,9 @@ WORDS = {
     "dicom_seg": "Export a DICOM segmentation, too",
 }
 WIDTH_PX = 460
-HOW = f"Models: set the environment variable {VARIABLE} before napari starts. Sessions: change it under 'Recent'."
+HOW = f"Models: set the environment variable {VARIABLE} before napari starts."
+MOVED = "Sessions are kept there from now on; those kept before stay where they are."
+BY_VARIABLE = f"The environment variable {SESSIONS_VARIABLE} says where, or that none are kept."
 
 
 class SettingsPage(QDialog):
@@ -54,8 +61,15 @@ class SettingsPage(QDialog):
         self._column.addWidget(heading("A panel begins with"))
         self._column.addWidget(self.rows)
         self._column.addWidget(heading("Folders"))
-        places = {"Models": folder(), "Sessions": folder_of(keep_settings()), "These settings": preferences.path()}
-        self._column.addLayout(form({words: _place(path) for words, path in places.items()}))
+        self.sessions, self.change = _place(folder_of(keep_settings())), QPushButton("Change…")
+        self.change.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)  # the rest of the line is the folder's
+        self.change.setAccessibleName("Change folder of sessions")
+        self.change.clicked.connect(lambda: self.move_sessions(ask_folder(self, "Keep sessions in this folder")))
+        allow(self.change, BY_VARIABLE if os.environ.get(SESSIONS_VARIABLE) else "")
+        sessions = side_by_side(self.sessions, self.change)
+        self._column.addLayout(
+            form({"Models": _place(folder()), "Sessions": sessions, "These settings": _place(preferences.path())})
+        )
         self._column.addWidget(small(HOW))
         self._column.addWidget(self.said)
         self._column.addWidget(self.buttons)
@@ -67,6 +81,18 @@ class SettingsPage(QDialog):
         self._column.replaceWidget(self.rows, fresh)
         self.rows.deleteLater()
         self.rows = fresh
+
+    def move_sessions(self, place: Path | None) -> None:
+        """Keep sessions in another folder from now on."""
+        if place is None:
+            return
+        try:
+            preferences.prefer(replace(keep_settings(), folder=str(place)))
+        except Refusal as refusal:
+            say(self.said, str(refusal.finding))
+        else:
+            self.sessions.setText(str(place))
+            say(self.said, MOVED)
 
     def save(self) -> None:
         """Keep what the page shows; where that cannot be done, say why and stay."""
@@ -89,7 +115,7 @@ class SettingsPage(QDialog):
         return rows
 
 
-def _place(path: Path) -> QWidget:
+def _place(path: Path) -> QLabel:
     """Show a place as text that can be selected."""
     label = QLabel()
     label.setTextFormat(Qt.TextFormat.PlainText)
