@@ -102,6 +102,28 @@ def test_segments_say_what_they_are_and_who_drew_them(tmp_path):
     assert again.get_segment_description(1).algorithm_type.value == "MANUAL"  # that liver was given
 
 
+def test_what_the_viewers_of_archives_need(tmp_path):
+    """3D Slicer and OHIF name, colour and place a segment by these fields, and take none without pixels or without its slice."""
+    volume = read(dicom_series(tmp_path / "ct", tags=STUDY))
+    fields = dcmread(written(searched(volume), tmp_path / "out"))
+    segments, frames = fields.SegmentSequence, fields.PerFrameFunctionalGroupsSequence
+    assert (fields.SegmentationType, fields.BitsAllocated, fields.NumberOfFrames) == ("BINARY", 1, len(frames))
+    assert [one.SegmentNumber for one in segments] == [1, 2, 3] and len({one.SegmentLabel for one in segments}) == 3
+    colours = [tuple(one.RecommendedDisplayCIELabValue) for one in segments]
+    assert all(len(one) == 3 for one in colours) and colours[0] not in colours[1:], "liver and lesions are told apart"
+    shown = [frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber for frame in frames]
+    assert set(shown) == {1, 2, 3}, "no segment is empty"
+    size = fields.Rows * fields.Columns
+    bits = np.unpackbits(np.frombuffer(fields.PixelData, np.uint8), bitorder="little")[: size * len(frames)]
+    assert bits.reshape(len(frames), size).any(axis=1).all(), "no frame is empty"
+    slices = {one.SOPInstanceUID for one in map(dcmread, sorted((tmp_path / "ct").glob("*.dcm")))}
+    of = [frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID for frame in frames]
+    listed = {one.ReferencedSOPInstanceUID for one in fields.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert set(of) <= slices and set(of) <= listed
+    ordered = [frame.FrameContentSequence[0].DimensionIndexValues for frame in frames]
+    assert len({tuple(one) for one in ordered}) == len(frames), "each frame has a place of its own"
+
+
 LETTERS = {
     "": "MUSTERMANN^ERIKA", "ISO_IR 6": "MUSTERMANN^ERIKA", "ISO_IR 100": "MÜLLER^ERIKA", "ISO_IR 192": "王^小東",
     "\\ISO 2022 IR 87": "Yamada^Tarou=山田^太郎",
