@@ -142,6 +142,17 @@ def seen_in_training(folder: Path) -> list[object]:
     return ["evaluate", "--data", folder / "cases", "--model", model]
 
 
+def liver_as_lesion(folder: Path) -> list[object]:
+    """Liver and tumour of last time in one mask."""
+    _, _, labels = abdomen(folder)
+    liver = labels == LIVER
+    tumour = liver & (np.cumsum(liver).reshape(liver.shape) < liver.sum() / 10)
+    both = saved(folder / "both.nii.gz", liver.astype(np.uint8) + tumour)
+    only, mask = saved(folder / "only.nii.gz", tumour.astype(np.uint8)), saved(folder / "liver.nii.gz", liver.astype(np.uint8))
+    scans = [word for name in ("then", "now") for word in (f"--{name}-scan", folder / "ct.nii.gz", f"--{name}-liver", mask)]
+    return ["follow-up", both, only, *scans]
+
+
 OTHER_SIDE, OTHER_SIZE, ASKEW = np.diag([0.7, -0.8, 2.0, 1.0]), np.diag([-0.7, -0.8, 2.5, 1.0]), PLAIN_AFFINE.copy()
 ASKEW[1, 2] = 0.6
 SCENES: dict[str, Scene] = {
@@ -158,7 +169,7 @@ SCENES: dict[str, Scene] = {
     "orientation-unknown": of_file(codes=(0, 0)), "values-not-hu": of_file(values=np.abs(ct())),
     "voxel-size-doubtful": lost_size, "mask-labels": organs, "given-liver-unlikely": spleen, "liver-unlikely": feet_first,
     "brightness-uneven": of_file(values=np.where(ct() > -900, 80 + 20 * (np.arange(11) % 2), -1000).astype(np.int16)),
-    "folder-used": used, "split-leaks": seen_in_training,
+    "folder-used": used, "split-leaks": seen_in_training, "lesions-fill-liver": liver_as_lesion,
 }  # fmt: skip
 
 
@@ -176,8 +187,9 @@ def every_question_names_an_option_that_leads_on(kit: Kit) -> None:
         folder.mkdir()
         words = [str(word) for word in make(folder)]
         kit.output.readouterr()
-        out = {"liver": "liver.nii.gz", "segment": "out", "evaluate": "scores.json"}[words[0]]
-        words += ["--device", "cpu", "--out", str(folder / out)]
+        out = {"liver": "liver.nii.gz", "segment": "out", "evaluate": "scores.json", "follow-up": "table.csv"}[words[0]]
+        device = [] if words[0] == "follow-up" else ["--device", "cpu"]
+        words += [*device, "--out", str(folder / out)]
         # Scans of eleven slices hold no liver: what they ask comes before, and a box stands in for what is found.
         kit.patch.setattr(liver, "find_liver", find if code == "liver-unlikely" else lambda volume, **_: organ_of(volume))
         before = seen(folder)

@@ -9,17 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from builders import ct, nifti_file
+from faults.rows_given import LIVER, abdomen, saved
 from faults.table import Kit, row
 from faults.witness import refused, searched
+from napari_liver_anomaly.errors import Question
 from napari_liver_anomaly.io import Session, read_session, write_session
+from napari_liver_anomaly.io.earlier_reading import Place, read_reading
+from napari_liver_anomaly.io.read_options import EarlierOptions
 from napari_liver_anomaly.volume import Geometry, Mask, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_liver_anomaly.result import Result
+    from napari_liver_anomaly.sparse_labels import SparseLabels
 
 
 def _result() -> Result:
@@ -136,6 +142,37 @@ def lesions_of_two_times_are_mixed_up(kit: Kit) -> None:
     assert {row.now: row.state for row in found.rows} == {(1,): "followed", (2,): "not searched then"}
     half = voxels & (grid[0] < 25)
     assert [finding.code for finding in follow_up(then, reading(half)).findings] == ["alignment-poor"]
+
+
+@row(165)
+def last_times_liver_counts_as_a_lesion(kit: Kit) -> None:
+    """A mask of last time holds the liver beside its lesions, or all organs: the liver would be followed as a lesion."""
+    _, _, organs = abdomen(kit.folder)
+    liver = organs == LIVER
+    inside = np.cumsum(liver).reshape(liver.shape)
+    small, large = liver & (inside < liver.sum() / 10), liver & (inside > liver.sum() / 3)
+    masks = {
+        "liver": liver, "both": liver + small.astype(np.uint8), "organs": np.where(small, 90, organs), "all": liver, "numbered": small + 2 * (
+            liver & (inside > liver.sum() * 0.9)
+        ), "large": large,
+    }  # fmt: skip
+    for name, voxels in masks.items():
+        saved(kit.folder / f"{name}.nii.gz", np.asarray(voxels, np.uint8))
+
+    def read_back(lesions: str, **answers: str) -> SparseLabels:
+        files = (kit.folder / f"{name}.nii.gz" for name in (lesions, "ct", "liver"))
+        return read_reading(Place(*files, EarlierOptions(**answers))).lesions
+
+    for name in ("both", "organs", "all", "large"):
+        with pytest.raises(Question) as asked:
+            read_back(name)
+        assert asked.value.finding.code == "lesions-fill-liver" and asked.value.finding.answers, name
+    for name, label in (("both", "2"), ("organs", "90")):
+        assert np.array_equal(read_back(name, lesion_label=label).where, read_back("numbered", lesion_label="1").where), name
+    assert len(list(read_back("numbered").parts())) == 2, "lesions that have a number each are not asked about"
+    with pytest.raises(Question):
+        read_back("all", lesion_label="2")  # as the file of the other time has it: the one label that there is here is the liver
+    assert read_back("large", lesion_label="all").where.size == large.sum(), "a tumour may fill most of a liver"
 
 
 @row(139)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Row = Callable[["Kit"], None]
 
 FIRST = range(1, 67)  # every one of them has a row
-NUMBERS = {*FIRST, *range(67, 165)}  # numbers there can be; later ones may have gaps
+NUMBERS = {*FIRST, *range(67, 166)}  # numbers there can be; later ones may have gaps
 ROWS: dict[str, Row] = {}
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
 from napari_liver_anomaly.gui import follow_up_section
 from napari_liver_anomaly.gui.follow_up_section import cells
 from napari_liver_anomaly.gui.layers import Role, find
-from napari_liver_anomaly.io import earlier_reading, read, write_image, write_labels
+from napari_liver_anomaly.io import write_image, write_labels
 from napari_liver_anomaly.io.earlier_reading import Place
-from napari_liver_anomaly.io.read_options import ReadOptions
 
 LONG_MS = 120_000
 
@@ -51,21 +51,63 @@ def test_last_time_is_compared_with_what_is_on_screen(make_panel, sample, run, t
     )
 
 
-def test_lesions_of_another_program_are_compared_with_their_scan_and_liver(make_panel, sample, run, tmp_path, qtbot, monkeypatch):
-    panel = make_panel(ViewerModel(), sample)
-    run(panel)
-    now, geometry = panel.controller.shown, sample.volume.geometry
-    write_image(sample.volume.voxels, geometry, tmp_path / "ct.nii.gz")
-    write_labels(sample.liver.voxels.astype(np.uint8), geometry, tmp_path / "liver.nii.gz")
-    write_labels((now.tumours.data == now.lesions[0].number).astype(np.uint8), geometry, tmp_path / "lesions.nii.gz")
-    chosen = iter([None, *(tmp_path / f"{name}.nii.gz" for name in ("lesions", "ct", "liver"))])
-    monkeypatch.setattr(follow_up_section, "ask_file", lambda *_: next(chosen))
-    small = ReadOptions(voxel_size="accept")  # no body is as small as this scan, which is asked about
-    monkeypatch.setattr(earlier_reading, "read", lambda path: read(path, small))
-    panel.follow_ups.section.compare.click()
+def test_lesions_of_another_program_are_compared_with_their_scan_and_liver(other_files, qtbot):
+    """No body is as small as this scan, which is asked about beside the table, and read on with the answer."""
+    panel = other_files((lambda liver, lesion: liver), (lambda liver, lesion: lesion))
+    question = panel.follow_ups.section.question
+    assert question.isVisible() and question.answers[-1] == "Leave it" and not panel.messages.text
     with qtbot.waitSignal(panel.follow_ups.compared, timeout=LONG_MS):
-        panel.follow_ups.section.compare.click()
+        question.press(question.answers[0])
     assert sorted(row.state for row in panel.follow_ups.section.found.rows) == ["followed", "new"]
+    assert not question.isVisible()
+    assert any("voxel" in str(finding) for finding in panel.follow_ups.section.found.findings), "what was accepted is told"
+
+
+def test_liver_and_lesions_in_one_mask_are_asked_about(other_files, qtbot):
+    """A file with 1 for the liver and 2 for its tumours, as many data sets have it, never makes the liver a lesion."""
+    panel = other_files(*[lambda liver, lesion: liver.astype(np.uint8) + lesion] * 2)
+    question, follow = panel.follow_ups.section.question, panel.follow_ups
+    with qtbot.waitSignal(follow.asked, timeout=LONG_MS):
+        question.press(question.answers[0])
+    assert "liver mask holds 2 labels" in question.text
+    with qtbot.waitSignal(follow.asked, timeout=LONG_MS):
+        question.press(next(words for words in question.answers if words.startswith("All")))
+    assert "fills 100 % of the liver" in question.text and question.answers[0].startswith("Label 2: ")
+    with qtbot.waitSignal(follow.compared, timeout=LONG_MS):
+        question.press(question.answers[0])
+    assert sorted(row.state for row in follow.section.found.rows) == ["followed", "new"]
+    assert "left out: 1" in panel.messages.text, "what was chosen is told"
+
+
+def test_a_question_left_alone_compares_nothing_and_another_file_asks_anew(other_files, qtbot):
+    panel = other_files((lambda liver, lesion: liver), (lambda liver, lesion: lesion))
+    question, follow = panel.follow_ups.section.question, panel.follow_ups
+    with qtbot.waitSignal(follow.asked, timeout=LONG_MS):
+        follow.section.wanted.emit(follow._place)
+    question.press("Leave it")
+    assert not question.isVisible() and follow.section.found is None and not follow.comparing.busy
+
+
+@pytest.fixture
+def other_files(make_panel, sample, run, tmp_path, qtbot, monkeypatch):
+    """A panel with a result that is compared with files of another program, which hold what is made of liver and first lesion."""
+
+    def make(liver_of, lesions_of):
+        panel = make_panel(ViewerModel(), sample)
+        run(panel)
+        now, geometry, liver = panel.controller.shown, sample.volume.geometry, sample.liver.voxels
+        lesion = liver & (now.tumours.data == now.lesions[0].number)
+        write_image(sample.volume.voxels, geometry, tmp_path / "ct.nii.gz")
+        for name, of in (("liver", liver_of), ("lesions", lesions_of)):
+            write_labels(of(liver, lesion).astype(np.uint8), geometry, tmp_path / f"{name}.nii.gz")
+        chosen = iter([None, *(tmp_path / f"{name}.nii.gz" for name in ("lesions", "ct", "liver"))])
+        monkeypatch.setattr(follow_up_section, "ask_file", lambda *_: next(chosen))
+        panel.follow_ups.section.compare.click()
+        with qtbot.waitSignal(panel.follow_ups.asked, timeout=LONG_MS):
+            panel.follow_ups.section.compare.click()
+        return panel
+
+    return make
 
 
 def _goes_stale_and_is_renewed(panel, qtbot):

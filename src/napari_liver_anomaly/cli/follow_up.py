@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_liver_anomaly.cli.verb import Verb, changes_of, say, show
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.follow_up import FollowUpSettings
+from napari_liver_anomaly.io.read_options import ASK_ALL_EARLIER, EarlierOptions
 from napari_liver_anomaly.settings import REQUIRED, setting
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class FollowUpVerb(Verb):
     now_scan: Path | None = setting(None, help="CT of now, when a lesion mask is given.")
     now_liver: Path | None = setting(None, help="Liver mask of now, when a lesion mask is given.")
     settings: dict[str, Any] = changes_of(FollowUpSettings)
+    reading: EarlierOptions = ASK_ALL_EARLIER
 
     def run(self, job: Job) -> None:
         """Read both, compare, write the table."""
@@ -40,9 +42,9 @@ class FollowUpVerb(Verb):
         inputs = [self.then, self.now, self.then_scan, self.then_liver, self.now_scan, self.now_liver]
         require_not_an_input(self.out, [path for path in inputs if path is not None])
         job.at("Reading", 0, 2)
-        then = read_reading(Place(self.then, self.then_scan, self.then_liver))
+        then = read_reading(Place(self.then, self.then_scan, self.then_liver, self.reading), job=job)
         job.at("Reading", 1, 2)
-        now = read_reading(Place(self.now, self.now_scan, self.now_liver))
+        now = read_reading(Place(self.now, self.now_scan, self.now_liver, self.reading), job=job)
         found = follow_up(then, now, FollowUpSettings(**self.settings), job=job)
         write_follow_up(found, self.out)
         show(found.findings)

@@ -54,10 +54,13 @@ class Reading:
         The liver that was searched.
     lesions : SparseLabels
         Numbered lesions on its grid.
+    findings : tuple of Finding
+        What there is to say of the files that they were read from.
     """
 
     liver: Mask
     lesions: SparseLabels
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,7 @@ class FollowUp:
     liver_ml : tuple of float
         Volume of the liver then and now, in ml.
     findings : tuple of Finding
-        What is doubtful about the comparison.
+        What is doubtful about the files and the comparison.
     """
 
     rows: tuple[FollowedLesion, ...]
@@ -172,10 +175,11 @@ def follow_up(then: Reading, now: Reading, settings: FollowUpSettings | None = N
         for olds, news in _groups(before, after, propagated, now, settings)
     ]
     poor = alignment.liver_dice < settings.min_liver_dice
+    doubts = (make_finding("alignment-poor", dice=f"{alignment.liver_dice:.2f}"),) if poor else ()
     return FollowUp(
         rows=tuple(sorted(rows, key=lambda row: (not (row.then and row.now), -max(row.now_ml, row.then_ml)))), alignment=alignment,
         propagated=propagated, liver_ml=(then.liver.ml, now.liver.ml),
-        findings=(make_finding("alignment-poor", dice=f"{alignment.liver_dice:.2f}"),) if poor else (),
+        findings=(*doubts, *then.findings, *now.findings),
     )  # fmt: skip
 
 

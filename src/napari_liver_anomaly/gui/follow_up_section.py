@@ -14,6 +14,7 @@ from napari_liver_anomaly.gui.availability import allow
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_place
 from napari_liver_anomaly.gui.help_link import HelpLink
 from napari_liver_anomaly.gui.lesion_state import after_edits
+from napari_liver_anomaly.gui.message_area import MessageArea
 from napari_liver_anomaly.gui.open_box import FILES, PATTERNS
 from napari_liver_anomaly.gui.style import say, small
 from napari_liver_anomaly.io.earlier_reading import Place, read_reading
@@ -96,7 +97,7 @@ class FollowUpSection(QWidget):
         self.export.clicked.connect(self._choose_place)
         self.renew = QPushButton("Compare again")
         self.renew.clicked.connect(self.again)
-        self.text = small()
+        self.text, self.question = small(), MessageArea()
         self.table, self._model = QTableView(), FollowUpModel(self)
         self.table.setModel(self._model)
         numbers, names = QHeaderView(Qt.Orientation.Vertical, self.table), QHeaderView(Qt.Orientation.Horizontal, self.table)
@@ -124,8 +125,10 @@ class FollowUpSection(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
+        layout.addWidget(self.question)
         layout.addWidget(self.text)
-        layout.addWidget(self.table)
+        layout.addWidget(self.table, stretch=1)
+        layout.addStretch()  # keeps a question together while there is no table
         self.show_found(None)
 
     def show_found(self, found: FollowUp | None, *, outdated: bool = False) -> None:
@@ -169,7 +172,7 @@ def compare(seen: Seen, place: Place, job: Job) -> Compared:
     """Compare what is on screen with an earlier reading; in a worker."""
     state = after_edits(seen.shown.prepared, seen.state, seen.data)
     job.at("Reading last time", 0, 1)
-    found = follow_up(read_reading(place), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job)
+    found = follow_up(read_reading(place, job=job), Reading(liver=seen.shown.result.liver, lesions=state.labels), job=job)
     return Compared(found, place, state.labels)
 
 

@@ -14,6 +14,8 @@ from napari_liver_anomaly.gui.background import Task
 from napari_liver_anomaly.gui.follow_up_section import Compared, FollowUpSection, compare, write_table
 from napari_liver_anomaly.gui.layers import AMBER, Role, Tag, add, find, outlined
 from napari_liver_anomaly.gui.lesion_listing import middle_of
+from napari_liver_anomaly.gui.loading import OpenQuestion
+from napari_liver_anomaly.gui.questions import Questions
 from napari_liver_anomaly.gui.turning import turn_view
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.follow_up import FollowedLesion
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.result_layers import ResultLayers
     from napari_liver_anomaly.gui.saved_session import Seen
     from napari_liver_anomaly.io.earlier_reading import Place
+    from napari_liver_anomaly.io.read_options import EarlierOptions
     from napari_liver_anomaly.lesions import Lesion
 
 
@@ -37,6 +41,7 @@ class FollowUps(QObject):
     """Compares the result on screen with an earlier reading; each scan keeps its comparison."""
 
     compared = Signal()
+    asked = Signal()  # a file of last time was not read before a question is answered, which is on screen
 
     def __init__(
         self, parent: QWidget, messages: MessageArea, seen: Callable[[], Seen | None], turn_to: Callable[[Lesion], object]
@@ -51,6 +56,8 @@ class FollowUps(QObject):
         self._dialog: QDialog | None = None
         self.comparing, self.writing = Task(self), Task(self)
         self._of: ResultLayers | None = None  # the result that is being compared
+        self._place: Place | None = None  # of what it is compared with
+        self.questions = Questions(self.section.question, self._read_on)
         self._shown: ResultLayers | None = None
         self._found: dict[str, Compared] = {}
         self.section.wanted.connect(self.compare)
@@ -59,8 +66,9 @@ class FollowUps(QObject):
         self.section.exported.connect(self.write)
         self.comparing.returned.connect(self._show)
         self.writing.returned.connect(lambda paths: messages.note(f"Written: {paths[0].name}."))
+        self.comparing.refused.connect(self._ask)
+        self.writing.refused.connect(messages.show_findings)
         for work in (self.comparing, self.writing):
-            work.refused.connect(messages.show_findings)
             work.failed.connect(messages.fail)
         self.comparing.ended.connect(lambda: allow(self.section.compare))
 
@@ -87,7 +95,8 @@ class FollowUps(QObject):
         """Compare with an earlier reading, in a worker."""
         seen = self._seen()
         if seen is not None and self.comparing.start(partial(compare, seen, place)):
-            self._of = seen.shown
+            self._of, self._place = seen.shown, place
+            self.questions.drop()
             allow(self.section.compare, COMPARING)
             self._messages.note("Comparing…")
 
@@ -100,6 +109,20 @@ class FollowUps(QObject):
         """Write the comparison on screen, in a worker."""
         if self.section.found is not None:
             self.writing.start(partial(write_table, self.section.found, path))
+
+    def _ask(self, finding: Finding) -> None:
+        """Ask beside the table what only the user can decide about a file of last time; else say what is wrong."""
+        if not finding.answers or self._place is None:
+            return self._messages.show_findings(finding)
+        self._messages.clear()
+        self.open()
+        self.questions.put(OpenQuestion(finding, self._place.lesions, self._place.answers))
+        return self.asked.emit()
+
+    def _read_on(self, _paths: object, answers: EarlierOptions, _scan: object) -> None:
+        """Compare again with one more answer."""
+        if self._place is not None:
+            self.compare(self._place._replace(answers=answers))
 
     def _show(self, compared: Compared) -> None:
         shown, self._of = self._of, None

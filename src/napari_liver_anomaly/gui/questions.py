@@ -33,6 +33,11 @@ class Questions:
         if len(self._waiting) == 1:
             self._show(asked)
 
+    def drop(self) -> None:
+        """Ask no more about what was opened before."""
+        self._waiting.clear()
+        self._messages.clear()
+
     def _show(self, asked: OpenQuestion) -> None:
         text = str(asked.finding)
         if asked.series:

@@ -80,4 +80,14 @@ class ReadOptions(MaskOptions):
         return self.from_dict(self.to_dict() | {answer.option: answer.value})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierOptions(ReadOptions):
+    """Answers to what the files of a follow-up can ask."""
+
+    lesion_label: str = setting(
+        "ask", word="LABEL", help="Which labels of a lesion mask are lesions: 2, 2+3, a name that the file gives, or all."
+    )
+
+
 ASK_ALL = ReadOptions()
+ASK_ALL_EARLIER = EarlierOptions()

@@ -110,7 +110,8 @@ def read_mask(
     what : str
         What the mask is, for messages: "liver mask".
     may_be_empty : bool
-        Whether it holds tumours: a mask without any voxel is fine then, as that of a healthy liver is, and each tumour may have its own label.
+        Whether it holds tumours: a mask without any voxel is fine then, as that of a healthy liver is, and each tumour may have its own label;
+        nothing is asked.
     labels : str
         Which labels count where there are several: ``"ask"``, ``"all"``, or numbers or names that the file gives, joined by ``+``.
     some : bool
@@ -150,7 +151,7 @@ def read_mask(
     geometry = Geometry(source.shape, source.affine, source.oriented)
     offset, about_grid = offset_on(volume.geometry, geometry, what, sparse=source.sparse)
     chosen, about_labels = chosen_voxels(
-        source.load(), (source.slope, source.intercept), what=what, wanted="numbered" if may_be_empty else labels,
+        source.load(), (source.slope, source.intercept), what=what, wanted="numbered" if may_be_empty and labels == "ask" else labels,
         voxel_ml=geometry.voxel_ml, names=source.names, further_names=source.further_names, some=some,
     )  # fmt: skip
     voxels = on_whole_grid(geometry.to_canonical(chosen).astype(np.bool_, copy=False), offset, volume.geometry)
