@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QMainWindow
 
 from napari_liver_anomaly.gui import hooks, sessions
 from napari_liver_anomaly.gui.found_liver import written
 from napari_liver_anomaly.gui.layers import add, checksum, scan_layer
 from napari_liver_anomaly.io import read, write_image
-from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions
+from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions, local_time
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.io.recent_scans import forget_scans, recent_scans, remember_scan
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
@@ -205,9 +208,60 @@ def test_it_is_kept_again_after_corrections(make_panel, sample, run, wait, tmp_p
     qtbot.waitUntil(lambda: not other.controller.busy, timeout=LONG_MS)
     assert [(row.kept, row.comment) for row in other.table.lesions] == [(True, "cyst?"), (False, "")]
     assert not other.sessions._soon.isActive(), "what was opened is kept already"
-    panel.threshold.slider.setValue(0.4)
-    qtbot.waitUntil(lambda: not panel.threshold._settle.isActive() and not panel.controller.busy, timeout=LONG_MS)
-    assert not panel.sessions._soon.isActive(), "a threshold is no correction"
+    for change in (
+        lambda: panel.threshold.slider.setValue(0.4),
+        lambda: setattr(panel.model.rows.fields["min_lesion_mm3"], "value", 30.0),
+    ):
+        with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+            change()
+    (kept,) = kept_sessions(keep_settings())
+    wait(other.sessions.reopened, lambda: other.open([kept.path]))
+    settings = other.controller.shown.settings
+    assert (settings.threshold, settings.auto_threshold, settings.min_lesion_mm3) == (0.4, False, 30.0)
+    assert other.controller.shown.lesions == panel.controller.shown.lesions
+
+
+@pytest.mark.parametrize("correct", ["brush", "comment", "nothing", "switched off"])
+def test_what_is_corrected_last_is_kept_when_the_window_closes(
+    make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot, correct
+):
+    """Also a stroke that was not measured yet; where nothing was changed the file is left alone."""
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
+    panel, window = make_panel(ViewerModel(), sample), QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(panel)
+    window.show()
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        run(panel)
+    (path,) = (kept.path for kept in kept_sessions(keep_settings()))
+    before = path.read_bytes()
+    if correct == "comment":
+        panel.lesions.comment(panel.table.lesions[0].lesion, "cyst?")
+    elif correct != "nothing":
+        panel.controller.shown.tumours.data_setitem(tuple(np.array([[2, 2], [20, 20], [30, 31]])), 7)
+    if correct == "switched off":
+        monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", "off")
+    window.close()
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    assert (path.read_bytes() != before) is (correct in ("brush", "comment"))
+    if correct in ("brush", "comment"):
+        other = make_panel(ViewerModel())
+        wait(other.sessions.reopened, lambda: other.open([path]))
+        assert other.table.lesions[0].comment == ("cyst?" if correct == "comment" else "")
+        assert any(origin == "manual" for origin in other.controller.shown.state.origins.values()) is (correct == "brush")
+    qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+
+
+def test_recent_tells_the_time_of_this_place(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert local_time("2026-03-01T20:15:59+00:00") == "2026-03-02 05:15"
+        assert local_time("long ago") == "long ago", "whatever a prepared file holds is shown as it stands"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def panel_action(panel, n):

@@ -104,6 +104,11 @@ class Task(QObject):
         if self._job is not None:
             self._job.cancel()
 
+    def wait(self, most_s: float) -> None:
+        """Wait for the work in progress, which must need nothing of the window; how it ended is told later."""
+        for thread in [thread for thread, job in list(_living.items()) if job is self._job]:
+            thread.join(most_s)
+
     def _look(self) -> None:
         """Empty the box: show the last progress, or the end."""
         progress = outcome = None

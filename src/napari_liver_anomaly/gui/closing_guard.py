@@ -1,4 +1,4 @@
-"""Closing the window during a run: ask first, then stop."""
+"""Closing the window: ask first during a run, then stop it; and what is to be done before it closes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.gui.background import Task
 
 
-class ClosingGuard(QObject):
-    """Watches the outermost window of a panel while a run is in progress."""
+class WindowWatch(QObject):
+    """Notices that the outermost window of a panel is about to close."""
 
-    def __init__(self, panel: QWidget, run: Task, ask: Callable[[QWidget], bool] | None = None) -> None:
+    def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
-        self._panel, self._run, self._ask = panel, run, ask or ask_to_stop
+        self._panel = panel
         self._window: ref[QWidget] | None = None
-        run.ended.connect(self.release)
 
     def watch(self) -> None:
-        """Begin to watch; call it when the run starts."""
+        """Begin to watch."""
         self.release()
         window = _outermost(self._panel)
         window.installEventFilter(self)
@@ -39,14 +38,45 @@ class ClosingGuard(QObject):
         self._window = None
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Ask when the user closes the window; when a program closes it, just stop the run."""
+        """Tell that the window closes; whether it stays open."""
         window = self._window() if self._window is not None else None
-        closing = event is not None and event.type() == QEvent.Type.Close
-        if closing and event is not None and window is not None and watched is window and self._run.busy:
-            if event.spontaneous() and not self._ask(window):
-                event.ignore()
-                return True
-            self._run.cancel()
+        if event is None or event.type() != QEvent.Type.Close or window is None or watched is not window:
+            return False
+        return self._stays(window, event)
+
+    def _stays(self, window: QWidget, event: QEvent) -> bool:
+        """Say whether the window must stay open."""
+        raise NotImplementedError
+
+
+class ClosingGuard(WindowWatch):
+    """Asks before a run is stopped; watches while one is in progress."""
+
+    def __init__(self, panel: QWidget, run: Task, ask: Callable[[QWidget], bool] | None = None) -> None:
+        super().__init__(panel)
+        self._run, self._ask = run, ask or ask_to_stop
+        run.ended.connect(self.release)
+
+    def _stays(self, window: QWidget, event: QEvent) -> bool:
+        """Ask when the user closes the window; when a program closes it, just stop the run."""
+        if not self._run.busy:
+            return False
+        if event.spontaneous() and not self._ask(window):
+            event.ignore()
+            return True
+        self._run.cancel()
+        return False
+
+
+class LastAct(WindowWatch):
+    """Does something just before the window closes."""
+
+    def __init__(self, panel: QWidget, act: Callable[[], object]) -> None:
+        super().__init__(panel)
+        self._act = act
+
+    def _stays(self, window: QWidget, event: QEvent) -> bool:
+        self._act()
         return False
 
 

@@ -11,7 +11,7 @@ from napari_liver_anomaly.gui.label_colours import colours_of
 from napari_liver_anomaly.gui.layers import HU_RANGE, KEY, RED, YELLOW, Role, Tag, add, find, free_name, outlined
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, middle_of, with_notes
 from napari_liver_anomaly.gui.lesion_rows import LesionNotes, LesionRow, features_of, peak_of
-from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, is_plain, result_of
+from napari_liver_anomaly.gui.lesion_state import NONE, LesionState, how, is_plain, result_of
 from napari_liver_anomaly.gui.note_history import notes_of, remember
 from napari_liver_anomaly.gui.prepared_result import PreparedResult
 from napari_liver_anomaly.gui.residual_look import BLANK_HU, colours
@@ -47,7 +47,7 @@ class ResultLayers:
         self.place = place
         self.left_out: dict[Lesion, NDArray[np.int64]] = {}  # lesions that the user unticked, and their voxels
         self.notes = LesionNotes()
-        self.kept: tuple[Decisions, LesionNotes] | None = None  # in the session that is kept by itself
+        self.kept: tuple[Decisions, LesionNotes, SegmentSettings] | None = None  # in the session that is kept by itself
         self.other: dict[str, Any] = {}  # what its session says and this version does not know
         self._deleted: Any = None  # labels of a layer that the user deleted before its edits were taken over
         self._muted, self.marked = False, 0  # and the number of the lesion that has a colour of its own
@@ -64,6 +64,11 @@ class ResultLayers:
     def settings(self) -> SegmentSettings:
         """How the lesions were cut."""
         return self.state.settings
+
+    @property
+    def by_user(self) -> tuple[Decisions, LesionNotes, SegmentSettings]:
+        """What the user made of the result, by hand and by how it is cut."""
+        return self.state.decided, self.notes.copy(), how(self.settings)
 
     @property
     def lesions(self) -> tuple[Lesion, ...]:

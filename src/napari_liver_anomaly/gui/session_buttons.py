@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder, ask_place
 from napari_liver_anomaly.gui.style import plain
+from napari_liver_anomaly.io.kept_sessions import local_time
 from napari_liver_anomaly.io.session import ENDING
 
 if TYPE_CHECKING:
@@ -117,5 +118,5 @@ def _words(session: KeptSession) -> str:
     """Say of a session which scan it is, when it was saved, and what was found."""
     rows = session.about.get("lesions", ())
     count = sum(1 for row in rows if isinstance(row, dict) and row.get("kept", True))
-    when = str(session.about.get("saved", ""))[:16].replace("T", " ")
+    when = local_time(str(session.about.get("saved", "")))
     return f"{session.title}, {when}: {count} lesion{'s' * (count != 1)}".replace("\n", " ")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_liver_anomaly.errors import Level
+from napari_liver_anomaly.errors import Level, Refusal
 from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.closing_guard import LastAct
 from napari_liver_anomaly.gui.file_dialog import ask_file, ask_folder
 from napari_liver_anomaly.gui.found_liver import FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
@@ -19,7 +21,15 @@ from napari_liver_anomaly.gui.open_box import FILES
 from napari_liver_anomaly.gui.saved_session import Reopened, reopen, seen_now, session_of, show_view
 from napari_liver_anomaly.gui.session_buttons import SaveButton, SessionButtons
 from napari_liver_anomaly.gui.worker import RunResult
-from napari_liver_anomaly.io.kept_sessions import KeepSettings, folder_of, forget_all, keep, keep_settings, kept_sessions
+from napari_liver_anomaly.io.kept_sessions import (
+    KeepSettings,
+    folder_of,
+    forget_all,
+    keep,
+    keep_settings,
+    kept_sessions,
+    local_time,
+)
 from napari_liver_anomaly.io.recent_scans import forget_scans, recent_scans
 from napari_liver_anomaly.io.session import write_session
 from napari_liver_anomaly.preferences import prefer
@@ -39,6 +49,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 KEEP_AFTER_MS = 3000  # after the last correction
+LONGEST_S = 10.0  # that closing the window waits for a session that is being kept
 FILE, FOLDER = "Choose file…", "Choose folder…"
 
 
@@ -63,6 +74,7 @@ class Sessions(QObject):
         self._soon.setSingleShot(True)
         self._soon.setInterval(KEEP_AFTER_MS)
         self._soon.timeout.connect(self._keep_again)
+        self._last = LastAct(panel, self.keep_now)
         self._told = False  # whether it was said where sessions are kept
         self.buttons.opened.connect(self.open)
         self.buttons.scan_opened.connect(lambda path: panel.open([path]))
@@ -98,20 +110,30 @@ class Sessions(QObject):
             self.keeping.ask(partial(_keep, seen, settings))
 
     def follow(self) -> None:
-        """Keep the session again a moment after something was corrected or noted."""
+        """Keep the session again a moment after something was corrected or noted, or cut in another way; at the latest when the window closes."""
         shown = self._panel.controller.shown
         if shown is None:
+            self._last.release()
             return self._soon.stop()
-        now = shown.state.decided, shown.notes.copy()
-        shown.kept = shown.kept or now  # those that were there from the beginning are kept
-        return self._soon.start() if shown.kept != now else self._soon.stop()
+        shown.kept = shown.kept or shown.by_user  # what was there from the beginning is kept
+        self._last.watch()
+        return self._soon.start() if shown.kept != shown.by_user else self._soon.stop()
+
+    def keep_now(self) -> None:
+        """Keep what is not kept yet before this returns, for the window closes."""
+        self.keeping.wait(LONGEST_S)
+        outdated, settings = self._soon.isActive() or self._panel.controller.busy, keep_settings()
+        if outdated and settings.keep_sessions and (seen := self.seen()) is not None:
+            self._soon.stop()
+            with suppress(Refusal):  # nobody is left to be told that the disk is full
+                keep(session_of(seen), settings)
 
     def _keep_again(self) -> None:
         """Keep what is corrected, once nothing is in progress."""
         if self._panel.busy or self._panel.controller.outdated:
             self._soon.start()
         elif (shown := self._panel.controller.shown) is not None:
-            shown.kept = shown.state.decided, shown.notes.copy()
+            shown.kept = shown.by_user
             self.keep()
 
     def seen(self) -> Seen | None:
@@ -169,7 +191,7 @@ class Sessions(QObject):
             forget_steps(shown.tumours)
         show_view(session.view, shown, layer)
         self._follow(shown)
-        panel.messages.note(f"Opened the session saved {session.saved[:16].replace('T', ' ')} (UTC).", *map(str, notes))
+        panel.messages.note(f"Opened the session saved {local_time(session.saved)}.", *map(str, notes))
         self.reopened.emit()
 
     def _layer(self, identity: str) -> Layer | None:

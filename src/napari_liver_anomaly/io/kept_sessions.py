@@ -6,6 +6,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,14 @@ class KeptSession:
         """Name of the scan's file or folder."""
         path = str(self.about["scan"]["path"])
         return Path(path).name or "Scan without a file"
+
+
+def local_time(saved: str) -> str:
+    """Say date and time of a session, which has them in UTC, by the clock of this place; as it stands where it is none."""
+    try:
+        return f"{datetime.fromisoformat(saved).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return saved[:16]
 
 
 def keep_settings() -> KeepSettings:
