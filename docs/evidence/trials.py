@@ -220,7 +220,7 @@ def table(rows):
         small = sum(one[0]["under_10_mm"][0] for one in sizes)
         pooled = sum((c for c, _, _ in scans[1:]), start=scans[0][0]).dice
         auroc, false = np.nanmean([a for _, _, a in scans]), np.mean([lesions.false for _, lesions, _ in scans])
-        cells = [f"{pooled:.3f}", f"{np.mean(dice):.3f}", f"{auroc:.3f}", *map(str, (*large, small)), f"{false:.2f}"]
+        cells = [f"{pooled:.4f}", f"{np.mean(dice):.4f}", f"{auroc:.3f}", *map(str, (*large, small)), f"{false:.2f}"]
         lines.append(f"| {' | '.join([name, *cells, ' '.join(f'{value:.2f}' for value in dice)])} |")
     return "\n".join(lines) + "\n"
 
