@@ -23,6 +23,8 @@ def test_nothing_is_ticked_at_first_and_what_cannot_be_says_why(qtbot, sample, t
     row.offer(sample.volume)
     assert row.ticked == PLAIN and row.also.text() == "+", "it was ticked for another scan"
     assert row.ticks["dicom_seg"].text().endswith("not for this scan")
+    row.offer(read(dicom_series(tmp_path / "placeless", tags={**STUDY, "FrameOfReferenceUID": ""})))
+    assert not row.ticks["dicom_seg"].isEnabled() and "lack FrameOfReferenceUID" in row.ticks["dicom_seg"].toolTip()
 
 
 def test_what_is_ticked_is_written(make_panel, viewer, sample, run, qtbot, tmp_path):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.errors import version
+from napari_liver_anomaly.errors import Refusal, version
 from napari_liver_anomaly.io.dicom_slices import DAMAGE
 from napari_liver_anomaly.io.export_options import why_no_segmentation
 from napari_liver_anomaly.io.header_stream import HeaderStream
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.result import Result
     from napari_liver_anomaly.volume import Volume
 
@@ -54,6 +56,28 @@ def patient_of(volume: Volume) -> tuple[tuple[str, str], ...]:
     with _unquoted():
         said = [(words, str(header.get(name) or "")) for name, words in ON_REPORT.items()]
     return tuple((words, one_line(value)) for words, value in said if value)
+
+
+def why_none_can_be_made(volume: Volume) -> Finding | None:
+    """Say why no segmentation can be made of a scan, as far as its first slice tells, whose header is read once; None where one may be made."""
+    if (why := why_no_segmentation(volume)) is not None:
+        return why
+    framed = len({image.path for image in volume.images}) < len(volume.images)
+    missing = _first_missing(volume.images[0].path, framed)
+    return make_refusal("seg-source-unfit", reason=f"lack {missing}").finding if missing else None
+
+
+@lru_cache(maxsize=32)
+def _first_missing(path: Path, framed: bool) -> str:
+    """Name what a slice lacks for a segmentation; nothing where it has all, or cannot be read: that is said when one is written."""
+    from pydicom import dcmread
+
+    try:
+        with _unquoted(), HeaderStream(path, framed=framed) as stream:
+            header = dcmread(stream, stop_before_pixels=True, force=True)
+            return next((name for name in NEEDED if not header.get(name)), "")
+    except (OSError, Refusal):
+        return ""
 
 
 def require_source(volume: Volume) -> None:
