@@ -12,7 +12,7 @@ from PIL import Image
 from house.source import REPOSITORY
 from napari_liver_anomaly.gui.anomaly_panel import HEALTHY, NO_LIVER, AnomalyPanel
 from napari_liver_anomaly.gui.layers import Role, add, liver_layer, scan_layer, tag_of
-from napari_liver_anomaly.gui.recipe_form import PICTURES, RecipeForm
+from napari_liver_anomaly.gui.recipe_form import PICTURES, TITLES, RecipeForm
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.synthesis import RECIPES
 from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
@@ -105,6 +105,13 @@ def test_a_range_the_wrong_way_round_is_said_until_it_is_mended(anomalies, viewe
     fields["dark_high_hu"].value = 130
     settle(qtbot, anomalies)
     assert anomalies.messages.text == "" and "case preview" in viewer.layers
+
+
+def test_every_recipe_has_a_title_of_its_own(anomalies):
+    listed = anomalies.recipe.recipe
+    titles = {listed.itemData(n): listed.itemText(n) for n in range(listed.count())}
+    assert titles == TITLES and list(titles) == list(RECIPES) and len(set(titles.values())) == len(RECIPES)
+    assert all(title[0].isupper() and "-" not in title for title in titles.values()), "no names of the command line"
 
 
 def test_new_one_draws_another_seed(anomalies):

@@ -48,6 +48,26 @@ def test_after_a_run_it_is_ticked_and_what_comes_next_is_said(panel, run):
     assert marks(panel) == ["→"] and steps.lines[2].text() == "→ Segment liver tumours"
 
 
+def test_the_second_panel_leads_to_where_a_scan_is_opened_and_its_liver_found(
+    make_panel, viewer, sample, make_sample, monkeypatch
+):
+    reading, panel = make_panel(viewer), AnomalyPanel(viewer)
+    panel.follow.setChecked(False)
+    forward = []
+    monkeypatch.setattr(reading, "bring_forward", lambda: forward.append(reading.inputs.scan.layer))
+    assert panel.reading.isVisibleTo(panel) and "Open a scan" in panel.reading.text()
+    panel.reading.click()
+    scan = add(viewer, scan_layer(sample.volume))
+    reading.inputs.scan.choose(add(viewer, scan_layer(make_sample(seed=8).volume)))
+    panel.inputs.scan.choose(scan)
+    assert panel.reading.isVisibleTo(panel) and "liver" in panel.reading.text() and reading.inputs.scan.layer is not scan
+    panel.reading.click()
+    assert len(forward) == 2 and reading.inputs.scan.layer is scan, "the scan that was chosen here"
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    assert not panel.reading.isVisibleTo(panel)
+    panel.deleteLater()
+
+
 def test_the_healthy_sample_is_one_click_away(viewer, qtbot):
     panel = AnomalyPanel(viewer)
     panel.follow.setChecked(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -11,9 +12,10 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
+from napari_liver_anomaly.gui.background import Task
+from napari_liver_anomaly.gui.many_scans_panel import WAITS, ManyScansPanel
 from napari_liver_anomaly.gui.worker import Engine
-from napari_liver_anomaly.io import read_session, write_image
+from napari_liver_anomaly.io import read, read_session, write_image
 from napari_liver_anomaly.many_scans import State
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
@@ -89,6 +91,47 @@ class Found:
         return self.method(volume, mask, model, settings, find=find, unlikely="ask", device=device, job=job)
 
 
+def test_it_says_that_it_waits_for_another_panel(studies, tmp_path, qtbot, monkeypatch, make_panel):
+    """Runs are one at a time in the whole program; what waits begins when the other ends."""
+    monkeypatch.setattr("napari_liver_anomaly.many_scans.study._hash_of", lambda _: "0" * 64)
+    monkeypatch.setattr("napari_liver_anomaly.gui.many_scans_panel.AGAIN_MS", 20)
+    panel, goes = ManyScansPanel(ViewerModel(), Engine(segment=lambda *_, **__: None, names=("compact",))), threading.Event()
+    qtbot.addWidget(panel)
+    with qtbot.waitSignal(panel.listing.ended, timeout=LONG_MS):
+        panel.add(studies / "d damaged.nii.gz")
+    panel.put_in(tmp_path / "out")
+    other = Task(panel, alone=True)
+    assert other.start(lambda job: goes.wait(60))
+    panel.runbar.button.click()
+    assert panel.runbar.text.text() == WAITS and panel.studies[0].state is State.WAITING
+    with qtbot.waitSignal(panel.finished, timeout=LONG_MS):
+        goes.set()
+    assert panel.studies[0].state is State.REFUSED and panel.runbar.text.text() != WAITS
+
+
+def test_a_done_study_is_opened_with_its_result(studies, tmp_path, qtbot, method, phantom, monkeypatch, make_panel, viewer):
+    monkeypatch.setattr("napari_liver_anomaly.many_scans.study._hash_of", lambda _: "0" * 64)
+    reading, found = make_panel(viewer), Found(method, phantom)
+    panel = ManyScansPanel(viewer, Engine(segment=found, names=("compact",)))
+    qtbot.addWidget(panel)
+    with qtbot.waitSignal(panel.listing.ended, timeout=LONG_MS):
+        panel.add(studies / "a.nii.gz", studies / "b.nii.gz")
+    panel.put_in(tmp_path / "out")
+    with qtbot.waitSignal(panel.finished, timeout=LONG_MS):
+        panel.runbar.button.click()
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.list.setCurrentRow(1)
+    with qtbot.waitSignal(reading.sessions.reopened, timeout=LONG_MS):
+        qtbot.keyClick(panel.list, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not reading.busy and not reading.controller.busy, timeout=LONG_MS)
+    shown, study = reading.controller.shown, panel.studies[1]
+    assert reading.inputs.scan.layer.name == "b" and len(shown.lesions) == study.lesions == len(reading.table.lesions) > 0
+    assert np.array_equal(shown.result.volume.voxels, read(studies / "b.nii.gz").voxels) and found.calls == 2, (
+        "nothing is computed anew"
+    )
+
+
 def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, method, phantom, monkeypatch):
     found = Found(method, phantom)
     monkeypatch.setattr("napari_liver_anomaly.many_scans.study._hash_of", lambda _: "0" * 64)
@@ -106,6 +149,8 @@ def test_the_rest_go_on_and_it_continues_where_it_was(studies, tmp_path, qtbot, 
     panel.put_in(tmp_path / "out")
     with qtbot.waitSignal(panel.finished, timeout=LONG_MS):
         panel.runbar.button.click()
+        assert not panel.clear_button.isEnabled() and "Cancel the run first" in panel.clear_button.toolTip()
+    assert panel.clear_button.isEnabled()
     states = [study.state for study in panel.studies]
     assert states == [State.DONE, State.DONE, State.ASKS, State.REFUSED, State.REFUSED], [s.summary for s in panel.studies]
     assert found.calls == 2 and len(list((tmp_path / "out").iterdir())) == 2

@@ -23,6 +23,7 @@ from napari_liver_anomaly.gui.layers import RED, Role, Tag, add, liver_layer, ou
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.next_steps import NextSteps
+from napari_liver_anomaly.gui.reading_link import ReadingLink
 from napari_liver_anomaly.gui.recipe_form import RecipeForm
 from napari_liver_anomaly.gui.run_bar import RunBar
 from napari_liver_anomaly.gui.sample_link import HealthySampleLink
@@ -112,9 +113,9 @@ class AnomalyPanel(Panel):
         self._soon.setSingleShot(True)
         self._soon.setInterval(SOON_MS)
         self.steps = NextSteps(STEPS, (self.inputs.scan, self.inputs.liver))
-        self.sample = HealthySampleLink(self.viewer, self.inputs.scan)
+        self.sample, self.reading = HealthySampleLink(self.viewer, self.inputs.scan), ReadingLink(self.viewer, self.inputs)
         self._fill([
-            Fold("Scan and liver", [self.steps, self.sample, self.inputs]),
+            Fold("Scan and liver", [self.steps, self.sample, self.reading, self.inputs]),
             Fold("Anomaly", [self.recipe, side_by_side(self.follow, self.beside), self.said, self.runbar], about="What training draws"),
             line(), Fold("Model", [self.model], is_open=False, about="Would the model see this?"), self.check,
             line(), Fold("Detection limit in this liver", [self.card], is_open=False, about="Detection limit"),

@@ -18,7 +18,7 @@ from napari_liver_anomaly.gui.file_dialog import ask_folder
 from napari_liver_anomaly.gui.message_area import LINES, MessageArea
 from napari_liver_anomaly.gui.model_chooser import ModelChooser, names_of, summary_of
 from napari_liver_anomaly.gui.run_bar import RunBar
-from napari_liver_anomaly.gui.style import Panel, plain, side_by_side, small
+from napari_liver_anomaly.gui.style import Panel, plain, say, side_by_side, small
 from napari_liver_anomaly.gui.worker import Engine, preload_torch
 from napari_liver_anomaly.many_scans import PICTURE_PX, State, Study, segment_study, studies_in
 from napari_liver_anomaly.models import DEFAULT
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.job import Job
 
 WORDS = "Drop a folder of studies here: each file or folder in it is one scan."
+WAITS, RUNNING = "Waiting for the run of another panel to end…", "Cancel the run first, or wait until it ends."
 NO_STUDIES, NO_PLACE = "Add a folder of studies first.", "Choose first where the results go: 'Results in…'."
 COUNTED = {State.DONE: "segmented", State.ASKS: "with a question", State.REFUSED: "refused", State.WAITING: "waiting"}
 WORDS_PX, ASKING_PX = 40, 60  # of a study without a picture: two lines, and more where it asks
@@ -140,7 +141,7 @@ class ManyScansPanel(Panel):
     def _offer(self) -> None:
         """Let begin what can begin; what cannot says why."""
         self.runbar.allow(self._missing)
-        allow(self.clear_button, "" if self.studies else "The list is empty.")
+        allow(self.clear_button, RUNNING if self._running else "" if self.studies else "The list is empty.")
 
     def start(self) -> None:
         """Segment what waits, and what did not end well before."""
@@ -151,6 +152,7 @@ class ManyScansPanel(Panel):
             if study.state is not State.DONE:
                 self._show(number, Study(path=study.path))
         self._running = True
+        self._offer()
         self.runbar.run()
         self._guard.watch()
         return self._next()
@@ -183,6 +185,7 @@ class ManyScansPanel(Panel):
         if self.segmenting.start(work):
             self._show(self._now, replace(self.studies[self._now], state=State.RUNNING))
             return self._guard.watch()
+        say(self.runbar.text, WAITS)
         self._retry.start()
         return None
 
@@ -213,6 +216,7 @@ class ManyScansPanel(Panel):
         count = {words: sum(study.state is state for study in self.studies) for state, words in COUNTED.items()}
         said = [f"{number} {words}" for words, number in count.items() if number or words == COUNTED[State.DONE]]
         self.runbar.rest(f"{', '.join(said)}.")
+        self._offer()
         self.finished.emit()
 
     def _progress(self, progress: Any, left_s: float | None) -> None:

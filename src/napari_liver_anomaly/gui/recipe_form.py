@@ -20,8 +20,26 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.synthesis import Recipe
 
-MOST = 2**31 - 1
+MOST, MARGINS_PX = 2**31 - 1, 40
 PICTURES, PICTURE, MOST_SEEN = Path(__file__).parent / "recipe_pictures", QSize(110, 80), 6  # made by docs/recipe_pictures.py
+TITLES = {  # as a reader says them; the command line has the short names
+    "nodules": "Nodules",
+    "varied-nodules": "Nodules, small to large",
+    "blobs": "Blobs with texture",
+    "noise-stretch": "Stretched noise",
+    "noise-stretch-paper": "Stretched noise (paper's code)",
+    "paintbrush": "Brush strokes",
+    "squares": "Squares",
+    "circles": "Discs",
+    "zeroed-squares": "Black squares (context autoencoder)",
+    "perlin": "Perlin noise (DRAEM)",
+    "hu-tumours": "Handcrafted tumours (Hu et al.)",
+    "layers": "Texture that shines through",
+    "fpi": "Foreign patches (FPI)",
+    "pii": "Patches by Poisson's equation (PII)",
+    "cutpaste": "Cut and paste (CutPaste)",
+    "nsa": "Natural synthetic anomalies (NSA)",
+}
 NONE = {"p_empty": "Left healthy (share)"}
 STRETCH = {"sigma_px": "Size (px)", "shift_high": "Largest contrast (grey)"} | NONE
 STROKES = {"width_high": "Largest width (px)", "least_change": "Least contrast", "strokes_high": "Most strokes"}
@@ -64,9 +82,11 @@ class RecipeForm(QWidget):
         self._recipes = dict(recipes)
         self.recipe = QComboBox()
         for name in self._recipes:
-            self.recipe.addItem(QIcon(str(PICTURES / f"{name}.png")), name.replace("-", " ").capitalize(), name)
+            self.recipe.addItem(QIcon(str(PICTURES / f"{name}.png")), TITLES.get(name, name), name)
         if (listed := self.recipe.view()) is not None:
             listed.setIconSize(PICTURE)
+            widest = max(map(self.recipe.fontMetrics().horizontalAdvance, TITLES.values()))
+            listed.setMinimumWidth(PICTURE.width() + widest + MARGINS_PX)
             listed.setItemDelegate(
                 QStyledItemDelegate(listed)
             )  # the list of a menu would show them as small as the closed box does
