@@ -89,6 +89,22 @@ class Geometry:
         z, y, x = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
         return (float(z), float(y), float(x))
 
+    def slice_mm(self, number: int) -> float:
+        """Say where an axial slice lies.
+
+        Parameters
+        ----------
+        number : int
+            Canonical index, from 0 at the head.
+
+        Returns
+        -------
+        float
+            Distance from the scanner's zero in mm, across the slice: positive towards the head, as the position of a DICOM image is.
+        """
+        to_feet = self.affine[:3, 0] / np.linalg.norm(self.affine[:3, 0])
+        return -float(to_feet @ (self.affine[:3, 3] + number * self.affine[:3, 0]))
+
     @property
     def voxel_ml(self) -> float:
         """Volume of one voxel in ml (also right for oblique grids)."""
@@ -250,11 +266,12 @@ def wrong_shape(what: str, found: Sequence[int], wanted: Sequence[int]) -> Refus
 
 
 class SourceImage(NamedTuple):
-    """The DICOM image that one slice of a scan is: file, number of the picture in it from 0, and the identity of the object."""
+    """The DICOM image that one slice of a scan is: file, number of the picture in it from 0, identity of the object, and number in its series."""
 
     path: Path
     frame: int
     uid: str
+    number: int | None = None  # as archives show it, where the file has one
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,6 +368,43 @@ class Volume:
 
         middle = self.geometry.shape[0] // 2
         return slice_html(self.voxels[middle], self.geometry.spacing_mm[1:], f"CT, slice {middle}: {self.geometry}", {})
+
+    def image_of(self, number: int) -> SourceImage | None:
+        """Find the DICOM image that an axial slice is.
+
+        Parameters
+        ----------
+        number : int
+            Canonical index, from 0 at the head.
+
+        Returns
+        -------
+        SourceImage or None
+            None for another format, and where the images are no axial slices.
+        """
+        axis, sign = self.geometry._turn[2]
+        if not self.images or axis != 0:
+            return None
+        return self.images[number if sign > 0 else len(self.images) - 1 - number]
+
+    def place_of(self, number: int) -> str:
+        """Say where an axial slice is found in the patient and in the archive.
+
+        Parameters
+        ----------
+        number : int
+            Canonical index, from 0 at the head.
+
+        Returns
+        -------
+        str
+            For example ``"F 112.5 mm, image 23"``; what is not known is left out.
+        """
+        mm, image = self.geometry.slice_mm(number), self.image_of(number)
+        known = [f"{'H' if mm > 0 else 'F'} {abs(mm):.1f} mm"] if self.geometry.oriented else []
+        if image is not None and image.number is not None:
+            known.append(f"image {image.number}")
+        return ", ".join(known)
 
     @cached_property
     def identity(self) -> str:

@@ -41,6 +41,13 @@ def test_it_sorts_by_number_not_by_text(done):
             assert [key(row) for row in done.table.lesions] == sorted(map(key, rows), reverse=falling), name
 
 
+def test_the_tool_tip_of_a_slice_says_where_it_lies(done, viewer):
+    model, (row, *_) = done.table.model(), done.table.lesions
+    tip = model.data(model.index(0, NAMES.index("Slice")), Qt.ItemDataRole.ToolTipRole)
+    mm = -2.5 * row.slice  # the slices of this scan lie 2.5 mm apart, the first at the scanner's zero
+    assert tip.startswith(f"F {abs(mm):.1f} mm. Counted from 0 at the head: slice {row.slice}.")
+
+
 def test_keys_go_from_lesion_to_lesion_and_pass_those_left_out(done, viewer, qtbot):
     done.table.step(1)
     first, second = (row.lesion for row in done.table.lesions)

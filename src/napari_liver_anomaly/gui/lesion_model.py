@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "No.": "Number of the lesion, as in the tumours layer; 1 was the largest. With “?” where it may be a simple cyst",
     "Keep": "Untick a lesion to leave it out of mask, table and export; tick it to have it back",
-    "Slice": "Slice on which it is largest, as the viewer counts them; a click goes there",
+    "Slice": "Slice on which it is largest, counted from 0 at the head as the viewer does; a click goes there",
     "ml": "Volume in ml",
     "mm": "Size on the slice where it is largest: longest diameter × largest extent across it, in mm",
     "Δ HU": "Mean inside the lesion minus median of the other liver, in HU: negative is darker",
@@ -27,7 +27,7 @@ COLUMNS = {
     "Comment": "Double-click to write; it is kept with the session and exported",
 }
 NAMES = list(COLUMNS)
-KEEP, TARGET, COMMENT = NAMES.index("Keep"), NAMES.index("Target"), NAMES.index("Comment")
+KEEP, SLICE, TARGET, COMMENT = (NAMES.index(name) for name in ("Keep", "Slice", "Target", "Comment"))
 DRAWN = {"automatic": "program", "corrected": "corrected", "manual": "by hand"}
 MAY_BE_CYST = "As dark and even as water, with a sharp edge: may be a simple cyst. Click to go there"
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -82,6 +82,8 @@ class LesionModel(RowModel):
 def _tip(row: LesionRow, column: int) -> str:
     if column in (KEEP, TARGET):
         return list(COLUMNS.values())[column]
+    if column == SLICE and row.place:
+        return f"{row.place}. Counted from 0 at the head: slice {row.slice}. Click to go there"
     if row.origin == "automatic":
         return MAY_BE_CYST if row.lesion.may_be_cyst else "Click to go there"
     return (

@@ -34,6 +34,7 @@ class LesionRow:
     target: bool = False
     fixed: bool = False  # whether no threshold moves it
     anchor: int = field(default=-1, compare=False)  # its voxel of the highest score, flat, by which its notes find it again
+    place: str = ""  # of its slice, in the patient and in the archive
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,7 +166,8 @@ class ResultLayers:
 
     def rows(self) -> list[LesionRow]:
         """List the lesions as the table shows them; those that were left out come last, until somebody paints there again."""
-        return list_lesions(self.state, self.data, self.result.score, self.left_out, self.notes)
+        rows = list_lesions(self.state, self.data, self.result.score, self.left_out, self.notes)
+        return [replace(row, place=self.result.volume.place_of(row.slice)) for row in rows]
 
     def comment(self, lesion: Lesion, text: str) -> None:
         """Note something of a lesion."""

@@ -96,8 +96,13 @@ def open_dicom(path: Path, answers: ReadOptions = ASK_ALL, job: Job | None = Non
         voxels = hounsfield(made.ordered, job)
         return voxels if made.plan is None else made.plan.follow(voxels)
 
-    images = () if made.plan is not None else tuple(SourceImage(one.path, one.frame, one.uid) for one in made.ordered)
+    images = () if made.plan is not None else tuple(map(_image, made.ordered))
     return Source(shape=made.shape, affine=made.affine, findings=findings, load=load, images=images)
+
+
+def _image(one: Slice) -> SourceImage:
+    """Name the image that a slice is; one of several in a file has the number of its frame."""
+    return SourceImage(one.path, one.frame, one.uid, one.frame + 1 if one.frames > 1 else one.instance)
 
 
 def series_of_path(path: Path, job: Job | None = None) -> tuple[Series, ...]:

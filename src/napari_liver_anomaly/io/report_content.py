@@ -57,7 +57,7 @@ def legend_of(content: ReportContent) -> str:
     """Say what the columns of the table are, and which lesions have no picture."""
     legend = (
         "mm: longest diameter × largest extent across it, on the slice where the lesion is largest. "
-        "HU: mean. To liver: mean minus the median of the other liver."
+        "HU: mean. To liver: mean minus the median of the other liver. Slices are counted from 0 at the head."
     )
     if any("cyst?" in cell for row in content.table for cell in row):
         legend += " Cyst?: as dark and even as water, with a sharp edge, in this phase: a hint, not a finding."
@@ -66,7 +66,7 @@ def legend_of(content: ReportContent) -> str:
 
 def content_of(result: Result, patient: Rows, *, sides_known: bool) -> ReportContent:
     """Gather what a report says about a result."""
-    slices = {lesion.number: _measured_on(result, lesion) for lesion in result.lesions}
+    slices = {lesion.number: measured_on(result, lesion) for lesion in result.lesions}
     shown = sorted(result.lesions, key=lambda lesion: -lesion.volume_ml)[:MOST_PICTURES]
     return ReportContent(
         patient=patient,
@@ -90,7 +90,7 @@ def content_of(result: Result, patient: Rows, *, sides_known: bool) -> ReportCon
     )
 
 
-def _measured_on(result: Result, lesion: Lesion) -> int:
+def measured_on(result: Result, lesion: Lesion) -> int:
     """Find the axial slice on which a lesion is measured: that of its largest area."""
     first = lesion.first_slice
     return first + largest_slice(result.labels[first : lesion.last_slice + 1] == lesion.number)
@@ -141,6 +141,7 @@ def _measures(result: Result, lesion: Lesion, slice_number: int) -> Rows:
         ("To liver", f"{_signed(lesion.difference_hu)} HU"),
         *((("May be", "a simple cyst: as dark and even as water, with a sharp edge"),) if lesion.may_be_cyst else ()),
         ("Slice", f"{slice_number}, seen on {lesion.first_slice} to {lesion.last_slice}"),
+        ("Slice lies at", result.volume.place_of(slice_number) or "not known"),
         ("Centre", f"{place} mm from the scanner's zero" if result.volume.geometry.oriented else "not known"),
         ("Drawn", DRAWN[result.origin(lesion)]),
         *((("Comment", result.comments[lesion]),) if lesion in result.comments else ()),

@@ -35,7 +35,8 @@ class Picture(NamedTuple):
 def lesion_picture(result: Result, lesion: Lesion, number: int) -> Picture:
     """Show the axial slice on which a lesion is measured."""
     labels = result.labels[number]
-    words = f"Slice {number}: lesion {lesion.number} in red, other lesions in orange, liver in turquoise."
+    place = result.volume.place_of(number)
+    words = f"Slice {number}{f' ({place})' if place else ''}: lesion {lesion.number} in red, other lesions in orange, liver in turquoise."
     contours = {
         LIVER: result.liver.voxels[number],
         OTHER: (labels > 0) & (labels != lesion.number),

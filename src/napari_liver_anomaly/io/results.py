@@ -15,7 +15,7 @@ import numpy as np
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Answer
 from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions
 from napari_liver_anomaly.io.nifti_writing import image_writer, smallest_kind, write_together
-from napari_liver_anomaly.io.report_content import content_of
+from napari_liver_anomaly.io.report_content import content_of, measured_on
 from napari_liver_anomaly.io.report_html import report_html
 from napari_liver_anomaly.io.report_pdf import report_pdf
 from napari_liver_anomaly.lesions import Lesion
@@ -42,7 +42,7 @@ NAMES = (
     "report.json",
 )  # every file that a run may write
 FORMULA = tuple("=+-@\t\r")
-BESIDE = ("highest_score", "origin", "target", "comment")
+BESIDE = ("highest_score", "origin", "target", "comment", "largest_slice", "largest_slice_mm", "image")
 SIDES_UNVERIFIED = "unverified"
 UNVERIFIED = {"orientation-unverified", "layer-orientation"}  # findings that say so
 
@@ -185,8 +185,13 @@ def highest_scores(result: Result) -> dict[int, float]:
 
 def _told(result: Result, lesion: Lesion, score: float) -> dict[str, Any]:
     """Say what is known of a lesion besides its measures."""
-    target = lesion.number in result.targets
-    return {"highest_score": score, "origin": result.origin(lesion), "target": target, "comment": result.comments.get(lesion, "")}
+    target, number = lesion.number in result.targets, measured_on(result, lesion)
+    geometry, image = result.volume.geometry, result.volume.image_of(number)
+    return {
+        "highest_score": score, "origin": result.origin(lesion), "target": target, "comment": result.comments.get(lesion, ""),
+        "largest_slice": number, "largest_slice_mm": round(geometry.slice_mm(number), 3) if geometry.oriented else None,
+        "image": image.number if image is not None else None,
+    }  # fmt: skip
 
 
 def _plain(lesion: Lesion) -> dict[str, Any]:
@@ -222,7 +227,7 @@ def _write_table(result: Result, path: Path) -> None:
         scores = highest_scores(result)
         for lesion in result.lesions:
             values = [value for field in fields(Lesion) for value in np.atleast_1d(getattr(lesion, field.name)).tolist()]
-            told = [_text(value) for value in _told(result, lesion, scores[lesion.number]).values()]
+            told = [_said(value) for value in _told(result, lesion, scores[lesion.number]).values()]
             rows.writerow([_cell(value) for value in values] + told + [sides(result), NOT_A_MEDICAL_DEVICE])
 
 
@@ -237,6 +242,11 @@ def _text(value: object) -> str:
     """Write a text so that no program takes it for a formula."""
     text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
     return f"'{text}" if text[:1] in FORMULA else text
+
+
+def _said(value: object) -> str:
+    """Give a number or a text; nothing for what is not known."""
+    return _cell(value) if isinstance(value, (int, float)) else _text("" if value is None else value)
 
 
 def _cell(value: float) -> str:

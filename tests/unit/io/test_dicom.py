@@ -6,6 +6,7 @@ import os
 import shutil
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from napari_liver_anomaly.errors import Cancelled, ImpossibleGeometry, Question,
 from napari_liver_anomaly.io import dicom_folder, read, series_in
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job
+from napari_liver_anomaly.volume import Geometry, Volume
 
 
 def refused(path) -> str:
@@ -314,6 +316,24 @@ def test_padding_becomes_air(tmp_path):
     values[0] = -1024
     np.testing.assert_array_equal(volume.geometry.to_source(volume.voxels), values)
     assert [note.code for note in notes] == ["padding"]
+
+
+def test_each_slice_is_found_in_patient_and_archive(tmp_path):
+    """By the position and the number that its own header has, whatever the order of the numbers."""
+    numbers = {k: {"InstanceNumber": 40 - (7 * k) % 11} for k in range(11)}
+    volume = read(dicom_series(tmp_path / "ct", change=numbers, origin=(-5, -7, -9)))
+    for z in range(volume.geometry.shape[0]):
+        header = pydicom.dcmread(volume.image_of(z).path)
+        assert volume.geometry.slice_mm(z) == pytest.approx(header.ImagePositionPatient[2])
+        assert volume.image_of(z).number == header.InstanceNumber
+        assert np.array_equal(volume.voxels[z], header.pixel_array.astype(int) + int(header.RescaleIntercept))
+    assert volume.place_of(0) == "H 11.0 mm, image 36" and volume.place_of(10) == "F 9.0 mm, image 40"
+    coronal = read(dicom_series(tmp_path / "coronal", directions=(1, 0, 0, 0, 0, -1)))
+    assert coronal.image_of(0) is None and coronal.place_of(0) == "H 30.0 mm", "its images are no axial slices"
+    unnumbered = read(dicom_series(tmp_path / "bare", remove=["InstanceNumber"]))
+    assert unnumbered.place_of(0) == "H 50.0 mm"
+    unknown = Volume(volume.voxels, Geometry(volume.geometry.source_shape, volume.geometry.source_affine, oriented=False))
+    assert unknown.place_of(0) == ""
 
 
 def test_other_files_in_the_folder(tmp_path):

@@ -21,7 +21,7 @@ from builders import STUDY, dicom_series, nifti_file, searched
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE
 from napari_liver_anomaly.io import read, report_content, write
 from napari_liver_anomaly.io.export_options import ExportOptions
-from napari_liver_anomaly.io.report_content import content_of, legend_of
+from napari_liver_anomaly.io.report_content import content_of, legend_of, measured_on
 from napari_liver_anomaly.io.report_html import report_html
 from napari_liver_anomaly.io.report_pictures import lesion_picture
 from napari_liver_anomaly.messages import make_finding
@@ -72,9 +72,15 @@ def test_it_is_written_with_the_other_results_and_loads_nothing(tmp_path, volume
     first = result.lesions[0]
     wanted = [
         result.summary, f"{first.long_mm:.1f} × {first.short_mm:.1f} mm", "by the program, corrected", "Dice 0.55", "ab" * 32,
+        f"({volume.place_of(measured_on(result, first))}): lesion 1 in red", "counted from 0 at the head",
         "The lesions were corrected by hand.", "Score to reach", "Smallest lesion", "50 mm³", volume.identity, NOT_A_MEDICAL_DEVICE,
     ]  # fmt: skip
     assert not [words for words in wanted if words not in page.words]
+    number = measured_on(result, first)
+    with open(tmp_path / "out" / "lesions.csv", newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert (row["largest_slice"], row["image"]) == (str(number), str(volume.image_of(number).number)) and row["image"]
+    assert float(row["largest_slice_mm"]) == pytest.approx(volume.geometry.slice_mm(number))
     printed = "\n".join(pages_of(tmp_path / "out" / "report.pdf"))
     assert all(words in printed for words in (f"{first.long_mm:.1f} × {first.short_mm:.1f} mm", "Lesion 2", "Dice 0.55"))
     write(result, tmp_path / "out", replace=True)

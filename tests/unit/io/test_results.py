@@ -124,7 +124,11 @@ def test_the_table_reads_cleanly(sample, tmp_path):
     place = result.lesions[0].centroid_mm
     assert (first.centroid_x_mm, first.centroid_y_mm, first.centroid_z_mm) == pytest.approx(place, abs=6e-4)
     assert first.centroid_z_index == pytest.approx(result.lesions[0].centroid_index[0], abs=6e-4)
-    assert set(table.notice) == {NOT_A_MEDICAL_DEVICE}
+    assert set(table.notice) == {NOT_A_MEDICAL_DEVICE} and table.image.isna().all(), "of no DICOM series"
+    for row in table.itertuples():
+        sizes = (result.labels == row.number).sum(axis=(1, 2))
+        assert sizes[row.largest_slice] == sizes.max()
+        assert row.largest_slice_mm == pytest.approx(result.volume.geometry.affine[2] @ (row.largest_slice, 0, 0, 1), abs=6e-4)
 
 
 def test_the_report_says_what_was_done(sample, tmp_path):
