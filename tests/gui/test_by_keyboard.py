@@ -59,8 +59,15 @@ def test_every_control_has_a_name_and_takes_the_focus(make_panel, viewer, sample
     others = AnomalyPanel(viewer), ManyScansPanel(viewer)
     for other in others:
         qtbot.addWidget(other)
-    assert sum(1 for _ in controls(panel)) > 30, "the walk finds them"
-    assert not [line for one in (panel, *others) for line in nameless(one)]
+    panel.follow_ups.open()
+    panel.follow_ups.section.question.ask("Which?", {"This": list, "That": list})
+    page = panel.open_settings()
+    windows = (panel, *others, panel.follow_ups.section.window(), page)
+    assert [sum(1 for _ in controls(one)) > least for one, least in zip(windows, (30, 20, 8, 6, 9), strict=True)] == [True] * 5, (
+        "the walk finds them"
+    )
+    assert not [line for one in windows for line in nameless(one)]
+    page.close()
 
 
 def test_tool_tips_name_the_keys_and_no_two_are_alike(panel):
