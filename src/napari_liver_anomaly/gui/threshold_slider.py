@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QLocale, Qt, QTimer, Signal
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 
 STEP = 0.01
 SETTLE_MS = 250
+SMALLEST_PX = 76
 AUTO = AUTO_SETTINGS.auto_threshold  # whether a new panel lets each scan choose its threshold
 TIP = "Threshold: a voxel counts as tumour when its anomaly score is at least this much (0 to 1)"
 BARS_TIP = (
@@ -73,6 +84,10 @@ class ThresholdSlider(QWidget):
         self.smallest = Diameter(next(one for one in options(SegmentSettings) if one.name == "min_lesion_mm3"))
         self.smallest.native.setPrefix("≥ ")
         self.smallest.native.setSuffix(" mm")
+        self.smallest.native.setButtonSymbols(
+            QAbstractSpinBox.ButtonSymbols.NoButtons
+        )  # the line has little room: typed, or by arrow keys
+        self.smallest.native.setFixedWidth(SMALLEST_PX)
         self.smallest.native.setAccessibleName("Smallest lesion")
         self.smallest.native.setToolTip(self.smallest.tooltip)
         wheel_needs_focus(self.smallest.native)
