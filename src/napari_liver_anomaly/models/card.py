@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, Refusal, version
 from napari_liver_anomaly.models.methods import METHODS, MODULES, Method
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ THESE_WEIGHTS = "these weights"
 CROSS_VALIDATION = "cross-validation of the same configuration"
 TITLES = {True: "Two-stage restorer and segmenter", False: "Segmenter alone"}
 FORMER_NAMES = {"system": "method", "synthetic": "validation"}  # of fields, in cards of earlier versions
-# Earlier versions wrote metrics without saying what was measured. These files, by their checksums, are known to hold a cross-validation.
-CROSS_VALIDATED = {"standard": "60eee61ee93be781525b5fa9bca73fca"}
 
 
 class Weighty(Protocol):
@@ -63,6 +61,15 @@ def _folds_of(report: dict[str, Any]) -> str:
     return f"{CROSS_VALIDATION}, {len({tuple(one.get('cases', ())) or n for n, one in enumerate(folds)})} folds" if folds else ""
 
 
+def _with_what_was_added(config: Any, configs: Sequence[ModelConfig]) -> Any:
+    """Write a configuration as this version does: a report of an earlier one lacks the settings that were added since."""
+    try:
+        kind = configs[0]
+        return type(kind).from_dict(config, type(kind.options), kind.method).to_dict()
+    except (Refusal, LookupError, TypeError, AttributeError):  # of another method, or none
+        return config
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """An evaluation that belongs to the weights of a card.
@@ -86,13 +93,13 @@ class Metrics:
     summary: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_dict(cls, values: object, *, of: str = "") -> Metrics | None:
-        """Read metrics from a card; earlier versions stored the bare summary."""
+    def from_dict(cls, values: object) -> Metrics | None:
+        """Read metrics from a card; earlier versions stored the bare summary, of which nobody can tell what was measured."""
         if not isinstance(values, dict) or not values:
             return None
         if isinstance(summary := values.get("summary"), dict):
             return cls(summary=summary, **{name: _text(values.get(name)) for name in ("of", "by", "method")})
-        return cls(of=of, method=str(next(iter(values))), summary=values)
+        return cls(method=str(next(iter(values))), summary=values)
 
     @classmethod
     def of_report(cls, report: dict[str, Any] | None, configs: Sequence[ModelConfig]) -> Metrics | None:
@@ -100,11 +107,13 @@ class Metrics:
         if not report:
             return None
         summary, own = report.get("summary", {}), [config.to_dict() for config in configs]
-        mixed = report.get("fused")  # the configurations of a set, one member each
+        mixed = [
+            _with_what_was_added(one, configs) for one in report.get("fused", ())
+        ]  # the configurations of a set, one member each
         if mixed and len(own) == len(mixed) and all(own.count(one) == mixed.count(one) for one in mixed):
             return cls(of=_folds_of(report), method="fused" if "fused" in summary else "fused-1", summary=summary)
         return cls(
-            of=_folds_of(report) if all(one == report.get("config") for one in own) else "",
+            of=_folds_of(report) if all(one == _with_what_was_added(report.get("config"), configs) for one in own) else "",
             method="ensemble" if "ensemble" in summary else next(iter(summary), ""),
             summary=summary,
         )
@@ -219,8 +228,7 @@ class ModelCard:
         """Take from plain data what a card can hold, under the names of today or of earlier versions."""
         values = {FORMER_NAMES.get(name, name): value for name, value in values.items()}
         known = {name: values[name] for name, kinds in _KINDS.items() if type(values.get(name)) in kinds}
-        of = CROSS_VALIDATION if checksum in CROSS_VALIDATED.values() else ""
-        return cls(**known, metrics=Metrics.from_dict(values.get("metrics"), of=of), checksum=checksum)
+        return cls(**known, metrics=Metrics.from_dict(values.get("metrics")), checksum=checksum)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

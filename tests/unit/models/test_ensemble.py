@@ -129,6 +129,11 @@ def test_combining_files(batch, tmp_path):
     top = models.load(tmp_path / "all.safetensors").card.healthy_scores()
     assert asked == [TINY.preprocess] and list(top) == [0.01, 0.001, 0.0001]
     assert top[0.0001] == round((score.max() + 1) / 255, 3), "one of 1,320 pixels is too many"
+    earlier = TINY.to_dict()
+    assert earlier["schedule"].pop("segmenter_averaging") == 0, "a setting that was added since"
+    for said in ({"config": earlier}, {"fused": [earlier, earlier]}):
+        models.combine(paths, tmp_path / "all.safetensors", metrics=report | said)
+        assert models.load(tmp_path / "all.safetensors").card.metrics.of == f"{CROSS_VALIDATION}, 2 folds"
     models.combine(paths, tmp_path / "all.safetensors", metrics=report | {"config": DIRECT.to_dict()})
     assert models.load(tmp_path / "all.safetensors").card.metrics.of == "", "a cross-validation of another configuration"
 
