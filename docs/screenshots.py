@@ -23,7 +23,6 @@ from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
 from napari_liver_anomaly.gui.demo import open_window, ready, require_no_error, show_largest, wait_until
 from napari_liver_anomaly.gui.fold import Fold
 from napari_liver_anomaly.gui.follow_up_section import Place
-from napari_liver_anomaly.gui.hooks import panel_of
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
 from napari_liver_anomaly.inference import segment
@@ -88,10 +87,10 @@ def walk(folder: Path, panel: TumourPanel | None = None, parts: Sequence[str] = 
         with tempfile.TemporaryDirectory() as made:
             later(Path(made), panel, folder)
         viewer.layers.clear()
-    viewer.window.remove_dock_widget(panel)
     if "many" in parts:
         with tempfile.TemporaryDirectory() as made:
-            many(Path(made), viewer, take)
+            many(Path(made), viewer, panel, take)
+    viewer.window.remove_dock_widget(panel)
     if "anomalies" in parts:
         anomalies(viewer, take)
     viewer.close()
@@ -257,7 +256,7 @@ def later(made: Path, panel: TumourPanel, folder: Path) -> None:
     dialog.close()
 
 
-def many(made: Path, viewer: Any, take: Callable[[str], None]) -> None:
+def many(made: Path, viewer: Any, reading: TumourPanel, take: Callable[[str], None]) -> None:
     """Search a folder of studies, one of which leaves something open."""
     studies = made / "studies"
     studies.mkdir()
@@ -273,13 +272,11 @@ def many(made: Path, viewer: Any, take: Callable[[str], None]) -> None:
     panel.start()
     wait_until(lambda: all(study.state not in (State.WAITING, State.RUNNING) for study in panel.studies), at_least_s=0.5)
     panel.open(0)
-    reading = panel_of(viewer)
     wait_until(lambda: reading.controller.shown is not None and not reading.busy)
     show_largest(reading)
     panel.bring_forward()
     take("many-scans")
-    for one in (panel, reading):
-        viewer.window.remove_dock_widget(one)
+    viewer.window.remove_dock_widget(panel)
     viewer.layers.clear()
 
 
