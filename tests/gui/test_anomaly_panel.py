@@ -246,3 +246,8 @@ def test_the_scan_fills_the_view_again_when_the_picture_beside_it_goes(anomalies
     anomalies.follow.click()
     settle(qtbot, anomalies)
     assert viewer.scene.camera.zoom == pytest.approx(alone)
+
+
+def test_no_title_widens_the_panel(anomalies):
+    anomalies.show()
+    assert anomalies.scroller.widget().minimumSizeHint().width() <= 330, "as wide as napari makes a dock"

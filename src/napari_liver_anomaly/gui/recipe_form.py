@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QStyledItemDelegate, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QSpinBox, QStyledItemDelegate, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.settings_form import SettingsForm
 from napari_liver_anomaly.gui.style import form, small, wheel_needs_focus
@@ -81,6 +81,9 @@ class RecipeForm(QWidget):
         super().__init__()
         self._recipes = dict(recipes)
         self.recipe = QComboBox()
+        self.recipe.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed
+        )  # the longest title does not widen the panel
         for name in self._recipes:
             self.recipe.addItem(QIcon(str(PICTURES / f"{name}.png")), TITLES.get(name, name), name)
         if (listed := self.recipe.view()) is not None:
