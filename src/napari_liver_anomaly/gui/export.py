@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 from napari_liver_anomaly.gui.file_dialog import ask_folder, ask_place
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, with_notes
 from napari_liver_anomaly.gui.lesion_state import after_edits, result_of
-from napari_liver_anomaly.io.dicom_writing import why_none_can_be_made
 from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions
 from napari_liver_anomaly.notebook import png
 from napari_liver_anomaly.placing import replacing, require_not_an_input
@@ -109,6 +108,8 @@ def _why_not(name: str, volume: Volume | None) -> str:
         return "There is no result yet."
     if name != "dicom_seg":
         return ""
+    from napari_liver_anomaly.io.dicom_writing import why_none_can_be_made
+
     why = why_none_can_be_made(volume)
     return "" if why is None else f"{why.what} {why.meaning}"
 

@@ -122,7 +122,7 @@ class Sessions(QObject):
     def keep_now(self) -> None:
         """Keep what is not kept yet before this returns, for the window closes."""
         self.keeping.wait(LONGEST_S)
-        outdated, settings = self._soon.isActive() or self._panel.controller.busy, keep_settings()
+        outdated, settings = self._soon.isActive() or self._panel.controller.outdated, keep_settings()
         if outdated and settings.keep_sessions and (seen := self.seen()) is not None:
             self._soon.stop()
             with suppress(Refusal):  # nobody is left to be told that the disk is full

@@ -292,7 +292,7 @@ def remark(shown: ResultLayers) -> str:
     erased = np.setdiff1d(decided.erased, np.concatenate([np.empty(0, np.int64), *rejected.values()]), assume_unique=True)
     words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(erased.size)
     words += [f"{len(rejected)} rejected."] * bool(rejected)
-    words += [NOTHING] * (not words and not shown.lesions)
+    words += [NOTHING] * (not (words or shown.lesions or shown.state.left_out))
     return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.state.left_out))])
 
 

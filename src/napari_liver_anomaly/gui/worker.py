@@ -16,7 +16,6 @@ from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, volume_of
 from napari_liver_anomaly.gui.layers import checksum, liver_layer
-from napari_liver_anomaly.io.dicom_writing import why_none_can_be_made
 from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding
 
@@ -86,6 +85,8 @@ def segment_layers(
     result = (engine.segment or _segment())(
         volume, mask, model, settings, find=find, unlikely="accept", device=device, job=job
     )  # fmt: skip
+    from napari_liver_anomaly.io.dicom_writing import why_none_can_be_made
+
     why_none_can_be_made(volume)  # looked up now, so that the window need not read the slice's header
     if liver is not None and written is not None and written != checksum(liver.data):
         result = replace(result, liver_from="corrected")
