@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
 
 from gui.test_threshold import settle
 from napari_liver_anomaly.gui.lesion_model import COMMENT, NAMES, TARGET
@@ -68,6 +69,15 @@ def test_keys_go_from_lesion_to_lesion_and_pass_those_left_out(done, viewer, qtb
     assert [row.kept for row in done.table.chosen] == [True]
     (act,) = (bound for keys, bound in viewer.keymap.items() if str(keys) == NEXT)
     act(viewer)
+
+
+def test_a_step_selects_one_lesion_also_while_a_key_is_held(done, qtbot):
+    done.table.step(1)
+    qtbot.keyPress(done.table, Qt.Key.Key_F5, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.keyboardModifiers() == Qt.KeyboardModifier.ControlModifier
+    done.table.step(1)
+    qtbot.keyRelease(done.table, Qt.Key.Key_F5)
+    assert [row.lesion for row in done.table.chosen] == [done.table.lesions[1].lesion]
 
 
 def test_the_row_stays_chosen_when_the_numbers_change(done, viewer, qtbot):

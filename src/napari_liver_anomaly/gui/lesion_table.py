@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.lesions import Lesion
 
 SEEN_ROWS, ROW_PX, COMMENT_PX = 8, 20, 140
+ONLY_THIS = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
 SEEN_COLUMNS = NAMES[: NAMES.index("Score") + 1]  # without scrolling, in a panel as narrow as can be
 
 
@@ -91,8 +92,8 @@ class LesionTable(QTableView):
         if at < 0 and by < 0:
             at = len(rows)
         kept = [n for n, row in enumerate(rows) if row.kept and (n > at if by > 0 else n < at)]
-        if kept:
-            self.setCurrentIndex(self._sorted.index(kept[0] if by > 0 else kept[-1], 0))
+        if kept and (selection := self.selectionModel()) is not None:  # Qt's own step would add a row while Ctrl or Shift is held
+            selection.setCurrentIndex(self._sorted.index(kept[0] if by > 0 else kept[-1], 0), ONLY_THIS)
 
     def _row(self, row: int) -> LesionRow:
         return self.rows.lesions[self._sorted.mapToSource(self._sorted.index(row, 0)).row()]
@@ -124,6 +125,5 @@ class LesionTable(QTableView):
         if found is None or (selection := self.selectionModel()) is None:
             return
         self._restoring = True
-        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
-        selection.setCurrentIndex(self._sorted.index(found, 0), flags)
+        selection.setCurrentIndex(self._sorted.index(found, 0), ONLY_THIS)
         self._restoring = False
