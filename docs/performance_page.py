@@ -45,12 +45,15 @@ of the window is of this other machine, too, with nothing beside it.
   number of their step alone, the weights are the same bit for bit (`tests/unit/training/test_ahead.py`).
 - **Start.** What only lists or explains loads no PyTorch; `liver-anomaly info` asks it for a graphics card only where there is a driver.
 - **The window** was measured alone on the machine, without a graphics card. Threshold, lesion table, panel, first paint and the beat of a run
-  are within their aims. Scrolling, jumps and the synthesis preview are not, nor is the moment in which a result comes on screen. Where the
-  time goes (`docs/profile_window.py`, milliseconds on the processor): a scroll takes 88 with the scan alone in our window, the liver's
-  outline adds 28, tumours 15, the score 29. A third of a scroll is Qt putting the window together without a graphics card, each outline takes
-  napari 10 for two filters of the slice, the rest is napari's own drawing: napari alone takes 58 with the scan and no panel. A preview draws
-  all bodies of the liver anew, 97, so that it shows the very slice that a whole drawing has. A result on screen waits for napari to add a
-  Labels layer, once.
+  are within their aims; a jump to a lesion misses its own by a tenth (medians of two runs: 110 and 119). Between two actions the window rests, so
+  that none draws what the one before left. Scrolling and the synthesis preview are not within their aims, nor is the moment in which a result
+  comes on screen. Where the time goes (`docs/profile_window.py`, milliseconds on the processor): a scroll takes 80 with the scan alone in our
+  window, the liver's outline adds 23, tumours 20, the score 23; a jump takes 25 more than a scroll, because all three planes move. A third of a
+  scroll is Qt putting the window together without a graphics card, each outline takes napari 6 for two filters of the slice, letters and words
+  in the picture 18, the rest is napari's own drawing: napari alone takes 58 with the scan and no panel. A preview draws
+  all bodies of the liver anew, 89, so that it shows the very slice that a whole drawing has. A result on screen waits for napari to add a
+  Labels layer, once. The colour that marks a lesion is changed a tenth of a second after the jump, because napari then makes the layer's
+  picture anew, so it never delays the view.
 - **bfloat16** halves the time where the processor computes in it. It is not used for scoring, because a result shall be the same on every
   machine.
 - **Other runtimes** (torch.compile, OpenVINO, ONNX Runtime) gain little for one network in single precision; none is worth a dependency.

@@ -14,7 +14,7 @@ from napari_liver_anomaly.gui import opening_speed
 from napari_liver_anomaly.gui.demo import wait_until
 from napari_liver_anomaly.gui.heartbeat import Heart
 from napari_liver_anomaly.gui.opening_speed import OPENING, WITH, WITHOUT
-from napari_liver_anomaly.gui.window_speed import ALONE, GOALS_S, TOGGLE
+from napari_liver_anomaly.gui.window_speed import ALONE, GOALS_S, LAID_OVER, MARKED, PLAIN, TOGGLE
 from napari_liver_anomaly.job import Job
 
 PROGRAM = """
@@ -31,7 +31,7 @@ def test_every_action_is_measured_on_a_small_scan(qapp):
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found) == {*GOALS_S, TOGGLE, ALONE}
+    assert set(found) == {*GOALS_S, MARKED, LAID_OVER, PLAIN, TOGGLE, ALONE}
     assert all(0 <= one["least_s"] <= one["median_s"] <= one["most_s"] < 600 for one in found.values()), found
     assert all(one["median_s"] > 0 for name, one in found.items() if "beat" not in name)
     assert {name: one["goal_s"] for name, one in found.items() if "goal_s" in one} == GOALS_S

@@ -31,6 +31,7 @@ class PatientMarks(QObject):
 
         self._viewer, self._tells_window, self._colours = viewer, window, ""
         self._scan: Image | None = None
+        self._sides: Sides | None = None
         self._events, self._scan_events = EventListener(), EventListener()
         self.texts = {name: _overlay(TextOverlay, position, LETTER_PT) for name, position in EDGES.items()}
         self.texts[CORNER] = _overlay(TextOverlay, "top_left", WORDS_PT)
@@ -45,8 +46,14 @@ class PatientMarks(QObject):
         self._scan = scan
         self._scan_events.stop()
         if scan is not None:
-            for name in ("contrast_limits", "scale", "translate", "rotate", "shear", "affine"):
-                self._scan_events.hear(getattr(scan.events, name), self.write)
+            self._scan_events.hear(scan.events.contrast_limits, self.write)
+            for name in ("scale", "translate", "rotate", "shear", "affine"):
+                self._scan_events.hear(getattr(scan.events, name), self._place)
+        self._place()
+
+    def _place(self, _event: object = None) -> None:
+        """See how the scan lies, which no slice changes."""
+        self._sides = _sides_of(self._scan) if self._scan is not None else None
         self.write()
 
     def tell_colours(self, words: str) -> None:
@@ -77,8 +84,7 @@ class PatientMarks(QObject):
             return {}
         low, high = scan.contrast_limits
         window = f"W {high - low:.0f}  L {(low + high) / 2:.0f}" if self._tells_window else ""
-        sides = _sides_of(scan)
-        if sides is None:
+        if (sides := self._sides) is None:
             return {CORNER: "\n".join(filter(None, (UNKNOWN, window, self._colours)))}
         along, down, right = dims.order
         vertical, horizontal = self._viewer.scene.camera.orientation2d

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 SLICES, FULL_PX, TALL = 200, 512, 2  # the scan that is painted first has so many times the slices
 REST_S = 1.0  # after layers were added, until nothing is left to draw
+BETWEEN_S = 0.15  # between two actions, so that none draws what the one before left to be drawn
 TICK, TABLE, JUMP, SCROLL = "threshold tick, Python", "lesion table after release", "jump to a lesion", "slice scroll, all layers"
+MARKED, LAID_OVER, PLAIN = (
+    "jump to a lesion, until it is marked",
+    "jump to a lesion, all layers",
+    "slice scroll, scan with liver and tumours",
+)
 TOGGLE, PAINT, PREVIEW = "overlay on or off", "first paint of a CT of 400 slices", "synthesis preview"
 ALONE = "slice scroll, napari alone with the scan"
 BEAT, SHOWING = "latest beat during a run", "latest beat while its result comes on screen"
@@ -73,22 +79,35 @@ def _reading(viewer: Any, panel: TumourPanel, job: Job, rounds: int) -> dict[str
     shown, slider = panel.controller.shown, panel.threshold.slider
     if shown is None or not shown.lesions:
         raise make_refusal("demo-failed", reason=panel.messages.text)
-    for role in (Role.SCORE, Role.RESIDUAL):
-        shown.layers[role].visible = True
-    draw()
-    thresholds, lesions = cycle(np.arange(20, 80) / 100), cycle(shown.lesions)
+    thresholds, numbers = cycle(np.arange(20, 80) / 100), cycle(range(1000))
     places = cycle(range(0, shown.result.volume.voxels.shape[0], 3))
     tick, _ = panel.look.overlays.rows[Role.RESIDUAL]
     slider.setSliderDown(True)
     found = in_turn({TICK: lambda: slider.setValue(next(thresholds)), "drawing": draw}, job, 4 * rounds)
     slider.setSliderDown(False)
     until(lambda: not panel.controller.outdated)
-    found |= in_turn({
+
+    def jump() -> int:
+        lesion = panel.table.lesions[next(numbers) % len(panel.table.lesions)].lesion
+        drawn(lambda: panel.table.picked.emit(lesion))
+        return lesion.number
+
+    def marked() -> None:
+        number = jump()
+        until(lambda: shown.marked == number)
+        draw()
+
+    def scroll() -> None:
+        drawn(lambda: viewer.dims.set_current_step(0, next(places)))
+
+    as_a_run_leaves_it = {
         TABLE: lambda: _release(panel, shown, float(next(thresholds))),
-        JUMP: lambda: drawn(lambda: panel.table.picked.emit(next(lesions))),
-        SCROLL: lambda: drawn(lambda: viewer.dims.set_current_step(0, next(places))),
-        TOGGLE: lambda: drawn(tick.click),
-    }, job, 2 * rounds)  # fmt: skip
+        JUMP: jump, MARKED: marked, PLAIN: scroll, TOGGLE: lambda: drawn(tick.click),
+    }  # fmt: skip
+    found |= in_turn(as_a_run_leaves_it, job, 2 * rounds, rest)
+    for role in (Role.SCORE, Role.RESIDUAL):
+        shown.layers[role].visible = True
+    found |= in_turn({LAID_OVER: jump, SCROLL: scroll}, job, 2 * rounds, rest)
     return {name: one for name, one in found.items() if name != "drawing"}
 
 
@@ -116,7 +135,7 @@ def _previews(viewer: Any, panel: TumourPanel, job: Job, rounds: int) -> dict[st
         anomalies.recipe.seed.setValue(next(seeds))
         until(lambda: bool(seen))
 
-    found = in_turn({PREVIEW: one}, job, 2 * rounds)
+    found = in_turn({PREVIEW: one}, job, 2 * rounds, rest)
     anomalies.follow.setChecked(False)
     draw()
     anomalies.deleteLater()
@@ -142,9 +161,17 @@ def _alone(voxels: Any, job: Job, rounds: int) -> dict[str, Any]:
     viewer.add_image(voxels, contrast_limits=(15, 165))
     draw()
     try:
-        return in_turn({ALONE: lambda: drawn(lambda: viewer.dims.set_current_step(0, next(places)))}, job, 2 * rounds)[ALONE]
+        return in_turn({ALONE: lambda: drawn(lambda: viewer.dims.set_current_step(0, next(places)))}, job, 2 * rounds, rest)[
+            ALONE
+        ]
     finally:
         viewer.close()
+
+
+def rest() -> None:
+    """Let the window do what is left to be done."""
+    until_s = time.monotonic() + BETWEEN_S
+    until(lambda: time.monotonic() > until_s)
 
 
 def draw() -> None:
