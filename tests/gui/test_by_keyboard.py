@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
+from napari_liver_anomaly.gui import export
 from napari_liver_anomaly.gui.anomaly_panel import AnomalyPanel
+from napari_liver_anomaly.gui.availability import TIP
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.many_scans_panel import ManyScansPanel
 
@@ -73,8 +76,9 @@ def test_every_control_has_a_name_and_takes_the_focus(make_panel, viewer, sample
 def test_tool_tips_name_the_keys_and_no_two_are_alike(panel):
     buttons = [button for button in panel.findChildren(QAbstractButton) if not button.shortcut().isEmpty()]
     keys = [button.shortcut().toString() for button in buttons]
-    assert set(keys) >= {"Alt+1", "Alt+2", "Alt+3", "Alt+4", "Alt+A", "Alt+D"}
-    assert all(f"({key})" in button.toolTip() for key, button in zip(keys, buttons, strict=True))
+    assert set(keys) >= {"Alt+1", "Alt+2", "Alt+3", "Alt+4", "Alt+A", "Alt+D", "Alt+G", "Alt+E"}
+    tips = [button.property(TIP) or button.toolTip() for button in buttons]
+    assert all(f"({key})" in tip for key, tip in zip(keys, tips, strict=True))
     keys += [action.shortcut().toString() for action in panel.look.overlays.menu.compare.values()]
     assert len(set(keys)) == len(keys) and all("+" in key for key in keys), "a bare letter would be taken from napari"
 
@@ -105,6 +109,24 @@ def test_keys_work_from_the_picture(window, qtbot):
     ):
         qtbot.keyClick(canvas, QKeySequence(key)[0].key(), Qt.KeyboardModifier.AltModifier)
         qtbot.waitUntil(done, timeout=30_000)
+
+
+def test_keys_segment_but_do_not_cancel_and_export(window, qtbot, method, monkeypatch):
+    button, stopped, asked = window.runbar.button, [], []
+    monkeypatch.setattr(export, "ask_folder", lambda _parent, title: asked.append(title))
+    assert button.text() == "Segment liver tumours" and window.runbar.keys.isVisible() and window.runbar.keys.text() == "Alt+G"
+    window.runbar.stopped.connect(lambda: stopped.append(True))
+    method.at_step = lambda _step: release.wait(30)
+    release = threading.Event()
+    for _ in range(2):
+        qtbot.keyClick(window.window(), Qt.Key.Key_G, Qt.KeyboardModifier.AltModifier)
+        qtbot.waitUntil(lambda: window.runbar.running, timeout=30_000)
+    assert button.text() == "Cancel" and not stopped and not window.runbar.keys.isVisible()
+    release.set()
+    qtbot.waitUntil(lambda: not window.busy, timeout=30_000)
+    assert len(method.calls) == 1 and button.shortcut().toString() == "Alt+G" and window.runbar.keys.isVisible()
+    qtbot.keyClick(window.window(), Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: asked == ["Export into this folder"], timeout=30_000)
 
 
 TWICE = """

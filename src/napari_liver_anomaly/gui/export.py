@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 from napari_liver_anomaly.gui.file_dialog import ask_folder, ask_place
 from napari_liver_anomaly.gui.lesion_listing import list_lesions, with_notes
 from napari_liver_anomaly.gui.lesion_state import after_edits, result_of
+from napari_liver_anomaly.gui.style import press_by
 from napari_liver_anomaly.io.export_options import PLAIN, ExportOptions
 from napari_liver_anomaly.notebook import png
 from napari_liver_anomaly.placing import replacing, require_not_an_input
@@ -51,6 +52,7 @@ class ExportButton(QWidget):
         super().__init__(parent)
         self.button = QPushButton("Export…")
         self.button.setToolTip("Write masks, maps and measures into a folder, on the grid of the scan's file, as they are now")
+        press_by(self.button, "Alt+E")
         self.button.setEnabled(False)
         self.button.clicked.connect(self._choose)
         self._help = {option.name: option.help for option in options(ExportOptions)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_liver_anomaly.gui.availability import allow
-from napari_liver_anomaly.gui.style import keep_room, one_line, restyle, say
+from napari_liver_anomaly.gui.style import keep_room, one_line, press_by, restyle, say
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent
@@ -34,12 +34,19 @@ class RunBar(QWidget):
     started = Signal()
     stopped = Signal()
 
-    def __init__(self, words: str, tip: str = "") -> None:
+    def __init__(self, words: str, tip: str = "", keys: str = "") -> None:
         super().__init__()
-        self._words, self._running, self._why_not = words, False, ""
+        self._words, self._keys, self._running, self._why_not = words, keys, False, ""
         self.button = OnceButton(words)
         self.button.setToolTip(tip)
         self.button.setProperty("kind", "primary")
+        self.keys = QLabel(keys)
+        self.keys.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        inside = QHBoxLayout(self.button)
+        inside.setContentsMargins(0, 0, 8, 0)
+        inside.addWidget(self.keys, alignment=Qt.AlignmentFlag.AlignRight)
+        if keys:
+            press_by(self.button, keys)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(BAR_PX)
@@ -71,7 +78,8 @@ class RunBar(QWidget):
         """Show that the run has begun."""
         self._running = True
         allow(self.button)
-        self.button.setText("Cancel")
+        self.button.setText("Cancel")  # which takes the keys away: pressed twice they shall not stop what they began
+        self.keys.setVisible(False)
         restyle(self.button, running=True)
         self.bar.setRange(0, 0)
         self.bar.setVisible(True)
@@ -91,6 +99,8 @@ class RunBar(QWidget):
         """Show that the run has ended."""
         self._running = False
         self.button.setText(self._words)
+        self.button.setShortcut(self._keys)
+        self.keys.setVisible(bool(self._keys))
         allow(self.button, self._why_not)
         restyle(self.button, running=False)
         self.bar.setVisible(False)

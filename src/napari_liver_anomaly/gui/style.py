@@ -60,6 +60,8 @@ QPushButton[kind="primary"] {{ background-color: {blue}; color: white; font-weig
 QPushButton[kind="primary"]:hover {{ background-color: {blue_over}; }}
 QPushButton[kind="primary"]:disabled {{ background-color: {line}; color: {faint}; border: 0px; }}
 QPushButton[kind="primary"][running="true"] {{ background-color: {amber}; }}
+QPushButton[kind="primary"] QLabel {{ background: transparent; color: white; font-size: {small}; font-weight: 400; }}
+QPushButton[kind="primary"]:disabled QLabel {{ color: {faint}; }}
 QPushButton[kind="choice"] {{ padding: 4px 2px; }}
 QPushButton[kind="choice"]:checked {{ background-color: {blue}; color: white; }}
 QAbstractSpinBox[kind="short"] {{ min-width: 36px; max-width: 36px; }}

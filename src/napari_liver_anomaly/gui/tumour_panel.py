@@ -92,7 +92,7 @@ class TumourPanel(Panel):
         self.model = ModelChooser(
             partial(names_of, self._engine.names), SegmentSettings, partial(summary_of, card=self._engine.card)
         )
-        self.runbar = RunBar("Segment liver tumours", SEARCHES)
+        self.runbar = RunBar("Segment liver tumours", SEARCHES, "Alt+G")
         self.messages = MessageArea(lines=LINES)
         self.mending = LiverMending(self.viewer, self.inputs, self.messages)
         self._doubts = Confirmations(self.messages)
