@@ -13,8 +13,9 @@ from napari_liver_anomaly.messages import make_refusal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.segmentation import SegmentSettings
-    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+    from napari_liver_anomaly.volume import Mask, Volume
 
 
 def former_cut(

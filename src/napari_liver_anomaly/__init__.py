@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Cancelled, Finding, Refusal
     from napari_liver_anomaly.evaluation.cross_validation import cross_validate
     from napari_liver_anomaly.evaluation.evaluate import evaluate
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.inference import segment
     from napari_liver_anomaly.io import read, read_mask, write
     from napari_liver_anomaly.io.read_options import ReadOptions
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.training.fit import fit_and_save, train
     from napari_liver_anomaly.training.training_file import TrainingCase, pack_training_set, read_training_set
-    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+    from napari_liver_anomaly.volume import Mask, Volume
 
 _MODULES = {
     "Cancelled": "errors",
     "Finding": "errors",
-    "Geometry": "volume",
+    "Geometry": "geometry",
     "Job": "job",
     "Lesion": "lesions",
     "Mask": "volume",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import wrong_shape
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.simple_cyst import may_be_cyst
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind, wrong_shape
+from napari_liver_anomaly.volume import MASK_FROM, VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Literal
 
 from napari_liver_anomaly.errors import version
-from napari_liver_anomaly.volume import wrong_shape
+from napari_liver_anomaly.geometry import wrong_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

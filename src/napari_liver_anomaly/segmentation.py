@@ -19,7 +19,7 @@ from napari_liver_anomaly.sparse_labels import SparseLabels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.volume import Geometry
+    from napari_liver_anomaly.geometry import Geometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,13 +14,14 @@ from faults.stubs import Grey
 from faults.table import row
 from faults.witness import refused
 from napari_liver_anomaly.errors import Cancelled
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import needed_bytes
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.mask_labels import MOST_LABELS
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import shape
 from napari_liver_anomaly.preprocessing import PreprocessSettings
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from faults.table import Kit

@@ -398,6 +398,7 @@ def _panel_stops(desk: Desk, button: str) -> None:
 
 def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     """The long work of the library on a phantom, each ready to be started."""
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.inference import segment
     from napari_liver_anomaly.liver import find_liver
     from napari_liver_anomaly.models.two_stage import CONFIGS, TwoStage
@@ -407,7 +408,7 @@ def _library(folder: Path) -> dict[str, Callable[[Job], object]]:
     from napari_liver_anomaly.synthesis.apply import synthesise
     from napari_liver_anomaly.training.fit import fit_and_save
     from napari_liver_anomaly.training.training_file import pack_case
-    from napari_liver_anomaly.volume import Geometry, Mask, Volume
+    from napari_liver_anomaly.volume import Mask, Volume
 
     made = make_phantom(PhantomSettings(size_px=64, slices=24, tumours=False))
     part = slice(9, 15)  # little, so that each piece of work takes a moment only

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faults.table import row
-from napari_liver_anomaly.volume import Geometry, Volume
+from napari_liver_anomaly.geometry import Geometry
+from napari_liver_anomaly.volume import Volume
 
 if TYPE_CHECKING:
     from faults.table import Kit

@@ -30,6 +30,7 @@ from napari_liver_anomaly.evaluation import case_measuring
 from napari_liver_anomaly.evaluation import evaluate as measuring
 from napari_liver_anomaly.evaluation.case_measuring import NotRun
 from napari_liver_anomaly.evaluation.cross_validation import require_measured
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import results, write_case, write_image, write_labels
 from napari_liver_anomaly.io.cases import find_cases
@@ -40,7 +41,7 @@ from napari_liver_anomaly.memory import Ladder, too_little
 from napari_liver_anomaly.messages import make_finding
 from napari_liver_anomaly.models.rules import DarkRule
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 try:
     import fcntl

@@ -26,6 +26,7 @@ from faults.table import row
 from napari_liver_anomaly import cli, inference, storage
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, Level, OutOfMemory, Question, Refusal
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.io.results import report
@@ -40,7 +41,7 @@ from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import AUTO_SETTINGS, SegmentSettings
 from napari_liver_anomaly.settings import options
 from napari_liver_anomaly.training.fit import train
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -589,7 +590,8 @@ from napari_liver_anomaly.inference import needed_bytes, segment
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.models import load
 from napari_liver_anomaly.errors import OutOfMemory
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.geometry import Geometry
+from napari_liver_anomaly.volume import Mask, Volume
 
 def status(word):
     return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith(word)) * 1024

@@ -16,10 +16,11 @@ from faults.rows_given import LIVER, abdomen, saved
 from faults.table import Kit, row
 from faults.witness import refused, searched
 from napari_liver_anomaly.errors import Question
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import Session, read_session, write_session
 from napari_liver_anomaly.io.earlier_reading import Place, read_reading
 from napari_liver_anomaly.io.read_options import EarlierOptions
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path

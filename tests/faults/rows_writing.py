@@ -26,6 +26,7 @@ from napari_liver_anomaly import placing, storage
 from napari_liver_anomaly.cli import DONE, REFUSED, main
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
 from napari_liver_anomaly.evaluation.evaluate import evaluate
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask, write, write_case, write_image, write_labels
 from napari_liver_anomaly.io.read_options import MaskOptions
@@ -37,7 +38,7 @@ from napari_liver_anomaly.preprocessing.frame import frame_of
 from napari_liver_anomaly.synthesis import RECIPES
 from napari_liver_anomaly.synthesis.apply import Synthesis, synthesise
 from napari_liver_anomaly.training.training_file import pack_case, write_training_set
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -567,7 +568,7 @@ from pathlib import Path
 import numpy as np, torch
 from napari_liver_anomaly import checkpoint
 from napari_liver_anomaly.errors import Refusal
-from napari_liver_anomaly.volume import Geometry
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io.nifti import open_nifti
 from napari_liver_anomaly.io import write_labels
 torch.set_num_threads(1)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_liver_anomaly.volume import Geometry, Volume
+from napari_liver_anomaly.geometry import Geometry
+from napari_liver_anomaly.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.preprocessing import PreprocessSettings
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.result import Result
-    from napari_liver_anomaly.volume import Geometry
 
 SAME_PLACE_MM = 0.01
 SHOW_ALL = SegmentSettings(min_lesion_mm3=0)

@@ -18,6 +18,7 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 
 from napari_liver_anomaly import lesions
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.gui import stepwise, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.tumour_panel import TumourPanel
@@ -26,7 +27,7 @@ from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings, cut
 from napari_liver_anomaly.thresholds import auto_threshold
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -42,7 +42,7 @@ def studies(phantom, tmp_path):
 
 
 def _cut(geometry):
-    from napari_liver_anomaly.volume import Geometry
+    from napari_liver_anomaly.geometry import Geometry
 
     z = geometry.shape[0]
     affine = geometry.affine.copy()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.gui.layer_snapshot import snapshot_of
 from napari_liver_anomaly.gui.layers import add, scan_layer
 from napari_liver_anomaly.gui.patient_marks import CORNER, EDGES
 from napari_liver_anomaly.gui.patient_sides import Sides
-from napari_liver_anomaly.volume import Geometry, Volume
+from napari_liver_anomaly.volume import Volume
 
 
 def oblique(degrees):

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QAbstractSlider, QLineEdit
 
 from former_cut import label_components
 from napari_liver_anomaly import lesions, segmentation
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.gui.layers import Role
 from napari_liver_anomaly.gui.result_layers import ResultLayers
 from napari_liver_anomaly.gui.threshold_controller import CORRECTED, NOTHING, UPDATING
@@ -20,7 +21,7 @@ from napari_liver_anomaly.gui.tumour_panel import CORRECTIONS_KEPT
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 TICK_MS = 5.0
 

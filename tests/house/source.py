@@ -16,6 +16,7 @@ STUDY = REPOSITORY / "src" / "liver_anomaly_study"
 LEVELS = {
     0: {"__init__", "errors", "messages", "notebook"},
     1: {
+        "geometry",
         "volume",
         "stored_values",
         "settings",

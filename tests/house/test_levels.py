@@ -27,6 +27,7 @@ DRAWN = {
     ("result", "lesions"),
     ("result", "segmentation"),
     ("synthesis", "preprocessing"),
+    ("volume", "geometry"),
     ("volume", "stored_values"),
     ("training", "models"),
     ("liver", "training"),

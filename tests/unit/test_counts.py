@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly import read, segment
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import write_image
 from napari_liver_anomaly.lesions import level_of
 from napari_liver_anomaly.models.rules import DarkRule
@@ -17,7 +18,6 @@ from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.score_voxels import ScoreVoxels
 from napari_liver_anomaly.segmentation import SegmentSettings, cut_voxels
 from napari_liver_anomaly.storage import PIECE
-from napari_liver_anomaly.volume import Geometry
 
 MOST_COPIES = {"read": 2.5, "segment": 6.5}  # arrays of the size of the int16 scan at once, beside the scan
 MOST_CALLS = 600  # of Python functions, for one cut

@@ -10,12 +10,13 @@ import torch
 
 from former_cut import label_components
 from napari_liver_anomaly.errors import Cancelled, InvalidNumbers, OutOfMemory, Refusal, WrongGrid
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.thresholds import auto_threshold
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 LESION = (slice(3, 6), slice(20, 32), slice(30, 44))
 

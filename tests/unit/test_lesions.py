@@ -12,9 +12,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import Refusal, WrongGrid, WrongSetting
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.lesions import box_of, diameters, level_of, measure
 from napari_liver_anomaly.segmentation import SegmentSettings, cut
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 
 def grid(shape, spacing=(2.0, 1.0, 1.0), turn_deg=0.0):

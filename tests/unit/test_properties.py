@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from builders import nifti_file
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import read, read_mask, write_image, write_labels
 from napari_liver_anomaly.preprocessing import PreprocessSettings
 from napari_liver_anomaly.preprocessing.frame import frame_of
-from napari_liver_anomaly.volume import Geometry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,12 @@ from scipy import ndimage
 
 from former_cut import former_cut, former_measure
 from napari_liver_anomaly.errors import Refusal
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.lesions import LiverScan, level_of, measure, measure_again
 from napari_liver_anomaly.score_voxels import ScoreVoxels
 from napari_liver_anomaly.segmentation import SegmentSettings, cut, cut_voxels
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 
 def geometry_of(shape, spacing=(2.0, 1.0, 1.0)):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.gui.lesion_model import NAMES, cells, sort_keys
 from napari_liver_anomaly.gui.lesion_rows import LesionRow, features_of
 from napari_liver_anomaly.lesions import LiverScan, measure
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 SHAPE, SPACING, CENTRE = (31, 96, 96), (2.0, 0.8, 0.8), (15, 48, 48)
 LIVER_HU, NOISE_HU = 100, 12

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_liver_anomaly.errors import ImpossibleGeometry, WrongGrid
-from napari_liver_anomaly.volume import CANONICAL, Geometry, Mask, Volume
+from napari_liver_anomaly.geometry import CANONICAL, Geometry
+from napari_liver_anomaly.volume import Mask, Volume
 
 SHAPE = (5, 4, 3)
 SPACING = np.array([0.7, 0.8, 2.5])

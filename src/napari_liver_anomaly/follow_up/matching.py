@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
-    from napari_liver_anomaly.volume import Geometry, Mask
+    from napari_liver_anomaly.geometry import Geometry
+    from napari_liver_anomaly.volume import Mask
 
 MOST_POINTS = 2000  # of a lesion, between which distances are measured
 FOLLOWED, NEW, VANISHED, MERGED, SPLIT = "followed", "new", "vanished", "merged", "split"

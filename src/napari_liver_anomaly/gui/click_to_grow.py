@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.gui.message_area import MessageArea
     from napari_liver_anomaly.gui.region_growing import Region
     from napari_liver_anomaly.job import Job
-    from napari_liver_anomaly.volume import Geometry
 
 OUTSIDE = "That point is outside the scan."
 GROWING = "Growing…"

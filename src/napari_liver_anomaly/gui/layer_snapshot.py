@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.gui.layers import AXES, Tag, tag_of
 from napari_liver_anomaly.messages import make_finding, make_refusal
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from napari.layers import Layer

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
+    from napari_liver_anomaly.geometry import Geometry
     from napari_liver_anomaly.io.read_options import ReadOptions
-    from napari_liver_anomaly.volume import Geometry, Mask, SourceImage, Volume
+    from napari_liver_anomaly.volume import Mask, SourceImage, Volume
 
 KEY = "napari-liver-anomaly"
 AXES = ("z", "y", "x")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import wrong_shape
 from napari_liver_anomaly.gui.decisions import Decisions
 from napari_liver_anomaly.gui.lesion_cut import cut
 from napari_liver_anomaly.gui.lesion_parts import split
@@ -20,7 +21,6 @@ from napari_liver_anomaly.liver_findings import about_pieces
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.sparse_labels import SparseLabels
-from napari_liver_anomaly.volume import wrong_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import SAME_PLACE_MM
 from napari_liver_anomaly.io.source import found
 from napari_liver_anomaly.messages import make_finding, make_refusal
-from napari_liver_anomaly.volume import SAME_PLACE_MM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_liver_anomaly.errors import Finding
-    from napari_liver_anomaly.volume import Geometry
+    from napari_liver_anomaly.geometry import Geometry
 
     Bools = NDArray[np.bool_]
     Offset = tuple[int, int, int]

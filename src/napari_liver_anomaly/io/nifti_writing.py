@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import wrong_shape
 from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.placing import replacing_all, require_not_an_input
-from napari_liver_anomaly.volume import wrong_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.volume import Geometry
+    from napari_liver_anomaly.geometry import Geometry
 
     Array = NDArray[Any]
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_liver_anomaly.errors import Level, Question
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io.dicom_folder import begins_as_dicom, walked
 from napari_liver_anomaly.io.quiet import quietly
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 from napari_liver_anomaly.messages import make_refusal, refuse
-from napari_liver_anomaly.volume import VOLUME_FROM, Geometry, Mask, Volume, require_kind
+from napari_liver_anomaly.volume import VOLUME_FROM, Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 
 from napari_liver_anomaly.errors import NOT_A_MEDICAL_DEVICE, version
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io.bundle import open_bundle, write_bundle
 from napari_liver_anomaly.io.read_options import ASK_ALL, ReadOptions
 from napari_liver_anomaly.lesions import Lesion, LiverScan, measure_again
@@ -20,7 +21,7 @@ from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.settings import Settings
 from napari_liver_anomaly.sparse_labels import SparseLabels
 from napari_liver_anomaly.storage import voxel_bytes
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_liver_anomaly.volume import Geometry
+    from napari_liver_anomaly.geometry import Geometry
 
     Bools = NDArray[np.bool_]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.phantom.ct_noise import ct_noise
 from napari_liver_anomaly.phantom.organs import paint_liver, paint_organs
 from napari_liver_anomaly.phantom.space import FIELD_MM, Canvas, Space
@@ -14,7 +15,7 @@ from napari_liver_anomaly.phantom.trunk import AIR, Body, paint_trunk
 from napari_liver_anomaly.phantom.tumours import paint_tumours
 from napari_liver_anomaly.phantom.vessels import paint_veins
 from napari_liver_anomaly.settings import Settings, setting
-from napari_liver_anomaly.volume import Geometry, Mask, Volume, require_kind
+from napari_liver_anomaly.volume import Mask, Volume, require_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

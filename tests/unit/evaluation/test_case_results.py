@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.evaluation.case_results import distances_of, figures_of, row, summarise
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.metrics import dice, plain
-from napari_liver_anomaly.volume import Geometry, Mask
+from napari_liver_anomaly.volume import Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([-2.0, -2.0, 3.0, 1.0]))
 

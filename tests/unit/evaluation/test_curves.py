@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from napari_liver_anomaly.evaluation.curves import PEAKS, curve_of
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.segmentation import SegmentSettings
-from napari_liver_anomaly.volume import Geometry, Mask
+from napari_liver_anomaly.volume import Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))
 

@@ -10,11 +10,12 @@ import pytest
 from builders import searched
 from napari_liver_anomaly.evaluation.evaluate import evaluate
 from napari_liver_anomaly.evaluation.restoration import restoration_of, restoration_table, summarise_restoration
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import write_case
 from napari_liver_anomaly.models.card import ModelCard
 from napari_liver_anomaly.models.registry import build, config_of
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 SHAPE, LIVER_HU, DARK_HU = (10, 60, 60), 100, 60
 TUMOUR = (slice(3, 8), slice(20, 32), slice(20, 32))  # 12 mm wide and 10 mm high

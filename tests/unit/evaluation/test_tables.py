@@ -14,8 +14,9 @@ from napari_liver_anomaly.evaluation.curves import curve_of
 from napari_liver_anomaly.evaluation.evaluate import report
 from napari_liver_anomaly.evaluation.size_tables import patient_table, size_table
 from napari_liver_anomaly.evaluation.tables import case_table, method_table, seeds_line
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.segmentation import SegmentSettings
-from napari_liver_anomaly.volume import Geometry, Mask
+from napari_liver_anomaly.volume import Mask
 
 GEOMETRY = Geometry((30, 30, 20), np.diag([2.0, 2.0, 3.0, 1.0]))
 

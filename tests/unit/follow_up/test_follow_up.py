@@ -15,8 +15,9 @@ from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Refusal
 from napari_liver_anomaly.follow_up import FollowUp, Reading, follow_up
 from napari_liver_anomaly.follow_up.matching import lesions_in
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import write_image, write_labels
-from napari_liver_anomaly.volume import Geometry, Mask
+from napari_liver_anomaly.volume import Mask
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from builders import CT_IMAGE, SECONDARY_CAPTURE, ct, dicom_series
 from napari_liver_anomaly.errors import Cancelled, ImpossibleGeometry, Question, Refusal, UnreadableFile
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import dicom_folder, read, series_in
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.volume import Geometry, Volume
+from napari_liver_anomaly.volume import Volume
 
 
 def refused(path) -> str:

@@ -16,8 +16,8 @@ import pytest
 import SimpleITK
 
 from napari_liver_anomaly.errors import InvalidNumbers, NotWritten, WrongGrid
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import nifti_writing, write_image, write_labels
-from napari_liver_anomaly.volume import Geometry
 
 if TYPE_CHECKING:
     from pathlib import Path

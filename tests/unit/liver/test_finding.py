@@ -11,13 +11,14 @@ import pytest
 from napari_liver_anomaly import find_liver
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Cancelled, Refusal, UnfitModel
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import read
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import checked, packaged_weights
 from napari_liver_anomaly.metrics import dice
 from napari_liver_anomaly.models import names
 from napari_liver_anomaly.phantom import PhantomSettings, Sample, make_phantom
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 BOUND = 0.85
 LARGEST_MB = 5.0

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly.errors import Question, Refusal
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.liver import totalsegmentator as adapter
-from napari_liver_anomaly.volume import Geometry, Volume
+from napari_liver_anomaly.volume import Volume
 
 
 @pytest.fixture

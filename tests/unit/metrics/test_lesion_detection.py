@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.metrics import SIZES, find_lesions, froc, operating_points, sensitivity_at
 from napari_liver_anomaly.metrics.lesion_detection import LesionsFound
-from napari_liver_anomaly.volume import Geometry
 
 
 def blob(mask, centre, radius_mm, spacing):

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_liver_anomaly.errors import Refusal, WrongSetting
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import segment
 from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
@@ -14,7 +15,7 @@ from napari_liver_anomaly.metrics import Ranking, dice
 from napari_liver_anomaly.models.rules import BASELINES, DarkRule, LocalZ
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 from napari_liver_anomaly.segmentation import SegmentSettings
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 GRID = Geometry((48, 40, 12), np.diag([-1.0, -1.0, 2.5, 1.0]))
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from napari_liver_anomaly import models
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.inference import segment
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 KEPT = Path(__file__).with_name("shipped_scores.json")
 WEIGHTS = sorted(path.stem for path in Path(models.__file__).parents[1].joinpath("weights").glob("*.safetensors"))

@@ -7,6 +7,7 @@ import pytest
 
 from napari_liver_anomaly.cli import main
 from napari_liver_anomaly.errors import Cancelled, Refusal
+from napari_liver_anomaly.geometry import Geometry
 from napari_liver_anomaly.io import read, read_mask, write_image
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.job import Job
@@ -18,7 +19,7 @@ from napari_liver_anomaly.synthesis.apply import FLAT, IN_SPACE, STAGE, Synthesi
 from napari_liver_anomaly.synthesis.base import DonorRecipe
 from napari_liver_anomaly.training.training_file import pack_case
 from napari_liver_anomaly.training.training_set import make_batch, slices_of
-from napari_liver_anomaly.volume import Geometry, Mask, Volume
+from napari_liver_anomaly.volume import Mask, Volume
 
 IN_SPACE_RECIPES = [name for name, kind in RECIPES.items() if kind.in_space]
 DONOR_RECIPES = [name for name, kind in RECIPES.items() if issubclass(kind, DonorRecipe)]
