@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_liver_anomaly.gui import hooks, sessions
 from napari_liver_anomaly.gui.found_liver import written
@@ -16,6 +17,7 @@ from napari_liver_anomaly.io import read, write_image
 from napari_liver_anomaly.io.kept_sessions import KeepSettings, keep_settings, kept_sessions, local_time
 from napari_liver_anomaly.io.read_options import ReadOptions
 from napari_liver_anomaly.io.recent_scans import forget_scans, recent_scans, remember_scan
+from napari_liver_anomaly.messages import make_refusal
 from napari_liver_anomaly.phantom import PhantomSettings, make_phantom
 
 LONG_MS = 120_000
@@ -250,6 +252,59 @@ def test_what_is_corrected_last_is_kept_when_the_window_closes(
         wait(other.sessions.reopened, lambda: other.open([path]))
         assert other.table.lesions[0].comment == ("cyst?" if correct == "comment" else "")
         assert any(origin == "manual" for origin in other.controller.shown.state.origins.values()) is (correct == "brush")
+    qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
+
+
+def test_a_threshold_that_is_being_cut_is_kept_when_the_window_closes(
+    make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot
+):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
+    panel, window = make_panel(ViewerModel(), sample), QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(panel)
+    window.show()
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        run(panel)
+    before = panel.controller.shown.lesions
+    panel.threshold.slider.setSliderDown(True)
+    panel.threshold.slider.setValue(0.3)
+    assert panel.controller.outdated, "the hand is still on the slider"
+    window.close()
+    (kept,) = kept_sessions(keep_settings())
+    other = make_panel(ViewerModel())
+    wait(other.sessions.reopened, lambda: other.open([kept.path]))
+    assert other.controller.shown.settings.threshold == 0.3
+    assert other.controller.shown.lesions == panel.controller.shown.lesions != before
+
+
+class ClosedByUser(QCloseEvent):
+    def spontaneous(self):
+        return True
+
+
+def test_what_cannot_be_kept_at_closing_is_said_and_the_user_may_stay(make_panel, sample, run, tmp_path, monkeypatch, qtbot):
+    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
+    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
+    panel, window = make_panel(ViewerModel(), sample), QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(panel)
+    window.show()
+    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
+        run(panel)
+
+    def full(*_):
+        raise make_refusal("not-written", files="kept was", reason="the disk is full")
+
+    monkeypatch.setattr(sessions, "keep", full)
+    asked, answers = [], [False, True]
+    panel.sessions._last._ask = lambda _window, failed: (asked.append(failed.code), answers.pop(0))[1]
+    for stays in (True, False):
+        panel.lesions.comment(panel.table.lesions[0].lesion, "cyst?" if stays else "cyst")
+        event = ClosedByUser()
+        QApplication.sendEvent(window, event)
+        assert event.isAccepted() is not stays
+    assert asked == ["not-written"] * 2
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
 
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.gui.background import Task
 
 
@@ -69,15 +70,21 @@ class ClosingGuard(WindowWatch):
 
 
 class LastAct(WindowWatch):
-    """Does something just before the window closes."""
+    """Does something just before the window closes, and asks whether to close all the same when that failed."""
 
-    def __init__(self, panel: QWidget, act: Callable[[], object]) -> None:
+    def __init__(
+        self, panel: QWidget, act: Callable[[], Finding | None], ask: Callable[[QWidget, Finding], bool] | None = None
+    ) -> None:
         super().__init__(panel)
-        self._act = act
+        self._act, self._ask = act, ask or ask_to_lose
 
     def _stays(self, window: QWidget, event: QEvent) -> bool:
-        self._act()
-        return False
+        """Ask when the user closes the window; when a program closes it, nobody is there to answer."""
+        failed = self._act()
+        if failed is None or not event.spontaneous() or self._ask(window, failed):
+            return False
+        event.ignore()
+        return True
 
 
 def ask_to_stop(window: QWidget) -> bool:
@@ -85,6 +92,13 @@ def ask_to_stop(window: QWidget) -> bool:
     buttons = QMessageBox.StandardButton
     title, text = "A run is in progress", "A run is in progress. Stop it and close the window? Its result will not be kept."
     return QMessageBox.question(window, title, text, buttons.Close | buttons.Cancel, buttons.Cancel) == buttons.Close
+
+
+def ask_to_lose(window: QWidget, failed: Finding) -> bool:
+    """Ask whether to close although the last corrections could not be kept."""
+    buttons = QMessageBox.StandardButton
+    text = f"The last corrections could not be kept. {failed} Close all the same, and lose them?"
+    return QMessageBox.question(window, "Not kept", text, buttons.Close | buttons.Cancel, buttons.Cancel) == buttons.Close
 
 
 def _outermost(widget: QWidget) -> QWidget:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -119,14 +118,20 @@ class Sessions(QObject):
         self._last.watch()
         return self._soon.start() if shown.kept != shown.by_user else self._soon.stop()
 
-    def keep_now(self) -> None:
-        """Keep what is not kept yet before this returns, for the window closes."""
+    def keep_now(self) -> Finding | None:
+        """Keep what is not kept yet before this returns, for the window closes; why it could not be kept."""
         self.keeping.wait(LONGEST_S)
-        outdated, settings = self._soon.isActive() or self._panel.controller.outdated, keep_settings()
-        if outdated and settings.keep_sessions and (seen := self.seen()) is not None:
-            self._soon.stop()
-            with suppress(Refusal):  # nobody is left to be told that the disk is full
+        controller, settings = self._panel.controller, keep_settings()
+        if not settings.keep_sessions or not (self._soon.isActive() or controller.outdated):
+            return None
+        controller.finish(LONGEST_S)
+        self._soon.stop()
+        try:
+            if (seen := self.seen()) is not None:
                 keep(session_of(seen), settings)
+        except Refusal as refusal:
+            return refusal.finding
+        return None
 
     def _keep_again(self) -> None:
         """Keep what is corrected, once nothing is in progress."""

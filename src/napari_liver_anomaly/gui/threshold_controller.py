@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, QTimer, Signal
 
 from napari_liver_anomaly import lesions
 from napari_liver_anomaly.gui.background import Task
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.sparse_labels import SparseLabels
 
 AFTER_EDIT_MS = 500
+STEP_MS = 20  # that events are seen to before the time is looked at
 LATE_MS = 100  # lesions that come sooner need no word
 UPDATING = "Updating…"
 CORRECTED = "What you drew stays."
@@ -142,6 +144,14 @@ class ThresholdController(QObject):
             self._wanted, self._discards = self._settings(), True
             self._update()
             self._tell()
+
+    def finish(self, most_s: float) -> None:
+        """Bring the lesions up to date before this returns, as far as the time allows; nothing can be pressed meanwhile."""
+        if self.preview.on:
+            self.cut()
+        until_s = time.monotonic() + most_s
+        while self.outdated and time.monotonic() < until_s:
+            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents, STEP_MS)
 
     def look_again(self) -> None:
         """Look for changes of the labels that nobody told."""
