@@ -91,7 +91,8 @@ def searched(
     centre = place(case, sample, tissue, seed)
     voxels, pieces = insert(sample.volume, [Ball(case.diameter_mm, case.darker_hu, centre)])
     truth = (pieces > 0) & sample.liver.voxels
-    result = nla.segment(replace(sample.volume, voxels=voxels), sample.liver)
+    volume = replace(sample.volume, voxels=voxels)
+    result = nla.segment(volume, replace(sample.liver, scan=volume.identity))
     touching = np.setdiff1d(np.unique(result.labels[truth]), 0)
     mine = np.isin(result.labels, touching)
     z, y, x = centre
