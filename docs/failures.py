@@ -38,10 +38,9 @@ class Case:
     where: str = ""
 
     @property
-    def words(self) -> str:
-        """What is inserted, for a reader."""
-        side = "darker" if self.darker_hu > 0 else "brighter"
-        return f"{self.diameter_mm:.0f} mm, {abs(self.darker_hu):.0f} HU {side}" + (f", {self.where}" if self.where else "")
+    def size(self) -> str:
+        """Size and contrast, for a reader."""
+        return f"{self.diameter_mm:.0f} mm, {abs(self.darker_hu):.0f} HU {'darker' if self.darker_hu > 0 else 'brighter'}"
 
 
 CASES = (
@@ -65,7 +64,7 @@ def main() -> None:
         found = [searched(case, *healthy[seed], seed) for seed in PHANTOMS]
         covered, overlap = [share for share, _, _ in found], [one for _, one, _ in found]
         rows.append(
-            f"| {case.words} | {sum(share >= 0.5 for share in covered)} of {len(found)} | "
+            f"| {case.size}{', ' * bool(case.where)}{case.where} | {sum(share >= 0.5 for share in covered)} of {len(found)} | "
             f"{', '.join(f'{share:.2f}' for share in covered)} | {np.mean(overlap):.2f} ± {np.std(overlap, ddof=1):.2f} |"
         )
         print(rows[-1], flush=True)
@@ -128,9 +127,8 @@ def draw(axes: Any, case: Case, share: float, hu: np.ndarray, truth: np.ndarray,
     for mask, colour in ((truth, "#2dd4bf"), (found, "#ff4d4d")):
         if mask.any():
             axes.contour(across, down, mask, levels=[0.5], colors=[colour], linewidths=1.4)
-    axes.set_title(
-        f"{case.words.replace(', ', ',' + chr(10), 1) if case.where else case.words}\n{100 * share:.0f} % covered", fontsize=9
-    )
+    where = f"{case.where}, " if case.where else ""
+    axes.set_title(f"{case.size}\n{where}{100 * share:.0f} % covered", fontsize=9)
     axes.set_axis_off()
 
 

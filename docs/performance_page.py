@@ -47,7 +47,7 @@ All was measured on one machine with nothing beside it, the window (`--part gui`
   are within their aims; a jump to a lesion misses its own by a tenth (medians of two runs: 110 and 119). Between two actions the window rests, so
   that none draws what the one before left. Scrolling and the synthesis preview are not within their aims, nor is the moment in which a result
   comes on screen. Where the time goes (`docs/profile_window.py`, milliseconds on the processor): a scroll takes 80 with the scan alone in our
-  window, the liver's outline adds 23, tumours 20, the score 23; a jump takes 25 more than a scroll, because all three planes move. A third of a
+  window, the liver's outline adds 23, tumours 20, the score 23; a jump takes 31 more than a scroll, because all three planes move. A third of a
   scroll is Qt putting the window together without a graphics card, each outline takes napari 6 for two filters of the slice, letters and words
   in the picture 18, the rest is napari's own drawing: napari alone takes 58 with the scan and no panel. A preview draws
   all bodies of the liver anew, 89, so that it shows the very slice that a whole drawing has. A result on screen waits for napari to add a
