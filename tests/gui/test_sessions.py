@@ -223,11 +223,9 @@ def test_it_is_kept_again_after_corrections(make_panel, sample, run, wait, tmp_p
     assert other.controller.shown.lesions == panel.controller.shown.lesions
 
 
-@pytest.mark.parametrize("correct", ["brush", "comment", "nothing", "switched off"])
-def test_what_is_corrected_last_is_kept_when_the_window_closes(
-    make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot, correct
-):
-    """Also a stroke that was not measured yet; where nothing was changed the file is left alone."""
+@pytest.fixture
+def kept_in_window(make_panel, sample, run, tmp_path, monkeypatch, qtbot):
+    """A panel in a window, whose session is kept after the run, and then not before the window closes."""
     monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
     monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
     panel, window = make_panel(ViewerModel(), sample), QMainWindow()
@@ -236,6 +234,15 @@ def test_what_is_corrected_last_is_kept_when_the_window_closes(
     window.show()
     with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
         run(panel)
+    return panel, window
+
+
+@pytest.mark.parametrize("correct", ["brush", "comment", "nothing", "switched off"])
+def test_what_is_corrected_last_is_kept_when_the_window_closes(
+    kept_in_window, make_panel, wait, tmp_path, monkeypatch, qtbot, correct
+):
+    """Also a stroke that was not measured yet; where nothing was changed the file is left alone."""
+    panel, window = kept_in_window
     (path,) = (kept.path for kept in kept_sessions(keep_settings()))
     before = path.read_bytes()
     if correct == "comment":
@@ -255,17 +262,8 @@ def test_what_is_corrected_last_is_kept_when_the_window_closes(
     qtbot.waitUntil(lambda: not panel.controller.busy, timeout=LONG_MS)
 
 
-def test_a_threshold_that_is_being_cut_is_kept_when_the_window_closes(
-    make_panel, sample, run, wait, tmp_path, monkeypatch, qtbot
-):
-    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
-    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
-    panel, window = make_panel(ViewerModel(), sample), QMainWindow()
-    qtbot.addWidget(window)
-    window.setCentralWidget(panel)
-    window.show()
-    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
-        run(panel)
+def test_a_threshold_that_is_being_cut_is_kept_when_the_window_closes(kept_in_window, make_panel, wait):
+    panel, window = kept_in_window
     before = panel.controller.shown.lesions
     panel.threshold.slider.setSliderDown(True)
     panel.threshold.slider.setValue(0.3)
@@ -283,15 +281,8 @@ class ClosedByUser(QCloseEvent):
         return True
 
 
-def test_what_cannot_be_kept_at_closing_is_said_and_the_user_may_stay(make_panel, sample, run, tmp_path, monkeypatch, qtbot):
-    monkeypatch.setenv("LIVER_ANOMALY_SESSIONS", str(tmp_path / "kept"))
-    monkeypatch.setattr(sessions, "KEEP_AFTER_MS", 1_000_000)
-    panel, window = make_panel(ViewerModel(), sample), QMainWindow()
-    qtbot.addWidget(window)
-    window.setCentralWidget(panel)
-    window.show()
-    with qtbot.waitSignal(panel.sessions.saved, timeout=LONG_MS):
-        run(panel)
+def test_what_cannot_be_kept_at_closing_is_said_and_the_user_may_stay(kept_in_window, monkeypatch, qtbot):
+    panel, window = kept_in_window
 
     def full(*_):
         raise make_refusal("not-written", files="kept was", reason="the disk is full")
