@@ -130,6 +130,7 @@ class Sessions(QObject):
             if (seen := self.seen()) is not None:
                 keep(session_of(seen), settings)
         except Refusal as refusal:
+            self._soon.start()  # who stays has it tried again, and at the next closing at the latest
             return refusal.finding
         return None
 

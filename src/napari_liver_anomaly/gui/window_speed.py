@@ -62,8 +62,7 @@ def measure_window(model: str, job: Job, rounds: int, slices: int = SLICES, size
 
 def _run(panel: TumourPanel) -> dict[str, Any]:
     """Search the scan, and see how the window answers meanwhile; what the layers just added still have to draw does not count."""
-    rest_until_s = time.monotonic() + REST_S
-    wait_until(lambda: time.monotonic() > rest_until_s)
+    rest(REST_S)
     heart = Heart()
     panel.segment()
     wait_until(lambda: not panel.segmenting.busy)
@@ -168,9 +167,9 @@ def _alone(voxels: Any, job: Job, rounds: int) -> dict[str, Any]:
         viewer.close()
 
 
-def rest() -> None:
+def rest(seconds: float = BETWEEN_S) -> None:
     """Let the window do what is left to be done."""
-    until_s = time.monotonic() + BETWEEN_S
+    until_s = time.monotonic() + seconds
     until(lambda: time.monotonic() > until_s)
 
 
