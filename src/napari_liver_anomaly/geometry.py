@@ -98,6 +98,24 @@ class Geometry:
         to_feet = self.affine[:3, 0] / np.linalg.norm(self.affine[:3, 0])
         return -float(to_feet @ (self.affine[:3, 3] + number * self.affine[:3, 0]))
 
+    def source_slice(self, number: int) -> int | None:
+        """Find an axial slice along the last axis of the source.
+
+        Parameters
+        ----------
+        number : int
+            Canonical index, from 0 at the head.
+
+        Returns
+        -------
+        int or None
+            Index along the last axis; None where that axis does not run from head to feet.
+        """
+        axis, sign = self._turn[2]
+        if axis != 0:
+            return None
+        return number if sign > 0 else self.source_shape[2] - 1 - number
+
     @property
     def voxel_ml(self) -> float:
         """Volume of one voxel in ml (also right for oblique grids)."""
@@ -240,9 +258,9 @@ class Geometry:
         return one, two
 
     def __repr__(self) -> str:
-        return f"Geometry({self._words()}, oriented={self.oriented})"
+        return f"Geometry({self.words()}, oriented={self.oriented})"
 
-    def _words(self) -> str:
+    def words(self) -> str:
         """Shape and voxel size, for one line about what lies on this grid."""
         return f"shape={self.shape}, spacing_mm=({', '.join(f'{mm:.4g}' for mm in self.spacing_mm)})"
 

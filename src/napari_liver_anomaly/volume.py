@@ -124,7 +124,7 @@ class Volume:
         return _as_array(self.voxels, dtype, copy)
 
     def __repr__(self) -> str:
-        return f"Volume({reprlib.repr(self.name)}, {self.geometry._words()})"
+        return f"Volume({reprlib.repr(self.name)}, {self.geometry.words()})"
 
     def _repr_html_(self) -> str:
         from napari_liver_anomaly.notebook import slice_html
@@ -145,10 +145,8 @@ class Volume:
         SourceImage or None
             None for another format, and where the images are no axial slices.
         """
-        axis, sign = self.geometry._turn[2]
-        if not self.images or axis != 0:
-            return None
-        return self.images[number if sign > 0 else len(self.images) - 1 - number]
+        along = self.geometry.source_slice(number)
+        return self.images[along] if self.images and along is not None else None
 
     def place_of(self, number: int) -> str:
         """Say where an axial slice is found in the patient and in the archive.
@@ -272,7 +270,7 @@ class Mask:
         return _as_array(self.voxels, dtype, copy)
 
     def __repr__(self) -> str:
-        return f"Mask({self.ml:.1f} ml, {self.geometry._words()}{', found' if self.found else ''})"
+        return f"Mask({self.ml:.1f} ml, {self.geometry.words()}{', found' if self.found else ''})"
 
     def _repr_html_(self) -> str:
         from napari_liver_anomaly.notebook import DARKEST_HU, LIVER, largest_slice, slice_html
