@@ -261,7 +261,13 @@ class Geometry:
         return f"Geometry({self.words()}, oriented={self.oriented})"
 
     def words(self) -> str:
-        """Shape and voxel size, for one line about what lies on this grid."""
+        """Say shape and voxel size, for one line about what lies on this grid.
+
+        Returns
+        -------
+        str
+            For example ``"shape=(48, 256, 256), spacing_mm=(4, 1.406, 1.406)"``.
+        """
         return f"shape={self.shape}, spacing_mm=({', '.join(f'{mm:.4g}' for mm in self.spacing_mm)})"
 
     @staticmethod
