@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from napari_liver_anomaly.messages import make_refusal
 
 # Configurations of one's own that go by name; named here so that listing them needs no torch.
-CONFIG_NAMES = ("standard", "direct", "direct-varied", "compact", "paper", "paper-small")
+CONFIG_NAMES = ("standard", "direct", "direct-varied", "direct-fine", "direct-small", "compact", "paper", "paper-small")
 BUDGET = 700  # steps of a method in the comparison when nothing else is said
 
 ZHANG = "Zhang, Deng, Li, SASHIMI 2023"

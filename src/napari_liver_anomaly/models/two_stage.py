@@ -121,6 +121,12 @@ CONFIGS["direct-varied"] = replace(
     schedule=replace(CONFIGS["direct"].schedule, vary_tissue=True, p_lookalike=1 / 3),
 )
 
+# The same segmenter on pixels of 1 mm, for small lesions; the squares it is trained on are as many pixels wide.
+CONFIGS["direct-fine"] = replace(CONFIGS["direct"], preprocess=replace(CONFIGS["direct"].preprocess, pixel_mm=1.0))
+
+# The same segmenter, with half of the lesions as small as those that are missed.
+CONFIGS["direct-small"] = replace(CONFIGS["direct"], recipe=Nodules(p_small=0.5))
+
 
 def configs(budget: int) -> dict[str, ModelConfig]:
     """List the methods of the comparison that this file holds."""

@@ -12,8 +12,8 @@ contrasts down to what the noise lets see.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,11 @@ LIVER = 0.5  # what preparing makes of the liver's median
 MAD_TO_SD = 1.4826
 NOISE_REACH = 8  # slices on each side that the noise is measured on: the most neighbours that a network sees
 
+SMALL: dict[str, Any] = {  # how the lesions differ that p_small asks for
+    "radius_low_mm": 2.0, "radius_high_mm": 6.0, "dark_low_hu": 15.0, "dark_high_hu": 60.0, "bright_high_hu": 60.0,
+    "p_bright": 0.0, "p_isodense": 0.0,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nodules(Recipe):
@@ -45,6 +50,9 @@ class Nodules(Recipe):
     )
     p_empty: float = setting(0.25, low=0, high=1, help="Fraction of samples left healthy.")
     p_many: float = setting(0.15, low=0, high=1, help="Fraction of samples with many small lesions.")
+    p_small: float = setting(
+        0.0, low=0, high=1, added=True, help="Fraction of lesions that are drawn as small ones of 4 to 12 mm, 15 to 60 HU dark."
+    )
     lumpy: float = setting(0.4, low=0, high=1, help="Strongest unevenness of the outline, as a fraction of the radius.")
     edge_low_mm: float = setting(0.5, unit="mm", low=0.1, high=20, help="Sharpest edge.")
     edge_high_mm: float = setting(5.0, unit="mm", low=0.1, high=20, help="Softest edge.")
@@ -100,10 +108,11 @@ class Nodules(Recipe):
         near = slice(max(middle - NOISE_REACH, 0), middle + NOISE_REACH + 1)
         noise = noise_of(images[near], liver_mask[near])
         for _ in range(int(rng.integers(6, 16)) if many else 1 + int(rng.poisson(0.8))):
-            high = min(self.radius_high_mm, 3 * self.radius_low_mm) if many else self.radius_high_mm
-            radius = float(np.exp(rng.uniform(np.log(self.radius_low_mm), np.log(high))))
+            kind = replace(self, **SMALL) if self.p_small and rng.random() < self.p_small else self
+            high = min(kind.radius_high_mm, 3 * kind.radius_low_mm) if many else kind.radius_high_mm
+            radius = float(np.exp(rng.uniform(np.log(kind.radius_low_mm), np.log(high))))
             place = (middle, *places[rng.integers(len(places))])
-            self._add(made, mask, liver_mask, place, radius, noise, hu_per_unit, rng, spacing_mm)
+            kind._add(made, mask, liver_mask, place, radius, noise, hu_per_unit, rng, spacing_mm)
         return Anomalous(made, mask)
 
     def _add(

@@ -208,6 +208,13 @@ def test_the_schedule_decides_loss_and_averaging_of_the_segmenter_alone():
     assert losses["overlap"] < losses["lesion"] <= losses["overlap"] + 1 and len(set(losses.values())) == 3
 
 
+def test_direct_models_for_small_lesions_differ_in_one_thing_each():
+    direct, fine, small = CONFIGS["direct"], CONFIGS["direct-fine"], CONFIGS["direct-small"]
+    assert fine.preprocess.pixel_mm == 1 and dataclasses.replace(fine, preprocess=direct.preprocess) == direct
+    assert small.recipe.p_small == 0.5 and dataclasses.replace(small, recipe=direct.recipe) == direct
+    assert dataclasses.replace(small.recipe, p_small=0) == direct.recipe
+
+
 @pytest.mark.parametrize("change", ["drop", "rename", "reshape", "key", "preprocess", "width"])
 def test_weights_that_do_not_fit_their_card_are_refused(trained, tmp_path, change):
     model, _, _, _ = trained

@@ -57,6 +57,23 @@ def test_a_lesion_is_a_body_in_space():
     assert np.mean(inside) > 0.6 > 3 * np.mean(chance)
 
 
+def test_half_of_the_lesions_are_drawn_small(monkeypatch):
+    """4 to 12 mm wide and 15 to 60 HU dark, in samples of many lesions, too; the other half are those of the recipe."""
+    images, liver_mask = stack()
+    drawn, recipe = [], Nodules(p_empty=0, p_small=0.5)
+    monkeypatch.setattr(Nodules, "put", lambda kind, *where: drawn.append((kind, where[4])))
+    for seed in range(200):
+        recipe.draw_stack(images, liver_mask, 300, np.random.default_rng(seed), SPACING)
+    small, usual = ([one for one in drawn if (one[0] == recipe) is whole] for whole in (False, True))
+    assert len(small) / len(drawn) == pytest.approx(0.5, abs=0.05)
+    assert {(kind.dark_low_hu, kind.dark_high_hu, kind.p_bright, kind.p_isodense) for kind, _ in small} == {(15, 60, 0, 0)}
+    assert 2 <= min(radius for _, radius in small) < 2.1 and 5.9 < max(radius for _, radius in small) <= 6
+    assert max(radius for _, radius in usual) > 30
+    drawn.clear()
+    Nodules(p_empty=0).draw_stack(images, liver_mask, 300, np.random.default_rng(0), SPACING)
+    assert {kind for kind, _ in drawn} == {Nodules(p_empty=0)}
+
+
 def test_size_is_in_millimetres():
     """Half the pixel size gives four times the pixels."""
     recipe = Nodules(**NO_FRILLS, radius_low_mm=10, radius_high_mm=10.01, lumpy=0)
