@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_liver_anomaly.errors import Refusal, is_answer
-from napari_liver_anomaly.io import read
+from napari_liver_anomaly.io import read, read_mask
 from napari_liver_anomaly.io.cases import find_cases
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.liver import find_liver
@@ -69,9 +69,13 @@ def cross_validate_liver(
 def measure_liver(
     case: Case, weights: str | Path, *, masks: MaskOptions = ASK, device: str = "auto", job: Job | None = None
 ) -> dict[str, Any]:
-    """Compare the liver found in a case with the mask that was drawn: Dice (0 when none was found), seconds, ml, and codes of the findings."""
+    """Compare the liver found in a case with the mask that was drawn: Dice (0 when none was found), seconds, ml, and codes of the findings.
+
+    Where the case has a tumour mask, ``tumour_left_out_ml`` says how much of it lies outside the found liver.
+    """
     volume = read(case.ct)
     true = read_case_liver(case, volume, masks)
+    tumour = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
     began = time.perf_counter()
     found: dict[str, Any]
     try:
@@ -81,11 +85,14 @@ def measure_liver(
             "found_ml": mask.ml,
             "findings": [finding.code for finding in mask.findings],
         }
+        left_out = tumour & ~mask.voxels if tumour is not None else None
     except Refusal as refusal:
         if not is_answer(refusal):
             raise
         found = {"dice": 0.0, "found_ml": 0.0, "findings": [refusal.finding.code]}
+        left_out = tumour
     found |= {"seconds": time.perf_counter() - began, "true_ml": true.ml}
+    found |= {"tumour_left_out_ml": float(left_out.sum()) * volume.geometry.voxel_ml} if left_out is not None else {}
     found |= {"mask_findings": told} if (told := [finding.what for finding in true.findings]) else {}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 

@@ -18,3 +18,10 @@ class LiverSchedule(Settings):
     learning_rate: float = setting(
         3e-3, low=1e-6, high=1, help="Largest learning rate; it rises for a twentieth of the time and then falls.", was="rate"
     )
+    p_bulging: float = setting(
+        0.0,
+        low=0,
+        high=1,
+        added=True,
+        help="Fraction of samples with a lesion that reaches out of the liver and counts as liver.",
+    )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_liver_anomaly.volume import Mask, Volume
 
-    Draw = Callable[["LiverCase", np.random.Generator, torch.Generator], tuple[Tensor, Tensor]]
+    Draw = Callable[["LiverCase", np.random.Generator, torch.Generator, float], tuple[Tensor, Tensor]]
 
 BLOCK = (24, 32, 40)
 WINDOW = (80, 96)
@@ -34,6 +34,7 @@ HU = 205.0
 BRIGHTEST_LIVER = 0.9  # no contrast phase makes a liver as bright as the end of the window: what is white there is something else
 TISSUE = 0.25  # brighter than fat
 BLUR_MM = 6.0  # what the coarse network misses or adds has edges about this soft
+OUT_MM = (3.0, 15.0)  # how far a lesion reaches out of the liver
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +71,21 @@ class LiverBatch:
         return LiverBatch(self.image.to(device), self.liver.to(device))
 
 
-def liver_set(cases: Sequence[LiverCase], draw: Draw, batch: int, started_from: str = "") -> TrainingSet[LiverBatch]:
+def liver_set(
+    cases: Sequence[LiverCase], draw: Draw, batch: int, started_from: str = "", p_bulging: float = 0.0
+) -> TrainingSet[LiverBatch]:
     """Make a training set of blocks or slices, drawn from cases by their weight."""
     weights = np.array([case.weight for case in cases])
 
     def sampler(seed: int, stage: int, step: int) -> LiverBatch:
         rng, torch_rng = np.random.default_rng([seed, stage, step]), torch.Generator().manual_seed(torch_seed(seed, stage, step))
         chosen = rng.choice(len(cases), batch, p=weights / weights.sum())
-        drawn = [draw(cases[index], rng, torch_rng) for index in chosen]
+        drawn = [draw(cases[index], rng, torch_rng, p_bulging) for index in chosen]
         return LiverBatch(*(torch.stack(part) for part in zip(*drawn, strict=True)))
 
     arrays = [block.numpy() for case in cases for block in (case.fine, case.coarse)]
-    return TrainingSet(arrays, sampler, {"batch": batch, "weights": weights.tolist(), "started_from": started_from}, len(cases))
+    settings = {"batch": batch, "weights": weights.tolist(), "started_from": started_from, "p_bulging": p_bulging}
+    return TrainingSet(arrays, sampler, settings, len(cases))
 
 
 def _points(
@@ -153,6 +157,27 @@ def _lesions(image: Tensor, liver: Tensor, places: Tensor, rng: np.random.Genera
     return image
 
 
+def _bulging(
+    image: Tensor, liver: Tensor, places: Tensor, spacing: tuple[float, float, float],
+    rng: np.random.Generator, torch_rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Draw a lesion whose centre lies at the liver's edge, some as bright as the liver; what reaches out of the liver is liver, too."""
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    inside = liver > 0.5
+    edge = torch.nonzero(inside & torch.from_numpy(~binary_erosion(inside.numpy(), border_value=1)))
+    if len(edge) == 0:
+        return image, liver
+    at = places[tuple(edge[int(rng.integers(len(edge)))])]
+    radius = torch.from_numpy((rng.uniform(8, 45) * rng.uniform(0.6, 1.4, 3)).astype(np.float32))
+    body = torch.sigmoid((1 - ((places - at) / radius).norm(dim=-1)) * float(rng.uniform(6, 20)))
+    apart = torch.from_numpy(distance_transform_edt(~inside.numpy(), sampling=spacing).astype(np.float32))
+    body = body * ((float(rng.uniform(*OUT_MM)) - apart) / max(spacing) + 0.5).clamp(0, 1)
+    level = image[inside].mean() + float(rng.uniform(-60, 10) / HU)
+    tissue = level + torch.randn(image.shape, generator=torch_rng) * image[inside].std() / 2
+    return image + body * (tissue - image), torch.maximum(liver, body)
+
+
 def _contrast_medium(image: Tensor, liver: Tensor, places: Tensor, rng: np.random.Generator) -> Tensor:
     """Brighten tissue around the liver in a few round places, as contrast medium does to bowel, heart, kidneys and spleen."""
     tissue = (image > TISSUE).float() * (1 - liver)
@@ -167,7 +192,9 @@ def _contrast_medium(image: Tensor, liver: Tensor, places: Tensor, rng: np.rando
     return image
 
 
-def coarse_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def coarse_sample(
+    case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator, p_bulging: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Draw a block (1, 24, 32, 40) at 10 mm and its liver: the scan turned, scaled, cut to a random field of view (0 beyond), and changed."""
     block = case.coarse
     size = np.array(block.shape[1:]) * HALF_MM
@@ -175,6 +202,8 @@ def coarse_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Ge
     middle = size / 2 + rng.uniform(-0.5, 0.5, 3) * (np.maximum(wide - size, 0) * (0.9, 0.9, 0.9) + 24)
     places = _points(BLOCK, np.array(COARSE_MM), _turn(rng, 8, flat=False), middle)
     image, liver = _interpolate(block, HALF_MM, places)
+    if p_bulging and rng.random() < p_bulging:
+        image, liver = _bulging(image, liver, places, COARSE_MM, rng, torch_rng)
     image = _vary_image(image, liver, places, rng, torch_rng)
     seen = _field_of_view(places, block, size, rng)
     return (image * seen)[None], (liver * seen)[None]
@@ -197,7 +226,9 @@ def _field_of_view(places: Tensor, block: Tensor, size: NDArray[np.float64], rng
     return inside.all(dim=-1).float()
 
 
-def fine_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def fine_sample(
+    case: LiverCase, rng: np.random.Generator, torch_rng: torch.Generator, p_bulging: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Draw five neighbouring slices and a coarse prediction that is wrong here and there, (6, 80, 96), and the middle slice's liver (1, 80, 96)."""
     block = case.fine
     size = np.array(block.shape[1:]) * FINE_MM
@@ -217,6 +248,9 @@ def fine_sample(case: LiverCase, rng: np.random.Generator, torch_rng: torch.Gene
         limits = (limits[0], min(limits[1], depth + rng.uniform(0, 8)))
     image, liver = _interpolate(block, FINE_MM, places, limits)
     rough = _coarse_prediction(case, places[MIDDLE], rng, torch_rng)
+    if p_bulging and rng.random() < p_bulging:
+        image, liver = _bulging(image, liver, places, FINE_MM, rng, torch_rng)
+        rough = torch.maximum(rough, liver[MIDDLE]) if rng.random() < 0.5 else rough  # it saw the lesion, or left it out
     image = _blurred(_vary_image(image, liver, places, rng, torch_rng), rng)
     return torch.cat([image, rough]), liver[MIDDLE]
 

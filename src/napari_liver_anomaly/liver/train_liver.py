@@ -172,7 +172,7 @@ def train_finder(
         (_stage("blocks", 1, finder.coarse, schedule.coarse_steps), coarse_sample, schedule.coarse_batch),
         (_stage("slices", 2, finder.fine, schedule.fine_steps), fine_sample, schedule.fine_batch),
     ):
-        data = liver_set(cases, draw, batch, started_from)
+        data = liver_set(cases, draw, batch, started_from, schedule.p_bulging)
         kept = Path(f"{state}.stage{stage.number}.safetensors") if state else None
         figures[f"stage_{stage.number}"] = train_stage(
             stage, data, schedule.learning_rate, seed=seed, device=finder.device, state=kept, job=job

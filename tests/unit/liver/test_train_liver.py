@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from napari_liver_anomaly.checkpoint import read_card
 from napari_liver_anomaly.errors import Cancelled, Refusal
 from napari_liver_anomaly.io import read, write_image
+from napari_liver_anomaly.io.cases import find_cases, write_case
 from napari_liver_anomaly.job import Job
-from napari_liver_anomaly.liver.cross_validate_liver import cross_validate_liver
+from napari_liver_anomaly.liver import sampling
+from napari_liver_anomaly.liver.cross_validate_liver import cross_validate_liver, measure_liver
 from napari_liver_anomaly.liver.finder import Finder
+from napari_liver_anomaly.liver.grid import COARSE_MM, FINE_MM
 from napari_liver_anomaly.liver.liver_schedule import LiverSchedule
 from napari_liver_anomaly.liver.sampling import BLOCK, WINDOW, LiverCase, coarse_sample, fine_sample, liver_set
 from napari_liver_anomaly.liver.train_liver import train_finder, train_liver, training_cases
@@ -50,6 +56,31 @@ def test_what_is_drawn_is_an_image_and_where_its_liver_is(liver_cases, draw, sha
             assert part.max() <= 1 + 1e-5
         seen += float(liver.sum())
     assert seen > 0
+
+
+@pytest.mark.parametrize(("draw", "spacing"), [(coarse_sample, COARSE_MM), (fine_sample, FINE_MM)])
+def test_lesions_that_reach_out_of_the_liver_are_liver(liver_cases, draw, spacing, monkeypatch) -> None:
+    """By up to 15 mm beyond the outline that they were drawn on, in the image, too, and none of it without being asked for."""
+    seen = []
+    bulging = sampling._bulging
+    monkeypatch.setattr(sampling, "_bulging", lambda *given: seen.append((given[:2], bulging(*given))) or seen[-1][1])
+    for seed in range(8):
+        rng, torch_rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        draw(liver_cases[0], rng, torch_rng, 1.0)
+    grown = 0
+    for (image, liver), (changed, larger) in seen:
+        new = (larger - liver).numpy()
+        assert new.min() >= 0 and changed.isfinite().all()
+        if (liver > 0.5).any():
+            apart = distance_transform_edt(liver.numpy() <= 0.5, sampling=spacing)
+            assert new[apart > 15 + max(spacing)].max(initial=0) == 0
+        drawn = new > 0.5
+        grown += drawn.sum()
+        assert not drawn.any() or (changed - image).abs().numpy()[drawn].mean() > 0.01
+    assert len(seen) == 8 and grown > 0
+    seen.clear()
+    draw(liver_cases[0], np.random.default_rng(0), torch.Generator().manual_seed(0))
+    assert not seen
 
 
 def test_the_loss_falls(liver_cases, monkeypatch) -> None:
@@ -105,6 +136,19 @@ def test_cross_validation_keeps_what_is_trained(folder, tmp_path, monkeypatch) -
     assert (tmp_path / "liver-fold-1.safetensors").stat().st_mtime_ns == before
     with pytest.raises(Refusal):
         cross_validate_liver(folder, [["a"], ["a"]], **words)
+
+
+def test_tumour_outside_the_found_liver_is_told(tmp_path, monkeypatch) -> None:
+    sample = make_phantom(PhantomSettings(seed=31, size_px=64, slices=24))
+    write_case(sample.volume, sample.liver, sample.tumours, tmp_path, "a")
+    case = find_cases(tmp_path)[0]
+    half = np.zeros(sample.liver.voxels.shape, dtype=bool)
+    half[:, :, : int(np.median(np.nonzero(sample.tumours.voxels)[2]))] = True
+    name = "napari_liver_anomaly.liver.cross_validate_liver.find_liver"
+    monkeypatch.setattr(name, lambda volume, **_: replace(sample.liver, voxels=sample.liver.voxels & half))
+    expected = (sample.tumours.voxels & ~(sample.liver.voxels & half)).sum() * sample.volume.geometry.voxel_ml
+    assert measure_liver(case, "any")["tumour_left_out_ml"] == pytest.approx(expected, abs=1e-3)
+    assert 0 < expected < sample.tumours.ml
 
 
 def _without_phantoms(cases, job, **more):
