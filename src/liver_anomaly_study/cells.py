@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Seeds = Sequence[dict[str, Any]]  # one method on one data set, as in the record
     Record = dict[str, list[dict[str, Any]]]  # of one data set, by key of the method
+    Lengths = Sequence[tuple[str, list[dict[str, Any]]]]  # of one data set, key of the method and seeds of one length
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,30 @@ from typing import TYPE_CHECKING
 from liver_anomaly_study.charts import CHARTS, draw_charts, drawable
 from liver_anomaly_study.messages import make_refusal
 from liver_anomaly_study.paper_tables import NOTHING, tables
-from liver_anomaly_study.record import DATASETS, STRICT, seeds_of
+from liver_anomaly_study.record import DATASETS, STRICT, lengths_of, seeds_of
 from napari_liver_anomaly.placing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from liver_anomaly_study.cells import Record
+    from liver_anomaly_study.cells import Lengths, Record
 
 PAGE = "systems.md"
 IMAGES = "../images/evidence"  # from the page
 START, END = "<!-- made by liver-anomaly-study tables: {} -->", "<!-- to here -->"
 
 
-def blocks(records: Mapping[str, Record], strict: Record | None = None) -> dict[str, str]:
+def blocks(
+    records: Mapping[str, Record], strict: Record | None = None, lengths: Mapping[str, Lengths] | None = None
+) -> dict[str, str]:
     """Make all that stands between marks."""
     there = drawable(records)
     shown = {
         name: f"![{chart.title}]({IMAGES}/{name}.svg)\n" if name in there else f"Chart: {NOTHING}"
         for name, chart in CHARTS.items()
     }
-    return tables(records, strict or {}) | shown
+    return tables(records, strict, lengths) | shown
 
 
 def renewed(text: str, made: Mapping[str, str], mark: str = START) -> str:
@@ -50,7 +52,7 @@ def write_page(folder: Path, record: Path | None = None) -> list[str]:
     path = folder / PAGE
     text = renewed(
         path.read_text(encoding="utf-8") if path.exists() else "# The methods of the literature\n",
-        blocks(records, seeds_of(STRICT, record)),
+        blocks(records, seeds_of(STRICT, record), {dataset: lengths_of(dataset, record) for dataset in DATASETS}),
     )
     written = draw_charts(records, folder / IMAGES)
     with replacing(path) as beside:

@@ -26,7 +26,7 @@ from napari_liver_anomaly.models.methods import METHODS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from liver_anomaly_study.cells import Record, Seeds
+    from liver_anomaly_study.cells import Lengths, Record, Seeds
 
 NOTHING = "Nothing is on record yet.\n"
 # Anomalies, input and restorer of the eight combinations.
@@ -221,6 +221,18 @@ def _strict(strict: Record, weak: Record) -> str:
     return markdown_table(("method", *heads, *(column.head for column in BESIDE)), rows) if rows else NOTHING
 
 
+def _lengths(record: Record, others: Lengths) -> str:
+    """Compare trainings of one method that are as long as the comparison's, longer and shorter."""
+    columns = (STEPS, POOLED, CASES, BEST, AP, AUROC, Column("AUROC of an inserted lesion", inserted), *BESIDE)
+    rows = []
+    for key in dict.fromkeys(key for key, _ in others):
+        many = [seeds for one, seeds in others if one == key] + ([record[key]] if key in record else [])
+        rows += [
+            [key, *(column.cell(seeds) for column in columns)] for seeds in sorted(many, key=lambda seeds: seeds[0]["steps"])
+        ]
+    return markdown_table(("method", *(column.head for column in columns)), rows) if rows else NOTHING
+
+
 BOTH: dict[str, Callable[[Record, str], str]] = {
     "p2-table-1": _p2_table_1, "p2-table-2": _p2_table_2, "switches": _switches, "parts": _parts,
     "part-switches": _part_switches, "p3-tables": _p3_tables, "p1-table-1": _p1_table_1,
@@ -228,10 +240,16 @@ BOTH: dict[str, Callable[[Record, str], str]] = {
 }  # fmt: skip
 
 
-def tables(records: Mapping[str, Record], strict: Record | None = None) -> dict[str, str]:
+def tables(
+    records: Mapping[str, Record], strict: Record | None = None, lengths: Mapping[str, Lengths] | None = None
+) -> dict[str, str]:
     """Make every table."""
-    made = {
-        name: "\n".join(f"{about(records[dataset], dataset)}\n\n{make(records[dataset], dataset)}" for dataset in DATASETS)
-        for name, make in BOTH.items()
-    }
-    return made | {"p1-table-2": _p1_table_2(records), "strict": _strict(strict or {}, records["patients"])}
+
+    def of_both(make: Callable[[Record, str], str]) -> str:
+        return "\n".join(f"{about(records[dataset], dataset)}\n\n{make(records[dataset], dataset)}" for dataset in DATASETS)
+
+    others = lengths or {}
+    return {name: of_both(make) for name, make in BOTH.items()} | {
+        "p1-table-2": _p1_table_2(records), "strict": _strict(strict or {}, records["patients"]),
+        "lengths": of_both(lambda record, dataset: _lengths(record, others.get(dataset, ()))),
+    }  # fmt: skip

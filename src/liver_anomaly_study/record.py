@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DATASETS = ("patients", "phantom")  # what methods are compared on
 STRICT = "strict"  # patients, trained on those without any tumour only
+LENGTHS = "lengths"  # folder in the record of trainings that are longer or shorter than the comparison's
 RECORD = Path(__file__).parent / "record"
 DIGITS = 5  # decimal places that stored figures keep
 SHOWN = ("sd_cases", "sd_seeds", "cases", "seeds", "steps", "train_s", "ms_per_slice")
@@ -40,6 +41,17 @@ def seeds_of(dataset: str, record: Path | None = None) -> dict[str, list[dict[st
         if file.is_file():
             found[method.key] = read_figures(file, "seeds")["seeds"]
     return found
+
+
+def lengths_of(dataset: str, record: Path | None = None) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Read what is on record of trainings of other lengths: key of the method and its seeds, in the order of the methods and of length."""
+    order = [method.key for method in METHODS]
+    found = []
+    for file in ((record or RECORD) / LENGTHS).glob(f"{dataset}-*.json"):
+        stored = read_figures(file, "key", "budget", "seeds")
+        if stored["key"] in order:
+            found.append((order.index(stored["key"]), stored["budget"], stored["seeds"]))
+    return [(order[place], seeds) for place, _, seeds in sorted(found, key=lambda one: one[:2])]
 
 
 def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -70,30 +82,32 @@ def pooled_over_folds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def gather(runs: Path, record: Path, budget: int = BUDGET) -> list[str]:
     """Bring finished runs into the record: every method and seed of which all folds are there.
 
-    Seeds on record of other cases or another length go, so that a record is one comparison.
+    Seeds on record of other cases or another length go, so that a record is one comparison; runs of other lengths than ``budget`` have files of
+    their own, in the folder ``lengths``.
     """
     from napari_liver_anomaly.metrics import plain
 
-    there: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
+    there: dict[tuple[str, str, int], dict[int, list[dict[str, Any]]]] = {}
     for file in sorted(runs.glob("*.json")):
         run = read_figures(file, "budget", "dataset", "key", "seed", "of_folds")
-        if run["budget"] not in (0, budget):
-            continue
-        there.setdefault((run["dataset"], run["key"]), {}).setdefault(run["seed"], []).append(run)
+        other = 0 if run["budget"] == budget else run["budget"]  # 0, too, for what is not trained
+        there.setdefault((run["dataset"], run["key"], other), {}).setdefault(run["seed"], []).append(run)
     written = []
-    for (dataset, key), seeds in there.items():
+    for (dataset, key, other), seeds in there.items():
         whole = [group for _, group in sorted(seeds.items()) if len(group) == group[0]["of_folds"]]
         if not whole:
             continue
-        path = record / f"{dataset}-{key}.json"
+        name = f"{LENGTHS}/{dataset}-{key}-{other}.json" if other else f"{dataset}-{key}.json"
+        path = record / name
         new = [pooled_over_folds(group) for group in whole]
         old = read_figures(path, "seeds")["seeds"] if path.is_file() else []
         known = {seed["seed"] for seed in new}
         kept = [seed for seed in old if seed["seed"] not in known and _comparable(seed, new[0])]
-        found = {"dataset": dataset, "key": key, "seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}
+        about = {"dataset": dataset, "key": key} | ({"budget": other} if other else {})
+        found = about | {"seeds": sorted([*kept, *new], key=lambda seed: seed["seed"])}
         with replacing(path) as beside:
             beside.write_text(json.dumps(plain(found, DIGITS), ensure_ascii=False) + "\n", encoding="utf-8")
-        written.append(path.name)
+        written.append(name)
     return written
 
 

@@ -10,7 +10,7 @@ from scipy.stats import wilcoxon
 
 from liver_anomaly_study import published
 from liver_anomaly_study.paper_tables import PARTS, tables
-from liver_anomaly_study.record import DATASETS, STRICT, gather, seeds_of
+from liver_anomaly_study.record import DATASETS, STRICT, gather, lengths_of, seeds_of
 from napari_liver_anomaly.models.methods import BUDGET, METHODS
 
 CELLS = [line.key for line in published.P2_TABLE_2]
@@ -178,10 +178,30 @@ def test_only_whole_runs_of_one_length_are_brought_in(put, tmp_path):
     put("patients", "dae", hit=6, budget=50)
     put("patients", "dae", hit=3, seed=1)
     (tmp_path / "runs" / f"patients-dae-f2-s1-b{BUDGET}.json").unlink()
-    assert gather(tmp_path / "runs", tmp_path / "record") == ["patients-dae.json"]
+    assert gather(tmp_path / "runs", tmp_path / "record") == ["lengths/patients-dae-50.json", "patients-dae.json"]
     (seed,) = seeds_of("patients", tmp_path / "record")["dae"]
     assert (seed["steps"], len(seed["cases"])) == (BUDGET, 9)
     assert seed["cases"][0]["dice"] == pytest.approx(dice(2), abs=1e-5)
+
+
+def test_other_lengths_stand_in_a_table_of_their_own(put, tmp_path):
+    """Beside that of the comparison, in the order of length, and nowhere else."""
+    put("patients", "dae", hit=2)
+    put("patients", "dae", hit=4, budget=2100)
+    put("patients", "dae", hit=1, budget=50)
+    put("patients", "draem", hit=1)
+    put("phantom", "vae", hit=1, budget=7000)  # without one as long as the comparison's
+    record = tmp_path / "record"
+    gather(tmp_path / "runs", record)
+    found = {dataset: seeds_of(dataset, record) for dataset in DATASETS}
+    made = tables(found, None, {dataset: lengths_of(dataset, record) for dataset in DATASETS})
+    patients, phantom = parts(made["lengths"])
+    assert [(line["method"], line["steps"]) for line in patients] == [("dae", "50"), ("dae", str(BUDGET)), ("dae", "2100")]
+    assert patients[0]["Dice, pooled"] < patients[1]["Dice, pooled"] < patients[2]["Dice, pooled"]
+    assert patients[1]["Dice, pooled"] == row(made["methods"], "dae")["Dice, pooled"]
+    assert [(line["method"], line["steps"]) for line in phantom] == [("vae", "7000")]
+    assert "vae" not in "".join(text for name, text in made.items() if name in ("methods", "rule"))
+    assert "Nothing is on record yet." in tables(found)["lengths"]
 
 
 def test_seeds_on_record_stay_beside_new_ones_of_the_same_cases_and_length(put, tmp_path):
