@@ -1,9 +1,9 @@
 """Train the packaged network of a fold on: on slices that it labels itself, on varied tissue, and on each scan before it is scored.
 
-``python docs/evidence/adapted.py HEALTHY DATA FOLD``, with HEALTHY as ``prepare`` writes it; ``--steps`` and ``--test-steps`` make it shorter, and
-``--only own varied test`` chooses. Beside the table stands what is marked in scans without tumour when a texture of nodules is added to the liver. The
-training patients are those of HEALTHY that are not in the fold, and no label of a reader is used beyond that which chose the healthy slices. See the
-fourth round in protocol.md, and the table in tumours.md.
+``python docs/evidence/adapted.py HEALTHY DATA FOLD``, with HEALTHY as ``prepare`` writes it; ``--steps`` and ``--test-steps`` make it shorter,
+and ``--only own varied test`` chooses. Beside the table stands what is marked in scans without tumour when a texture of nodules is added to them.
+The training patients are those of HEALTHY that are not in the fold, and no label of a reader is used beyond that which chose the healthy slices. See
+the fourth round in protocol.md, and the table in tumours.md.
 """
 
 from __future__ import annotations
