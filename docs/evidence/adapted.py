@@ -1,7 +1,7 @@
 """Train the packaged network of a fold on: on slices that it labels itself, on varied tissue, and on each scan before it is scored.
 
 ``python docs/evidence/adapted.py HEALTHY DATA FOLD``, with HEALTHY as ``prepare`` writes it; ``--steps`` and ``--test-steps`` make it shorter,
-and ``--only own varied test`` chooses. Beside the table stands what is marked in scans without tumour when a texture of nodules is added to them.
+and ``--only own varied small test`` chooses. Beside the table stands what is marked without a tumour when a texture of nodules is added to them.
 The training patients are those of HEALTHY that are not in the fold, and no label of a reader is used beyond that which chose the healthy slices. See
 the fourth round in protocol.md, and the table in tumours.md.
 """
@@ -33,6 +33,7 @@ LESION, HEALTHY, UNSURE = 0.9, 0.1, 0.1  # scores of either, and how much of a l
 PART = 1 / 3  # of the samples, that show a slice which the network labelled itself
 RATE, TEST_RATE = 3e-4, 1e-4
 NODULE_MM, NODULE_HU = 5.0, 10.0  # of the texture: width at half height, and SD
+CHOICES = ("own", "varied", "small", "test")
 SUSPECT, FEWEST = 0.5, 8  # score from which a slice is suspected, and slices without suspicion that a scan needs
 
 
@@ -138,6 +139,9 @@ def main(healthy, folder, fold, steps, test_steps, only):
     if "varied" in only:
         varied = counting_all(slice_set(slices, recipe, replace(schedule, vary_tissue=True)))
         networks["trained on varied tissue"] = trained_on(model, varied, steps, RATE, falling=True)
+    if "small" in only:
+        both = counting_all(slice_set(slices, replace(recipe, p_small=0.5), replace(schedule, vary_tissue=True)))
+        networks["trained on varied tissue, half of the lesions small"] = trained_on(model, both, steps, RATE, falling=True)
     rows, marks = {}, {name: [] for name in networks}
     for case, scan in zip(FOLDS[fold - 1], scans, strict=True):
         scored = {name: replace(scan, segmenter=network).score for name, network in networks.items()}
@@ -174,6 +178,6 @@ if __name__ == "__main__":
     parser.add_argument("fold", type=int, choices=(1, 2))
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--test-steps", type=int, default=60)
-    parser.add_argument("--only", nargs="+", choices=("own", "varied", "test"), default=("own", "varied", "test"))
+    parser.add_argument("--only", nargs="+", choices=CHOICES, default=CHOICES)
     given = parser.parse_args()
     main(given.healthy, given.data, given.fold, given.steps, given.test_steps, given.only)
