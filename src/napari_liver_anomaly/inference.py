@@ -19,7 +19,7 @@ from napari_liver_anomaly.device import has_bf16
 from napari_liver_anomaly.errors import OutOfMemory
 from napari_liver_anomaly.job import Job
 from napari_liver_anomaly.lesions import box_of, measure
-from napari_liver_anomaly.liver_findings import about_pieces, about_the_edge, require_probabilities
+from napari_liver_anomaly.liver_findings import about_lesions, about_the_edge, require_probabilities
 from napari_liver_anomaly.memory import Ladder, Movable, ran_out, require_memory
 from napari_liver_anomaly.preprocessing import frame_of, prepare
 from napari_liver_anomaly.result import Result
@@ -150,7 +150,7 @@ def segment(
         settings=settings, model=model.name, model_hash=getattr(model, "hash", ""),
         about_model=card.told() if card is not None else {}, healthy_scores=card.healthy_scores() if card is not None else {},
         device=scored.device, ran_on=scored.ran_on, timings_s=watch.seconds(), liver_from="found" if liver.found else "given", left_out=left_out,
-        findings=_once(*volume.findings, *liver.findings, *about_the_edge(liver), *about_pieces(left_out)),
+        findings=_once(*volume.findings, *liver.findings, *about_the_edge(liver), *about_lesions(len(lesions), left_out)),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_liver_anomaly.errors import Finding
     from napari_liver_anomaly.volume import Mask
 
+FEW = 15  # lesions in a liver; twice as many were marked in phantoms without any, when their tissue was nodular
 SLACK = 1e-3  # a probability computed in half precision may lie so far outside 0…1
 
 
@@ -26,12 +27,15 @@ def about_the_edge(liver: Mask) -> tuple[Finding, ...]:
     return (make_finding("liver-at-edge"),)
 
 
-def about_pieces(left_out: int) -> tuple[Finding, ...]:
-    """Say how many pieces were taken for something else than a lesion of the liver."""
-    if not left_out:
-        return ()
-    what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
-    return (make_finding("pieces-left-out", pieces=what),)
+def about_lesions(lesions: int, left_out: int) -> tuple[Finding, ...]:
+    """Say how many pieces were taken for something else than a lesion of the liver, and when lesions are many."""
+    found = []
+    if left_out:
+        what = "1 suspicious piece was" if left_out == 1 else f"{left_out} suspicious pieces were"
+        found.append(make_finding("pieces-left-out", pieces=what))
+    if lesions > FEW:
+        found.append(make_finding("lesions-many", lesions=lesions))
+    return tuple(found)
 
 
 def require_probabilities(array: NDArray[np.floating], *, probability: bool = False) -> None:

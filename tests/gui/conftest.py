@@ -23,7 +23,7 @@ from napari_liver_anomaly.gui import stepwise, threshold_slider
 from napari_liver_anomaly.gui.layers import add, liver_layer, scan_layer
 from napari_liver_anomaly.gui.tumour_panel import TumourPanel
 from napari_liver_anomaly.gui.worker import Engine
-from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.liver_findings import about_lesions
 from napari_liver_anomaly.result import Result
 from napari_liver_anomaly.segmentation import SegmentSettings, cut
 from napari_liver_anomaly.thresholds import auto_threshold
@@ -99,12 +99,13 @@ class FakeMethod:
             settings = replace(settings, threshold=auto_threshold(score, liver.voxels))
         labels, left_out = cut(score, liver.probability, volume.geometry, settings)
         residual = np.where(score > 60, -50, 0).astype(np.int16)
+        measured = lesions.measure(labels, volume, liver)
         return Result(
             volume=volume, liver=liver, restored=volume.voxels - residual, residual=residual, score=score, labels=labels,
-            lesions=lesions.measure(labels, volume, liver), settings=settings, model="fake", model_hash="0" * 64,
+            lesions=measured, settings=settings, model="fake", model_hash="0" * 64,
             device="cpu", ran_on="Ran on CPU.",
             timings_s={"total": 0.1}, left_out=left_out, liver_from="found" if liver.found else "given",
-            findings=tuple(dict.fromkeys((*volume.findings, *liver.findings, *self.findings, *about_pieces(left_out)))),
+            findings=tuple(dict.fromkeys((*volume.findings, *liver.findings, *self.findings, *about_lesions(len(measured), left_out)))),
         )  # fmt: skip
 
 

@@ -127,3 +127,25 @@ def test_the_preview_shows_what_one_gets(done, viewer, sample, share, qtbot, rul
     settle(qtbot, done)
     assert score.data is heat and not done.controller.preview.on
     assert is_cut(done, viewer, sample, share, threshold=0.4, **rule)
+
+
+def test_many_lesions_are_told_at_the_threshold_in_use(make_panel, viewer, sample, method, run, qtbot):
+    """Beside the number, where it changes with the threshold, and in what is exported; not once more among the notes of the run."""
+    places = np.argwhere(sample.liver.voxels & (np.indices(sample.liver.voxels.shape) % 4 == 0).all(axis=0))
+    sample.score[:] = 0
+    sample.score[tuple(places.T)] = np.where(np.arange(len(places)) < 10, 250, 100)
+    panel = make_panel(viewer)
+    add(viewer, scan_layer(sample.volume))
+    add(viewer, liver_layer(sample.liver, sample.volume))
+    panel.model.rows.fields["min_lesion_mm3"].value = 0
+    panel.model.rows.fields["min_peak_score"].value = 0
+    run(panel)
+    for threshold in (0.3, 0.8):
+        panel.threshold.slider.setValue(threshold)
+        settle(qtbot, panel)
+        now = panel.controller.shown.now()
+        many = len(now.lesions) > 15
+        assert many == (threshold == 0.3)
+        assert [finding.code for finding in now.findings].count("lesions-many") == many
+        assert ("lesions are marked." in panel.threshold.remark.text()) == many
+        assert "lesions are marked" not in panel.messages.text

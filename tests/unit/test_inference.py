@@ -58,6 +58,20 @@ class Flat:
         )
 
 
+def test_many_lesions_are_told(scan):
+    """Metastases, or a liver whose tissue looks like many lesions to the model."""
+    volume, liver = scan
+    for number in (15, 16):
+        score = np.zeros(volume.voxels.shape, np.uint8)
+        for row, column in list(np.ndindex(4, 4))[:number]:
+            score[3:6, 10 + 9 * row : 15 + 9 * row, 10 + 11 * column : 16 + 11 * column] = 255
+        model = SimpleNamespace(name="drawn", hash="", score_volume=lambda *_, score=score: score)
+        result = segment(volume, liver, model, SegmentSettings(threshold=0.5))
+        assert len(result.lesions) == number
+        told = [finding.what for finding in result.findings if finding.code == "lesions-many"]
+        assert told == ["16 lesions are marked."] * (number == 16)
+
+
 def test_a_piece_where_the_found_liver_is_unsure_is_left_out_and_told(scan):
     volume, liver = scan
     unsure = np.full(volume.voxels.shape, 255, np.uint8)

@@ -17,7 +17,7 @@ from napari_liver_anomaly.gui.decisions import Decisions
 from napari_liver_anomaly.gui.lesion_cut import cut
 from napari_liver_anomaly.gui.lesion_parts import split
 from napari_liver_anomaly.lesions import MOST, measure_again
-from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.liver_findings import about_lesions
 from napari_liver_anomaly.messages import make_finding, make_refusal
 from napari_liver_anomaly.segmentation import SegmentSettings
 from napari_liver_anomaly.sparse_labels import SparseLabels
@@ -154,9 +154,9 @@ def carried_over(prepared: PreparedResult, earlier: LesionState) -> LesionState:
 
 def result_of(result: Result, state: LesionState) -> Result:
     """Give the result with its lesions as they are now."""
-    before = about_pieces(result.left_out)
+    before = about_lesions(len(result.lesions), result.left_out)
     findings = tuple(finding for finding in result.findings if finding not in before)
-    findings += about_pieces(state.left_out) + ((BY_HAND,) if state.corrected else ())
+    findings += about_lesions(len(state.lesions), state.left_out) + ((BY_HAND,) if state.corrected else ())
     labels = state.labels.dense()
     return replace(
         result,

@@ -20,7 +20,7 @@ from napari_liver_anomaly.gui.lesion_cut import cut
 from napari_liver_anomaly.gui.lesion_listing import rejected_in
 from napari_liver_anomaly.gui.lesion_state import LesionState, corrected, how, recut, seen_in
 from napari_liver_anomaly.gui.threshold_preview import ThresholdPreview
-from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.liver_findings import about_lesions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,7 +303,9 @@ def remark(shown: ResultLayers) -> str:
     words = [CORRECTED] * bool(decided.drawn.where.size) + [ERASED] * bool(erased.size)
     words += [f"{len(rejected)} rejected."] * bool(rejected)
     words += [NOTHING] * (not (words or shown.lesions or shown.state.left_out))
-    return " ".join([*words, *(f"{finding.what} {finding.meaning}" for finding in about_pieces(shown.state.left_out))])
+    return " ".join(
+        [*words, *(f"{finding.what} {finding.meaning}" for finding in about_lesions(len(shown.lesions), shown.state.left_out))]
+    )
 
 
 def _searched(result: Result, settings: SegmentSettings) -> str:

@@ -16,7 +16,7 @@ from napari_liver_anomaly.errors import Level
 from napari_liver_anomaly.gui.found_liver import AUTOMATIC, FoundLiver
 from napari_liver_anomaly.gui.layer_snapshot import mask_of, volume_of
 from napari_liver_anomaly.gui.layers import checksum, liver_layer
-from napari_liver_anomaly.liver_findings import about_pieces
+from napari_liver_anomaly.liver_findings import about_lesions
 from napari_liver_anomaly.messages import make_finding
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ def segment_layers(
         result = replace(result, liver_from="corrected")
     # The panel says elsewhere what was left out, beside the threshold with which it changes; and a liver that is on screen is no news.
     said = liver.tag.findings if liver is not None and liver.tag is not None else ()  # when it was loaded
-    known = {finding.code for finding in (*about_pieces(result.left_out), *said, *(mask.findings if mask is not None else ()))}
+    known = {
+        finding.code
+        for finding in (*about_lesions(len(result.lesions), result.left_out), *said, *(mask.findings if mask is not None else ()))
+    }
     notes = [finding for finding in result.findings if finding.level is not Level.ASK and finding.code not in known]
     if _edited(volume, scan, mask, liver):
         notes.append(EDITED)
