@@ -82,7 +82,9 @@ class TablesVerb(Verb):
     """Make the page of the comparison and its charts again from the record."""
 
     runs: Path | None = setting(None, help="Folder 'runs' of finished runs, to be brought into the record first.")
-    budget: int = setting(BUDGET, low=4, help="Steps of the runs that are brought in.")
+    budget: int = setting(
+        BUDGET, low=4, help="Steps of the comparison's runs; those of another length have a table of their own."
+    )
     record: Path | None = setting(None, help="Folder of the record. Default: the one that comes with the program.")
     out: Path = setting(Path("docs/evidence"), help="Folder of the page systems.md; charts go to ../images/evidence beside it.")
 

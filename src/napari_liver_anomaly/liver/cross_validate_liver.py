@@ -22,8 +22,11 @@ from napari_liver_anomaly.models.card import ModelCard
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from napari_liver_anomaly.io.cases import Case
     from napari_liver_anomaly.io.read_options import MaskOptions
+    from napari_liver_anomaly.volume import Volume
 
 
 def cross_validate_liver(
@@ -50,6 +53,8 @@ def cross_validate_liver(
     named = [name for fold in folds for name in fold]
     require_cases(named, cases, "--fold")
     require_livers(list(cases.values()), masks, job)
+    for name in named:  # before hours of training, too
+        _tumour_of(cases[name], read(cases[name].ct))
     measured: list[dict[str, Any]] = []
     trained: list[dict[str, Any]] = []
     for number, names in enumerate(folds, start=1):
@@ -75,7 +80,7 @@ def measure_liver(
     """
     volume = read(case.ct)
     true = read_case_liver(case, volume, masks)
-    tumour = read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
+    tumour = _tumour_of(case, volume)
     began = time.perf_counter()
     found: dict[str, Any]
     try:
@@ -95,6 +100,11 @@ def measure_liver(
     found |= {"tumour_left_out_ml": float(left_out.sum()) * volume.geometry.voxel_ml} if left_out is not None else {}
     found |= {"mask_findings": told} if (told := [finding.what for finding in true.findings]) else {}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
+
+
+def _tumour_of(case: Case, volume: Volume) -> NDArray[np.bool_] | None:
+    """Read the tumour mask of a case that has one."""
+    return read_mask(case.tumours, volume, may_be_empty=True).voxels if case.tumours else None
 
 
 def _summary(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:

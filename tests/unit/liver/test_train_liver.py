@@ -151,6 +151,15 @@ def test_tumour_outside_the_found_liver_is_told(tmp_path, monkeypatch) -> None:
     assert 0 < expected < sample.tumours.ml
 
 
+def test_a_tumour_mask_that_cannot_be_read_is_refused_before_training(folder, tmp_path, monkeypatch) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "a_tumour.nii.gz").write_bytes(b"no mask")
+    monkeypatch.setattr("napari_liver_anomaly.liver.cross_validate_liver.train_and_write", lambda *_: pytest.fail("trained"))
+    with pytest.raises(Refusal):
+        cross_validate_liver(tmp_path, [["a"]], models=tmp_path / "models", schedule=TINY)
+
+
 def _without_phantoms(cases, job, **more):
     return training_cases(cases, job, (), **more)
 
