@@ -174,7 +174,7 @@ def _bulging(
     apart = torch.from_numpy(distance_transform_edt(~inside.numpy(), sampling=spacing).astype(np.float32))
     body = body * ((float(rng.uniform(*OUT_MM)) - apart) / max(spacing) + 0.5).clamp(0, 1)
     level = image[inside].mean() + float(rng.uniform(-60, 10) / HU)
-    tissue = level + torch.randn(image.shape, generator=torch_rng) * image[inside].std() / 2
+    tissue = level + torch.randn(image.shape, generator=torch_rng) * image[inside].std(correction=0) / 2
     return image + body * (tissue - image), torch.maximum(liver, body)
 
 

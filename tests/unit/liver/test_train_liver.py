@@ -83,6 +83,17 @@ def test_lesions_that_reach_out_of_the_liver_are_liver(liver_cases, draw, spacin
     assert not seen
 
 
+def test_a_lesion_can_be_drawn_at_a_liver_of_one_voxel() -> None:
+    """Its brightness has no scatter then, and no number may be invalid: training would end there."""
+    liver, places = torch.zeros(5, 8, 8), torch.from_numpy(np.stack(np.indices((5, 8, 8)), axis=-1).astype(np.float32) * 4)
+    liver[2, 4, 4] = 1
+    rng, torch_rng = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    image, larger = sampling._bulging(torch.full(liver.shape, 0.5), liver, places, FINE_MM, rng, torch_rng)
+    assert image.isfinite().all() and larger.isfinite().all() and larger.sum() > 1
+    image, larger = sampling._bulging(torch.full(liver.shape, 0.5), liver * 0, places, FINE_MM, rng, torch_rng)
+    assert not larger.any()
+
+
 def test_the_loss_falls(liver_cases, monkeypatch) -> None:
     monkeypatch.setattr("napari_liver_anomaly.training.loop.SHOWN", 2)
     schedule = LiverSchedule(coarse_steps=16, fine_steps=12, coarse_batch=1, fine_batch=2)
