@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from trials import EIGHT, SMALLEST_ML, Scan, scans_of
+from trials import EIGHT, SMALLEST_ML, Scan, scans_of, surroundings
 
 from napari_liver_anomaly import synthesise
 from napari_liver_anomaly.io import read, read_mask
@@ -48,13 +48,8 @@ def components_of(scan):
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         if ml[number] < SMALLEST_ML - 1e-9:
             continue
-        wide = tuple(slice(max(side.start - 6, 0), side.stop + 6) for side in box)
-        inside, hu, score = pieces[wide] == number, scan.hu[wide].astype(float), scan.score[wide] / 255
-        beside = (
-            ndimage.binary_dilation(inside, iterations=5)
-            & ~ndimage.binary_dilation(pieces[wide] > 0, iterations=2)
-            & scan.liver[wide]
-        )
+        wide, inside, beside = surroundings(scan, pieces, number, box)
+        hu, score = scan.hu[wide].astype(float), scan.score[wide] / 255
         darker = (hu[beside].mean() - hu[inside].mean()) / max(hu[beside].std(), 1) if beside.sum() > 10 else 0.0
         rows.append(
             [

@@ -155,6 +155,14 @@ def second_opinion(scan):
     return np.rint(np.clip(scan.score / 255 + 0.3 * more, 0, 1) * 255).astype(np.uint8)
 
 
+def surroundings(scan, pieces, number, box):
+    """Give a box a little wider than a component's, and in it the component and the liver beside it."""
+    wide = tuple(slice(max(side.start - 6, 0), side.stop + 6) for side in box)
+    inside = pieces[wide] == number
+    beside = ndimage.binary_dilation(inside, iterations=5) & ~ndimage.binary_dilation(pieces[wide] > 0, iterations=2)
+    return wide, inside, beside & scan.liver[wide]
+
+
 def cut(scan, score, peak_of=lambda ml, peak, contrast: peak >= PEAK):
     """Lesions at Auto; which components are kept is said by a rule on volume, highest score and contrast to noise."""
     pieces, count = ndimage.label(score >= np.ceil(auto_threshold(score, scan.liver) * 255 - 1e-9), EIGHT)
@@ -162,10 +170,8 @@ def cut(scan, score, peak_of=lambda ml, peak, contrast: peak >= PEAK):
     peak = np.r_[0, ndimage.maximum(score, pieces, range(1, count + 1))] / 255 if count else np.zeros(1)
     contrast = np.zeros(count + 1)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
-        wide = tuple(slice(max(side.start - 6, 0), side.stop + 6) for side in box)
-        inside, hu = pieces[wide] == number, scan.hu[wide].astype(float)
-        beside = ndimage.binary_dilation(inside, iterations=5) & ~ndimage.binary_dilation(pieces[wide] > 0, iterations=2)
-        beside &= scan.liver[wide]
+        wide, inside, beside = surroundings(scan, pieces, number, box)
+        hu = scan.hu[wide].astype(float)
         if ml[number] >= SMALLEST_ML and beside.sum() > 10:
             contrast[number] = abs(hu[inside].mean() - hu[beside].mean()) / max(hu[beside].std(), 1)
     kept = (ml >= SMALLEST_ML - 1e-9) & peak_of(ml, peak, contrast)
