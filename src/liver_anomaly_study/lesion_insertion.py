@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DARKER_HU, RADIUS_MM, EDGE_MM = 60.0, 12.0, 2.5
 
 
-def insert_lesion(case: Case) -> tuple[Case, NDArray[np.bool_]] | None:
+def insert_lesion(case: Case, change_hu: float = -DARKER_HU) -> tuple[Case, NDArray[np.bool_]] | None:
     """Insert the ball where healthy liver is deepest: a case whose truth is the ball alone, and the voxels to rank; None without healthy slices."""
     from scipy.ndimage import distance_transform_edt
 
@@ -31,8 +31,8 @@ def insert_lesion(case: Case) -> tuple[Case, NDArray[np.bool_]] | None:
     axes = [(np.arange(n) - c) * mm for n, c, mm in zip(case.liver_mask.shape, centre, case.spacing_mm, strict=True)]
     distance_mm = np.sqrt(axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2)
     weight = (np.clip((RADIUS_MM - distance_mm) / EDGE_MM + 0.5, 0, 1) * healthy).astype(np.float32)
-    darker = np.maximum(case.images - weight * np.float32(DARKER_HU / case.hu_per_unit), 0.02)  # 0 is background
-    images = np.where(weight > 0, darker, case.images).astype(np.float32)
+    changed = np.clip(case.images + weight * np.float32(change_hu / case.hu_per_unit), 0.02, 1)  # 0 is background
+    images = np.where(weight > 0, changed, case.images).astype(np.float32)
     ball = weight > 0.5
     ranked = healthy & ball.any(axis=(1, 2))[:, None, None]
     return replace(case, images=images, truth=ball), ranked
