@@ -31,37 +31,47 @@ from napari_liver_anomaly.training.fit import train
 from napari_liver_anomaly.training.training_set import make_batch
 
 PIECES = ("random-shape-fpi", "random-shape-pii", "random-shape-nsa", "random-shape-cutpaste")
+AGAIN = ("random-shape-pii", "random-shape-nsa")  # blended without a seam: also from livers with several dark lesions
 OTHERS = ("random-shape-circles",)  # the same network on discs with a contrast
 BATCHES, LEAST_PX, STAGE = 60, 12, 78  # samples that are looked at; smallest piece; no stage of a training
 DARK_HU, AROUND_PX = 20.0, 5  # what counts as darker: the mean over as many pixels each way, so that noise does not
 CONTRASTS_HU = (-90, -60, -30, 30, 60, 90)
 NOISE_HU, SMOOTH_PX = 12.0, 1.0
 JITTER = 0.4  # of CutPaste with a contrast, for 0.1
+DARK_LESIONS = 4
 
 
 @dataclass(frozen=True)
 class WithLesions(DonorRecipe):
-    """A recipe whose other livers hold a disc with a contrast."""
+    """A recipe whose other livers hold a disc with a contrast, or several that are darker."""
 
     recipe: DonorRecipe
+    dark: int = 0
 
     def blend(self, image, liver_mask, donor, hu_per_unit, rng):
-        """Draw the disc, then take the pieces."""
-        disc = Circles(p_empty=0).draw(donor.image, donor.liver_mask, hu_per_unit, rng)
-        return self.recipe.blend(image, liver_mask, Donor(disc.image, donor.liver_mask), hu_per_unit, rng)
+        """Draw the discs, then take the pieces."""
+        other = donor.image
+        for _ in range(self.dark or 1):
+            disc = Circles(p_empty=0).draw(other, donor.liver_mask, hu_per_unit, rng)
+            other = np.where(disc.mask, np.maximum(other - np.abs(disc.image - other), 0.02), other) if self.dark else disc.image
+        return self.recipe.blend(image, liver_mask, Donor(other.astype(np.float32), donor.liver_mask), hu_per_unit, rng)
 
     def to_dict(self):
         """Tell the recipe's settings."""
         return self.recipe.to_dict()
 
 
-def with_contrast(recipe):
-    """Give a recipe whose pieces differ from the liver around them."""
-    return replace(recipe, jitter=JITTER) if isinstance(recipe, CutPaste) else WithLesions(recipe)
+def variants(key, recipe):
+    """Give a recipe, and it changed so that its pieces differ from the liver around them, by name."""
+    if key in OTHERS:
+        return {key: recipe}
+    changed = replace(recipe, jitter=JITTER) if isinstance(recipe, CutPaste) else WithLesions(recipe)
+    again = {f"{key}, from livers with {DARK_LESIONS} dark lesions": WithLesions(recipe, DARK_LESIONS)} if key in AGAIN else {}
+    return {key: recipe, f"{key}, with a contrast": changed} | again
 
 
 def changes_of(recipe, data, schedule):
-    """Give the mean change in HU of every piece, the share of it that is darker, and how its noise changes, as a ratio of SDs."""
+    """Give the mean change in HU of every piece, the shares of it that are darker and brighter, and how its noise changes, as a ratio of SDs."""
     found = []
     for step in range(BATCHES):
         batch = make_batch(data, recipe, schedule, (0, STAGE), step)
@@ -74,7 +84,8 @@ def changes_of(recipe, data, schedule):
             for piece in (labels == number for number in range(1, count + 1)):
                 if np.count_nonzero(piece) >= LEAST_PX:
                     before, after = (one[piece].std() for one in grain)
-                    found.append((change[piece].mean(), (level[piece] <= -DARK_HU).mean(), after / max(before, 1e-3)))
+                    shares = (level[piece] <= -DARK_HU).mean(), (level[piece] >= DARK_HU).mean()
+                    found.append((change[piece].mean(), *shares, after / max(before, 1e-3)))
     return np.array(found).T
 
 
@@ -106,10 +117,9 @@ def answers_of(models, held_out):
     }  # fmt: skip
 
 
-def anew(key, data, budget):
-    """Train a network on the same pieces with a contrast."""
-    config = config_of(key, budget)
-    model = build(replace(config, recipe=with_contrast(config.recipe)), seed=0)
+def anew(key, recipe, data, budget):
+    """Train a network on changed pieces."""
+    model = build(replace(config_of(key, budget), recipe=recipe), seed=0)
     train(model, data)
     return model
 
@@ -119,32 +129,35 @@ def row(name, cells):
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-def main(folder, dataset, budget):
-    """Write the three tables."""
+def main(folder, dataset, budget, only):
+    """Write the three tables, the rows of the last two as far as their names hold a word."""
     folds = [Run(dataset, PIECES[0], fold, 0, budget) for fold in range(1, max(len(folder.folds), 1) + 1)]
     parted = [split(run, folder, FRAME) for run in folds]
     learned, held_out = [healthy_slices(cases) for cases, _ in parted], [cases for _, cases in parted]
-    row("recipe", ["pieces", "mean change, HU: 5 % to 95 %", f"of it darker by {DARK_HU:g} HU or more", "noise, for before"])
+    shares = [f"of it {word} by {DARK_HU:g} HU or more" for word in ("darker", "brighter")]
+    row("recipe", ["pieces", "mean change, HU: 5 % to 95 %", *shares, "noise, for before"])
     for key in (*PIECES, *OTHERS):
         config = config_of(key, budget)
-        changed = config.recipe if key in OTHERS else with_contrast(config.recipe)
-        for name, recipe in {key: config.recipe, f"{key}, with a contrast": changed}.items():
-            if key in OTHERS and name != key:
-                continue
-            means, dark, noise = changes_of(recipe, learned[0], config.schedule)
+        for name, recipe in variants(key, config.recipe).items():
+            means, dark, bright, noise = changes_of(recipe, learned[0], config.schedule)
             low, high = np.percentile(means, (5, 95))
-            row(name, [str(len(means)), f"{low:+.1f} to {high:+.1f}", f"{dark.mean():.1%}", f"{np.median(noise):.2f}"])
+            told = [f"{dark.mean():.1%}", f"{bright.mean():.1%}", f"{np.median(noise):.2f}"]
+            row(name, [str(len(means)), f"{low:+.1f} to {high:+.1f}", *told])
     heads = [f"{hu:+d} HU" for hu in CONTRASTS_HU] + ["noisier", "smoother", "tumours, AUROC", "AP"]
     row("trained on", heads)
     for key in (*PIECES, *OTHERS):
         runs = [replace(run, key=key) for run in folds]
         for run in runs:
-            if not folder.model(run).exists():
+            if not folder.model(run).exists() and only in key:
                 run_one(run, folder)
-        trained = {key: [load(folder.model(run)) for run in runs]}
-        if key not in OTHERS:
-            trained[f"{key}, with a contrast"] = [anew(key, data, budget) for data in learned]
-        for name, models in trained.items():
+        for name, recipe in variants(key, config_of(key, budget).recipe).items():
+            if only not in name:
+                continue
+            as_kept = name == key
+            models = [
+                load(folder.model(run)) if as_kept else anew(key, recipe, data, budget)
+                for run, data in zip(runs, learned, strict=True)
+            ]
             found = answers_of(models, held_out)
             row(name, [f"{found[head]:.3f}" for head in heads])
 
@@ -155,7 +168,11 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path)
     parser.add_argument("--fold", nargs="+", action="append", default=[])
     parser.add_argument("--budget", type=int, default=BUDGET)
+    parser.add_argument("--only", default="", help="rows whose names hold this")
     asked = parser.parse_args()
     main(
-        RunFolder(asked.out, asked.data, tuple(map(tuple, asked.fold))), "patients" if asked.data else "phantom", asked.budget
+        RunFolder(asked.out, asked.data, tuple(map(tuple, asked.fold))),
+        "patients" if asked.data else "phantom",
+        asked.budget,
+        asked.only,
     )
