@@ -16,7 +16,7 @@ from liver_anomaly_study.comparison import run_all, run_one
 from liver_anomaly_study.lesion_insertion import insert_lesion, inserted_auroc
 from liver_anomaly_study.record import STRICT
 from liver_anomaly_study.runs import Run, RunFolder, plan_runs, split
-from liver_anomaly_study.scoring import rule_on_slices, score_case, threshold_of
+from liver_anomaly_study.scoring import change_hu, rule_on_slices, score_case, threshold_of
 from napari_liver_anomaly.errors import Question, Refusal
 from napari_liver_anomaly.io import write_case, write_image
 from napari_liver_anomaly.io.read_options import MaskOptions
@@ -187,6 +187,20 @@ def test_the_rule_finds_what_is_dark(folder):
     score, restored = score_case(rule_on_slices("dark-rule"), one)
     assert restored is None and score.shape == one.images.shape and not score[~one.liver_mask].any()
     assert (score[3, 43:47, 48:52] >= 0.5).all() and (score[0] >= 0.5).sum() < 0.02 * one.liver_mask[0].sum()
+
+
+def test_the_change_of_healthy_liver_leaves_tumours_and_surroundings_out():
+    one = case("a")
+    healthy = one.liver_mask & ~one.truth
+    restored = np.where(healthy, one.images - np.float32(0.1), one.images + np.float32(0.5))
+    assert one.truth.any() and (~one.liver_mask).any()
+    assert change_hu(restored, one) == pytest.approx(0.1 * one.hu_per_unit, rel=1e-4)
+
+
+def test_a_case_without_tumour_has_no_part_in_the_mean_of_cases():
+    """Its Dice is 0 as soon as one voxel is predicted, and would pull the mean down by as much as it likes."""
+    cases = [{"case": "ill", "tumour_ml": 2.5, "dice": 0.6}, {"case": "well", "tumour_ml": 0.0, "dice": 0.0}]
+    assert record.dice_by_case([{"cases": cases}]) == {"ill": 0.6}
 
 
 def test_the_inserted_ball_is_sixty_hu_darker_and_lies_in_healthy_liver():
