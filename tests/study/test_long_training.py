@@ -149,3 +149,5 @@ def test_the_curve_is_summed_up_over_seeds(subject):
         "lowest_single": 0.3,
     }
     assert "0.750 ± 0.071 after the normal length" in caption_of_length(numbers)
+    alone = caption_of_length(numbers | {"seeds": 1})
+    assert "One seed" in alone and "±" not in alone and "0.750 after the normal length" in alone

@@ -105,15 +105,20 @@ def draw_length(subject: Subject) -> tuple[Any, dict[str, Any]]:
 
 def caption_of_length(numbers: dict[str, Any]) -> str:
     """Say what long training does."""
+    several = numbers["seeds"] > 1
+
+    def told(mean: float, sd: float) -> str:
+        return f"{mean:.3f} ± {sd:.3f}" if several else f"{mean:.3f}"
+
     parts = [
-        f"{words} {one['normal'][0]:.3f} ± {one['normal'][1]:.3f} after the normal length, {one['last'][0]:.3f} ± "
-        f"{one['last'][1]:.3f} at the end, highest mean "
-        f"{one['highest']:.3f} after {one['highest_at']} steps, lowest of a single training {one['lowest_single']:.3f}"
+        f"{words} {told(*one['normal'])} after the normal length, {told(*one['last'])} at the end, highest{' mean' if several else ''} "
+        f"{one['highest']:.3f} after {one['highest_at']} steps, lowest{' of a single training' if several else ''} {one['lowest_single']:.3f}"
         for words, one in ((words, numbers[key]) for key, words in FIGURES.items())
     ]
+    lines = f"Line and band: mean and SD over {numbers['seeds']} seeds; grey: single trainings. " if several else "One seed. "
     return (
         f"The restorer of the two-stage model is frozen while a new segmenter is trained for {numbers['steps']} steps "
         f"({numbers['epochs']:.0f} epochs), {numbers['times']} times its normal length (dotted), at a constant learning rate. "
-        f"Line and band: mean and SD over {numbers['seeds']} seeds; grey: single trainings. Dice is given at a threshold set "
+        f"{lines}Dice is given at a threshold set "
         f"anew at each point without labels, as in the comparison, and at 0.5. {'. '.join(parts)}."
     )
