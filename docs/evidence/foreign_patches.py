@@ -1,7 +1,7 @@
 """Find out why segmenters that are trained on pieces of other livers do not rank a lesion: ``python docs/evidence/foreign_patches.py OUT``.
 
-Three tables. What each recipe changes, anomaly by anomaly. What the networks trained on them answer to the same ball in a healthy liver when its
-contrast, or its noise alone, is varied. And the same networks, trained anew after one thing was changed: the pieces have a contrast. The networks
+Two tables. What each recipe changes, piece by piece. And what the networks trained on them answer to the same ball in a healthy liver when its
+contrast, or its noise alone, is varied. In both, further rows change one thing: the pieces have a contrast. The networks of the recipes as they are
 are those of ``liver-anomaly-study run --out OUT``, which the script trains where they are not there, seed 0; on the phantom, or with
 ``--data DATA --fold NAME … --fold NAME …`` on patients, where both folds are measured. See the protocol in protocol.md, and the tables in systems.md.
 """
@@ -34,7 +34,7 @@ PIECES = ("random-shape-fpi", "random-shape-pii", "random-shape-nsa", "random-sh
 AGAIN = ("random-shape-pii", "random-shape-nsa")  # blended without a seam: also from livers with several dark lesions
 OTHERS = ("random-shape-circles",)  # the same network on discs with a contrast
 BATCHES, LEAST_PX, STAGE = 60, 12, 78  # samples that are looked at; smallest piece; no stage of a training
-DARK_HU, AROUND_PX = 20.0, 5  # what counts as darker: the mean over as many pixels each way, so that noise does not
+DARK_HU, AROUND_PX = 20.0, 5  # what counts as darker: the mean over 5 × 5 pixels, so that noise does not
 CONTRASTS_HU = (-90, -60, -30, 30, 60, 90)
 NOISE_HU, SMOOTH_PX = 12.0, 1.0
 JITTER = 0.4  # of CutPaste with a contrast, for 0.1
@@ -130,7 +130,7 @@ def row(name, cells):
 
 
 def main(folder, dataset, budget, only):
-    """Write the three tables, the rows of the last two as far as their names hold a word."""
+    """Write both tables; of the second, the rows whose names hold a word."""
     folds = [Run(dataset, PIECES[0], fold, 0, budget) for fold in range(1, max(len(folder.folds), 1) + 1)]
     parted = [split(run, folder, FRAME) for run in folds]
     learned, held_out = [healthy_slices(cases) for cases, _ in parted], [cases for _, cases in parted]
@@ -168,7 +168,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path)
     parser.add_argument("--fold", nargs="+", action="append", default=[])
     parser.add_argument("--budget", type=int, default=BUDGET)
-    parser.add_argument("--only", default="", help="rows whose names hold this")
+    parser.add_argument("--only", default="", help="rows of the second table whose names hold this")
     asked = parser.parse_args()
     main(
         RunFolder(asked.out, asked.data, tuple(map(tuple, asked.fold))),
