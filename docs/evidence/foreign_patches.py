@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ def changes_of(recipe, data, schedule):
     return np.array(found).T
 
 
+@cache  # the same for every network
 def changed_balls(case):
     """Give the same ball with one contrast after the other, noisier, and smoother."""
     made = {f"{hu:+d} HU": insert_lesion(case, hu) for hu in CONTRASTS_HU}
